@@ -1,0 +1,32 @@
+"""The one way for text that others wrote to reach a terminal."""
+
+from __future__ import annotations
+
+# Format characters that reorder or hide what surrounds them (bidirectional controls and their kin).
+_INVISIBLE = frozenset(
+    [0x00AD, 0x061C, 0x180E, 0xFEFF, *range(0x200B, 0x2010), *range(0x2028, 0x202F)]
+    + [*range(0x2060, 0x2070), *range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080)]
+)
+
+
+def printable(text: str | bytes) -> str:
+    """Return `text` on one line, with no character that could steer a terminal.
+
+    Bytes that are not UTF-8 are shown as ``\\xNN``; control, bidirectional and zero-width
+    characters as ``\\n``, ``\\x1b`` or ``\\u202e``; a backslash as two, so the form is unambiguous.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    point = ord(character)
+    if character == "\\":
+        return "\\\\"
+    if 0xDC80 <= point <= 0xDCFF:
+        return f"\\x{point - 0xDC00:02x}"
+    control = point < 0x20 or 0x7F <= point < 0xA0
+    if control or point in _INVISIBLE or 0xD800 <= point <= 0xDFFF:
+        return character.encode("unicode_escape").decode("ascii")
+    return character
