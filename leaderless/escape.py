@@ -4,16 +4,27 @@ from __future__ import annotations
 
 # Format characters that reorder or hide what surrounds them (bidirectional controls and their kin).
 _INVISIBLE = frozenset(
-    [0x00AD, 0x061C, 0x180E, 0xFEFF, *range(0x200B, 0x2010), *range(0x2028, 0x202F)]
-    + [*range(0x2060, 0x2070), *range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080)]
+    chr(point)
+    for low, high in (
+        (0x00AD, 0x00AD),
+        (0x061C, 0x061C),
+        (0x180E, 0x180E),
+        (0x200B, 0x200F),
+        (0x2028, 0x202E),
+        (0x2060, 0x206F),
+        (0xFEFF, 0xFEFF),
+        (0xFFF9, 0xFFFB),
+        (0xE0000, 0xE007F),
+    )
+    for point in range(low, high + 1)
 )
 
 
 def printable(text: str | bytes) -> str:
-    """Return `text` on one line, with no character that could steer a terminal.
+    r"""Return `text` on one line, with no character that could steer a terminal.
 
-    Bytes that are not UTF-8 are shown as ``\\xNN``; control, bidirectional and zero-width
-    characters as ``\\n``, ``\\x1b`` or ``\\u202e``; a backslash as two, so the form is unambiguous.
+    Bytes that are not UTF-8 are shown as ``\xNN``; control, bidirectional and zero-width
+    characters as ``\n``, ``\x1b`` or ``\u202e``; a backslash as two, so the form is unambiguous.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
@@ -27,6 +38,6 @@ def _shown(character: str) -> str:
     if 0xDC80 <= point <= 0xDCFF:
         return f"\\x{point - 0xDC00:02x}"
     control = point < 0x20 or 0x7F <= point < 0xA0
-    if control or point in _INVISIBLE or 0xD800 <= point <= 0xDFFF:
+    if control or character in _INVISIBLE or 0xD800 <= point <= 0xDFFF:
         return character.encode("unicode_escape").decode("ascii")
     return character

@@ -1,0 +1,243 @@
+"""What travels, as values: owned rows, commits, and the edits a person asks for.
+
+Ids are bytes: a device id and a record id have 16, a feed id 44, a hash 32. How these values
+become bytes on a wire is the protocol's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING, NamedTuple, NewType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from registry.hlc import Stamp
+
+DeviceId = NewType("DeviceId", bytes)
+RecordId = NewType("RecordId", bytes)
+FeedId = NewType("FeedId", bytes)
+
+Value = object
+"""A field's value: None, bool, int, float, str, bytes, or lists and maps of these."""
+
+FieldKey = tuple[str, str | None]
+"""A register within a record: (field, subkey); the subkey names a map's entry or a set's element,
+and is None for a plain field."""
+
+WHOLE_LIBRARY = bytes(16)
+"""The audience of everything that all members may see."""
+
+
+class Incarnation(NamedTuple):
+    """One lifetime of an owner's counters, ordered as a pair."""
+
+    generation: int
+    nonce: bytes
+
+    def pack(self) -> bytes:
+        """Return 12 bytes that compare as the pair does."""
+        return self.generation.to_bytes(4, "big") + self.nonce
+
+    @classmethod
+    def parse(cls, data: bytes) -> Incarnation:
+        """Return the incarnation in 12 bytes made by `pack`."""
+        return cls(int.from_bytes(data[:4], "big"), bytes(data[4:12]))
+
+
+def feed_id(device: bytes, incarnation: Incarnation, audience: bytes = WHOLE_LIBRARY) -> FeedId:
+    """Return the id of a device's feed in one incarnation for one audience (44 bytes).
+
+    Its byte order is the tie-break between writes of equal stamp.
+    """
+    return FeedId(device + incarnation.pack() + audience)
+
+
+def feed_device(feed: bytes) -> DeviceId:
+    """Return the device that writes a feed."""
+    return DeviceId(bytes(feed[:16]))
+
+
+def feed_incarnation(feed: bytes) -> Incarnation:
+    """Return the incarnation that a feed belongs to."""
+    return Incarnation.parse(feed[16:28])
+
+
+class Position(NamedTuple):
+    """A place in the log: the seq-th commit of a feed, from 1, without gaps."""
+
+    feed: bytes
+    seq: int
+
+
+Dot = Position
+"""The position of the create or restore that made a record alive."""
+
+
+# --- device-owned state ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """Rows of one model by one owner, in columns, as one idempotent upsert.
+
+    `columns` names the values of each row after its first two: a row is (uuid, rev, value, …).
+    References are uuids. `dead` marks rows that are deleted at their owner and only sent because
+    something here still refers to them. `removed` are tombstones: (uuid, rev).
+    """
+
+    model: str
+    owner: DeviceId
+    incarnation: Incarnation
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[object, ...]] = ()
+    removed: Sequence[tuple[bytes, int]] = ()
+    dead: frozenset[bytes] = frozenset()
+
+
+# --- shared records -------------------------------------------------------------------------------
+
+
+class Form(IntEnum):
+    """What a change does to a record."""
+
+    CREATE = 0
+    UPDATE = 1
+    DELETE = 2
+    RESTORE = 3
+
+
+class WriteRef(NamedTuple):
+    """Names one write in the log: (feed, seq, place of the change in its commit) and its stamp."""
+
+    stamp: Stamp
+    feed: bytes
+    seq: int
+    place: int
+
+
+class FieldWrite(NamedTuple):
+    """One register set to a value, replacing the writes in `over` that its author saw."""
+
+    field: str
+    subkey: str | None
+    value: Value
+    over: tuple[WriteRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedChange:
+    """One change of one shared record inside a commit.
+
+    `dots` are those the author saw (update, delete). `writes` set registers (create, update,
+    restore). `seen` are the writes a delete takes away knowingly; others it kills are conflicts.
+    """
+
+    form: Form
+    model: str
+    record: RecordId
+    dots: tuple[Dot, ...] = ()
+    writes: tuple[FieldWrite, ...] = ()
+    seen: tuple[WriteRef, ...] = ()
+
+
+class CommitKind(Enum):
+    """Why a commit was written."""
+
+    NORMAL = "normal"
+    CLOSING = "closing"
+
+
+class Dependency(NamedTuple):
+    """A feed head that was applied at the author when it wrote."""
+
+    feed: bytes
+    seq: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CommitHeader:
+    """What an author signs; the body is bound through its hash."""
+
+    library: bytes
+    feed: FeedId
+    seq: int
+    stamp: Stamp
+    previous: bytes
+    membership: bytes
+    command: str
+    command_id: bytes
+    body_hash: bytes
+    body_bytes: int
+    dependencies: tuple[Dependency, ...] = ()
+    part: int = 1
+    parts: int = 1
+    kind: CommitKind = CommitKind.NORMAL
+
+    @property
+    def position(self) -> Position:
+        """Where this commit stands."""
+        return Position(self.feed, self.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A header and the changes of its body: one user action, applied whole or not at all."""
+
+    header: CommitHeader
+    changes: tuple[SharedChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRow:
+    """What is to be visible of one record after a merge: its fields, or None if it is not alive.
+
+    This is what a model's apply function gets. Map fields are dicts, set fields sorted lists;
+    fields that were never written are absent. Registers whose field the model does not know come
+    along too, so that nothing is lost.
+    """
+
+    record: RecordId
+    fields: Mapping[str, Value] | None
+
+
+# --- what a person asks for -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make a record with these fields; keys are a field or (field, subkey)."""
+
+    model: str
+    record: bytes
+    fields: Mapping[str | tuple[str, str], Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Write these fields of a living record; None as the value of a (field, subkey) removes it."""
+
+    model: str
+    record: bytes
+    fields: Mapping[str | tuple[str, str], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Take a living record away."""
+
+    model: str
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Bring a deleted record back with the values it had."""
+
+    model: str
+    record: bytes
+
+
+Edit = Create | Update | Delete | Restore

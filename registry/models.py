@@ -1,0 +1,181 @@
+"""The declaration of a model, and the registry that is built from a tuple of them.
+
+A model is data plus function pointers: the registry, the store and the session know models through
+these alone, so one more model changes nothing outside its own file. Connections are opaque here
+(typed `Any`): the ground floor knows no SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+from registry.changes import SharedRow, StateChange, Value
+from registry.errors import ModelError
+
+
+class Ownership(Enum):
+    """Whose word on a record counts."""
+
+    DEVICE = "device"
+    """One device owns each row; its state is upserted by uuid."""
+    SHARED = "shared"
+    """Anybody edits; commits are merged."""
+
+
+class FieldKind(Enum):
+    """How a shared field is split into registers."""
+
+    PLAIN = "plain"
+    MAP = "map"
+    """One register per key."""
+    SET = "set"
+    """One register per element: True while it is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A synced field: its name, the types of its values, and how it merges or refers.
+
+    `reference` names the owned model whose uuid the value is; the referred row travels ahead.
+    """
+
+    name: str
+    types: tuple[type, ...] = (str,)
+    kind: FieldKind = FieldKind.PLAIN
+    nullable: bool = True
+    reference: str | None = None
+
+    def accepts(self, value: Value) -> bool:
+        """Return whether `value` may stand in this field (of a map or set: in one register)."""
+        if value is None:
+            return self.nullable or self.kind is not FieldKind.PLAIN
+        if isinstance(value, bool) and bool not in self.types:
+            return False
+        return isinstance(value, self.types)
+
+
+class Epochs(NamedTuple):
+    """The incarnations of one owner as local keys: the one that writes now, and all of them."""
+
+    current: int
+    known: frozenset[int]
+
+
+class StateEffect(NamedTuple):
+    """What an apply did to the live rows of a model, for the set hash.
+
+    `before` are rows that went or changed, `after` those that came or changed, each as (uuid, rev,
+    fields without absent ones).
+    """
+
+    before: Sequence[StateRow] = ()
+    after: Sequence[StateRow] = ()
+
+
+class StateRow(NamedTuple):
+    """One live owned row as it is on the wire and in the set hash."""
+
+    uuid: bytes
+    rev: int
+    fields: Mapping[str, Value]
+
+
+class StateQuery(NamedTuple):
+    """Rows of one model for the wire: (uuid, rev, value, …) under `columns`.
+
+    `late` are rows that these refer to and that a reader in rev order would not have yet:
+    (model, local key). `dead` are those of `rows` that are deleted at their owner: uuid → rev of
+    the tombstone.
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+    late: frozenset[tuple[str, int]] = frozenset()
+    dead: Mapping[bytes, int] = {}
+
+
+ApplyState = Callable[[Any, Epochs, StateChange], StateEffect]
+ApplyShared = Callable[[Any, Sequence[SharedRow]], None]
+QueryState = Callable[[Any, int, int, int, int], StateQuery]
+QueryRows = Callable[[Any, int, int, Sequence[int]], StateQuery]
+Sweep = Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A synced model.
+
+    Owned models carry `apply_state_change(connection, epochs, change)`, which upserts and removes
+    one batch and returns its effect; `query_state(connection, epoch, lo, hi, limit)`, the rows with
+    lo < rev <= hi in rev order; `query_rows(connection, epoch, lo, keys)`, rows by local key; and
+    `sweep_state(connection)`, which removes dead rows nothing refers to any more. Shared models
+    carry `apply_shared_change(connection, rows)`, which makes the visible table agree with `rows`.
+    """
+
+    sync_name: str
+    version: int
+    ownership: Ownership
+    fields: tuple[Field, ...]
+    local_only: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    policies: Mapping[str, str] = field(default_factory=dict)
+    apply_state_change: ApplyState | None = None
+    apply_shared_change: ApplyShared | None = None
+    query_state: QueryState | None = None
+    query_rows: QueryRows | None = None
+    sweep_state: Sweep | None = None
+
+    def __post_init__(self) -> None:
+        owned = (self.apply_state_change, self.query_state, self.query_rows, self.sweep_state)
+        if self.ownership is Ownership.DEVICE and (None in owned or self.apply_shared_change):
+            raise ModelError(f"{self.sync_name}: an owned model has the four state functions only")
+        if self.ownership is Ownership.SHARED and (
+            self.apply_shared_change is None or any(part is not None for part in owned)
+        ):
+            raise ModelError(f"{self.sync_name}: a shared model has apply_shared_change only")
+        names = [item.name for item in self.fields]
+        if len(set(names)) != len(names) or set(names) & set(self.local_only):
+            raise ModelError(f"{self.sync_name}: a field is named twice")
+
+    def field(self, name: str) -> Field | None:
+        """Return the synced field of that name, or None where this version has none."""
+        return next((item for item in self.fields if item.name == name), None)
+
+
+class Registry:
+    """The models of a daemon, parents first; built once from a tuple, never changed."""
+
+    def __init__(self, models: Iterable[Model]) -> None:
+        self._models: dict[str, Model] = {}
+        for model in models:
+            if model.sync_name in self._models:
+                raise ModelError(f"two models are called {model.sync_name}")
+            missing = [name for name in model.depends_on if name not in self._models]
+            if missing:
+                raise ModelError(f"{model.sync_name} stands before {missing[0]}, which it needs")
+            for item in model.fields:
+                if item.reference not in (None, model.sync_name, *model.depends_on):
+                    raise ModelError(f"{model.sync_name}.{item.name} refers outside depends_on")
+            self._models[model.sync_name] = model
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self._models.values())
+
+    def get(self, sync_name: str) -> Model | None:
+        """Return the model of that name, or None for one that this daemon does not know."""
+        return self._models.get(sync_name)
+
+    def owned(self) -> tuple[Model, ...]:
+        """Return the device-owned models, parents first."""
+        return tuple(model for model in self if model.ownership is Ownership.DEVICE)
+
+    def shared(self) -> tuple[Model, ...]:
+        """Return the shared models, parents first."""
+        return tuple(model for model in self if model.ownership is Ownership.SHARED)
+
+    def versions(self) -> dict[str, int]:
+        """Return the version of each model, as hello says it."""
+        return {model.sync_name: model.version for model in self}
