@@ -1,0 +1,235 @@
+"""Commits as bytes: what is signed, what is hashed, and what makes a commit invalid for everyone.
+
+::
+
+    header = [1, kind, library, feed, seq, stamp, previous, membership, command, command id,
+              part, parts, body hash, body bytes, [[feed, seq, hash], …]]
+    body   = [feed, …] change change …
+    change = [form, model, record, [[feed#, seq], …], [write, …], [ref, …]]
+    write  = [field, subkey, value, [ref, …]]
+    ref    = [stamp, feed#, seq, place]
+
+`feed#` counts in the list at the body's start. The signature covers the domain
+`leaderless/commit/1` and the header's bytes; the hash of a commit is the BLAKE3 of its header.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from leaderless.protocol import limits
+from leaderless.protocol.errors import InvalidCommitError, ProtocolError
+from leaderless.protocol.hashing import digest
+from leaderless.protocol.packing import check_depth, pack, unpack, unpack_each
+from registry.changes import (
+    CommitHeader,
+    CommitKind,
+    Dependency,
+    Dot,
+    FeedId,
+    FieldWrite,
+    Form,
+    RecordId,
+    SharedChange,
+    WriteRef,
+)
+from registry.errors import InvalidStampError
+from registry.hlc import Stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+DOMAIN = b"leaderless/commit/1\0"
+FEED_BYTES = 44
+NO_HASH = bytes(32)
+_KINDS = {CommitKind.NORMAL: 0, CommitKind.CLOSING: 1}
+_MAX_NAME = 256
+
+
+def encode_header(header: CommitHeader) -> bytes:
+    """Return the bytes that an author signs."""
+    return pack(
+        [
+            1,
+            _KINDS[header.kind],
+            header.library,
+            header.feed,
+            header.seq,
+            header.stamp.pack(),
+            header.previous,
+            header.membership,
+            header.command,
+            header.command_id,
+            header.part,
+            header.parts,
+            header.body_hash,
+            header.body_bytes,
+            [list(dependency) for dependency in header.dependencies],
+        ]
+    )
+
+
+def decode_header(data: bytes) -> CommitHeader:
+    """Return the header in `data`; raises InvalidCommitError for bytes no author may sign."""
+    try:
+        fields = unpack(data, limits.MAX_HEAD_BYTES * 2)
+        return _header(fields)
+    except InvalidCommitError:
+        raise
+    except (ProtocolError, InvalidStampError, ValueError, TypeError) as error:
+        raise InvalidCommitError(f"a commit's header is invalid: {error}") from error
+
+
+def _header(fields: Any) -> CommitHeader:  # noqa: ANN401 - bytes from outside, checked here
+    if not isinstance(fields, list) or len(fields) != 15 or fields[0] != 1:
+        raise InvalidCommitError("a commit's header is of an unknown version")
+    (_, kind, library, feed, seq, stamp, previous, membership, command) = fields[:9]
+    (command_id, part, parts, body_hash, body_bytes, dependencies) = fields[9:]
+    kinds = {number: name for name, number in _KINDS.items()}
+    sizes = ((library, 16), (feed, FEED_BYTES), (command_id, 16))
+    hashes = ((previous, 32), (membership, 32), (body_hash, 32))
+    if kind not in kinds or any(not _is_bytes(*item) for item in (*sizes, *hashes)):
+        raise InvalidCommitError("a commit's header has a field of another shape")
+    numbers = (seq, part, parts, body_bytes)
+    if any(type(number) is not int or not 0 <= number < 1 << 62 for number in numbers):
+        raise InvalidCommitError("a commit's header has a number out of range")
+    if seq < 1 or not 1 <= part <= parts or body_bytes > limits.MAX_BODY_BYTES:
+        raise InvalidCommitError("a commit's header has a number out of range")
+    if not isinstance(command, str) or not 1 <= len(command) <= _MAX_NAME:
+        raise InvalidCommitError("a commit names no command")
+    if not isinstance(dependencies, list) or len(dependencies) > limits.MAX_DEPENDENCIES:
+        raise InvalidCommitError("a commit has too many dependencies")
+    for item in dependencies:
+        match item:
+            case [bytes(of), int(at), bytes(known)] if len(of) == FEED_BYTES and len(known) == 32:
+                if at < 1 or of == feed:
+                    raise InvalidCommitError("a commit depends on nothing or on itself")
+            case _:
+                raise InvalidCommitError("a commit's dependency has another shape")
+    return CommitHeader(
+        library=library,
+        feed=FeedId(feed),
+        seq=seq,
+        stamp=Stamp.parse(stamp),
+        previous=previous,
+        membership=membership,
+        command=command,
+        command_id=command_id,
+        body_hash=body_hash,
+        body_bytes=body_bytes,
+        dependencies=tuple(Dependency(*item) for item in dependencies),
+        part=part,
+        parts=parts,
+        kind=kinds[kind],
+    )
+
+
+def _is_bytes(value: object, size: int) -> bool:
+    return isinstance(value, bytes) and len(value) == size
+
+
+def encode_body(changes: Iterable[SharedChange]) -> bytes:
+    """Return the body of a commit with these changes."""
+    feeds: dict[bytes, int] = {}
+
+    def number(feed: bytes) -> int:
+        return feeds.setdefault(feed, len(feeds))
+
+    def refs(items: Iterable[WriteRef]) -> list[list[object]]:
+        return [[ref.stamp.pack(), number(ref.feed), ref.seq, ref.place] for ref in items]
+
+    packed = [
+        pack(
+            [
+                int(change.form),
+                change.model,
+                change.record,
+                [[number(dot.feed), dot.seq] for dot in change.dots],
+                [
+                    [write.field, write.subkey, write.value, refs(write.over)]
+                    for write in change.writes
+                ],
+                refs(change.seen),
+            ]
+        )
+        for change in changes
+    ]
+    return pack(list(feeds)) + b"".join(packed)
+
+
+def decode_body(header: CommitHeader, body: bytes) -> tuple[SharedChange, ...]:
+    """Return the changes in a body.
+
+    Raises InvalidCommitError if it is not the one that was signed for, or breaks a rule.
+    """
+    if len(body) != header.body_bytes or digest(body) != header.body_hash:
+        raise InvalidCommitError("a commit's body is not the one that was signed")
+    try:
+        pieces = unpack_each(body, limits.MAX_CHANGES + 1, limits.MAX_HEAD_BYTES)
+        feeds = _feeds(next(pieces, None))
+        changes = tuple(_change(item, feeds) for item in pieces)
+    except InvalidCommitError:
+        raise
+    except (ProtocolError, InvalidStampError, ValueError, TypeError, IndexError) as error:
+        raise InvalidCommitError(f"a commit's body is invalid: {error}") from error
+    born = [change.record for change in changes if change.form in (Form.CREATE, Form.RESTORE)]
+    if len(set(born)) != len(born):
+        raise InvalidCommitError("a commit makes one record twice")
+    return changes
+
+
+def _feeds(item: object) -> list[bytes]:
+    if not isinstance(item, list) or any(not _is_bytes(feed, FEED_BYTES) for feed in item):
+        raise InvalidCommitError("a commit's body names no feeds")
+    return item
+
+
+def _change(item: Any, feeds: Sequence[bytes]) -> SharedChange:  # noqa: ANN401 - checked here
+    check_depth(item)
+    form, model, record, dots, writes, seen = item
+    if not _is_bytes(record, 16) or not isinstance(model, str) or not 1 <= len(model) <= _MAX_NAME:
+        raise InvalidCommitError("a change names no record")
+    change = SharedChange(
+        Form(form),
+        model,
+        RecordId(record),
+        tuple(Dot(feeds[_index(feed)], _positive(seq)) for feed, seq in dots),
+        tuple(_write(write, feeds) for write in writes),
+        tuple(_ref(ref, feeds) for ref in seen),
+    )
+    keys = {(write.field, write.subkey) for write in change.writes}
+    if len(keys) != len(change.writes):
+        raise InvalidCommitError("a change writes one register twice")
+    needs_dots = change.form in (Form.UPDATE, Form.DELETE)
+    if needs_dots != bool(change.dots) or (change.form is Form.DELETE and change.writes):
+        raise InvalidCommitError("a change does not fit its form")
+    return change
+
+
+def _write(item: Any, feeds: Sequence[bytes]) -> FieldWrite:  # noqa: ANN401 - checked here
+    name, subkey, value, over = item
+    if not isinstance(name, str) or not isinstance(subkey, str | None):
+        raise InvalidCommitError("a write names no register")
+    return FieldWrite(name, subkey, value, tuple(_ref(ref, feeds) for ref in over))
+
+
+def _ref(item: Any, feeds: Sequence[bytes]) -> WriteRef:  # noqa: ANN401 - checked here
+    stamp, feed, seq, place = item
+    return WriteRef(Stamp.parse(stamp), feeds[_index(feed)], _positive(seq), _index(place))
+
+
+def _index(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise InvalidCommitError("a number is out of range")
+    return value
+
+
+def _positive(value: object) -> int:
+    if type(value) is not int or not 1 <= value < 1 << 62:
+        raise InvalidCommitError("a position is out of range")
+    return value
+
+
+def signed_part(header: bytes) -> bytes:
+    """Return the bytes that the signature of a header covers."""
+    return DOMAIN + header

@@ -1,0 +1,53 @@
+"""Every limit, the attack it bounds, and its arithmetic. All are checked before decoding.
+
+Decoded MessagePack costs up to 64 bytes of memory for a byte on the wire (an empty list), so
+nothing that came from outside is decoded in pieces larger than `MAX_HEAD_BYTES`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_BODY_BYTES: Final = 8 << 20
+"""Of a commit. A rule of validity: alike everywhere, for ever."""
+
+MAX_CHANGES: Final = 10_000
+"""In a commit; a larger action travels as parts of one command. A rule of validity."""
+
+MAX_DEPTH: Final = 16
+"""Of nesting in a value. A rule of validity; the decoder recurses once a level."""
+
+MAX_DEPENDENCIES: Final = 4_096
+"""Of a commit: feed heads that changed since the last one. 4,096 of 84 bytes are 344 KB."""
+
+MAX_FRAME_BYTES: Final = MAX_BODY_BYTES + (1 << 20)
+"""Of a frame, compressed and decompressed: the largest commit with its header. A peer can make us
+hold two of these, 18 MiB."""
+
+MAX_HEAD_BYTES: Final = 256 << 10
+"""Of one piece that is decoded at once: at 64 bytes a byte, 16 MiB of objects."""
+
+MAX_ROW_BYTES: Final = 64 << 10
+"""Of an owned row: 4 MiB of objects while it is looked at."""
+
+MAX_PARTS: Final = 16_384
+"""Of a frame: at 4 bytes each an attacker could ask for two million slices."""
+
+MAX_ROWS: Final = 20_000
+"""In a state batch: rows are lists of a few references, about 200 bytes: 4 MiB."""
+
+MAX_COLUMNS: Final = 128
+"""In a state batch: models have twenty; this leaves room for those to come."""
+
+BATCH_ROWS: Final = 4_000
+"""What a source puts into one state batch: some 400 KiB, and one transaction of the receiver."""
+
+LOG_BYTES: Final = 512 << 10
+"""What a source gathers into one log message; a larger commit travels alone."""
+
+WINDOW_BYTES: Final = 2 << 20
+"""Sent and not yet durable at the peer. Covers a LAN's delay many times; bounds what a slow peer
+makes us hold, as everything beyond stays in the database until it is ready."""
+
+MAX_ZSTD_WINDOW: Final = 1 << 23
+"""The window a frame may ask the decompressor to hold."""

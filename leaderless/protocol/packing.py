@@ -1,0 +1,117 @@
+"""MessagePack with explicit limits, the same everywhere; and zstd that cannot be made to explode.
+
+Signed things are never re-encoded: their bytes are kept. `pack` is only canonical for the shapes
+that PROTOCOL.md lists, which hold no maps with more than one order of keys.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+import zstandard
+
+from leaderless.protocol import limits
+from leaderless.protocol.errors import FrameTooLargeError, MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LEVEL = 3
+
+
+def pack(value: object) -> bytes:
+    """Return the MessagePack of `value`; raises MalformedError for what has none."""
+    try:
+        packed: bytes = msgpack.packb(value, use_bin_type=True, strict_types=False)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise MalformedError(f"a value cannot be packed: {error}") from error
+    return packed
+
+
+def unpack(data: bytes, limit: int = limits.MAX_HEAD_BYTES) -> Any:  # noqa: ANN401 - any shape
+    """Return the one value in `data`, at most `limit` bytes; raises MalformedError otherwise."""
+    if len(data) > limit:
+        raise FrameTooLargeError(f"a piece of {len(data)} bytes is over the limit of {limit}")
+    try:
+        value = msgpack.unpackb(data, **_bounds(len(data)))
+    except Exception as error:
+        raise MalformedError(f"bytes are not MessagePack: {type(error).__name__}") from error
+    check_depth(value)
+    return value
+
+
+def unpack_each(data: bytes, most: int, piece_bytes: int) -> Iterator[Any]:
+    """Yield the values that stand one after another in `data`.
+
+    No more than `piece_bytes` are decoded at a time, and at most `most` values are yielded; a value
+    that is larger, and a rest that is none, raise MalformedError.
+    """
+    unpacker = msgpack.Unpacker(max_buffer_size=2 * piece_bytes, **_bounds(piece_bytes))
+    count = consumed = 0
+    view = memoryview(data)
+    for start in range(0, len(data), piece_bytes):
+        unpacker.feed(view[start : start + piece_bytes])
+        while True:
+            try:
+                value = unpacker.unpack()
+            except msgpack.OutOfData:
+                break
+            except Exception as error:
+                raise MalformedError(
+                    f"bytes are not MessagePack: {type(error).__name__}"
+                ) from error
+            count += 1
+            if count > most:
+                raise MalformedError(f"more than {most} values in a row")
+            yield value
+        consumed = unpacker.tell()
+    if consumed != len(data):
+        raise MalformedError("the last value is cut off")
+
+
+def _bounds(size: int) -> dict[str, Any]:
+    # A header may claim any length; lists are allocated by what it claims.
+    return {
+        "raw": False,
+        "strict_map_key": True,
+        "max_str_len": size,
+        "max_bin_len": size,
+        "max_array_len": min(size, 16_384),
+        "max_map_len": min(size, 4_096),
+        "max_ext_len": 0,
+    }
+
+
+def check_depth(value: object, limit: int = limits.MAX_DEPTH) -> None:
+    """Raise MalformedError if `value` is nested deeper than `limit`."""
+    level = [value]
+    for _ in range(limit):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, list | dict)
+            for item in (outer if isinstance(outer, list) else outer.values())
+            if isinstance(item, list | dict)
+        ]
+        if not level:
+            return
+    raise MalformedError(f"a value is nested deeper than {limit}")
+
+
+def compress(data: bytes) -> bytes:
+    """Return a zstd frame of `data`."""
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(data)
+
+
+def decompress(data: bytes, limit: int) -> bytes:
+    """Return what a zstd frame holds, at most `limit` bytes, whatever size it declares."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=limits.MAX_ZSTD_WINDOW)
+    try:
+        with decompressor.stream_reader(data, read_across_frames=False) as reader:
+            plain: bytes = reader.read(limit + 1)
+    except zstandard.ZstdError as error:
+        raise MalformedError(f"bytes are not zstd: {error}") from error
+    if len(plain) > limit:
+        raise FrameTooLargeError(f"a frame decompresses to more than {limit} bytes")
+    return plain

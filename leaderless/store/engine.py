@@ -1,0 +1,130 @@
+"""Connections to the one file, and its schema versions.
+
+One connection writes and checkpoints (SQLite before 3.51.3 has a race when two do); all others
+are read-only. WAL, synchronous=FULL, foreign keys on. A schema upgrade takes a snapshot first and
+runs in one transaction; a file that a newer leaderless wrote is refused.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, event
+from sqlalchemy.pool import StaticPool
+
+from leaderless.errors import LeaderlessError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+# Waiting for the writer of another process: there should be none.
+_BUSY_TIMEOUT_MS = 5_000
+_WRITER_CACHE_KIB = 32_768
+_READER_CACHE_KIB = 4_096
+
+
+class StoreError(LeaderlessError):
+    """The database cannot be used as it is."""
+
+    code = "store"
+
+
+class NewerSchemaError(StoreError):
+    """A newer leaderless wrote this file."""
+
+    code = "newer_schema"
+
+
+def writer_engine(path: Path) -> Engine:
+    """Return an engine with the one connection that writes."""
+    return _engine(path, _WRITER_CACHE_KIB, ("journal_mode = WAL", "synchronous = FULL"))
+
+
+def reader_engine(path: Path) -> Engine:
+    """Return an engine with one connection that can only read; each reader thread has its own."""
+    return _engine(path, _READER_CACHE_KIB, ("query_only = ON",))
+
+
+def _engine(path: Path, cache_kib: int, pragmas: tuple[str, ...]) -> Engine:
+    engine = create_engine(
+        f"sqlite+pysqlite:///{path}",
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "isolation_level": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {_BUSY_TIMEOUT_MS}",
+            f"cache_size = -{cache_kib}",
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+            *pragmas,
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # The driver would begin late and deferred: a transaction that reads first and then
+        # writes could then fail at once, whatever the timeout.
+        mode = "DEFERRED" if "query_only = ON" in pragmas else "IMMEDIATE"
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+def migrate(engine: Engine, path: Path) -> None:
+    """Bring the schema to this version: snapshot first, all steps in one transaction.
+
+    Raises NewerSchemaError and changes nothing if the file is from the future, StoreError if the
+    result breaks a foreign key or SQLite's own check.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    script = ScriptDirectory.from_config(config)
+    with engine.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": "schema_version"})
+        current = context.get_current_revision()
+    known = {step.revision for step in script.walk_revisions()}
+    if current == script.get_current_head():
+        return
+    if current is not None and current not in known:
+        raise NewerSchemaError(
+            f"{path} was written by a newer leaderless (schema {current})",
+            hint="install that version, or point --home at another folder",
+        )
+    if current is not None:
+        snapshot(path, path.with_suffix(f".before-{script.get_current_head()}"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        check(connection, path)
+
+
+def check(connection: Connection, path: Path) -> None:
+    """Raise StoreError unless foreign keys and pages are as they should be."""
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    pages = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if broken or pages != "ok":
+        raise StoreError(f"{path} fails its own checks: {broken[:1] or pages}")
+
+
+def snapshot(path: Path, target: Path) -> None:
+    """Write a whole, consistent copy of the database at `path` to `target`."""
+    partial = target.with_suffix(target.suffix + ".partial")
+    partial.unlink(missing_ok=True)
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("VACUUM INTO ?", (str(partial),))
+    finally:
+        connection.close()
+    partial.replace(target)

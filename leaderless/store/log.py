@@ -1,0 +1,268 @@
+"""The log at rest: feeds and commits, received and applied.
+
+A commit is stored in order of its feed (*received*), and takes effect once all that it builds on
+has (*applied*). Between the two it is on the shelf: durable, with the reason it waits for. It
+waits for nothing but its causal past and the other parts of its own command.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from leaderless.protocol import commits, limits
+from leaderless.protocol.messages import LogBatch, SignedCommit
+from leaderless.store import meta
+from leaderless.store.registers import Records
+from registry.changes import Dot
+from registry.hlc import is_from_future
+from registry.merge import highest_overwritten
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from registry.changes import CommitHeader, SharedChange
+    from registry.models import Registry
+
+
+class Feed(NamedTuple):
+    """How much of a feed is here."""
+
+    key: int
+    feed: bytes
+    received: int
+    received_hash: bytes
+    applied: int
+    applied_hash: bytes
+    told: int
+    fault: str | None
+
+
+_FEED = "SELECT id, feed, received, received_hash, applied, applied_hash, told, fault FROM feed"
+
+
+def feeds(connection: Connection) -> list[Feed]:
+    """Return every feed that is known here."""
+    return [Feed(*row) for row in connection.exec_driver_sql(f"{_FEED} ORDER BY feed")]
+
+
+def feed_of(connection: Connection, feed: bytes) -> Feed:
+    """Return a feed, made empty if it was not known."""
+    row = connection.exec_driver_sql(f"{_FEED} WHERE feed = ?", (feed,)).first()
+    if row is not None:
+        return Feed(*row)
+    key = connection.exec_driver_sql(
+        "INSERT INTO feed (feed, received_hash, applied_hash) VALUES (?, ?, ?) RETURNING id",
+        (feed, commits.NO_HASH, commits.NO_HASH),
+    ).scalar_one()
+    return Feed(key, feed, 0, commits.NO_HASH, 0, commits.NO_HASH, 0, None)
+
+
+def put_feed(connection: Connection, feed: Feed) -> None:
+    """Write back the cursors of a feed."""
+    connection.exec_driver_sql(
+        "UPDATE feed SET received = ?, received_hash = ?, applied = ?, applied_hash = ?, told = ?,"
+        " fault = ? WHERE id = ?",
+        (*feed[2:], feed.key),
+    )
+
+
+class Received(NamedTuple):
+    """A commit whose signature and bytes were found valid."""
+
+    header: CommitHeader
+    changes: tuple[SharedChange, ...]
+    signed: SignedCommit
+    hash: bytes
+
+
+def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
+    """Store the next commit of a feed; return whether it was new.
+
+    A commit beyond the next is not stored (it will be asked for again). One that differs from what
+    stands at its position is a fork: the feed is closed to further commits, and says so.
+    """
+    header = commit.header
+    feed = feed_of(connection, header.feed)
+    if feed.fault is not None:
+        return False
+    if header.seq <= feed.received:
+        held = connection.exec_driver_sql(
+            "SELECT hash FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, header.seq)
+        ).scalar()
+        if held != commit.hash:
+            fault = f"its author signed two different commits as number {header.seq}"
+            put_feed(connection, feed._replace(fault=fault))
+        return False
+    if header.seq > feed.received + 1:
+        return False
+    if header.previous != feed.received_hash:
+        fault = f"its commit {header.seq} does not follow from the one before it"
+        put_feed(connection, feed._replace(fault=fault))
+        return False
+    connection.exec_driver_sql(
+        "INSERT INTO commit_log (feed, seq, header, signature, body, hash, stamp, command,"
+        " command_id, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            feed.key,
+            header.seq,
+            *(commit.signed.header, commit.signed.signature, commit.signed.body),
+            commit.hash,
+            header.stamp.pack(),
+            header.command,
+            header.command_id,
+            now_ms,
+        ),
+    )
+    put_feed(connection, feed._replace(received=header.seq, received_hash=commit.hash))
+    return True
+
+
+def apply_ready(connection: Connection, registry: Registry, now_ms: int) -> int:
+    """Apply every commit that waits for nothing more; return how many there were.
+
+    Clocks observe what is applied. The caller holds one transaction around this and `receive`.
+    """
+    applied = 0
+    records = Records(connection, registry, now_ms)
+    progress = True
+    while progress:
+        progress = False
+        for feed in feeds(connection):
+            at = feed
+            while at.applied < at.received:
+                group = _next_group(connection, at)
+                reason = _waits_for(connection, group)
+                if reason is not None:
+                    _shelve(connection, at, reason)
+                    break
+                for commit in group:
+                    at = take(connection, records, at, commit, now_ms)
+                    applied += 1
+                progress = True
+    records.save()
+    return applied
+
+
+def _next_group(connection: Connection, feed: Feed) -> list[Received]:
+    """Return the next commit of a feed with the received parts of its command behind it."""
+    group: list[Received] = []
+    rows = connection.exec_driver_sql(
+        "SELECT header, signature, body, hash FROM commit_log"
+        " WHERE feed = ? AND seq > ? ORDER BY seq",
+        (feed.key, feed.applied),
+    )
+    for header_bytes, signature, body, commit_hash in rows:
+        header = commits.decode_header(header_bytes)
+        changes = commits.decode_body(header, body)
+        signed = SignedCommit(header_bytes, signature, body)
+        group.append(Received(header, changes, signed, commit_hash))
+        if len(group) == group[0].header.parts:
+            break
+    rows.close()
+    return group
+
+
+def _waits_for(connection: Connection, group: list[Received]) -> str | None:
+    """Return why a group cannot take effect yet, or None."""
+    first = group[0].header
+    if len(group) < first.parts:
+        return f"part {len(group) + 1} of {first.parts} of its command"
+    for commit in group:
+        for needed in commit.header.dependencies:
+            held = connection.exec_driver_sql(
+                "SELECT f.applied, c.hash FROM feed f LEFT JOIN commit_log c"
+                " ON c.feed = f.id AND c.seq = ? WHERE f.feed = ?",
+                (needed.seq, needed.feed),
+            ).first()
+            if held is None or held[0] < needed.seq:
+                return f"commit {needed.seq} of {needed.feed[:16].hex()}"
+            if held[1] is not None and held[1] != needed.hash:
+                return f"another commit {needed.seq} of {needed.feed[:16].hex()} than is here"
+    return None
+
+
+def _shelve(connection: Connection, feed: Feed, reason: str) -> None:
+    connection.exec_driver_sql(
+        "UPDATE commit_log SET waits_for = ? WHERE feed = ? AND seq = ?",
+        (reason, feed.key, feed.applied + 1),
+    )
+
+
+def take(
+    connection: Connection, records: Records, feed: Feed, commit: Received, now_ms: int
+) -> Feed:
+    """Let the next stored commit of `feed` take effect; return the feed after it."""
+    header = commit.header
+    for place, change in enumerate(commit.changes):
+        records.apply(change, Dot(header.feed, header.seq), header.stamp, place)
+    connection.exec_driver_sql(
+        "UPDATE commit_log SET applied_at = ?, waits_for = NULL WHERE feed = ? AND seq = ?",
+        (now_ms, feed.key, header.seq),
+    )
+    feed = feed._replace(applied=header.seq, applied_hash=commit.hash)
+    put_feed(connection, feed)
+    meta.put_clock(connection, meta.clock(connection).observe(header.stamp, now_ms))
+    return feed
+
+
+def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None:
+    """Return the next commits of a feed as they were signed, or None if there are none."""
+    known = feed_of_or_none(connection, feed)
+    if known is None or known.received <= after:
+        return None
+    taken: list[SignedCommit] = []
+    size = 0
+    rows = connection.exec_driver_sql(
+        "SELECT header, signature, body FROM commit_log WHERE feed = ? AND seq > ? ORDER BY seq",
+        (known.key, after),
+    )
+    for row in rows:
+        size += len(row[0]) + len(row[2])
+        if taken and (size > limits.LOG_BYTES or len(taken) * 3 + 4 > limits.MAX_PARTS):
+            break
+        taken.append(SignedCommit(*row))
+    rows.close()
+    return LogBatch(feed, after, known.received, tuple(taken))
+
+
+def feed_of_or_none(connection: Connection, feed: bytes) -> Feed | None:
+    """Return a feed if it is known; for read-only connections."""
+    row = connection.exec_driver_sql(f"{_FEED} WHERE feed = ?", (feed,)).first()
+    return None if row is None else Feed(*row)
+
+
+class Shelved(NamedTuple):
+    """A commit that is stored and has not taken effect."""
+
+    feed: bytes
+    seq: int
+    command: str
+    waits_for: str
+
+
+def shelf(connection: Connection) -> list[Shelved]:
+    """Return the first waiting commit of each feed, with its reason."""
+    found = connection.exec_driver_sql(
+        "SELECT f.feed, c.seq, c.command, c.waits_for FROM feed f JOIN commit_log c"
+        " ON c.feed = f.id AND c.seq = f.applied + 1 WHERE f.received > f.applied"
+    )
+    return [Shelved(feed, seq, command, reason or "") for feed, seq, command, reason in found]
+
+
+def future_authors(connection: Connection, wall_ms: int, bound: bytes) -> list[bytes]:
+    """Return the devices whose own stamps lie in the future: `bound` is the packed drift bound.
+
+    One who only built on somebody else's future value is not named.
+    """
+    named: dict[bytes, None] = {}
+    rows = connection.exec_driver_sql(
+        "SELECT header, body FROM commit_log WHERE stamp > ?", (bound,)
+    )
+    for header_bytes, body in rows:
+        header = commits.decode_header(header_bytes)
+        if header.feed[:16] in named:
+            continue
+        overwritten = highest_overwritten(commits.decode_body(header, body))
+        if is_from_future(header.stamp, overwritten, wall_ms):
+            named[bytes(header.feed[:16])] = None
+    return list(named)

@@ -1,0 +1,43 @@
+"""Single facts about the file: which library, which device, its clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from registry.hlc import Clock
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+LIBRARY = "library"
+OWN_DEVICE = "own_device"
+OWN_EPOCH = "own_epoch"
+SHARED_HASH = "shared_hash"
+MEMBERSHIP = "membership"  # digest of the statements that were known last
+_CLOCK_MS = "clock_ms"
+_CLOCK_COUNTER = "clock_counter"
+
+
+def get(connection: Connection, name: str) -> Any:  # noqa: ANN401 - a fact of any type
+    """Return a fact; it was written when the library was made."""
+    return connection.exec_driver_sql("SELECT value FROM meta WHERE name = ?", (name,)).scalar()
+
+
+def put(connection: Connection, name: str, value: bytes | int | str) -> None:
+    """Set a fact."""
+    connection.exec_driver_sql(
+        "INSERT INTO meta (name, value) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
+
+
+def clock(connection: Connection) -> Clock:
+    """Return the clock as it was made durable last."""
+    return Clock(get(connection, _CLOCK_MS) or 0, get(connection, _CLOCK_COUNTER) or 0)
+
+
+def put_clock(connection: Connection, state: Clock) -> None:
+    """Make the clock durable with whatever the transaction writes beside it."""
+    put(connection, _CLOCK_MS, state.ms)
+    put(connection, _CLOCK_COUNTER, state.counter)

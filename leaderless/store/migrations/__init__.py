@@ -1,0 +1,1 @@
+"""The schema, version by version. A version is SQL text that is never edited once released."""

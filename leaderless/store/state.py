@@ -1,0 +1,242 @@
+"""Owned state at rest: incarnations, watermarks, set hashes, checkpoints; batches in and out.
+
+One rule for all of it: rows, watermark and set hash change in one transaction, so a watermark never
+promises what is not there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgpack
+
+from leaderless.protocol import hashing
+
+from registry.changes import Incarnation, StateChange
+from registry.dispatch import dispatch_state
+from registry.models import Epochs, StateRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from leaderless.protocol.checkpoint import Checkpoint
+    from leaderless.protocol.messages import StateBatch
+    from registry.models import Registry
+
+
+class Copy(NamedTuple):
+    """What is held of one owner's current incarnation."""
+
+    epoch: int
+    owner: bytes
+    incarnation: Incarnation
+    watermark: int
+    as_of: int
+    verified: int
+    row_count: int
+    set_hash: bytes
+    checkpoint: bytes | None
+    checkpoint_rev: int
+    fault: str | None
+
+    @property
+    def exact(self) -> bool:
+        """Return whether this is all that any source used so far had."""
+        return self.watermark == self.as_of
+
+
+_COPY = (
+    "SELECT id, device, generation, nonce, watermark, as_of, verified, row_count, set_hash,"
+    " checkpoint, checkpoint_rev, fault FROM incarnation"
+)
+
+
+def copies(connection: Connection) -> list[Copy]:
+    """Return what is held of every owner: of each the newest incarnation."""
+    newest: dict[bytes, Copy] = {}
+    for row in connection.exec_driver_sql(f"{_COPY} ORDER BY device, generation, nonce"):
+        copy = Copy(row[0], row[1], Incarnation(row[2], row[3]), *row[4:])
+        newest[copy.owner] = copy
+    return list(newest.values())
+
+
+def copy_of(connection: Connection, owner: bytes) -> Copy | None:
+    """Return what is held of an owner's newest incarnation, or None if nothing is known of it."""
+    row = connection.exec_driver_sql(
+        f"{_COPY} WHERE device = ? ORDER BY generation DESC, nonce DESC LIMIT 1", (owner,)
+    ).first()
+    return None if row is None else Copy(row[0], row[1], Incarnation(row[2], row[3]), *row[4:])
+
+
+def add_incarnation(connection: Connection, owner: bytes, incarnation: Incarnation) -> int:
+    """Add an empty copy of an incarnation and return its local key."""
+    return int(
+        connection.exec_driver_sql(
+            "INSERT INTO incarnation (device, generation, nonce, set_hash) VALUES (?, ?, ?, ?)"
+            " RETURNING id",
+            (owner, *incarnation, hashing.EMPTY_SET),
+        ).scalar_one()
+    )
+
+
+def epochs_of(connection: Connection, owner: bytes, current: int) -> Epochs:
+    """Return the local keys of all incarnations of an owner."""
+    found = connection.exec_driver_sql("SELECT id FROM incarnation WHERE device = ?", (owner,))
+    return Epochs(current, frozenset(found.scalars()))
+
+
+def apply_changes(
+    connection: Connection, registry: Registry, copy: Copy, changes: Sequence[StateChange]
+) -> tuple[int, int]:
+    """Apply rows and tombstones of one owner; return the change of (row count, set hash sum)."""
+    epochs = epochs_of(connection, copy.owner, copy.epoch)
+    outcome = dispatch_state(registry, connection, epochs, changes, copy.owner)
+    count = total = 0
+    for model, effect in outcome.effects:
+        count += len(effect.after) - len(effect.before)
+        total += hashing.rows_sum(model, effect.after) - hashing.rows_sum(model, effect.before)
+    for change in outcome.unknown:
+        more, added = _keep_opaque(connection, epochs, change)
+        count += more
+        total += added
+    return count, total
+
+
+def _keep_opaque(connection: Connection, epochs: Epochs, change: StateChange) -> tuple[int, int]:
+    """Keep rows of a model that nobody here knows, as they are."""
+    count = total = 0
+    for row in change.rows:
+        fields = {
+            name: value
+            for name, value in zip(change.columns, row[2:], strict=True)
+            if value is not None
+        }
+        state = StateRow(bytes(row[0]), int(str(row[1])), fields)  # type: ignore[call-overload]
+        gone, taken = _drop_opaque(connection, epochs, change.model, state.uuid, state.rev)
+        if gone is None:
+            continue
+        connection.exec_driver_sql(
+            "INSERT INTO opaque_row (uuid, model, epoch, rev, fields) VALUES (?, ?, ?, ?, ?)",
+            (state.uuid, change.model, epochs.current, state.rev, msgpack.packb(fields)),
+        )
+        count += 1 - gone
+        total += hashing.element(hashing.row_bytes(change.model, state)) - taken
+    for uuid, rev in change.removed:
+        gone, taken = _drop_opaque(connection, epochs, change.model, uuid, rev)
+        connection.exec_driver_sql(
+            "INSERT INTO tombstone (uuid, model, epoch, rev) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (uuid) DO NOTHING",
+            (uuid, change.model, epochs.current, rev),
+        )
+        count -= gone or 0
+        total -= taken
+    return count, total
+
+
+def _drop_opaque(
+    connection: Connection, epochs: Epochs, model: str, uuid: bytes, rev: int
+) -> tuple[int | None, int]:
+    """Remove an older opaque row: (how many went, their sum), (None, 0) if ours is newer."""
+    if connection.exec_driver_sql("SELECT 1 FROM tombstone WHERE uuid = ?", (uuid,)).first():
+        return None, 0
+    held = connection.exec_driver_sql(
+        "SELECT epoch, rev, fields FROM opaque_row WHERE uuid = ?", (uuid,)
+    ).first()
+    if held is None:
+        return 0, 0
+    if held[0] == epochs.current and held[1] >= rev:
+        return None, 0
+    connection.exec_driver_sql("DELETE FROM opaque_row WHERE uuid = ?", (uuid,))
+    row = StateRow(uuid, held[1], msgpack.unpackb(held[2]))
+    return 1, hashing.element(hashing.row_bytes(model, row))
+
+
+def put_copy(connection: Connection, copy: Copy) -> None:
+    """Write back the cursor, hash and checkpoint of a copy."""
+    connection.exec_driver_sql(
+        "UPDATE incarnation SET watermark = ?, as_of = ?, verified = ?, row_count = ?,"
+        " set_hash = ?, checkpoint = ?, checkpoint_rev = ?, fault = ? WHERE id = ?",
+        (*copy[3:], copy.epoch),
+    )
+
+
+class Merged(NamedTuple):
+    """What a batch did: the copy after it, and whether it was used at all."""
+
+    copy: Copy
+    used: bool
+
+
+def apply_batch(
+    connection: Connection,
+    registry: Registry,
+    batch: StateBatch,
+    checkpoint: Checkpoint | None,
+) -> Merged:
+    """Apply a batch of somebody's state with its cursor; `checkpoint` is its verified word.
+
+    The cursor moves only if the batch begins at or below it; a batch of an older incarnation, or
+    from a source that holds less than we do, is dropped. An introduction moves no cursor.
+    """
+    copy = copy_of(connection, batch.owner)
+    if copy is None or copy.incarnation < batch.incarnation:
+        epoch = add_incarnation(connection, batch.owner, batch.incarnation)
+        copy = Copy(
+            epoch, batch.owner, batch.incarnation, 0, 0, 0, 0, hashing.EMPTY_SET, None, 0, None
+        )
+    stale = copy.incarnation > batch.incarnation
+    if stale or (
+        not batch.introduction and (batch.head < copy.watermark or batch.lo > copy.watermark)
+    ):
+        return Merged(copy, used=False)
+    count, total = apply_changes(connection, registry, copy, batch.changes)
+    copy = copy._replace(
+        row_count=copy.row_count + count, set_hash=hashing.add(copy.set_hash, total)
+    )
+    if checkpoint is not None and checkpoint.rev > copy.checkpoint_rev:
+        copy = copy._replace(checkpoint=batch.checkpoint, checkpoint_rev=checkpoint.rev)
+    # Rows that come ahead of their rev count in the set hash already: until the cursor has reached
+    # them, the copy is not exact and is compared with nothing.
+    copy = copy._replace(as_of=max(copy.as_of, batch.as_of))
+    if not batch.introduction:
+        copy = copy._replace(watermark=max(copy.watermark, batch.hi))
+        copy = _proved(copy, checkpoint)
+    put_copy(connection, copy)
+    return Merged(copy, used=True)
+
+
+def _proved(copy: Copy, checkpoint: Checkpoint | None) -> Copy:
+    """Compare an exact copy with the owner's signed word, where there is one for this rev."""
+    if not copy.exact or checkpoint is None or checkpoint.rev != copy.watermark:
+        return copy
+    if (checkpoint.row_count, checkpoint.set_hash) == (copy.row_count, copy.set_hash):
+        return copy._replace(verified=copy.watermark, fault=None)
+    return copy._replace(
+        fault=f"at rev {copy.watermark} the owner signed {checkpoint.row_count} rows,"
+        f" here are {copy.row_count}, or rows that differ"
+    )
+
+
+def forget(connection: Connection, registry: Registry, copy: Copy) -> None:
+    """Drop all that is held of an owner's incarnation, to fetch it anew."""
+    for model in reversed(registry.owned()):
+        connection.exec_driver_sql(
+            f"DELETE FROM {model.sync_name} WHERE epoch = ?",
+            (copy.epoch,),
+        )
+    connection.exec_driver_sql("DELETE FROM tombstone WHERE epoch = ?", (copy.epoch,))
+    connection.exec_driver_sql("DELETE FROM opaque_row WHERE epoch = ?", (copy.epoch,))
+    put_copy(
+        connection,
+        copy._replace(
+            watermark=0,
+            as_of=0,
+            verified=0,
+            row_count=0,
+            set_hash=hashing.EMPTY_SET,
+            checkpoint=None,
+            checkpoint_rev=0,
+        ),
+    )

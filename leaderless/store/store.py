@@ -1,0 +1,187 @@
+"""The store: one writer, some readers, and a word to whoever waits for changes.
+
+Reads and writes are functions over a connection; they run in worker threads, one write at a time,
+each in one transaction. Nothing here knows what the functions are for.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from leaderless.clock import wall_ms
+from leaderless.errors import LeaderlessError
+from leaderless.protocol import hashing
+from leaderless.protocol.membership import membership_of
+from leaderless.store import engine, meta, state
+from leaderless.store.statements import keep_statements, statements
+from leaderless.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+    from leaderless.clock import Clock
+    from leaderless.ids import RecordIds
+    from leaderless.protocol.membership import Membership, Signed
+    from registry.changes import Incarnation
+    from registry.models import Registry
+
+_T = TypeVar("_T")
+_READERS = 3
+
+
+class AlreadyThereError(LeaderlessError):
+    """A library stands where one was to be made."""
+
+    code = "already_there"
+
+
+class Store:
+    """An open library; made by `open_store`."""
+
+    def __init__(
+        self,
+        path: Path,
+        registry: Registry,
+        clock: Clock,
+        ids: RecordIds,
+        sign: Callable[[bytes], bytes],
+    ) -> None:
+        self.path = path
+        self.registry = registry
+        self.ids = ids
+        self._clock = clock
+        self._sign = sign
+        self._writer = engine.writer_engine(path)
+        self._write_lock = trio.Lock()
+        self._idle_readers: list[Engine] = [engine.reader_engine(path) for _ in range(_READERS)]
+        self._readers = trio.CapacityLimiter(_READERS)
+        self._writers = trio.CapacityLimiter(1)
+        self._listeners: list[Callable[[], None]] = []
+        self.own_device = b""
+        self.own_epoch = 0
+        self.library = b""
+
+    def load(self) -> None:
+        """Bring the schema up to date and read what this file is. Blocks; call before anything."""
+        engine.migrate(self._writer, self.path)
+        self._load_facts()
+
+    def _load_facts(self) -> None:
+        with self._writer.connect() as connection:
+            self.own_device = meta.get(connection, meta.OWN_DEVICE)
+            self.own_epoch = meta.get(connection, meta.OWN_EPOCH)
+            self.library = meta.get(connection, meta.LIBRARY)
+
+    def close(self) -> None:
+        """Close every connection; the write-ahead log is folded in by the writer's."""
+        for reader in self._idle_readers:
+            reader.dispose()
+        self._writer.dispose()
+
+    def now_ms(self) -> int:
+        """Return the wall clock in milliseconds."""
+        return wall_ms(self._clock)
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` (in the event loop, it must not block) after every write."""
+        self._listeners.append(listener)
+
+    async def read(self, fn: Callable[[Connection], _T]) -> _T:
+        """Run `fn` on a read-only connection, in one snapshot."""
+
+        def run() -> _T:
+            reader = self._idle_readers.pop()
+            try:
+                with reader.begin() as connection:
+                    return fn(connection)
+            finally:
+                self._idle_readers.append(reader)
+
+        return await trio.to_thread.run_sync(run, limiter=self._readers)
+
+    async def write(self, fn: Callable[[Transaction], _T]) -> _T:
+        """Run `fn` in the one write transaction; returns once it is durable.
+
+        If `fn` raises, nothing has changed.
+        """
+
+        def run() -> _T:
+            return self.write_here(fn)
+
+        async with self._write_lock:
+            result = await trio.to_thread.run_sync(run, limiter=self._writers)
+        for listener in self._listeners:
+            listener()
+        return result
+
+    def write_here(self, fn: Callable[[Transaction], _T]) -> _T:
+        """Do what `write` does in the calling thread; for start-up and for tools without a loop."""
+        with self._writer.begin() as connection:
+            transaction = Transaction(
+                connection, self.registry, self._sign, self.now_ms(), self.ids.new
+            )
+            result = fn(transaction)
+            transaction.finish()
+        if transaction.facts_changed:
+            self._load_facts()
+        return result
+
+    async def membership(self, key_of: Callable[[bytes], bytes]) -> Membership:
+        """Return who is a member by the statements that are kept here."""
+        said = await self.read(statements)
+        return membership_of(self.library, said, key_of)
+
+
+def create_store(
+    path: Path,
+    clock: Clock,
+    device: bytes,
+    incarnation: Incarnation,
+    library: bytes,
+    said: tuple[Signed, ...],
+) -> None:
+    """Make the file of a library of which this device is a member. Blocks.
+
+    Raises AlreadyThereError and changes nothing if there is one.
+    """
+    if path.exists():
+        raise AlreadyThereError(f"there is a library at {path} already")
+    writer = engine.writer_engine(path)
+    try:
+        engine.migrate(writer, path)
+        with writer.begin() as connection:
+            epoch = state.add_incarnation(connection, device, incarnation)
+            meta.put(connection, meta.OWN_DEVICE, device)
+            meta.put(connection, meta.OWN_EPOCH, epoch)
+            meta.put(connection, meta.LIBRARY, library)
+            meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
+            keep_statements(connection, said, wall_ms(clock))
+            digest = membership_of(library, said, lambda der: der).digest
+            meta.put(connection, meta.MEMBERSHIP, digest)
+    finally:
+        writer.dispose()
+    path.chmod(0o600)
+
+
+@asynccontextmanager
+async def open_store(
+    path: Path,
+    registry: Registry,
+    clock: Clock,
+    ids: RecordIds,
+    sign: Callable[[bytes], bytes],
+) -> AsyncIterator[Store]:
+    """Open the library at `path`, upgrading its schema if need be."""
+    store = Store(path, registry, clock, ids, sign)
+    try:
+        await trio.to_thread.run_sync(store.load)
+        yield store
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 10):
+            await trio.to_thread.run_sync(store.close)
