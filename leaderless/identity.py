@@ -1,18 +1,18 @@
 """A device's key and certificate: made once, kept 0600, and what follows from them.
 
-The device id is a UUIDv8 (RFC 9562) of the first bytes of the SHA-256 of the raw public key; the whole
-hash is the fingerprint that connections are compared by. The certificate is self-signed, names
-nobody and never expires: it is only a vessel for the key.
+The device id is a UUIDv8 (RFC 9562) of the first bytes of the SHA-256 of the raw public key; the
+whole hash is the fingerprint that connections are compared by. The certificate is self-signed,
+names nobody and never expires: it is only a vessel for the key.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -21,6 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.x509.oid import NameOID
 
 from leaderless.errors import InvalidDataError, NotPermittedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY_NAME = "device.key"
 CERTIFICATE_NAME = "device.crt"
@@ -151,8 +154,8 @@ def _self_signed(private: Ed25519PrivateKey) -> x509.Certificate:
         .issuer_name(name)
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC))
-        .not_valid_after(datetime.datetime(9999, 12, 31, tzinfo=datetime.UTC))
+        .not_valid_before(dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+        .not_valid_after(dt.datetime(9999, 12, 31, tzinfo=dt.UTC))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(private, None)
     )

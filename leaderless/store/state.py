@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgpack
 
 from leaderless.protocol import hashing
-
 from registry.changes import Incarnation, StateChange
 from registry.dispatch import dispatch_state
 from registry.models import Epochs, StateRow

@@ -1,0 +1,101 @@
+"""What the core asks of its shell, as values.
+
+The shell owes the core this order: what `Apply` names is durable before `Exchange.applied` is
+told, and `Exchange.ours_changed` is told after every write, so nothing is acknowledged or announced
+before it would survive a loss of power.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from leaderless.protocol.messages import LogBatch, Message, StateBatch, Statements
+
+
+class Stream(Enum):
+    """What can be read from a replica, in order, from a position on."""
+
+    STATE = "state"
+    """An owner's rows, by owner."""
+    LOG = "log"
+    """A feed's commits, by feed."""
+
+
+class Key(NamedTuple):
+    """One stream: of an owner's rows, or of a feed's commits."""
+
+    stream: Stream
+    of: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a message on a link."""
+
+    link: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    """Send a message that was encoded already."""
+
+    link: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Read the next batch of `key` above `after`, and tell `Exchange.loaded`."""
+
+    link: int
+    key: Key
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendStatements:
+    """Send all membership statements that are kept here."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Introduce:
+    """Send our own device row as an introduction."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Make a batch or statements durable and let them take effect, then tell `Exchange.applied`."""
+
+    link: int
+    message: StateBatch | LogBatch | Statements
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End a link; the peer is told why first."""
+
+    link: int
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a person may want to know."""
+
+    kind: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+Command = Send | SendFrame | Load | SendStatements | Introduce | Apply | Close | Note

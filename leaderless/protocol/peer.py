@@ -1,0 +1,78 @@
+"""What is known of one connected peer: the memory of a session, without its decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from leaderless.protocol.commands import Key, Stream
+from leaderless.protocol.messages import FeedPosition, Vectors
+
+if TYPE_CHECKING:
+    from leaderless.protocol.messages import Hello, OwnedPosition, Positions, Proof
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A stream that the peer asked us for: sent up to `after`."""
+
+    after: int
+    loading: bool = False
+
+
+@dataclass(slots=True)
+class Peer:
+    """One link and what its other side has said."""
+
+    link: int
+    device: bytes
+    dialed: bool
+    address: str
+    since: float
+    heard: float
+    sent_vectors: Vectors
+    """Our positions as our hello said them."""
+    hello: Hello | None = None
+    known: bool = False
+    """Whether the peer's positions are known: only then is it asked for anything."""
+    owned: dict[bytes, OwnedPosition] = field(default_factory=dict)
+    feeds: dict[bytes, FeedPosition] = field(default_factory=dict)
+    outgoing: dict[Key, Outgoing] = field(default_factory=dict)
+    unacknowledged: int = 0
+    pinged: bool = False
+    clock_ahead_ms: int = 0
+    proof: Proof | None = None
+    proof_sent: Proof | None = None
+    proved: bytes = b""
+    """The digest of our positions at which both sides were last found equal."""
+    proved_at: float | None = None
+    differs: bool = False
+
+    def learn(self, positions: Positions) -> None:
+        """Take in what the peer says it holds."""
+        if positions.whole:
+            self.owned.clear()
+            self.feeds.clear()
+        self.owned.update(positions.vectors.owned)
+        self.feeds.update(positions.vectors.feeds)
+        self.known = True
+
+    def vectors(self) -> Vectors:
+        """Return the peer's positions."""
+        return Vectors(self.owned, self.feeds)
+
+    def ahead(self, ours: Vectors) -> dict[Key, int]:
+        """Return the streams of which the peer holds more than `ours`, and by how much."""
+        found: dict[Key, int] = {}
+        for owner, held in self.owned.items():
+            mine = ours.owned.get(owner)
+            if mine is None or mine.incarnation < held.incarnation:
+                if held.watermark:
+                    found[Key(Stream.STATE, owner)] = held.watermark
+            elif mine.behind(held):
+                found[Key(Stream.STATE, owner)] = held.watermark - mine.watermark
+        for feed, position in self.feeds.items():
+            received = ours.feeds.get(feed, FeedPosition(0, 0)).received
+            if position.received > received:
+                found[Key(Stream.LOG, feed)] = position.received - received
+        return found

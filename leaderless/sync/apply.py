@@ -1,0 +1,169 @@
+"""What peers send, made durable: signatures first, then one transaction.
+
+A connection proves which device relays; signatures prove who owns. Nothing is kept of a message
+that breaks a rule.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from leaderless.errors import NotPermittedError
+from leaderless.identity import certificate_key, device_id, verify
+from leaderless.protocol import checkpoint as checkpoints
+from leaderless.protocol import commits, membership
+from leaderless.protocol.errors import InvalidCommitError, ProtocolError
+from leaderless.protocol.hashing import digest
+from leaderless.protocol.messages import LogBatch, StateBatch, Statements
+from leaderless.store import log, meta, state
+from leaderless.store.statements import keep_statements, statements
+from registry.errors import RegistryError
+from registry.hlc import is_from_future
+from registry.merge import highest_overwritten
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from leaderless.protocol.checkpoint import Checkpoint
+    from leaderless.protocol.membership import Membership
+    from leaderless.protocol.messages import SignedCommit
+    from leaderless.store.store import Store
+    from leaderless.store.transaction import Transaction
+
+
+class NotAMemberError(NotPermittedError):
+    """Data of a device that no statement makes a member."""
+
+    code = "not_a_member"
+
+
+class UnverifiedError(ProtocolError):
+    """Data that its owner's signature does not cover."""
+
+    code = "unverified"
+
+
+class RefusedError(ProtocolError):
+    """A change that cannot be applied; the cause is chained."""
+
+    code = "refused"
+
+
+class Outcome(NamedTuple):
+    """What became of a message."""
+
+    used: bool
+    notes: tuple[tuple[str, Mapping[str, object]], ...] = ()
+
+
+class Applier:
+    """Applies what peers send to the store, by what the members' keys have signed."""
+
+    def __init__(self, store: Store, members: Membership) -> None:
+        self._store = store
+        self.members = members
+
+    def keys(self) -> dict[bytes, bytes]:
+        """Return the public key of every member by device id."""
+        return {device_id(key): key for key in self.members.members}
+
+    async def apply(self, message: StateBatch | LogBatch | Statements, sender: bytes) -> Outcome:
+        """Apply what the device `sender` sent; raises ProtocolError or NotAMemberError."""
+        try:
+            if isinstance(message, Statements):
+                return await self._statements(message)
+            if isinstance(message, StateBatch):
+                return await self._state(message, sender)
+            return await self._log(message)
+        except RegistryError as error:
+            raise RefusedError(str(error)) from error
+
+    async def _statements(self, message: Statements) -> Outcome:
+        for signed in message.statements:
+            said = membership.decode(signed.body)
+            certificate_key(said.certificate)
+            covered = membership.signed_part(signed.body)
+            if not verify(said.author_key, signed.signature, covered):
+                raise UnverifiedError("a membership statement is not signed by its author")
+
+        def write(transaction: Transaction) -> Membership:
+            keep_statements(transaction.conn, message.statements, transaction.now_ms)
+            kept = statements(transaction.conn)
+            members = membership.membership_of(self._store.library, kept, certificate_key)
+            meta.put(transaction.conn, meta.MEMBERSHIP, members.digest)
+            return members
+
+        self.members = await self._store.write(write)
+        return Outcome(used=True)
+
+    async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
+        said = self._checkpoint(batch, sender)
+
+        def write(transaction: Transaction) -> state.Merged:
+            merged = state.apply_batch(transaction.conn, self._store.registry, batch, said)
+            if merged.copy.fault is not None and sender != batch.owner:
+                state.forget(transaction.conn, self._store.registry, merged.copy)
+            return merged
+
+        merged = await self._store.write(write)
+        if merged.copy.fault is None:
+            return Outcome(merged.used)
+        about = {"owner": batch.owner, "from": sender, "why": merged.copy.fault}
+        return Outcome(merged.used, (("state_differs", about),))
+
+    def _checkpoint(self, batch: StateBatch, sender: bytes) -> Checkpoint | None:
+        """Return the owner's verified word that comes with a batch."""
+        key = self.keys().get(batch.owner)
+        if key is None:
+            raise NotAMemberError("rows of a device that is no member were offered")
+        if batch.introduction and sender != batch.owner:
+            raise UnverifiedError("a device is introduced by itself only")
+        if not batch.checkpoint:
+            if sender != batch.owner:
+                raise UnverifiedError("relayed rows came without a checkpoint of their owner")
+            return None
+        said = checkpoints.decode(batch.checkpoint)
+        signature, covered = checkpoints.signed_part(batch.checkpoint)
+        if not verify(key, signature, covered):
+            raise UnverifiedError("a checkpoint is not signed by its owner")
+        about = (said.library, said.owner, said.incarnation)
+        if about != (self._store.library, batch.owner, batch.incarnation):
+            raise UnverifiedError("a checkpoint speaks of another state")
+        if sender != batch.owner and batch.hi > said.rev:
+            raise UnverifiedError("relayed rows go beyond the checkpoint of their owner")
+        return said
+
+    async def _log(self, batch: LogBatch) -> Outcome:
+        keys = self.keys()
+        wall_ms = self._store.now_ms()
+
+        def write(transaction: Transaction) -> tuple[bool, list[bytes]]:
+            feed = log.feed_of(transaction.conn, batch.feed)
+            if batch.after > feed.received:
+                return False, []
+            ahead: list[bytes] = []
+            for signed in batch.commits:
+                commit = self._commit(keys, batch.feed, signed)
+                new = log.receive(transaction.conn, commit, transaction.now_ms)
+                overwritten = highest_overwritten(commit.changes)
+                if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
+                    ahead.append(batch.feed[:16])
+            log.apply_ready(transaction.conn, self._store.registry, transaction.now_ms)
+            return True, ahead
+
+        used, ahead = await self._store.write(write)
+        return Outcome(used, tuple(("future_stamp", {"device": author}) for author in set(ahead)))
+
+    def _commit(
+        self, keys: Mapping[bytes, bytes], feed: bytes, signed: SignedCommit
+    ) -> log.Received:
+        header = commits.decode_header(signed.header)
+        key = keys.get(feed[:16])
+        if key is None:
+            raise NotAMemberError("a commit of a device that is no member was offered")
+        if header.feed != feed or header.library != self._store.library:
+            raise InvalidCommitError("a commit belongs to another feed or library")
+        if not verify(key, signed.signature, commits.signed_part(signed.header)):
+            raise InvalidCommitError("a commit is not signed by the device whose feed it is in")
+        changes = commits.decode_body(header, signed.body)
+        return log.Received(header, changes, signed, digest(signed.header))

@@ -1,0 +1,132 @@
+"""Whom to call: every address that a member may be found at, until it is connected.
+
+Addresses are hints, whatever they come from: typed, configured, announced by mDNS, named in a
+device's own row, or where it was reached last. Who answers is for TLS to prove.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from leaderless.errors import LeaderlessError
+from leaderless.transport.base import DialError, SelfDialError, UntrustedPeerError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from leaderless.sync.backoff import Backoff
+    from leaderless.transport.base import Connection
+
+MAX_ADDRESSES = 256
+"""Hints come from anybody on the network; more than this are not tried."""
+CONCURRENT = 8
+
+
+@dataclass
+class Candidate:
+    """An address and how calling it went."""
+
+    host: str
+    port: int
+    due: float
+    failures: int = 0
+    busy: bool = False
+    device: bytes | None = None
+    last_error: str | None = None
+
+
+class Dialer:
+    """Calls candidates when they are due; an answered call is used until it ends."""
+
+    def __init__(
+        self,
+        dial: Callable[[trio.Nursery, str, int], Awaitable[Connection]],
+        use: Callable[[Connection], Awaitable[None]],
+        connected: Callable[[], Mapping[bytes, str]],
+        device_of: Callable[[bytes], bytes],
+        backoff: Backoff,
+        chance: Callable[[], float],
+        tell: Callable[[str, Mapping[str, object]], None],
+    ) -> None:
+        self._dial = dial
+        self._use = use
+        self._connected = connected
+        self._device_of = device_of
+        self._backoff = backoff
+        self._chance = chance
+        self._tell = tell
+        self._wake = trio.Event()
+        self.candidates: dict[tuple[str, int], Candidate] = {}
+
+    def suggest(self, host: str, port: int, *, now: bool = False) -> None:
+        """Take an address into the list; `now` calls it at once even if it failed before."""
+        candidate = self.candidates.get((host, port))
+        if candidate is None:
+            if len(self.candidates) >= MAX_ADDRESSES:
+                return
+            self.candidates[host, port] = Candidate(host, port, trio.current_time())
+            self._wake.set()
+        elif now and not candidate.busy:
+            candidate.due = trio.current_time()
+            candidate.failures = 0
+            self._wake.set()
+
+    def call_all(self) -> None:
+        """Call everybody at once: the network changed, or the machine woke."""
+        for candidate in self.candidates.values():
+            if not candidate.busy:
+                candidate.due = trio.current_time()
+                candidate.failures = 0
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Call whoever is due, for ever."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                now = trio.current_time()
+                for candidate in self._due(now):
+                    candidate.busy = True
+                    nursery.start_soon(self._call, candidate)
+                waits = [c.due for c in self.candidates.values() if not c.busy]
+                with trio.move_on_at(max(min(waits, default=now + 3600), now + 0.05)):
+                    await self._wake.wait()
+                    self._wake = trio.Event()
+
+    def _due(self, now: float) -> Iterable[Candidate]:
+        busy = sum(1 for candidate in self.candidates.values() if candidate.busy)
+        connected = self._connected()
+        for candidate in sorted(self.candidates.values(), key=lambda item: item.due):
+            if candidate.busy or candidate.due > now:
+                continue
+            if candidate.device is not None and candidate.device in connected:
+                candidate.due = now + self._backoff.wait_s(3, self._chance())
+                continue
+            if busy < CONCURRENT + len(connected):
+                busy += 1
+                yield candidate
+
+    async def _call(self, candidate: Candidate) -> None:
+        async with trio.open_nursery() as nursery:
+            try:
+                connection = await self._dial(nursery, candidate.host, candidate.port)
+                candidate.failures = 0
+                candidate.last_error = None
+                candidate.device = self._device_of(connection.peer_key)
+                if candidate.device not in self._connected():
+                    await self._use(connection)
+                await connection.aclose()
+            except SelfDialError:
+                candidate.failures = 32
+            except (DialError, UntrustedPeerError, LeaderlessError) as error:
+                candidate.failures += 1
+                candidate.last_error = error.message
+                self._tell("dial_failed", {"address": candidate.host, "why": error.message})
+            nursery.cancel_scope.cancel()
+        candidate.busy = False
+        candidate.due = trio.current_time() + self._backoff.wait_s(
+            candidate.failures, self._chance()
+        )
+        self._wake.set()

@@ -1,0 +1,279 @@
+"""Runs the exchange: feeds it what happens, does what it asks, decides nothing.
+
+One task per link reads, and applies what it read before it reads on, so a fast peer is slowed by
+its own connection; one sends; reads from the database run beside them.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+import trio
+
+from leaderless.errors import LeaderlessError
+from leaderless.identity import device_id
+from leaderless.protocol import codec
+from leaderless.protocol.commands import (
+    Apply,
+    Close,
+    Introduce,
+    Load,
+    Note,
+    Send,
+    SendFrame,
+    SendStatements,
+    Stream,
+)
+from leaderless.protocol.exchange import Exchange
+from leaderless.protocol.messages import Bye, Statements
+from leaderless.store import log, state_source
+from leaderless.store.holdings import read_holdings
+from leaderless.store.statements import statements
+from leaderless.sync.apply import Applier
+from leaderless.transport.base import ConnectionLostError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from sqlalchemy import Connection as Database
+
+    from leaderless.protocol.commands import Command
+    from leaderless.protocol.membership import Membership
+    from leaderless.protocol.messages import LogBatch, StateBatch
+    from leaderless.store.store import Store
+    from leaderless.transport.base import Connection
+
+_BYE_S = 1.0
+
+
+@dataclass
+class Link:
+    """A connection in use."""
+
+    number: int
+    connection: Connection
+    device: bytes
+    outbox: trio.MemorySendChannel[bytes]
+    nursery: trio.Nursery
+    sent_ahead: dict[bytes, set[bytes]]
+    """Per owner, the ancestors that went out ahead in this session."""
+
+
+class Driver:
+    """The exchange with its links; made by `open_sync`."""
+
+    def __init__(
+        self,
+        store: Store,
+        applier: Applier,
+        software: str,
+        tell: Callable[[str, Mapping[str, object]], None],
+    ) -> None:
+        self.store = store
+        self.applier = applier
+        self._software = software
+        self._tell = tell
+        self._numbers = count(1)
+        self._links: dict[int, Link] = {}
+        self._changed = trio.Event()
+        self._rearm = trio.Event()
+        self.exchange = self._new_exchange()
+
+    def _new_exchange(self) -> Exchange:
+        versions = self.store.registry.versions()
+        return Exchange(self.store.own_device, self.store.library, versions, self._software)
+
+    def connected(self) -> dict[bytes, str]:
+        """Return the devices that are connected and the address of each."""
+        return {peer.device: peer.address for peer in self.exchange.peers.values() if peer.hello}
+
+    async def start(self) -> None:
+        """Tell the exchange what is held; before any link."""
+        self.exchange.ours_changed(await self.store.read(read_holdings), trio.current_time())
+
+    def on_store_change(self) -> None:
+        """A write is durable."""
+        self._changed.set()
+
+    async def watch_store(self) -> None:
+        """Tell the exchange of every change of what is held; changes in a row count as one."""
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            holdings = await self.store.read(read_holdings)
+            if self.store.library != self.exchange.library:
+                await self._change_library()
+            self._do(self.exchange.ours_changed(holdings, trio.current_time()))
+
+    async def _change_library(self) -> None:
+        """Start over in another library: nothing of the old sessions holds any more."""
+        for link in list(self._links.values()):
+            link.nursery.cancel_scope.cancel()
+        self._links.clear()
+        self.exchange = self._new_exchange()
+        await trio.lowlevel.checkpoint()
+
+    async def keep_time(self) -> None:
+        """Tell the exchange when something waited for its time."""
+        while True:
+            now = trio.current_time()
+            with trio.move_on_at(max(self.exchange.next_tick(now), now)):
+                await self._rearm.wait()
+                self._rearm = trio.Event()
+                continue
+            self._do(self.exchange.tick(trio.current_time()))
+
+    async def introduce(self) -> None:
+        """Send the own device row to everyone."""
+        self._do(self.exchange.own_device_changed())
+        await trio.lowlevel.checkpoint()
+
+    async def run_link(self, connection: Connection) -> None:
+        """Use a connection until it ends; never raises for what the peer does."""
+        number = next(self._numbers)
+        device = device_id(connection.peer_key)
+        outbox, frames = trio.open_memory_channel[bytes](math.inf)
+        why = "the connection was lost"
+        async with trio.open_nursery() as nursery:
+            link = Link(number, connection, device, outbox, nursery, {})
+            self._links[number] = link
+            try:
+                nursery.start_soon(self._send, link, frames)
+                self._do(
+                    self.exchange.link_up(
+                        number,
+                        device,
+                        connection.address,
+                        trio.current_time(),
+                        self.store.now_ms(),
+                        dialed=connection.dialed,
+                    )
+                )
+                await self._receive(link)
+            except ConnectionLostError:
+                pass
+            except LeaderlessError as error:
+                why = error.message
+                self._tell("peer_error", {"device": device, "code": error.code, "why": why})
+                await self._say_bye(link, error.code, why)
+            finally:
+                self._links.pop(number, None)
+                self._tell("peer_disconnected", {"device": device, "why": why})
+                self._do(self.exchange.link_down(number, trio.current_time()))
+                nursery.cancel_scope.cancel()
+
+    async def _receive(self, link: Link) -> None:
+        while True:
+            frame = await link.connection.receive()
+            message = codec.decode(frame)
+            now, wall_ms = trio.current_time(), self.store.now_ms()
+            commands = self.exchange.received(link.number, message, len(frame), now, wall_ms)
+            self._do([command for command in commands if not isinstance(command, Apply)])
+            for command in commands:
+                if isinstance(command, Apply):
+                    await self._apply(link, command)
+
+    async def _apply(self, link: Link, command: Apply) -> None:
+        outcome = await self.applier.apply(command.message, link.device)
+        for kind, data in outcome.notes:
+            self._tell(kind, data)
+        self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
+
+    async def _send(self, link: Link, frames: trio.MemoryReceiveChannel[bytes]) -> None:
+        try:
+            async for frame in frames:
+                await link.connection.send(frame)
+        except ConnectionLostError:
+            link.nursery.cancel_scope.cancel()
+
+    async def _say_bye(self, link: Link, code: str, text: str) -> None:
+        with trio.move_on_after(_BYE_S) as scope:
+            scope.shield = True
+            try:
+                await link.connection.send(codec.encode(Bye(code, text)))
+            except ConnectionLostError:
+                return
+
+    # --- commands ---------------------------------------------------------------------------------
+
+    def _do(self, commands: Sequence[Command]) -> None:
+        self._rearm.set()
+        for command in commands:
+            if isinstance(command, Note):
+                self._tell(command.kind, command.data)
+                continue
+            link = self._links.get(command.link)
+            if link is None:
+                continue
+            match command:
+                case Send(_, message):
+                    link.outbox.send_nowait(codec.encode(message))
+                case SendFrame(_, frame):
+                    link.outbox.send_nowait(frame)
+                case Load():
+                    link.nursery.start_soon(self._load, link, command)
+                case SendStatements():
+                    link.nursery.start_soon(self._send_statements, link)
+                case Introduce():
+                    link.nursery.start_soon(self._introduce, link)
+                case Close():
+                    link.nursery.start_soon(self._close, link, command)
+
+    async def _close(self, link: Link, command: Close) -> None:
+        self._tell("link_closed", {"device": link.device, "code": command.code})
+        await self._say_bye(link, command.code, command.text)
+        link.nursery.cancel_scope.cancel()
+
+    async def _load(self, link: Link, command: Load) -> None:
+        key, registry = command.key, self.store.registry
+        sent = link.sent_ahead.setdefault(key.of, set())
+
+        def read(database: Database) -> tuple[int, bytes] | None:
+            batch: StateBatch | LogBatch | None
+            if key.stream is Stream.STATE:
+                state = state_source.read_batch(database, registry, key.of, command.after, sent)
+                return None if state is None else (state.hi, codec.encode(state))
+            batch = log.read_log(database, key.of, command.after)
+            if batch is None:
+                return None
+            return batch.after + len(batch.commits), codec.encode(batch)
+
+        found = await self.store.read(read)
+        reaches, frame = found or (command.after, None)
+        self._do(self.exchange.loaded(link.number, key, reaches, frame))
+
+    async def _send_statements(self, link: Link) -> None:
+        kept = await self.store.read(statements)
+        link.outbox.send_nowait(codec.encode(Statements(kept)))
+
+    async def _introduce(self, link: Link) -> None:
+        own, registry = self.store.own_device, self.store.registry
+        batch = await self.store.read(
+            lambda database: state_source.introduction(database, registry, own)
+        )
+        if batch is not None:
+            link.outbox.send_nowait(codec.encode(batch))
+
+
+@asynccontextmanager
+async def open_sync(
+    store: Store,
+    members: Membership,
+    software: str,
+    tell: Callable[[str, Mapping[str, object]], None],
+) -> AsyncIterator[Driver]:
+    """Run the exchange of this device; links are handed to `run_link`."""
+    driver = Driver(store, Applier(store, members), software, tell)
+    await driver.start()
+    store.listen(driver.on_store_change)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(driver.watch_store)
+        nursery.start_soon(driver.keep_time)
+        try:
+            yield driver
+        finally:
+            nursery.cancel_scope.cancel()

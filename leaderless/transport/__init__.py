@@ -1,0 +1,1 @@
+"""Roads between two devices: framed messages over an authenticated connection."""
