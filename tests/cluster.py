@@ -138,5 +138,3 @@ def rows(node: Node, query: str) -> list[tuple[Any, ...]]:
     """Return what a query finds at a device."""
     with node.store._idle_readers[0].begin() as connection:
         return [tuple(row) for row in connection.exec_driver_sql(query)]
-
-

@@ -1,0 +1,91 @@
+"""The side that types the code."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from leaderless.errors import UnreachableError
+from leaderless.identity import certificate_key
+from leaderless.pairing.exchange import Exchange, PairingBrokenError
+from leaderless.pairing.wire import STEP_S, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from leaderless.identity import Identity
+    from leaderless.pairing.code import Code
+
+
+@dataclass(frozen=True)
+class Host:
+    """The device whose code was typed: its key, and the welcome it gave."""
+
+    public_key: bytes
+    welcome: bytes
+
+
+async def join(
+    identity: Identity,
+    address: tuple[str, int],
+    code: Code,
+    introduction: bytes,
+    keep: Callable[[Host], Awaitable[None]],
+) -> Host:
+    """Prove the code to the device at `address` and become a member.
+
+    `keep` stores the welcome durably; only then is the host told that it arrived. Raises
+    UnreachableError where nobody shows a code, CodeRefusedError, PairingBrokenError, TimedOutError.
+    """
+    async with _connected(address) as (wire, host_key):
+        exchange = await trio.to_thread.run_sync(
+            partial(Exchange, code, identity.public_key, host_key, host=False)
+        )
+        await wire.send(identity.certificate_der)
+        await wire.send(exchange.message)
+        theirs = await wire.receive()
+        await trio.to_thread.run_sync(exchange.finish, theirs)
+        await wire.send(exchange.confirmation(of_host=False))
+        try:
+            confirmation = await wire.receive()
+        except PairingBrokenError as error:
+            text = "the code was refused: it is wrong, used up, or its time is over"
+            hint = "run `leaderless pair` on the other device for a new one"
+            raise PairingBrokenError(text, hint=hint) from error
+        exchange.check(confirmation)
+        await wire.send(exchange.seal(1, introduction))
+        host = Host(host_key, exchange.unseal(1, await wire.receive()))
+        await keep(host)
+        await wire.send(exchange.seal(2, b"thanks"))
+        return host
+
+
+@asynccontextmanager
+async def _connected(address: tuple[str, int]) -> AsyncIterator[tuple[Wire, bytes]]:
+    """Connect with TLS to somebody whose certificate only the exchange can vouch for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with trio.fail_after(STEP_S):
+            tcp = await trio.open_tcp_stream(*address)
+            stream = trio.SSLStream(tcp, context)
+            await stream.do_handshake()
+    except (OSError, trio.BrokenResourceError, trio.TooSlowError, ssl.SSLError) as error:
+        raise UnreachableError(
+            f"no device shows a code at {address[0]}:{address[1]}",
+            hint="run `leaderless pair` on the other device first",
+        ) from error
+    try:
+        certificate = stream.getpeercert(binary_form=True)
+        if certificate is None:
+            raise PairingBrokenError("the other side showed no certificate")
+        yield Wire(stream), certificate_key(certificate)
+    finally:
+        await trio.aclose_forcefully(stream)
