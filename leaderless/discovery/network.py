@@ -21,7 +21,7 @@ SLEPT_S: Final = 5.0
 LOOK_S: Final = 5.0
 SETTLE_S: Final = 0.5
 """An interface that comes up changes several times within this."""
-# RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR (rtnetlink(7))
+# Links, IPv4 addresses, IPv6 addresses: RTMGRP_… in rtnetlink(7).
 _GROUPS: Final = 0x1 | 0x10 | 0x100
 
 

@@ -1,0 +1,128 @@
+"""Adding and removing locations, and whether one can be scanned now."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from leaderless.errors import NotFoundError, NotPermittedError, UsageError
+from leaderless.indexer import rows
+from leaderless.indexer.volumes import COLUMNS as VOLUME_COLUMNS
+from leaderless.indexer.volumes import volume_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from leaderless.indexer.rows import Location
+    from leaderless.indexer.volumes import System
+    from leaderless.store.store import Store
+    from leaderless.store.transaction import Transaction
+
+MODES = ("shallow", "content", "deep")
+
+
+def check_folder(path: bytes) -> bytes:
+    """Return the normal form of a folder's path; raises UsageError and others with a remedy."""
+    shown = os.fsdecode(path)
+    if not path.startswith(b"/") or b"\0" in path:
+        raise UsageError(f"{shown} is no absolute path")
+    path = os.path.normpath(path)
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no folder {shown}") from error
+    except OSError as error:
+        raise NotPermittedError(f"{shown} cannot be read: {error.strerror}") from error
+    if stat.S_ISLNK(found.st_mode):
+        target = os.fsdecode(os.path.realpath(path))
+        raise UsageError(f"{shown} is a link", hint=f"leaderless location add {target}")
+    if not stat.S_ISDIR(found.st_mode):
+        raise UsageError(f"{shown} is no folder")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise NotPermittedError(
+            f"{shown} cannot be read by this user", hint=f"chmod u+rx {shown}, or change its owner"
+        )
+    return path
+
+
+def check_apart(existing: list[Location], path: bytes, name: str) -> None:
+    """Raise UsageError where a new location would overlap one that is there, or take its name."""
+    for held in existing:
+        if held.name == name:
+            raise UsageError(f"a location is called {name} already", hint="use --name")
+        inside = path.rstrip(b"/") + b"/"
+        outside = held.path.rstrip(b"/") + b"/"
+        if inside.startswith(outside) or outside.startswith(inside):
+            raise UsageError(f"{os.fsdecode(path)} overlaps with location {held.name}")
+
+
+async def add_location(
+    store: Store, system: System, path: bytes, name: str | None, index_mode: str
+) -> bytes:
+    """Make a folder a location of this device; return its uuid."""
+    if index_mode not in MODES:
+        raise UsageError(f"index mode is one of {', '.join(MODES)}")
+    path = check_folder(path)
+    base = path.rstrip(b"/").rpartition(b"/")[2] or b"root"
+    chosen = name or base.decode("utf-8", "backslashreplace")
+    volume = volume_of(path, system)
+    uuid = store.ids.new()
+
+    def write(transaction: Transaction) -> None:
+        check_apart(rows.locations(transaction.conn, store.own_epoch), path, chosen)
+        held = transaction.conn.exec_driver_sql(
+            "SELECT uuid FROM volume WHERE epoch = ? AND fingerprint = ? AND dead = 0",
+            (store.own_epoch, volume["fingerprint"]),
+        ).scalar()
+        if held is None:
+            held = store.ids.new()
+            row = (held, *(volume[column] for column in VOLUME_COLUMNS[1:]))
+            transaction.put("volume", VOLUME_COLUMNS, [row])
+        row = (uuid, held, chosen, path, index_mode, None, None)
+        transaction.put("location", rows.LOCATION_COLUMNS, [row])
+
+    await store.write(write)
+    return uuid
+
+
+async def remove_location(store: Store, location: Location) -> None:
+    """Take a location and all its entries out of the catalogue; the files stay untouched."""
+
+    def entries(connection: Connection) -> list[bytes]:
+        root = rows.root_of(connection, location.key)
+        return [] if root is None else rows.below(connection, [root.key])
+
+    uuids = await store.read(entries)
+    step = 2_000
+    for at in range(0, len(uuids), step):
+        await _drop(store, "entry", uuids[at : at + step])
+    await _drop(store, "location", [location.uuid])
+
+
+async def _drop(store: Store, model: str, uuids: list[bytes]) -> None:
+    await store.write(lambda tx: tx.drop(model, uuids))
+
+
+def why_offline(location: Location, root_inode: int | None, system: System) -> str | None:
+    """Return why a location cannot be scanned now, or None.
+
+    An unplugged drive leaves an empty folder, or another file system at its path: neither means that
+    its files are deleted.
+    """
+    try:
+        found = os.lstat(location.path)
+    except OSError:
+        return "its folder is not there; is the drive unplugged?"
+    if not stat.S_ISDIR(found.st_mode):
+        return "its path is no folder any more"
+    try:
+        fingerprint = volume_of(location.path, system)["fingerprint"]
+    except (OSError, NotFoundError):
+        return "its file system cannot be read"
+    if fingerprint != location.fingerprint:
+        return "another file system is mounted there; is the drive unplugged?"
+    inode = found.st_ino - (1 << 64) if found.st_ino >= 1 << 63 else found.st_ino
+    if root_inode is not None and inode != root_inode:
+        return "another folder stands at its path; remove the location and add it anew to use that"
+    return None

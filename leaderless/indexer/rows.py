@@ -1,0 +1,175 @@
+"""Entries of own locations as rows: read from the database, and made from what a directory shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from leaderless.indexer.differ import Known, keeps_content
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection
+
+    from leaderless.indexer.scanner import Observed
+
+ENTRY_COLUMNS = (
+    "uuid",
+    "location",
+    "parent",
+    "name",
+    "extension",
+    "kind",
+    "size_bytes",
+    "mtime_ns",
+    "ctime_ns",
+    "inode",
+    "mode",
+    "is_hidden",
+    "content",
+    "quick_hash",
+)
+LOCATION_COLUMNS = (
+    "uuid",
+    "volume",
+    "name",
+    "path",
+    "index_mode",
+    "total_file_count",
+    "total_byte_size",
+)
+_KNOWN = (
+    "SELECT id, uuid, parent, name, kind, size_bytes, mtime_ns, ctime_ns, inode, mode, content,"
+    " quick_hash FROM entry"
+)
+_LOOKUP = 400
+
+
+class Location(NamedTuple):
+    """An own location as the indexer needs it."""
+
+    key: int
+    uuid: bytes
+    volume: bytes
+    fingerprint: str
+    name: str
+    path: bytes
+    index_mode: str
+    total_file_count: int | None
+    total_byte_size: int | None
+    scan_state: str
+    error_message: str | None
+
+
+def locations(connection: Connection, epoch: int) -> list[Location]:
+    """Return this device's locations."""
+    found = connection.exec_driver_sql(
+        "SELECT l.id, l.uuid, v.uuid, v.fingerprint, l.name, l.path, l.index_mode,"
+        " l.total_file_count, l.total_byte_size, l.scan_state, l.error_message"
+        " FROM location l JOIN volume v ON v.id = l.volume"
+        " WHERE l.epoch = ? AND l.dead = 0 ORDER BY l.name, l.uuid",
+        (epoch,),
+    )
+    return [Location(*row) for row in found]
+
+
+def root_of(connection: Connection, location: int) -> Known | None:
+    """Return the root entry of a location."""
+    row = connection.exec_driver_sql(
+        f"{_KNOWN} WHERE location = ? AND parent IS NULL AND dead = 0", (location,)
+    ).first()
+    return None if row is None else Known(*row)
+
+
+def children_of(connection: Connection, parent: int) -> list[Known]:
+    """Return what is known in a directory."""
+    found = connection.exec_driver_sql(f"{_KNOWN} WHERE parent = ? AND dead = 0", (parent,))
+    return [Known(*row) for row in found]
+
+
+def by_inode(connection: Connection, location: int, inodes: Sequence[int]) -> list[Known]:
+    """Return the entries of a location that have one of these inodes."""
+    rows: list[Known] = []
+    for at in range(0, len(inodes), _LOOKUP):
+        some = inodes[at : at + _LOOKUP]
+        found = connection.exec_driver_sql(
+            f"{_KNOWN} WHERE location = {location:d} AND dead = 0"
+            f" AND inode IN ({', '.join('?' * len(some))})",
+            tuple(some),
+        )
+        rows += [Known(*row) for row in found]
+    return rows
+
+
+def path_of(connection: Connection, key: int, root: bytes) -> bytes:
+    """Return the path of an entry below its location's root path."""
+    found = connection.exec_driver_sql(
+        "WITH RECURSIVE up (name, parent, depth) AS ("
+        " SELECT name, parent, 0 FROM entry WHERE id = ?"
+        " UNION ALL SELECT e.name, e.parent, up.depth + 1 FROM entry e JOIN up ON e.id = up.parent)"
+        " SELECT name FROM up WHERE parent IS NOT NULL ORDER BY depth DESC",
+        (key,),
+    )
+    return b"/".join([root.rstrip(b"/"), *(name for (name,) in found)]) or b"/"
+
+
+def below(connection: Connection, keys: Iterable[int]) -> list[bytes]:
+    """Return the uuids of entries and of all that is below them, children first."""
+    depth_of: dict[bytes, int] = {}
+    for key in keys:
+        found = connection.exec_driver_sql(
+            "WITH RECURSIVE down (id, uuid, depth) AS ("
+            " SELECT id, uuid, 0 FROM entry WHERE id = ? AND dead = 0"
+            " UNION ALL SELECT e.id, e.uuid, down.depth + 1 FROM entry e"
+            " JOIN down ON e.parent = down.id WHERE e.dead = 0)"
+            " SELECT uuid, depth FROM down",
+            (key,),
+        )
+        for uuid, depth in found:
+            depth_of[uuid] = max(depth_of.get(uuid, 0), depth)
+    return sorted(depth_of, key=lambda uuid: -depth_of[uuid])
+
+
+def totals(connection: Connection, location: int) -> tuple[int, int]:
+    """Return (files, bytes) of a location."""
+    row = connection.exec_driver_sql(
+        "SELECT count(*), coalesce(sum(size_bytes), 0) FROM entry"
+        " WHERE location = ? AND dead = 0 AND kind = 'file'",
+        (location,),
+    ).one()
+    return int(row[0]), int(row[1])
+
+
+def entry_row(
+    uuid: bytes, location: bytes, parent: bytes | None, item: Observed, held: Known | None
+) -> tuple[Any, ...]:
+    """Return the row of an entry as it is now; hashes stay if the file is the same."""
+    kept = held is not None and keeps_content(held, item)
+    hashes = (held.content, held.quick_hash) if held is not None and kept else (None, None)
+    return (
+        uuid,
+        location,
+        parent,
+        item.name,
+        extension_of(item.name) if item.kind == "file" else None,
+        item.kind,
+        item.size_bytes,
+        item.mtime_ns,
+        item.ctime_ns,
+        item.inode,
+        item.mode,
+        int(item.name.startswith(b".")),
+        *hashes,
+    )
+
+
+def extension_of(name: bytes) -> str | None:
+    """Return the lower-case extension of a file name, None if it has none that is short text."""
+    stem, dot, extension = name.rpartition(b".")
+    if not dot or not stem or not 1 <= len(extension) <= 16:
+        return None
+    try:
+        text = extension.decode("utf-8").lower()
+    except UnicodeDecodeError:
+        return None
+    return text if text.isprintable() and " " not in text else None

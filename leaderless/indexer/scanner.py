@@ -1,0 +1,113 @@
+"""Reads directories: lstat of every name, no link followed, no mount crossed, errors collected."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from leaderless.indexer.ignore import Ignored
+
+MAX_ERRORS = 1_000
+"""Kept one by one; more are only counted."""
+
+_KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFBLK: "block_device",
+    stat.S_IFCHR: "char_device",
+}
+
+
+class Observed(NamedTuple):
+    """A name as it is in its directory now."""
+
+    name: bytes
+    kind: str
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    mode: int
+    crosses_mount: bool = False
+
+
+class PathError(NamedTuple):
+    """A path that could not be read, and why."""
+
+    path: bytes
+    message: str
+
+
+@dataclass
+class Errors:
+    """The errors of a pass: the first ones whole, all of them counted."""
+
+    items: list[PathError] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, path: bytes, error: OSError) -> None:
+        """Take in one error."""
+        self.count += 1
+        if len(self.items) < MAX_ERRORS:
+            self.items.append(PathError(path, os.strerror(error.errno or 0)))
+
+
+def observe(name: bytes, found: os.stat_result, device: int) -> Observed:
+    """Return what lstat said of a name; `device` is the location's own."""
+    inode = found.st_ino - (1 << 64) if found.st_ino >= 1 << 63 else found.st_ino
+    kind = _KINDS.get(stat.S_IFMT(found.st_mode), "file")
+    return Observed(
+        name,
+        kind,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        inode,
+        stat.S_IMODE(found.st_mode),
+        found.st_dev != device,
+    )
+
+
+def read_directory(
+    root: bytes, path: bytes, device: int, ignored: Ignored, errors: Errors
+) -> list[Observed] | None:
+    """Return what is in a directory now, or None if that is not known.
+
+    None means unreadable (noted in `errors`): what was known in it stays. A directory that is gone
+    is empty. A name that vanishes between the listing and its lstat is not there.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return []
+        errors.add(path, error)
+        return None
+    found: list[Observed] = []
+    try:
+        prefix = path[len(root) :].lstrip(b"/")
+        with os.scandir(handle) as entries:
+            for entry in entries:
+                name = os.fsencode(entry.name)
+                relative = prefix + b"/" + name if prefix else name
+                try:
+                    if ignored(relative, is_directory=entry.is_dir(follow_symlinks=False)):
+                        continue
+                    found.append(observe(name, entry.stat(follow_symlinks=False), device))
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    errors.add(path + b"/" + name, error)
+    except OSError as error:
+        errors.add(path, error)
+        return None
+    finally:
+        os.close(handle)
+    return found
