@@ -40,6 +40,7 @@ OPTIONS = (
     Option("listen_host", "", "address to take calls at; empty: all"),
     Option("listen_port", 4747, "port to take calls at; 0: any", 0, 65_535),
     Option("pair_port", 0, "port that shows a pairing code; 0: any", 0, 65_535),
+    Option("advertise", (), "HOST:PORT to be called at, if not this machine's own addresses"),
     Option("peers", (), "addresses to call, HOST:PORT, beside those that are found"),
     Option("mdns", True, "announce this device on the local network and look for others"),
     Option("ignore", ("*~", ".Trash-*", "lost+found"), "globs of names that are not indexed"),
@@ -102,6 +103,7 @@ class Config:
     listen_host: str
     listen_port: int
     pair_port: int
+    advertise: tuple[str, ...]
     peers: tuple[str, ...]
     mdns: bool
     ignore: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""The catalogue as people use it: finding, listing, editing, exporting."""

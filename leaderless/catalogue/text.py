@@ -1,0 +1,47 @@
+"""Rows as JSON: names as text where they are text, numbers that every reader can hold."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from registry.changes import Value
+
+NAMES = frozenset([("entry", "name"), ("location", "path"), ("volume", "mount_point")])
+"""Fields whose bytes are a name or path; other bytes are ids or hashes and shown as hex."""
+
+
+def name_json(name: bytes) -> str | dict[str, str]:
+    """Return a name as text if it is valid UTF-8, else as {"b64": …}."""
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(name).decode("ascii")}
+
+
+def name_bytes(value: object) -> bytes | None:
+    """Return the bytes of a name in JSON, or None if it is none."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    if isinstance(value, dict) and isinstance(value.get("b64"), str):
+        try:
+            return base64.b64decode(value["b64"], validate=True)
+        except ValueError:
+            return None
+    return None
+
+
+def value_json(model: str, field: str, value: Value) -> Any:  # noqa: ANN401 - JSON
+    """Return a field's value for `export`: integers as decimal strings, bytes as above."""
+    if isinstance(value, bytes):
+        return name_json(value) if (model, field) in NAMES else value.hex()
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): value_json(model, field, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [value_json(model, field, item) for item in value]
+    return value

@@ -1,0 +1,159 @@
+"""The root command: global options, the list of verbs, errors as messages and exit codes.
+
+A verb's module is imported when the verb is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from functools import cached_property, update_wrapper
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from leaderless import __version__
+from leaderless.cli.client import EXIT_FAILED, Client, exit_code, start_command
+from leaderless.cli.output import chat, put_json
+from leaderless.errors import LeaderlessError
+from leaderless.escape import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from leaderless.config import Config, Paths
+
+# verb: (module, function, what `--help` says of it)
+VERBS = {
+    "init": ("setup", "init", "Make this a device with a library of its own."),
+    "serve": ("setup", "serve", "Run the daemon in the foreground."),
+    "status": ("status", "status", "Say how things are; the first line is the verdict."),
+    "peers": ("status", "peers", "List the other devices and how each is doing."),
+    "wait": ("status", "wait", "Wait until something is so."),
+    "events": ("status", "events", "Follow what happens, as NDJSON."),
+    "pair": ("pair", "pair", "Show a code, or type one to join another device's library."),
+    "device": ("lists", "device", "List and rename devices."),
+    "volume": ("lists", "volume", "List drives."),
+    "location": ("locations", "location", "Add, list, scan and remove indexed folders."),
+    "find": ("find", "find", "Find files on all devices, also those that are off."),
+    "tag": ("tags", "tag", "Create, list, show, set, rename, delete and restore tags."),
+    "conflicts": ("tags", "conflicts", "List values that lost against others."),
+    "export": ("status", "export", "Print every synced record as canonical NDJSON."),
+    "config": ("setup", "config", "Show and check the configuration."),
+    "service": ("service", "service", "Install or remove the background service."),
+    "completion": ("setup", "completion", "Print the completion script of a shell."),
+}
+
+
+@dataclass
+class Context:
+    """What every verb gets: the home, and how to print."""
+
+    home: str | None
+    json: bool
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Return where this device keeps its things."""
+        from leaderless.config import find_paths  # noqa: PLC0415 - see the module's docstring
+
+        return find_paths(self.home, os.environ)
+
+    def config(self) -> Config:
+        """Return the configuration."""
+        from leaderless.config import load  # noqa: PLC0415 - see the module's docstring
+
+        return load(self.paths)
+
+    @cached_property
+    def client(self) -> Client:
+        """Return the daemon to ask."""
+        home = self.home or os.environ.get("LEADERLESS_HOME")
+        return Client(self.paths, start_command(home))
+
+
+class Verbs(click.Group):
+    """The verbs, imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order people meet them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return a verb."""
+        if name not in VERBS:
+            return None
+        module, function, _ = VERBS[name]
+        command = getattr(importlib.import_module(f"leaderless.cli.{module}"), function)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in VERBS.items()])
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--home", metavar="DIR", help="Keep everything under one folder (LEADERLESS_HOME).")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.version_option(__version__, prog_name="leaderless")
+@click.pass_context
+def root(ctx: click.Context, home: str | None, as_json: bool) -> None:
+    """One catalogue of all files on all your devices, kept by equals."""
+    ctx.obj = Context(home, as_json)
+
+
+def verb(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb its `--json` and the context as first argument."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+    @click.pass_context
+    def wrapped(ctx: click.Context, /, *args: Any, as_json: bool, **kwargs: Any) -> Any:  # noqa: ANN401
+        context: Context = ctx.obj
+        context.json = context.json or as_json
+        return ctx.invoke(function, context, *args, **kwargs)
+
+    return update_wrapper(wrapped, function)
+
+
+def names(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return a completer that asks the daemon for names; silent if it is down."""
+
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+        home = ctx.find_root().params.get("home")
+        try:
+            client = Context(home, json=False).client
+            query = {"kind": kind, "prefix": incomplete}
+            return list(client.get("/v1/complete", query, timeout_s=1.0)["names"])
+        except LeaderlessError:
+            return []
+
+    return complete
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    as_json = "--json" in sys.argv
+    try:
+        code = root.main(prog_name="leaderless", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
+    except LeaderlessError as error:
+        if as_json:
+            about = {"code": error.code, "message": error.message, "hint": error.hint}
+            put_json({"schema": 1, "error": about})
+        chat(f"leaderless: {printable(error.message)}")
+        if error.hint:
+            chat(f"  → {printable(error.hint)}")
+        sys.exit(exit_code(error))

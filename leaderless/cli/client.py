@@ -1,0 +1,153 @@
+"""Asking the daemon, and what its errors mean for whoever asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from leaderless.errors import (
+    LeaderlessError,
+    NotFoundError,
+    NotPermittedError,
+    TimedOutError,
+    UnreachableError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from leaderless.config import Paths
+
+EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE = 1, 2, 3
+EXIT_NOT_PERMITTED, EXIT_NOT_FOUND, EXIT_PROBLEMS, EXIT_TIMED_OUT = 4, 5, 6, 75
+_BY_STATUS: dict[int, type[LeaderlessError]] = {
+    400: UsageError,
+    403: NotPermittedError,
+    404: NotFoundError,
+    413: UsageError,
+    503: LeaderlessError,
+    504: TimedOutError,
+}
+_EXITS: tuple[tuple[type[LeaderlessError], int], ...] = (
+    (UsageError, EXIT_USAGE),
+    (UnreachableError, EXIT_UNREACHABLE),
+    (NotPermittedError, EXIT_NOT_PERMITTED),
+    (NotFoundError, EXIT_NOT_FOUND),
+    (TimedOutError, EXIT_TIMED_OUT),
+)
+
+
+def exit_code(error: LeaderlessError) -> int:
+    """Return the exit code that scripts can tell an error by."""
+    return next((code for kind, code in _EXITS if isinstance(error, kind)), EXIT_FAILED)
+
+
+class _UnixConnection(HTTPConnection):
+    """HTTP over the status socket."""
+
+    def __init__(self, path: str, timeout_s: float | None) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Client:
+    """The daemon of one home, as it can be asked."""
+
+    def __init__(self, paths: Paths, start_command: str) -> None:
+        self._path = os.fspath(paths.socket)
+        self._start_command = start_command
+
+    def get(
+        self, path: str, query: dict[str, Any] | None = None, timeout_s: float | None = 60.0
+    ) -> dict[str, Any]:
+        """Ask for a JSON object."""
+        return self._ask("GET", path, query, None, timeout_s)
+
+    def post(
+        self, path: str, body: dict[str, Any] | None = None, timeout_s: float | None = 120.0
+    ) -> dict[str, Any]:
+        """Ask for something to be done."""
+        return self._ask("POST", path, None, body or {}, timeout_s)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        """Ask for something to be taken back."""
+        return self._ask("DELETE", path, None, None, 10.0)
+
+    def lines(self, path: str, query: dict[str, Any] | None = None) -> Iterator[bytes]:
+        """Yield the lines of a stream as they come."""
+        response = self._send("GET", path, query, None, None)
+        if response.status >= 400:
+            raise self._error(response.status, response.read())
+        while line := response.readline():
+            yield line
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any] | None,
+        body: dict[str, Any] | None,
+        timeout_s: float | None,
+    ) -> dict[str, Any]:
+        response = self._send(method, path, query, body, timeout_s)
+        data = response.read()
+        if response.status >= 400:
+            raise self._error(response.status, data)
+        answer = json.loads(data)
+        if not isinstance(answer, dict):
+            raise LeaderlessError("the daemon answered something else than expected")
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any] | None,
+        body: dict[str, Any] | None,
+        timeout_s: float | None,
+    ) -> Any:  # noqa: ANN401 - http.client's response, whose stubs vary
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        target = f"{path}?{urlencode(given)}" if given else path
+        connection = _UnixConnection(self._path, timeout_s)
+        try:
+            connection.request(method, target, None if body is None else json.dumps(body).encode())
+            return connection.getresponse()
+        except TimeoutError as error:
+            raise TimedOutError("the daemon did not answer in time") from error
+        except PermissionError as error:
+            raise NotPermittedError(
+                f"{self._path} belongs to another user", hint="run this as the daemon's user"
+            ) from error
+        except (OSError, HTTPException) as error:
+            raise UnreachableError(
+                f"no daemon answers at {self._path}", hint=self._start_command
+            ) from error
+
+    def _error(self, status: int, data: bytes) -> LeaderlessError:
+        try:
+            about = json.loads(data)["error"]
+        except (ValueError, KeyError, TypeError):
+            about = {"message": f"the daemon answered {status}", "code": "failed", "hint": None}
+        error = _BY_STATUS.get(status, LeaderlessError)(about["message"], hint=about.get("hint"))
+        error.code = about.get("code", "failed")
+        return error
+
+
+def start_command(home: str | None) -> str:
+    """Return the command that starts this home's daemon."""
+    unit = Path.home() / ".config/systemd/user/leaderless.service"
+    if home is None and unit.exists():
+        return "systemctl --user start leaderless"
+    return "leaderless serve" if home is None else f"leaderless --home {home} serve"

@@ -1,0 +1,67 @@
+"""find."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from leaderless.cli.app import Context, names, verb
+from leaderless.cli.client import EXIT_NOT_FOUND
+from leaderless.cli.output import chat, put_json, size_text, table
+from leaderless.cli.values import parse_size, parse_time_ms
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option("--tag", shell_complete=names("tag"), help="Only what carries this tag.")
+@click.option("--device", shell_complete=names("device"), help="Only on this device.")
+@click.option("--ext", help="Only with this extension.")
+@click.option("--kind", help="file, directory, symlink, …")
+@click.option("--larger", metavar="SIZE", help="Only larger than this: 10M, 1.5G.")
+@click.option("--newer", metavar="TIME", help="Only changed since: 7d, 2026-01-31.")
+@click.option("--limit", default=50, help="At most so many.")
+@verb
+def find(
+    context: Context,
+    text: str | None,
+    tag: str | None,
+    device: str | None,
+    ext: str | None,
+    kind: str | None,
+    larger: str | None,
+    newer: str | None,
+    limit: int,
+) -> None:
+    """Find files whose name holds TEXT, on all devices, also those that are off."""
+    now_ms = time.time_ns() // 1_000_000
+    query = {
+        "text": text,
+        "tag": tag,
+        "device": device,
+        "ext": ext,
+        "kind": kind,
+        "larger": None if larger is None else parse_size(larger),
+        "newer_ms": None if newer is None else parse_time_ms(newer, now_ms),
+        "limit": limit,
+    }
+    answer = context.client.get("/v1/find", query)
+    if context.json:
+        put_json(answer)
+    else:
+        rows = [
+            (
+                item["device"],
+                item["drive"],
+                "reachable" if item["reachable"] else item["why"],
+                "" if item["kind"] == "directory" else size_text(item["size_bytes"]),
+                item["path"],
+            )
+            for item in answer["entries"]
+        ]
+        table(("device", "drive", "now", "size", "path"), rows)
+    if not answer["entries"]:
+        chat("Nothing found.")
+        raise click.exceptions.Exit(EXIT_NOT_FOUND)
+    if len(answer["entries"]) == limit:
+        chat(f"The first {limit}; more with --limit.")

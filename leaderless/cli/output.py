@@ -1,0 +1,92 @@
+"""How answers look: JSON for programs, text for people, chatter on standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from leaderless.escape import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def say(text: str) -> None:
+    """Print a line of data."""
+    click.echo(text)
+
+
+def chat(text: str) -> None:
+    """Tell a person something that is not data."""
+    click.echo(text, err=True)
+
+
+def put_json(answer: object) -> None:
+    """Print an answer for programs."""
+    click.echo(json.dumps(answer, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+
+
+def name_text(value: object) -> str:
+    """Return a name from JSON (text, or {"b64": …}) so that it is safe on a terminal."""
+    if isinstance(value, dict):
+        import base64  # noqa: PLC0415 - rare, and starting is what is counted here
+
+        return printable(base64.b64decode(value.get("b64", "")))
+    return printable(str(value))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows in columns under headings; nothing at all if there is no row."""
+    shown = [[_cell(value) for value in row] for row in rows]
+    if not shown:
+        return
+    widths = [
+        max(len(heading), *(len(row[at]) for row in shown)) for at, heading in enumerate(headings)
+    ]
+    for line in ([heading.upper() for heading in headings], *shown):
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return name_text(value)
+
+
+def size_text(size: object) -> str:
+    """Return bytes as people read them."""
+    if size is None:
+        return "-"
+    number = float(str(size))
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if number < 1024 or unit == "TiB":
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return str(size)
+
+
+def time_text(milliseconds: object) -> str:
+    """Return a time as people read it, in the local zone."""
+    if milliseconds is None:
+        return "-"
+    import datetime as dt  # noqa: PLC0415 - rare, and starting is what is counted here
+
+    moment = dt.datetime.fromtimestamp(int(str(milliseconds)) / 1000, tz=dt.UTC).astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def path_json(path: str) -> Any:  # noqa: ANN401 - JSON
+    """Return a path that a person typed as it travels to the daemon."""
+    raw = os.fsencode(path)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        import base64  # noqa: PLC0415 - rare, and starting is what is counted here
+
+        return {"b64": base64.b64encode(raw).decode("ascii")}

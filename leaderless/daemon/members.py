@@ -1,0 +1,103 @@
+"""Statements that this device signs, and the welcome it gives to a new member."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from leaderless.errors import InvalidDataError, NotPermittedError
+from leaderless.identity import certificate_key, verify
+from leaderless.protocol import membership
+from leaderless.protocol.membership import (
+    NO_LIBRARY,
+    Membership,
+    Role,
+    Signed,
+    Statement,
+    StatementKind,
+    membership_of,
+)
+from leaderless.protocol.packing import pack, unpack
+
+if TYPE_CHECKING:
+    from leaderless.identity import Identity
+
+_MAX_WELCOME_BYTES = 256 << 10
+
+
+def genesis(identity: Identity, library_name: str, now_ms: int, nonce: bytes) -> Signed:
+    """Return the statement that makes a library with this device as its first admin."""
+    body = Statement(
+        NO_LIBRARY,
+        StatementKind.GENESIS,
+        identity.certificate_der,
+        Role.ADMIN,
+        library_name,
+        identity.public_key,
+        (),
+        now_ms,
+        nonce,
+    ).encode()
+    return Signed(body, identity.sign(membership.signed_part(body)))
+
+
+def admission(
+    identity: Identity,
+    members: Membership,
+    certificate: bytes,
+    name: str,
+    now_ms: int,
+    nonce: bytes,
+) -> Signed:
+    """Return the statement that makes the holder of `certificate` a member.
+
+    Raises NotPermittedError if this device may not admit others.
+    """
+    if not members.may_admit(identity.public_key):
+        raise NotPermittedError("this device may not admit others")
+    body = Statement(
+        members.library,
+        StatementKind.ADD,
+        certificate,
+        Role.ADMIN,
+        name[:64],
+        identity.public_key,
+        members.heads,
+        now_ms,
+        nonce,
+    ).encode()
+    return Signed(body, identity.sign(membership.signed_part(body)))
+
+
+class Welcome(NamedTuple):
+    """What a new member gets: the library, who is in it, and where its host takes calls."""
+
+    library: bytes
+    statements: tuple[Signed, ...]
+    addresses: tuple[str, ...]
+
+
+def encode_welcome(welcome: Welcome) -> bytes:
+    """Return the bytes of a welcome."""
+    said = [[signed.body, signed.signature] for signed in welcome.statements]
+    return pack([1, welcome.library, said, list(welcome.addresses)])
+
+
+def decode_welcome(data: bytes, own_key: bytes, host_key: bytes) -> tuple[Welcome, Membership]:
+    """Return a welcome and the membership it proves.
+
+    Raises InvalidDataError unless every statement is signed and both devices are members by them.
+    """
+    match unpack(data, _MAX_WELCOME_BYTES):
+        case [1, bytes(library), list(said), list(addresses)]:
+            statements = tuple(Signed(bytes(body), bytes(sign)) for body, sign in said)
+        case _:
+            raise InvalidDataError("the welcome has another shape; is the other side newer?")
+    for signed in statements:
+        statement = membership.decode(signed.body)
+        covered = membership.signed_part(signed.body)
+        if not verify(statement.author_key, signed.signature, covered):
+            raise InvalidDataError("a statement in the welcome is not signed by its author")
+    members = membership_of(library, statements, certificate_key)
+    if own_key not in members.members or host_key not in members.members:
+        raise InvalidDataError("the welcome does not make this device a member")
+    return Welcome(library, statements, tuple(str(item) for item in addresses)), members

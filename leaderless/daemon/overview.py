@@ -1,0 +1,196 @@
+"""Gathers from the rooms what the status report is made from."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from leaderless.escape import printable
+from leaderless.identity import device_id
+from leaderless.protocol.commands import Stream
+from leaderless.status.report import Alert, PeerView, ScanView, View
+from leaderless.store import log
+from leaderless.store.holdings import read_holdings
+from registry.hlc import MAX_DRIFT_MS, Stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy import Connection
+
+    from leaderless.indexer.service import Indexer
+    from leaderless.protocol.membership import Membership
+    from leaderless.protocol.peer import Peer
+    from leaderless.protocol.vectors import Holdings
+    from leaderless.store.store import Store
+    from leaderless.sync.driver import Driver
+
+CLOCK_SUSPECT_MS = 60_000
+
+
+class Facts:
+    """What the database says, read in one snapshot."""
+
+    def __init__(self, connection: Connection, now_ms: int, epoch: int) -> None:
+        self.holdings: Holdings = read_holdings(connection)
+        named = connection.exec_driver_sql("SELECT uuid, name FROM device WHERE dead = 0")
+        self.names: dict[bytes, str] = {uuid: name for uuid, name in named}
+        seen = connection.exec_driver_sql("SELECT device, last_seen_at FROM presence")
+        self.seen: dict[bytes, int | None] = {device: at for device, at in seen}
+        self.scans = connection.exec_driver_sql(
+            "SELECT uuid, name, scan_state, error_message FROM location"
+            " WHERE epoch = ? AND dead = 0 ORDER BY name",
+            (epoch,),
+        ).all()
+        self.tags = int(connection.exec_driver_sql("SELECT count(*) FROM tag").scalar_one())
+        self.shelf = log.shelf(connection)
+        bound = Stamp(max(now_ms + MAX_DRIFT_MS, 0), 0, 0).pack()
+        self.future = log.future_authors(connection, now_ms, bound)
+        self.conflicts = int(
+            connection.exec_driver_sql("SELECT count(*) FROM journal").scalar_one()
+        )
+
+
+class Overview:
+    """Makes the view of this moment."""
+
+    def __init__(
+        self,
+        store: Store,
+        driver: Driver,
+        indexer: Indexer,
+        members: Callable[[], Membership],
+        proved_at: Mapping[bytes, int],
+    ) -> None:
+        self._store = store
+        self._driver = driver
+        self._indexer = indexer
+        self._members = members
+        self._proved_at = proved_at
+
+    async def view(self) -> View:
+        """Return everything the report needs."""
+        now_ms, epoch = self._store.now_ms(), self._store.own_epoch
+        facts = await self._store.read(lambda connection: Facts(connection, now_ms, epoch))
+        members = self._members()
+        others = sorted(
+            (member.name, device_id(key))
+            for key, member in members.members.items()
+            if device_id(key) != self._store.own_device
+        )
+        connected = {peer.device: peer for peer in self._driver.exchange.peers.values()}
+        own = self._store.own_device
+        return View(
+            device=facts.names.get(own, "this device"),
+            device_id=own.hex(),
+            library=members.library_name,
+            now_ms=now_ms,
+            peers=[
+                self._peer(facts, device, facts.names.get(device) or name, connected.get(device))
+                for name, device in others
+            ],
+            scans=[self._scan(*row) for row in facts.scans],
+            warnings=self._alerts(facts, connected),
+            rows=sum(proof.row_count for proof in facts.holdings.owned.values()),
+            tags=facts.tags,
+        )
+
+    def _peer(self, facts: Facts, device: bytes, name: str, peer: Peer | None) -> PeerView:
+        seen = facts.seen.get(device)
+        proved_at = self._proved_at.get(device)
+        shown_seen = None if seen is None else str(seen)
+        shown_proved = None if proved_at is None else str(proved_at)
+        if peer is None or peer.hello is None:
+            phase = "away" if peer is None else "hello"
+            return PeerView(
+                device.hex(),
+                name,
+                peer is not None,
+                None if peer is None else peer.address,
+                phase,
+                False,
+                shown_proved,
+                0,
+                0,
+                "not connected" if peer is None else "greeting",
+                shown_seen,
+            )
+        proved = self._driver.exchange.is_proved(peer)
+        ahead = peer.ahead(facts.holdings.vectors)
+        rows = sum(amount for key, amount in ahead.items() if key.stream is Stream.STATE)
+        commits = sum(amount for key, amount in ahead.items() if key.stream is Stream.LOG)
+        why = None if proved else self._why(facts, peer, rows, commits)
+        return PeerView(
+            device.hex(),
+            name,
+            True,
+            peer.address,
+            "live" if proved or not (rows or commits) else "catching_up",
+            proved,
+            shown_proved,
+            rows,
+            commits,
+            why,
+            str(self._store.now_ms()),
+        )
+
+    def _why(self, facts: Facts, peer: Peer, rows: int, commits: int) -> str:
+        if peer.differs:
+            return "positions are equal but hashes differ; this is a fault and is reported"
+        if rows or commits:
+            return f"{rows} changes and {commits} commits are still to come from it"
+        unproved = facts.holdings.unproved
+        if unproved:
+            about, reason = next(iter(unproved.items()))
+            return f"of {facts.names.get(about[:16], about[:4].hex())}: {reason}"
+        behind = peer.unacknowledged
+        return f"{behind} bytes are on their way to it" if behind else "comparing"
+
+    def _scan(self, uuid: bytes, name: str, state: str, message: str | None) -> ScanView:
+        progress = self._indexer.progress.get(uuid)
+        if progress is None:
+            return ScanView(name, state, 0, 0, 0, (), message)
+        errors = progress.errors
+        first = tuple((printable(os.fsdecode(e.path)), e.message) for e in errors.items[:10])
+        shown = progress.phase if state == "scanning" else state
+        return ScanView(
+            name, shown, progress.entries_seen, progress.files_hashed, errors.count, first, message
+        )
+
+    def _alerts(self, facts: Facts, connected: Mapping[bytes, Peer]) -> list[Alert]:
+        alerts = [
+            Alert(
+                "FUTURE_STAMP",
+                f"the clock of {facts.names.get(author, author.hex()[:8])} is ahead of ours",
+                "set the clock of that device; its edits count as any other",
+            )
+            for author in facts.future
+        ]
+        ahead = sorted(peer.clock_ahead_ms for peer in connected.values() if peer.hello)
+        if ahead and abs(ahead[len(ahead) // 2]) > CLOCK_SUSPECT_MS:
+            seconds = abs(ahead[len(ahead) // 2]) // 1000
+            alerts.append(
+                Alert(
+                    "CLOCK_SUSPECT",
+                    f"our clock is {seconds} s off those of our peers",
+                    "timedatectl",
+                )
+            )
+        for item in facts.shelf:
+            who = facts.names.get(item.feed[:16], item.feed[:4].hex())
+            alerts.append(
+                Alert("SHELVED", f"commit {item.seq} of {who} waits for {item.waits_for}")
+            )
+        for about, reason in facts.holdings.unproved.items():
+            if "signed" in reason or "follow" in reason:
+                alerts.append(Alert("STATE_DIFFERS", f"{about[:4].hex()}: {reason}"))
+        for _, name, state, message in facts.scans:
+            if state in ("blocked", "offline", "error"):
+                alerts.append(Alert(f"LOCATION_{state.upper()}", f"{name}: {message}"))
+        limit = self._indexer.watch_limit()
+        if limit is not None:
+            alerts.append(Alert("WATCH_LIMIT", "not every folder can be watched", limit))
+        if facts.conflicts:
+            text = f"{facts.conflicts} edits lost against others that had not seen them"
+            alerts.append(Alert("CONFLICTS", text, "leaderless conflicts"))
+        return alerts

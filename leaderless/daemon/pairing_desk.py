@@ -1,0 +1,233 @@
+"""Pairing as the daemon runs it: one open code at a time, or one code typed here."""
+
+from __future__ import annotations
+
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from leaderless.daemon.members import Welcome, admission, decode_welcome, encode_welcome
+from leaderless.discovery.base import HintKind
+from leaderless.discovery.static import parse_address
+from leaderless.errors import LeaderlessError, NotFoundError, UsageError
+from leaderless.identity import certificate_key, device_id
+from leaderless.pairing import code as codes
+from leaderless.pairing.attempts import LIFETIME_S, CodeRefusedError, CodeState, OpenCode
+from leaderless.pairing.host import open_pairing
+from leaderless.pairing.join import join
+from leaderless.protocol.membership import membership_of
+from leaderless.protocol.packing import pack, unpack
+from leaderless.store import meta
+from leaderless.store.joining import check_may_join, join_library
+from leaderless.store.statements import keep_statements, statements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from leaderless.config import Config
+    from leaderless.discovery.mdns import Mdns
+    from leaderless.identity import Identity
+    from leaderless.pairing.host import Joiner
+    from leaderless.pairing.join import Host
+    from leaderless.protocol.membership import Membership
+    from leaderless.store.store import Store
+    from leaderless.store.transaction import Transaction
+    from leaderless.sync.apply import Applier
+
+BROWSE_S = 10.0
+"""How long a joiner looks for a device that shows a code."""
+
+
+class PairingDesk:
+    """Shows a code, or types one."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        store: Store,
+        identity: Identity,
+        config: Config,
+        applier: Applier,
+        addresses: Callable[[], tuple[str, ...]],
+        suggest: Callable[[str, int], None],
+        tell: Callable[[str, Mapping[str, object]], None],
+    ) -> None:
+        self._nursery = nursery
+        self._store = store
+        self._identity = identity
+        self._config = config
+        self._applier = applier
+        self._addresses = addresses
+        self._suggest = suggest
+        self._tell = tell
+        self.mdns: Mdns | None = None
+        self._hints: dict[tuple[str, int], None] = {}
+        self._hinted = trio.Event()
+        self._open: OpenCode | None = None
+        self._scope = trio.CancelScope()
+        self._port = 0
+        self._joined: str | None = None
+        self._changed = trio.Event()
+
+    # --- showing a code ---------------------------------------------------------------------------
+
+    async def show(self) -> dict[str, Any]:
+        """Open a code, in place of the one that was open."""
+        self._scope.cancel()
+        self._scope = trio.CancelScope()
+        self._joined = None
+        code = OpenCode(codes.make(secrets.randbelow), trio.current_time())
+        self._open = code
+        self._port = await self._nursery.start(self._serve, code, self._scope)
+        return self.state()
+
+    def state(self) -> dict[str, Any]:
+        """Return the open code and what became of it."""
+        if self._open is None:
+            raise NotFoundError("no code is open", hint="leaderless pair")
+        now = trio.current_time()
+        left = max(0.0, self._open.opened + LIFETIME_S - now)
+        state = self._open.state(now)
+        waiting = state is CodeState.WAITING
+        return {
+            "state": state.value,
+            "code": self._open.code.reveal() if waiting else None,
+            "seconds_left": int(left) if waiting else 0,
+            "tries_left": max(0, 3 - self._open.failures),
+            "port": self._port,
+            "device": self._joined,
+        }
+
+    async def wait_change(self) -> dict[str, Any]:
+        """Return the state once it is another, or after a second."""
+        with trio.move_on_after(1):
+            await self._changed.wait()
+        return self.state()
+
+    def close(self) -> None:
+        """Withdraw the code."""
+        self._scope.cancel()
+        self._open = None
+
+    async def _serve(
+        self,
+        code: OpenCode,
+        scope: trio.CancelScope,
+        task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        with scope:
+            pairing = open_pairing(
+                self._identity,
+                code,
+                self._config.listen_host,
+                self._config.pair_port,
+                self._admit,
+                self._heard,
+            )
+            async with pairing as endpoint:
+                task_status.started(endpoint.port)
+                if self.mdns is not None:
+                    await self.mdns.announce(HintKind.PAIR, endpoint.port)
+                while code.state(trio.current_time()) is CodeState.WAITING:
+                    with trio.move_on_at(code.opened + LIFETIME_S):
+                        await self._changed.wait()
+        if self.mdns is not None:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+                await self.mdns.withdraw(HintKind.PAIR)
+
+    def _heard(self, what: str, why: str) -> None:
+        self._tell(what, {"why": why})
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def _admit(self, joiner: Joiner) -> bytes:
+        """Make a joiner a member, durably, and return its welcome."""
+        about = unpack(joiner.introduction)
+        name = str(about.get("name", ""))[:64] if isinstance(about, dict) else ""
+        nonce = secrets.token_bytes(16)
+        now_ms = self._store.now_ms()
+        said = admission(
+            self._identity, self._applier.members, joiner.certificate_der, name, now_ms, nonce
+        )
+
+        def write(transaction: Transaction) -> Membership:
+            keep_statements(transaction.conn, [said], transaction.now_ms)
+            members = membership_of(
+                self._store.library, statements(transaction.conn), certificate_key
+            )
+            meta.put(transaction.conn, meta.MEMBERSHIP, members.digest)
+            return members
+
+        self._applier.members = await self._store.write(write)
+        self._joined = name
+        kept = await self._store.read(statements)
+        self._tell("member_added", {"device": device_id(joiner.public_key), "name": name})
+        return encode_welcome(Welcome(self._store.library, kept, self._addresses()))
+
+    # --- typing a code ----------------------------------------------------------------------------
+
+    def hint(self, host: str, port: int) -> None:
+        """Take in an address where somebody may show a code."""
+        self._hints[host, port] = None
+        self._hinted.set()
+        self._hinted = trio.Event()
+
+    async def type_code(self, text: str, address: str | None) -> dict[str, Any]:
+        """Join the library of the device that shows this code."""
+        code = codes.parse(text)
+        members = len(self._applier.members.members)
+        await self._store.read(lambda connection: check_may_join(connection, members))
+        candidates = [parse_address(address)] if address else await self._browse()
+        problem: LeaderlessError = NotFoundError(
+            "no device that shows a code was found on this network",
+            hint="run `leaderless pair` on the other device, or add --address HOST:PORT",
+        )
+        for candidate in candidates:
+            try:
+                host = await join(
+                    self._identity,
+                    candidate,
+                    code,
+                    pack({"name": self._config.name}),
+                    partial(self._keep, candidate[0]),
+                )
+            except CodeRefusedError:
+                raise
+            except LeaderlessError as error:
+                problem = error
+                continue
+            name = self._applier.members.library_name
+            return {"device_id": device_id(host.public_key).hex(), "library": name}
+        raise problem
+
+    async def _browse(self) -> list[tuple[str, int]]:
+        if self.mdns is None:
+            raise UsageError("mDNS is off here", hint="add --address HOST:PORT")
+        with trio.move_on_after(BROWSE_S):
+            while not self._hints:
+                await self._hinted.wait()
+        return list(reversed(self._hints))
+
+    async def _keep(self, called: str, host: Host) -> None:
+        """Store the welcome: from here on this device is a member."""
+        welcome, members = decode_welcome(host.welcome, self._identity.public_key, host.public_key)
+
+        def write(transaction: Transaction) -> int:
+            return join_library(
+                transaction,
+                welcome.library,
+                welcome.statements,
+                members.digest,
+                secrets.token_bytes(8),
+            )
+
+        brought = await self._store.write(write)
+        self._applier.members = members
+        self._tell("joined", {"library": members.library_name, "records_brought": brought})
+        for item in welcome.addresses:
+            host_name, port = parse_address(item)
+            self._suggest(host_name, port)
+            if host_name != called:
+                self._suggest(called, port)

@@ -1,0 +1,1 @@
+"""What the daemon tells about itself: the socket, the event stream, the report."""

@@ -1,0 +1,122 @@
+"""Requests and answers of the status socket, and how errors look."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import structlog
+
+from leaderless.errors import (
+    InvalidDataError,
+    LeaderlessError,
+    NotFoundError,
+    NotPermittedError,
+    TimedOutError,
+    UnreachableError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+_STATUS: tuple[tuple[type[LeaderlessError], int], ...] = (
+    (UsageError, 400),
+    (InvalidDataError, 400),
+    (NotPermittedError, 403),
+    (NotFoundError, 404),
+    (UnreachableError, 503),
+    (TimedOutError, 504),
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked: the path, the query as text values, the JSON body (empty if none)."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+    def text(self, name: str) -> str | None:
+        """Return a value of the query or body as text, or None if it is not there."""
+        value = self.body.get(name, self.query.get(name))
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"{name} must be a text")
+        return value
+
+    def needed(self, name: str) -> str:
+        """Return a value that has to be there."""
+        value = self.text(name)
+        if value is None:
+            raise UsageError(f"{name} is missing")
+        return value
+
+    def number(self, name: str, default: int | None = None) -> int | None:
+        """Return a value as a whole number."""
+        value = self.body.get(name, self.query.get(name))
+        if value is None:
+            return default
+        try:
+            return int(value)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{name} must be a number") from error
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A JSON object, or a stream of NDJSON lines."""
+
+    data: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+    stream: AsyncIterator[bytes] | None = None
+
+    def body(self) -> bytes:
+        """Return the bytes of the object."""
+        return json.dumps({"schema": 1, **self.data}, ensure_ascii=False).encode() + b"\n"
+
+
+class Routes:
+    """An explicit table of what can be asked."""
+
+    def __init__(
+        self, table: Mapping[tuple[str, str], Callable[[Request], Awaitable[Answer]]]
+    ) -> None:
+        self._table = dict(table)
+
+    async def answer(self, request: Request) -> Answer:
+        """Return the answer to a request; errors become answers too."""
+        handler = self._table.get((request.method, request.path))
+        if handler is None:
+            if any(path == request.path for _, path in self._table):
+                return error_answer(405, "method", f"{request.path} cannot be asked so")
+            return error_answer(404, "not_found", f"there is no {request.path}")
+        try:
+            return await handler(request)
+        except LeaderlessError as error:
+            status = next((code for kind, code in _STATUS if isinstance(error, kind)), 409)
+            return error_answer(status, error.code, error.message, error.hint)
+        except Exception as error:  # noqa: BLE001 - a bug in one answer must not end the daemon
+            structlog.get_logger().error("request_failed", path=request.path, exc_info=error)
+            return error_answer(500, "bug", f"{type(error).__name__}: {error}")
+
+
+def error_answer(status: int, code: str, message: str, hint: str | None = None) -> Answer:
+    """Return an answer that says what is wrong."""
+    return Answer({"error": {"code": code, "message": message, "hint": hint}}, status)
+
+
+def parse_request(method: str, target: str, body: bytes) -> Request:
+    """Return the request in an HTTP target and body; raises UsageError."""
+    parts = urlsplit(target)
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    try:
+        given = json.loads(body) if body else {}
+    except ValueError as error:
+        raise UsageError("the body is no JSON") from error
+    if not isinstance(given, dict):
+        raise UsageError("the body must be a JSON object")
+    return Request(method, parts.path, query, given)

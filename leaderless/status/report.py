@@ -1,0 +1,145 @@
+"""The status report: pure, from what the rooms say to what a person reads.
+
+Its first line is a verdict in words. "In sync" is said of a device only where both sides have shown
+equal positions and equal hashes; of every other it says why not, and how far it is off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class PeerView:
+    """Another member as this device sees it now."""
+
+    id: str
+    name: str
+    connected: bool
+    address: str | None
+    phase: str
+    """away, hello, catching_up, live"""
+    proved: bool
+    proved_at_ms: str | None
+    rows_behind: int
+    commits_behind: int
+    why_not: str | None
+    last_seen_ms: str | None
+
+
+@dataclass(frozen=True)
+class ScanView:
+    """A location of this device."""
+
+    location: str
+    state: str
+    entries_seen: int
+    files_hashed: int
+    errors: int
+    first_errors: tuple[tuple[str, str], ...]
+    message: str | None
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something a person should know, and the act that mends it."""
+
+    code: str
+    text: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything the report is made from."""
+
+    device: str
+    device_id: str
+    library: str
+    now_ms: int
+    peers: Sequence[PeerView]
+    scans: Sequence[ScanView]
+    warnings: Sequence[Alert]
+    rows: int
+    tags: int
+
+
+def verdict(view: View) -> str:
+    """Return the first line: what is so, in words."""
+    alarms = [warning.text for warning in view.warnings]
+    scanning = [scan.location for scan in view.scans if scan.state == "scanning"]
+    parts = [_peers_verdict(view)]
+    if scanning:
+        parts.append(f"Indexing {_listed(scanning)}.")
+    if alarms:
+        count = len(alarms)
+        parts.append(f"{count} {'warning' if count == 1 else 'warnings'}: {alarms[0]}.")
+    return " ".join(parts)
+
+
+def _peers_verdict(view: View) -> str:
+    peers = view.peers
+    if not peers:
+        return "Alone: no other device is a member yet."
+    proved = [peer for peer in peers if peer.proved]
+    rest = [peer for peer in peers if not peer.proved]
+    if not rest:
+        names = _listed([peer.name for peer in proved])
+        return f"In sync with {names}." if len(peers) < 4 else f"In sync with all {len(peers)}."
+    why = "; ".join(_why(peer, view.now_ms) for peer in rest[:3])
+    if not proved:
+        return f"Not in sync: {why}."
+    return f"In sync with {len(proved)} of {len(peers)} devices; {why}."
+
+
+def _why(peer: PeerView, now_ms: int) -> str:
+    if not peer.connected:
+        if peer.last_seen_ms is None:
+            return f"{peer.name} was never seen"
+        return f"{peer.name} was last seen {_ago(now_ms - int(peer.last_seen_ms))}"
+    return f"{peer.name}: {peer.why_not or 'comparing'}"
+
+
+def _ago(milliseconds: int) -> str:
+    seconds = max(0, milliseconds // 1000)
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def health(view: View) -> str:
+    """Return one word for machines: attention, busy or ok."""
+    if view.warnings:
+        return "attention"
+    busy = any(scan.state == "scanning" for scan in view.scans)
+    busy = busy or any(peer.connected and not peer.proved for peer in view.peers)
+    return "busy" if busy else "ok"
+
+
+def report(view: View) -> dict[str, Any]:
+    """Return the whole report as JSON."""
+    return {
+        "verdict": verdict(view),
+        "health": health(view),
+        "device": view.device,
+        "device_id": view.device_id,
+        "library": view.library,
+        "in_sync": bool(view.peers) and all(peer.proved for peer in view.peers),
+        "rows": str(view.rows),
+        "tags": str(view.tags),
+        "peers": [asdict(peer) for peer in view.peers],
+        "locations": [asdict(scan) for scan in view.scans],
+        "warnings": [asdict(warning) for warning in view.warnings],
+    }
