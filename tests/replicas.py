@@ -22,19 +22,57 @@ from registry.changes import Incarnation
 from registry.models import Registry
 
 START_MS = 1_800_000_000_000
-DEVICE_COLUMNS = (
-    "uuid name os os_version hardware_model form_factor cpu_model cpu_cores memory_total_bytes"
-    " software_version addresses"
-).split()
-VOLUME_COLUMNS = (
-    "uuid fingerprint display_name file_system mount_point volume_type device_model total_bytes"
-    " available_bytes is_removable is_network"
-).split()
-LOCATION_COLUMNS = ("uuid volume name path index_mode total_file_count total_byte_size").split()
-ENTRY_COLUMNS = (
-    "uuid location parent name extension kind size_bytes mtime_ns ctime_ns inode mode is_hidden"
-    " content quick_hash"
-).split()
+DEVICE_COLUMNS = [
+    "uuid",
+    "name",
+    "os",
+    "os_version",
+    "hardware_model",
+    "form_factor",
+    "cpu_model",
+    "cpu_cores",
+    "memory_total_bytes",
+    "software_version",
+    "addresses",
+]
+VOLUME_COLUMNS = [
+    "uuid",
+    "fingerprint",
+    "display_name",
+    "file_system",
+    "mount_point",
+    "volume_type",
+    "device_model",
+    "total_bytes",
+    "available_bytes",
+    "is_removable",
+    "is_network",
+]
+LOCATION_COLUMNS = [
+    "uuid",
+    "volume",
+    "name",
+    "path",
+    "index_mode",
+    "total_file_count",
+    "total_byte_size",
+]
+ENTRY_COLUMNS = [
+    "uuid",
+    "location",
+    "parent",
+    "name",
+    "extension",
+    "kind",
+    "size_bytes",
+    "mtime_ns",
+    "ctime_ns",
+    "inode",
+    "mode",
+    "is_hidden",
+    "content",
+    "quick_hash",
+]
 
 
 @dataclass

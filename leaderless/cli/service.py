@@ -1,0 +1,58 @@
+"""service: the background service."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from leaderless import service as services
+from leaderless.cli.app import Context, verb
+from leaderless.cli.output import chat, put_json, say
+
+
+@click.group()
+def service() -> None:
+    """Install or remove the background service."""
+
+
+def _plan(context: Context, *, system: bool) -> services.Plan:
+    home = context.home or os.environ.get("LEADERLESS_HOME")
+    program = services.program_path()
+    return services.plan(system=system, program=program, home=home, environment=os.environ)
+
+
+@service.command("install")
+@click.option("--user", "scope", flag_value="user", default=True, help="For this user (default).")
+@click.option("--system", "scope", flag_value="system", help="For the machine; needs root.")
+@click.option("--dry-run", is_flag=True, help="Print the unit and the commands only.")
+@verb
+def service_install(context: Context, scope: str, dry_run: bool) -> None:
+    """Run the daemon in the background from now on."""
+    found = _plan(context, system=scope == "system")
+    if dry_run:
+        say(found.text)
+        for command in found.commands:
+            chat(" ".join(command))
+        return
+    services.install(found)
+    if context.json:
+        put_json({"schema": 1, "unit": str(found.path), "advice": found.advice})
+        return
+    say(str(found.path))
+    if found.advice:
+        chat(found.advice)
+
+
+@service.command("uninstall")
+@click.option("--user", "scope", flag_value="user", default=True, help="Of this user (default).")
+@click.option("--system", "scope", flag_value="system", help="Of the machine; needs root.")
+@verb
+def service_uninstall(context: Context, scope: str) -> None:
+    """Stop the background service and remove it; the library stays."""
+    system = scope == "system"
+    services.uninstall(_plan(context, system=system), system=system)
+    if context.json:
+        put_json({"schema": 1})
+    else:
+        chat("Removed; the library stays where it is.")
