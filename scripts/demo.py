@@ -20,7 +20,7 @@ from scripts.device import Device, pair
 from scripts.relay import Relay
 
 LEAST_ENTRIES = 50_000
-CANDIDATES = ("/usr/share", "/usr/lib", "/usr/include", "/usr/local", sys.base_prefix, "/var/lib")
+CANDIDATES = ("/usr/share", "/usr/lib", "/usr/include", "/usr/local", "/var/lib", "/opt")
 
 
 class Story:

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROGRAM = (sys.executable, "-m", "leaderless")
 START_S = 30.0

@@ -97,9 +97,7 @@ async def open_cluster(folder: Path, count: int) -> AsyncIterator[Cluster]:
     """Run `count` devices of one library, not connected yet."""
     replicas = make_replicas(folder, count)
     async with trio.open_nursery() as nursery:
-        nodes: list[Node] = []
-        for replica in replicas:
-            nodes.append(await nursery.start(_run_node, replica))
+        nodes = [await nursery.start(_run_node, replica) for replica in replicas]
         try:
             yield Cluster(nodes, nursery)
         finally:

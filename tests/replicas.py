@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from entities import MODELS
 from leaderless.identity import Identity, certificate_key, load_or_create
@@ -20,6 +20,9 @@ from leaderless.protocol.membership import (
 from leaderless.store.store import Store, create_store
 from registry.changes import Incarnation
 from registry.models import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 START_MS = 1_800_000_000_000
 DEVICE_COLUMNS = [
