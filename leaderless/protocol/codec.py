@@ -53,6 +53,11 @@ Parts = list[bytes]
 
 def encode(message: Message) -> bytes:
     """Return the frame of a message."""
+    return encode_sized(message)[0]
+
+
+def encode_sized(message: Message) -> tuple[bytes, int]:
+    """Return the frame of a message and the bytes of its payload, which credits count."""
     kind, write, _ = _BY_TYPE[type(message)]
     payload = bytearray([kind])
     for part in write(message):
@@ -61,12 +66,17 @@ def encode(message: Message) -> bytes:
     if len(payload) > limits.MAX_FRAME_BYTES:
         raise FrameTooLargeError(f"a message of {len(payload)} bytes cannot be sent")
     if len(payload) < _WORTH_COMPRESSING:
-        return bytes([_PLAIN]) + payload
-    return bytes([_ZSTD]) + compress(bytes(payload))
+        return bytes([_PLAIN]) + payload, len(payload)
+    return bytes([_ZSTD]) + compress(bytes(payload)), len(payload)
 
 
 def decode(frame: bytes) -> Message:
     """Return the message in a frame; raises a ProtocolError that names what is wrong."""
+    return decode_sized(frame)[0]
+
+
+def decode_sized(frame: bytes) -> tuple[Message, int]:
+    """Return the message in a frame and the bytes of its payload; raises a ProtocolError."""
     if len(frame) > limits.MAX_FRAME_BYTES:
         raise FrameTooLargeError(f"a frame of {len(frame)} bytes is over the limit")
     if len(frame) < 2:
@@ -80,7 +90,7 @@ def decode(frame: bytes) -> Message:
         raise MalformedError("a frame is of an unknown kind; a newer leaderless may be needed")
     parts = _split(payload)
     try:
-        return _BY_KIND[payload[0]](parts)
+        return _BY_KIND[payload[0]](parts), len(payload)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
         raise MalformedError(f"a message has another shape: {type(error).__name__}") from error
 

@@ -172,7 +172,7 @@ class Exchange:
     def received(
         self, link: int, message: Message, size: int, now: float, wall_ms: int
     ) -> list[Command]:
-        """A peer sent a message of `size` bytes."""
+        """A peer sent a message of `size` payload bytes."""
         peer = self.peers.get(link)
         if peer is None:
             return []
@@ -284,8 +284,10 @@ class Exchange:
                 commands.append(Load(peer.link, key, stream.after))
         return commands
 
-    def loaded(self, link: int, key: Key, reaches: int, frame: bytes | None) -> list[Command]:
-        """A batch was read that reaches to a position; None if there was nothing to read."""
+    def loaded(
+        self, link: int, key: Key, reaches: int, frame: bytes | None, size: int
+    ) -> list[Command]:
+        """A batch of `size` payload bytes was read that reaches to a position; None: nothing."""
         peer = self.peers.get(link)
         stream = None if peer is None else peer.outgoing.get(key)
         if peer is None or stream is None:
@@ -294,7 +296,7 @@ class Exchange:
         if frame is None:
             return []
         stream.after = reaches
-        peer.unacknowledged += len(frame)
+        peer.unacknowledged += size
         return [SendFrame(link, frame), *self._serve(peer)]
 
     # --- receiving --------------------------------------------------------------------------------

@@ -40,16 +40,17 @@ MAX_COLUMNS: Final = 128
 """In a state batch: models have twenty; this leaves room for those to come."""
 
 BATCH_ROWS: Final = 500
-"""What a source puts into one state batch: some 15 KiB compressed, one transaction of the receiver."""
+"""What a source puts into one state batch: some 75 KiB, one transaction of the receiver."""
 
 LOG_BYTES: Final = 512 << 10
 """What a source gathers into one log message; a larger commit travels alone."""
 
-WINDOW_BYTES: Final = 24 << 10
-"""Sent and not yet durable at the peer, compressed. It bounds what a slow peer makes us hold, as all
-beyond stays in the database until it is ready, and what is sent twice when a side dies: some 1,500
-rows, so ten deaths in a backfill of 200,000 cost less than a tenth. Receivers are bound by their
-disk, not by the delay of a LAN, so more on the way would gain nothing."""
+WINDOW_BYTES: Final = 100 << 10
+"""Sent and not yet durable at the peer, in payload bytes; the batch that crosses it still goes. It
+bounds what a slow peer makes us hold, as all beyond stays in the database until it is ready, and
+what is sent twice when a side dies: some 1,000 rows, so ten deaths in a backfill of 200,000 cost
+less than a tenth. Receivers are bound by their disk, not by the delay of a LAN, so more on the way
+would gain nothing."""
 
 MAX_ZSTD_WINDOW: Final = 1 << 23
 """The window a frame may ask the decompressor to hold."""

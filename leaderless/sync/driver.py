@@ -169,9 +169,9 @@ class Driver:
     async def _receive(self, link: Link) -> None:
         while True:
             frame = await link.connection.receive()
-            message = codec.decode(frame)
+            message, size = codec.decode_sized(frame)
             now, wall_ms = trio.current_time(), self.store.now_ms()
-            commands = self.exchange.received(link.number, message, len(frame), now, wall_ms)
+            commands = self.exchange.received(link.number, message, size, now, wall_ms)
             self._do([command for command in commands if not isinstance(command, Apply)])
             for command in commands:
                 if isinstance(command, Apply):
@@ -232,19 +232,19 @@ class Driver:
         key, registry = command.key, self.store.registry
         sent = link.sent_ahead.setdefault(key.of, set())
 
-        def read(database: Database) -> tuple[int, bytes] | None:
+        def read(database: Database) -> tuple[int, bytes, int] | None:
             batch: StateBatch | LogBatch | None
             if key.stream is Stream.STATE:
                 state = state_source.read_batch(database, registry, key.of, command.after, sent)
-                return None if state is None else (state.hi, codec.encode(state))
+                return None if state is None else (state.hi, *codec.encode_sized(state))
             batch = log.read_log(database, key.of, command.after)
             if batch is None:
                 return None
-            return batch.after + len(batch.commits), codec.encode(batch)
+            return batch.after + len(batch.commits), *codec.encode_sized(batch)
 
         found = await self.store.read(read)
-        reaches, frame = found or (command.after, None)
-        self._do(self.exchange.loaded(link.number, key, reaches, frame))
+        reaches, frame, size = found or (command.after, None, 0)
+        self._do(self.exchange.loaded(link.number, key, reaches, frame, size))
 
     async def _send_statements(self, link: Link) -> None:
         kept = await self.store.read(statements)

@@ -19,8 +19,8 @@ KILLS = 10
 ALLOWED = 1.1
 
 
-def _tree(folder: Path) -> Path:
-    """Make a tree of ENTRIES names with links, which cost no inode each."""
+def _tree(folder: Path, chance: random.Random) -> Path:
+    """Make a tree of ENTRIES names that do not compress well, so that bytes stand for rows."""
     base = folder / "big"
     first = base / "seed"
     base.mkdir(parents=True)
@@ -29,7 +29,7 @@ def _tree(folder: Path) -> Path:
         inside = base / f"directory {at}"
         inside.mkdir()
         for number in range(999):
-            (inside / f"file {at} {number}.txt").symlink_to("nowhere")
+            (inside / f"{number}-{chance.randbytes(16).hex()}").symlink_to("nowhere")
     return base
 
 
@@ -51,7 +51,7 @@ def test_a_backfill_survives_ten_kills_and_sends_hardly_more(
     )
     a = make_device("a", options)
     relay.target = int(options.split("listen_port = ")[1].split("\n", maxsplit=1)[0])
-    a.run("location", "add", str(_tree(tmp_path)), "--wait")
+    a.run("location", "add", str(_tree(tmp_path, chance)), "--wait")
     owner = a.json("status")["device_id"]
     plain = make_device("plain", 'listen_host = "127.0.0.1"\nlisten_port = 0\nmdns = false\n')
     pair(a, plain, "127.0.0.1")

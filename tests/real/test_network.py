@@ -68,7 +68,7 @@ def test_a_stranger_gets_nothing_from_the_sync_port(
     make_device: Callable[..., Device], namespaces: list[str]
 ) -> None:
     """Who knows all that mDNS shows, address and port, is refused before a byte is answered."""
-    a = make_device("a", BY_MDNS + 'name = "secret-name"\n', _inside(namespaces[0]))
+    a = make_device("secret-name", BY_MDNS, _inside(namespaces[0]))
     sync_port = next(
         item["addresses"][0].rpartition(":")[2] for item in a.json("device", "list")["devices"]
     )
