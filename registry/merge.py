@@ -113,21 +113,21 @@ def merge(state: RecordState, change: SharedChange, dot: Dot, stamp: Stamp, plac
         dots = frozenset([dot])
         state = RecordState(state.dots | dots, state.writes)
     incoming = [Write(write.field, write.subkey, write.value, ref, dots) for write in change.writes]
+    settled = frozenset(seen for asked in change.writes for seen in asked.over)
     if not dots:
         losses = tuple(Loss(write, ref, Cause.DELETED) for write in incoming)
-        return Merged(state, losses, frozenset())
+        return Merged(state, losses, settled)
     before = state.winners()
     losses = tuple(
         loss
         for write, asked in zip(incoming, change.writes, strict=True)
         if (loss := _loss(before.get(write.key), write, asked)) is not None
     )
-    settled = frozenset(seen for asked in change.writes for seen in asked.over)
     return Merged(RecordState(state.dots, _keep((*state.writes, *incoming))), losses, settled)
 
 
 def _loss(held: Write | None, write: Write, asked: FieldWrite) -> Loss | None:
-    if held is None or held.value == write.value:
+    if held is None:
         return None
     if held.ref > write.ref:
         # Changes come in causal order: whoever wrote `held` had not seen what only arrives now.
@@ -147,7 +147,10 @@ def _delete(state: RecordState, change: SharedChange, ref: WriteRef) -> Merged:
             kept.append(write._replace(dots=dots))
         elif write.ref not in seen:
             losses.append(Loss(write, ref, Cause.DELETED))
-    return Merged(RecordState(alive, _keep(kept)), tuple(losses), seen)
+    left = RecordState(alive, _keep(kept))
+    # A write that lost may be shown again, now that what hid it is gone: it is no loss any more.
+    shown = {write.ref for write in left.winners().values()}
+    return Merged(left, tuple(losses), seen | shown)
 
 
 def _keep(writes: Iterable[Write]) -> tuple[Write, ...]:

@@ -1,0 +1,115 @@
+"""The declaration of models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from registry.changes import StateChange
+from registry.errors import ModelError
+from registry.models import (
+    Epochs,
+    Field,
+    FieldKind,
+    Model,
+    Ownership,
+    Registry,
+    StateEffect,
+    StateQuery,
+)
+
+
+def _apply(_: Any, __: Epochs, ___: StateChange) -> StateEffect:
+    return StateEffect()
+
+
+def _query(*_: Any) -> StateQuery:
+    return StateQuery((), ())
+
+
+def _nothing(*_: Any) -> None:
+    return None
+
+
+def owned(name: str, *fields: Field, depends_on: tuple[str, ...] = ()) -> Model:
+    """Return an owned model that does nothing."""
+    return Model(
+        name,
+        1,
+        Ownership.DEVICE,
+        fields,
+        depends_on=depends_on,
+        apply_state_change=_apply,
+        query_state=_query,
+        query_rows=_query,
+        sweep_state=_nothing,
+    )
+
+
+def shared(name: str, *fields: Field) -> Model:
+    """Return a shared model that does nothing."""
+    return Model(name, 2, Ownership.SHARED, fields, apply_shared_change=_nothing)
+
+
+def test_a_registry_lists_its_models_parents_first() -> None:
+    """Models come in the order of the tuple, by ownership, with their versions."""
+    registry = Registry((owned("a"), owned("b", depends_on=("a",)), shared("t")))
+    assert [model.sync_name for model in registry] == ["a", "b", "t"]
+    assert [model.sync_name for model in registry.owned()] == ["a", "b"]
+    assert [model.sync_name for model in registry.shared()] == ["t"]
+    assert registry.versions() == {"a": 1, "b": 1, "t": 2}
+    assert registry.get("nobody") is None
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        (shared("t"), shared("t")),
+        (owned("b", depends_on=("a",)),),
+        (owned("b", Field("x", reference="a")),),
+    ],
+)
+def test_a_registry_that_cannot_work_is_refused(models: tuple[Model, ...]) -> None:
+    """Two of one name, a child before its parent and a reference to nowhere are errors."""
+    with pytest.raises(ModelError):
+        Registry(models)
+
+
+def test_a_model_has_the_functions_of_its_ownership() -> None:
+    """An owned model without state functions, and a shared one with them, are refused."""
+    with pytest.raises(ModelError):
+        Model("x", 1, Ownership.DEVICE, ())
+    with pytest.raises(ModelError):
+        Model("x", 1, Ownership.SHARED, (), apply_state_change=_apply)
+
+
+def test_a_field_is_named_once() -> None:
+    """A name that is both synced and local-only is refused."""
+    with pytest.raises(ModelError):
+        Model(
+            "x",
+            1,
+            Ownership.SHARED,
+            (Field("a"),),
+            local_only=("a",),
+            apply_shared_change=_nothing,
+        )
+
+
+def test_a_field_accepts_its_types_alone() -> None:
+    """Types, null and the difference of true and 1 are kept apart."""
+    assert Field("x").accepts("text")
+    assert not Field("x").accepts(1)
+    assert Field("x").accepts(None)
+    assert not Field("x", nullable=False).accepts(None)
+    assert Field("x", kind=FieldKind.SET, nullable=False).accepts(None)
+    assert not Field("x", (int,)).accepts(value=True)
+    assert Field("x", (bool,)).accepts(value=True)
+
+
+def test_a_model_knows_its_fields_by_name() -> None:
+    """A field of another version is None."""
+    model = shared("t", Field("a"))
+    assert model.field("a") == Field("a")
+    assert model.field("b") is None
