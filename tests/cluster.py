@@ -12,7 +12,7 @@ from leaderless.protocol.membership import membership_of
 from leaderless.store.statements import statements
 from leaderless.sync.driver import Driver, open_sync
 from leaderless.transport.memory import MemoryLink, memory_pair
-from tests.replicas import Replica, key_of, make_replicas
+from tests.replicas import Replica, key_of, make_replicas, query_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -68,10 +68,14 @@ class Cluster:
     async def until(self, what: Callable[[], bool]) -> None:
         """Wait until something is so; every change of any device wakes the question."""
         with trio.fail_after(DEADLINE_S):
-            while not what():
+            while True:
+                # Taken before the question is asked: what happens meanwhile is not missed.
+                news = [node.news for node in self.nodes]
+                if what():
+                    return
                 async with trio.open_nursery() as nursery:
-                    for node in self.nodes:
-                        nursery.start_soon(_first, node, nursery.cancel_scope)
+                    for event in news:
+                        nursery.start_soon(_first, event, nursery.cancel_scope)
 
     async def until_in_sync(self, *pairs: tuple[int, int]) -> None:
         """Wait until each pair has proved to each other that they hold the same."""
@@ -87,8 +91,8 @@ class Cluster:
         await self.until(lambda: all(proved(a, b) and proved(b, a) for a, b in pairs))
 
 
-async def _first(node: Node, scope: trio.CancelScope) -> None:
-    await node.news.wait()
+async def _first(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
     scope.cancel()
 
 
@@ -134,5 +138,4 @@ async def _run_node(
 
 def rows(node: Node, query: str) -> list[tuple[Any, ...]]:
     """Return what a query finds at a device."""
-    with node.store._idle_readers[0].begin() as connection:
-        return [tuple(row) for row in connection.exec_driver_sql(query)]
+    return query_file(node.store.path, query)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entities import MODELS
 from leaderless.identity import Identity, certificate_key, load_or_create
@@ -182,3 +184,9 @@ def add_tree(replica: Replica, files: int, name: str = "docs") -> tuple[bytes, b
 def key_of(certificate: bytes) -> bytes:
     """Return the public key in a certificate."""
     return certificate_key(certificate)
+
+
+def query_file(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """Return what a query finds in a database, on a connection of its own."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from leaderless.indexer.service import Indexer, Settings, open_indexer
-from tests.replicas import Replica, make_replicas
+from tests.replicas import Replica, make_replicas, query_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,8 +42,7 @@ class Bench:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return what a query finds."""
-        with self.replica.store._idle_readers[0].begin() as connection:
-            return [tuple(row) for row in connection.exec_driver_sql(query)]
+        return query_file(self.replica.store.path, query)
 
     def names(self) -> dict[bytes, bytes]:
         """Return the uuid of every entry by name."""
