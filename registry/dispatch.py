@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from registry.changes import SharedRow, StateChange
 from registry.errors import ApplyError, InvalidChangeError, NotOwnerError, RegistryError
-from registry.models import Ownership, StateEffect
+from registry.models import Ownership, StateEffect, needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,8 +52,7 @@ def dispatch_state(
             gone = replace(change, rows=(), dead=frozenset())
             effects.append(_apply_state(model, connection, epochs, gone))
     for model in reversed(registry.owned()):
-        if model.sweep_state is not None:
-            model.sweep_state(connection)
+        needed(model.sweep_state)(connection)
     names = {model.sync_name for model in known}
     return StateOutcome(effects, [change for change in changes if change.model not in names])
 
@@ -94,11 +93,8 @@ def _apply_state(
 ) -> tuple[str, StateEffect]:
     if not change.rows and not change.removed:
         return model.sync_name, StateEffect()
-    apply = model.apply_state_change
-    if apply is None:
-        raise InvalidChangeError(f"{model.sync_name} takes no state")
     try:
-        return model.sync_name, apply(connection, epochs, change)
+        return model.sync_name, needed(model.apply_state_change)(connection, epochs, change)
     except RegistryError:
         raise
     except Exception as error:
@@ -117,10 +113,10 @@ def dispatch_shared(
         merged = rows.get(model.sync_name)
         if not merged:
             continue
-        if model.ownership is not Ownership.SHARED or model.apply_shared_change is None:
+        if model.ownership is not Ownership.SHARED:
             raise InvalidChangeError(f"{model.sync_name} is owned; it does not travel in commits")
         try:
-            model.apply_shared_change(connection, [_accepted(model, row) for row in merged])
+            needed(model.apply_shared_change)(connection, [_accepted(model, row) for row in merged])
         except RegistryError:
             raise
         except Exception as error:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from registry.changes import SharedRow, StateChange, Value
 from registry.errors import ModelError
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Ownership(Enum):
@@ -143,6 +145,13 @@ class Model:
     def field(self, name: str) -> Field | None:
         """Return the synced field of that name, or None where this version has none."""
         return next((item for item in self.fields if item.name == name), None)
+
+
+def needed(function: _Function | None) -> _Function:
+    """Return a function of a model that its ownership promises, as `Model` has checked."""
+    if function is None:
+        raise ModelError("a function that this ownership needs is missing")
+    return function
 
 
 class Registry:

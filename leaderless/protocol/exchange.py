@@ -174,7 +174,7 @@ class Exchange:
     ) -> list[Command]:
         """A peer sent a message of `size` payload bytes."""
         peer = self.peers.get(link)
-        if peer is None:
+        if peer is None or peer.closing:
             return []
         peer.heard = now
         peer.pinged = False
@@ -182,11 +182,11 @@ class Exchange:
             return [Note("peer_left", {"device": peer.device, "why": message.text})]
         if peer.hello is None:
             if not isinstance(message, Hello):
-                return [Close(link, "out_of_turn", "the first message must be hello")]
+                return [_close(peer, "out_of_turn", "the first message must be hello")]
             return self._on_hello(peer, message, now, wall_ms)
         match message:
             case Hello():
-                return [Close(link, "out_of_turn", "hello came twice")]
+                return [_close(peer, "out_of_turn", "hello came twice")]
             case Statements() | StateBatch() | LogBatch():
                 return [Apply(link, message, size)]
             case Positions():
@@ -209,13 +209,13 @@ class Exchange:
         if hello.version[0] != PROTOCOL_VERSION[0]:
             older = "here" if hello.version[0] > PROTOCOL_VERSION[0] else "there"
             text = f"protocol {hello.version[0]} meets {PROTOCOL_VERSION[0]}: upgrade {older}"
-            return [Close(link, "incompatible", text)]
+            return [_close(peer, "incompatible", text)]
         if hello.library != self.library:
-            return [Close(link, "other_library", "the two devices are of different libraries")]
+            return [_close(peer, "other_library", "the two devices are of different libraries")]
         mine = self.ours.vectors.owned[self.device]
         if hello.yours is not None and mine.behind(hello.yours):
             text = "this device was restored from a backup or cloned: peers hold newer states of it"
-            return [Note("restored", {"device": peer.device}), Close(link, "restored", text)]
+            return [Note("restored", {"device": peer.device}), _close(peer, "restored", text)]
         peer.hello = hello
         peer.clock_ahead_ms = hello.wall_ms - wall_ms
         commands: list[Command] = [Note("peer_connected", {"device": peer.device})]
@@ -355,7 +355,7 @@ class Exchange:
 
     def _announce(self, now: float) -> list[Command]:
         vectors = self.ours.vectors
-        if now - self._announced_at < ANNOUNCE_S:
+        if now < self._announced_at + ANNOUNCE_S:
             return []
         owned = _changed(vectors.owned, self._announced.owned)
         feeds = _changed(vectors.feeds, self._announced.feeds)
@@ -423,7 +423,7 @@ class Exchange:
             if pull is not None:
                 since = max(pull.since, self._behind_since[key])
                 others = [item for item in candidates if item[1].link != pull.link]
-                if now - since < limit or not others:
+                if now < since + limit or not others:
                     self._wake_at(since + limit if others else None)
                     continue
             else:
@@ -457,13 +457,14 @@ class Exchange:
         """Do what waited for its time."""
         commands: list[Command] = []
         for peer in list(self.peers.values()):
-            quiet = now - peer.heard
+            if peer.closing:
+                continue
             if peer.hello is None:
-                if now - peer.since >= HELLO_S:
-                    commands.append(Close(peer.link, "no_hello", "no hello came in time"))
-            elif quiet >= SILENT_S:
-                commands.append(Close(peer.link, "silent", "nothing came for too long"))
-            elif quiet >= PING_S and not peer.pinged:
+                if now >= peer.since + HELLO_S:
+                    commands.append(_close(peer, "no_hello", "no hello came in time"))
+            elif now >= peer.heard + SILENT_S:
+                commands.append(_close(peer, "silent", "nothing came for too long"))
+            elif now >= peer.heard + PING_S and not peer.pinged:
                 peer.pinged = True
                 commands.append(Send(peer.link, Ping()))
         return [*commands, *self._settle(now)]
@@ -472,6 +473,8 @@ class Exchange:
         """Return when `tick` has something to do next, if nothing happens before."""
         times = [now + PING_S]
         for peer in self.peers.values():
+            if peer.closing:
+                continue
             if peer.hello is None:
                 times.append(peer.since + HELLO_S)
             else:
@@ -481,6 +484,11 @@ class Exchange:
         if self._replan_at is not None:
             times.append(self._replan_at)
         return min(times)
+
+
+def _close(peer: Peer, code: str, text: str) -> Close:
+    peer.closing = True
+    return Close(peer.link, code, text)
 
 
 def _changed(

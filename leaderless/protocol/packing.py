@@ -51,7 +51,10 @@ def unpack_each(data: bytes, most: int, piece_bytes: int) -> Iterator[Any]:
     count = consumed = 0
     view = memoryview(data)
     for start in range(0, len(data), piece_bytes):
-        unpacker.feed(view[start : start + piece_bytes])
+        try:
+            unpacker.feed(view[start : start + piece_bytes])
+        except msgpack.BufferFull as error:
+            raise MalformedError(f"a value needs more than {piece_bytes} bytes") from error
         while True:
             try:
                 value = unpacker.unpack()

@@ -40,6 +40,8 @@ class Peer:
     outgoing: dict[Key, Outgoing] = field(default_factory=dict)
     unacknowledged: int = 0
     pinged: bool = False
+    closing: bool = False
+    """Whether it was told to go: nothing more is heard or asked of it."""
     clock_ahead_ms: int = 0
     proof: Proof | None = None
     proof_sent: Proof | None = None

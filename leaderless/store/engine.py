@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import StaticPool
 
-from leaderless.errors import LeaderlessError
+from leaderless.errors import InvalidDataError, LeaderlessError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -40,6 +40,12 @@ class NewerSchemaError(StoreError):
     """A newer leaderless wrote this file."""
 
     code = "newer_schema"
+
+
+class ConstraintError(InvalidDataError):
+    """What was to be written breaks a rule of the schema: a reference to nothing, a wrong type."""
+
+    code = "constraint"
 
 
 def writer_engine(path: Path) -> Engine:

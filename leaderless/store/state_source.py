@@ -14,12 +14,13 @@ from leaderless.protocol import limits
 from leaderless.protocol.messages import StateBatch
 from leaderless.store.state import Copy, copy_of
 from registry.changes import DeviceId, StateChange
+from registry.models import needed
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from registry.changes import Incarnation
-    from registry.models import Model, Registry, StateQuery
+    from registry.models import Registry, StateQuery
 
 
 def read_batch(
@@ -39,9 +40,8 @@ def read_batch(
         return None
     head, epoch = copy.watermark, copy.epoch
     found = {
-        model.sync_name: model.query_state(connection, epoch, lo, head, limit)
+        model.sync_name: needed(model.query_state)(connection, epoch, lo, head, limit)
         for model in registry.owned()
-        if model.query_state is not None
     }
     removed = _tombstones_after(connection, epoch, lo, head, limit)
     opaque = _opaque_after(connection, epoch, lo, head, limit)
@@ -138,7 +138,7 @@ def _ancestors(
             keys = sorted(key for of, key in late if of == name)
             if not keys:
                 continue
-            query = _rows_by_key(connection, model, copy.epoch, lo, keys)
+            query = needed(model.query_rows)(connection, copy.epoch, lo, keys)
             above |= query.late
             fresh = [row for row in query.rows if row[0] not in sent]
             sent.update(row[0] for row in fresh)
@@ -148,21 +148,13 @@ def _ancestors(
     return levels
 
 
-def _rows_by_key(
-    connection: Connection, model: Model, epoch: int, lo: int, keys: list[int]
-) -> StateQuery:
-    if model.query_rows is None:
-        raise TypeError(f"{model.sync_name} is not an owned model")
-    return model.query_rows(connection, epoch, lo, keys)
-
-
 def introduction(connection: Connection, registry: Registry, owner: bytes) -> StateBatch | None:
     """Return an owner's own device row as a batch that moves no cursor."""
     copy = copy_of(connection, owner)
     model = registry.get("device")
-    if copy is None or model is None or model.query_state is None:
+    if copy is None or model is None:
         return None
-    query = model.query_state(connection, copy.epoch, 0, copy.watermark, 1)
+    query = needed(model.query_state)(connection, copy.epoch, 0, copy.watermark, 1)
     change = StateChange("device", DeviceId(owner), copy.incarnation, query.columns, query.rows)
     rev = max((row[1] for row in query.rows), default=0)
     changes = (change,) if query.rows else ()

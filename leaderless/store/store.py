@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from leaderless.clock import wall_ms
 from leaderless.errors import LeaderlessError
@@ -122,12 +123,17 @@ class Store:
 
     def write_here(self, fn: Callable[[Transaction], _T]) -> _T:
         """Do what `write` does in the calling thread; for start-up and for tools without a loop."""
-        with self._writer.begin() as connection:
-            transaction = Transaction(
-                connection, self.registry, self._sign, self.now_ms(), self.ids.new
-            )
-            result = fn(transaction)
-            transaction.finish()
+        try:
+            with self._writer.begin() as connection:
+                transaction = Transaction(
+                    connection, self.registry, self._sign, self.now_ms(), self.ids.new
+                )
+                result = fn(transaction)
+                transaction.finish()
+        except IntegrityError as error:
+            raise engine.ConstraintError(f"refused by the schema: {error.orig}") from error
+        except SQLAlchemyError as error:
+            raise engine.StoreError(f"the database cannot be written: {error}") from error
         if transaction.facts_changed:
             self._load_facts()
         return result

@@ -17,6 +17,7 @@ from registry.models import (
     Registry,
     StateEffect,
     StateQuery,
+    needed,
 )
 
 
@@ -113,3 +114,10 @@ def test_a_model_knows_its_fields_by_name() -> None:
     model = shared("t", Field("a"))
     assert model.field("a") == Field("a")
     assert model.field("b") is None
+
+
+def test_a_missing_function_is_our_own_bug() -> None:
+    """What ownership promises is there, or the error says so."""
+    assert needed(_apply) is _apply
+    with pytest.raises(ModelError):
+        needed(None)

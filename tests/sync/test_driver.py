@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
+
+from leaderless.transport.memory import memory_pair
 from registry.changes import Create, Delete, Update
 from tests.cluster import open_cluster, rows
-from tests.replicas import add_tree
+from tests.replicas import ENTRY_COLUMNS, add_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,3 +103,113 @@ async def test_a_third_device_gets_everything_from_the_one_it_meets(tmp_path: Pa
         assert rows(c, _TAGS) == rows(a, _TAGS)
         await b.store.write(lambda tx: tx.commit("tag.delete", [Delete("tag", tag)]))
         await cluster.until(lambda: rows(c, _TAGS) == [])
+
+
+async def test_a_delete_is_not_undone_whoever_meets_whom(tmp_path: Path) -> None:
+    """A tree that was deleted stays deleted after devices met in a line."""
+    async with open_cluster(tmp_path, 3) as cluster:
+        a, b, c = cluster.nodes
+        add_tree(a.replica, 50)
+        for one, other in ((0, 1), (1, 2)):
+            await cluster.connect(one, other)
+        await cluster.until_in_sync((0, 1), (1, 2))
+        gone = [uuid for uuid, _, name in rows(a, _ENTRIES) if name.startswith(b"file")]
+        await a.store.write(lambda tx: tx.drop("entry", gone))
+        await cluster.until(lambda: len(rows(c, _ENTRIES)) == 1)
+        await cluster.until_in_sync((0, 1), (1, 2))
+        assert len(rows(b, "SELECT uuid FROM tombstone")) == 50
+
+
+async def test_delete_against_edit_ends_the_same_in_either_order(tmp_path: Path) -> None:
+    """An edit that a delete had not seen is in both journals, and the tag is gone on both."""
+    async with open_cluster(tmp_path, 3) as cluster:
+        a, b, c = cluster.nodes
+        tag = a.store.ids.new()
+        await a.store.write(lambda tx: tx.commit("tag.create", [Create("tag", tag, {})]))
+        first = await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+        for end in first:
+            await end.aclose()
+        await cluster.until(lambda: not a.driver.exchange.peers and not b.driver.exchange.peers)
+        await a.store.write(lambda tx: tx.commit("tag.delete", [Delete("tag", tag)]))
+        edit = Update("tag", tag, {"color": "green"})
+        await b.store.write(lambda tx: tx.commit("tag.set", [edit]))
+        await cluster.connect(2, 1)
+        await cluster.until_in_sync((1, 2))
+        await cluster.connect(2, 0)
+        await cluster.until_in_sync((0, 2), (1, 2))
+        journal = "SELECT field, value, cause FROM journal"
+        for node in (a, b, c):
+            assert rows(node, _TAGS) == []
+            assert rows(node, journal) == [("color", b"\xa5green", "deleted")]
+
+
+async def test_a_clock_a_year_ahead_is_named_and_pulls_nobody(tmp_path: Path) -> None:
+    """Its edits arrive, its author is named, our clock stays, and a later edit still wins."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        a, b = cluster.nodes
+        a.replica.clock.ms += 365 * 86_400_000
+        tag = a.store.ids.new()
+        await a.store.write(
+            lambda tx: tx.commit("tag.create", [Create("tag", tag, {"color": "red"})])
+        )
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+        assert ("future_stamp", {"device": a.device}) in b.told
+        (clock,) = rows(b, "SELECT value FROM meta WHERE name = 'clock_ms'")
+        assert clock[0] <= b.replica.clock.ms + 60_000
+        edit = Update("tag", tag, {"color": "green"})
+        await b.store.write(lambda tx: tx.commit("tag.set", [edit]))
+        await cluster.until(lambda: rows(a, _TAGS) == [(tag, None, "green")])
+
+
+async def test_hostile_frames_end_their_connection_alone(tmp_path: Path) -> None:
+    """Whoever sends what is no message is told goodbye; others go on, nothing is stored."""
+    async with open_cluster(tmp_path, 3) as cluster:
+        a, b, c = cluster.nodes
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+        before = rows(a, "SELECT count(*) FROM commit_log")
+        for frame in (b"", b"\x09\x01", b"\x00\x63", b"\x01" + bytes(50), bytes(10 << 20)):
+            ours, theirs = memory_pair(c.replica.identity.public_key, a.replica.identity.public_key)
+            with trio.fail_after(30):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(a.driver.run_link, theirs)
+                    await ours.send(frame)
+        assert a.kinds().count("peer_error") == 5
+        assert rows(a, "SELECT count(*) FROM commit_log") == before
+        tag = a.store.ids.new()
+        await a.store.write(lambda tx: tx.commit("tag.create", [Create("tag", tag, {})]))
+        await cluster.until(lambda: len(rows(b, _TAGS)) == 1)
+
+
+async def test_strange_names_arrive_exactly(tmp_path: Path) -> None:
+    """Bytes that are no text are the same bytes on the other device."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        a, b = cluster.nodes
+        strange = "caf\udce9\n\x1b[31m"
+        add_tree(a.replica, 1, "plain")
+        location, root = add_tree(a.replica, 0, "other")
+        name = strange.encode("utf-8", "surrogateescape")
+        row = (a.store.ids.new(), location, root, name, None, "file", *[None] * 8)
+        await a.store.write(lambda tx: tx.put("entry", ENTRY_COLUMNS, [row]))
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+        assert name in [found for _, _, found in rows(b, _ENTRIES)]
+
+
+async def test_a_changed_relay_is_noticed_and_not_believed(tmp_path: Path) -> None:
+    """Rows that a relay altered do not match the owner's word: they are dropped and named."""
+    async with open_cluster(tmp_path, 3) as cluster:
+        a, b, c = cluster.nodes
+        add_tree(a.replica, 5)
+        first = await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+        for end in first:
+            await end.aclose()
+        await b.store.write(
+            lambda tx: tx.conn.exec_driver_sql("UPDATE entry SET size_bytes = 99 WHERE rev = 7")
+        )
+        await cluster.connect(1, 2)
+        await cluster.until(lambda: "state_differs" in c.kinds())
+        assert rows(c, _ENTRIES) == []

@@ -1,0 +1,171 @@
+"""Commits as bytes, and what makes one invalid for everyone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from leaderless.protocol import limits
+from leaderless.protocol.commits import (
+    DOMAIN,
+    decode_body,
+    decode_header,
+    encode_body,
+    encode_header,
+    signed_part,
+)
+from leaderless.protocol.errors import InvalidCommitError
+from leaderless.protocol.hashing import digest
+from leaderless.protocol.packing import pack, unpack
+from registry.changes import (
+    CommitHeader,
+    CommitKind,
+    Dependency,
+    Dot,
+    FeedId,
+    FieldWrite,
+    Form,
+    RecordId,
+    SharedChange,
+    WriteRef,
+)
+from registry.hlc import CEILING_MS, Stamp
+
+FEED = FeedId(b"f" * 44)
+OTHER = b"g" * 44
+REF = WriteRef(Stamp(5, 1, 2), OTHER, 3, 0)
+CHANGES = (
+    SharedChange(
+        Form.CREATE,
+        "tag",
+        RecordId(b"r" * 16),
+        writes=(FieldWrite("name", None, "x"), FieldWrite("set", "k", value=True)),
+    ),
+    SharedChange(
+        Form.UPDATE,
+        "tag",
+        RecordId(b"s" * 16),
+        (Dot(OTHER, 3),),
+        (FieldWrite("name", None, {"a": [1]}, (REF,)),),
+    ),
+    SharedChange(Form.DELETE, "tag", RecordId(b"t" * 16), (Dot(FEED, 1),), (), (REF,)),
+)
+
+
+def header_for(body: bytes) -> CommitHeader:
+    """Return a header that fits a body."""
+    return CommitHeader(
+        b"l" * 16,
+        FEED,
+        2,
+        Stamp(9, 0, 1),
+        b"p" * 32,
+        b"m" * 32,
+        "tag.set",
+        b"c" * 16,
+        digest(body),
+        len(body),
+        (Dependency(OTHER, 3, b"h" * 32),),
+        kind=CommitKind.CLOSING,
+    )
+
+
+def test_a_commit_survives_its_bytes() -> None:
+    """Header and changes come back as they were."""
+    body = encode_body(CHANGES)
+    header = header_for(body)
+    assert decode_header(encode_header(header)) == header
+    assert decode_body(header, body) == CHANGES
+    assert signed_part(b"x") == DOMAIN + b"x"
+
+
+def _fields(**changed: Any) -> bytes:
+    names = (
+        "version",
+        "kind",
+        "library",
+        "feed",
+        "seq",
+        "stamp",
+        "previous",
+        "membership",
+        "command",
+        "command_id",
+        "part",
+        "parts",
+        "body_hash",
+        "body_bytes",
+        "dependencies",
+    )
+    fields = dict(zip(names, unpack(encode_header(header_for(b""))), strict=True))
+    return pack(list((fields | changed).values()))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xc1",
+        pack(1),
+        _fields(version=2),
+        _fields(kind=7),
+        _fields(feed=b"short"),
+        _fields(seq=0),
+        _fields(seq="1"),
+        _fields(part=2, parts=1),
+        _fields(body_bytes=limits.MAX_BODY_BYTES + 1),
+        _fields(command=""),
+        _fields(stamp=Stamp(CEILING_MS, 0, 0).pack()),
+        _fields(dependencies=5),
+        _fields(dependencies=[[OTHER, 1]]),
+        _fields(dependencies=[[FEED, 1, b"h" * 32]]),
+        _fields(dependencies=[[OTHER, 0, b"h" * 32]]),
+    ],
+)
+def test_an_invalid_header_is_refused(data: bytes) -> None:
+    """Every rule of a header is a rule of validity, the ceiling of stamps among them."""
+    with pytest.raises(InvalidCommitError):
+        decode_header(data)
+
+
+def test_another_body_than_the_signed_one_is_refused() -> None:
+    """A body that does not hash to what the header says is not looked at."""
+    header = header_for(encode_body(CHANGES))
+    with pytest.raises(InvalidCommitError, match="signed"):
+        decode_body(header, encode_body(CHANGES[:1]))
+
+
+def _body(*items: Any) -> bytes:
+    return b"".join(pack(item) for item in items)
+
+
+RECORD = b"r" * 16
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        _body(5),
+        _body([b"short"]),
+        _body([], 5),
+        _body([], [0, "tag", b"short", [], [], []]),
+        _body([], [0, "", RECORD, [], [], []]),
+        _body([], [9, "tag", RECORD, [], [], []]),
+        _body([], [1, "tag", RECORD, [], [], []]),
+        _body([], [0, "tag", RECORD, [[0, 1]], [], []]),
+        _body([FEED], [2, "tag", RECORD, [[0, 1]], [["a", None, 1, []]], []]),
+        _body([FEED], [1, "tag", RECORD, [[-1, 1]], [], []]),
+        _body([FEED], [1, "tag", RECORD, [[0, 0]], [], []]),
+        _body([], [0, "tag", RECORD, [], [[5, None, 1, []]], []]),
+        _body([], [0, "tag", RECORD, [], [["a", None, 1, []]] * 2, []]),
+        _body([], [0, "tag", RECORD, [], [], []], [3, "tag", RECORD, [], [], []]),
+        _body([], [0, "tag", RECORD, [], [["a", None, [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]], []]], []]),
+    ],
+)
+def test_an_invalid_body_is_refused(body: bytes) -> None:
+    """Shapes, forms, double writes, double births and depth are rules of validity."""
+    header = replace(header_for(body), dependencies=())
+    with pytest.raises(InvalidCommitError):
+        decode_body(header, body)

@@ -1,0 +1,104 @@
+"""Who is a member, by signed statements."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from leaderless.protocol.errors import MalformedError
+from leaderless.protocol.membership import (
+    DOMAIN,
+    NO_LIBRARY,
+    Role,
+    Signed,
+    Statement,
+    StatementKind,
+    decode,
+    library_of,
+    membership_of,
+    signed_part,
+)
+from leaderless.protocol.packing import pack
+
+
+def _key(certificate: bytes) -> bytes:
+    return certificate.ljust(32, b".")
+
+
+def _signed(statement: Statement) -> Signed:
+    return Signed(statement.encode(), b"s" * 64)
+
+
+FIRST = Statement(
+    NO_LIBRARY, StatementKind.GENESIS, b"anna", Role.ADMIN, "home", _key(b"anna"), (), 1, b"n"
+)
+GENESIS = _signed(FIRST)
+LIBRARY = library_of(GENESIS)
+
+
+def _add(who: bytes, by: bytes, role: Role = Role.ADMIN, parents: tuple[bytes, ...] = ()) -> Signed:
+    return _signed(
+        Statement(LIBRARY, StatementKind.ADD, who, role, who.decode(), _key(by), parents, 1, b"n")
+    )
+
+
+def test_the_genesis_makes_the_first_admin() -> None:
+    """A library begins with one member, who may admit others, and has a name."""
+    found = membership_of(LIBRARY, [GENESIS], _key)
+    assert list(found.members) == [_key(b"anna")]
+    assert found.may_admit(_key(b"anna"))
+    assert found.library_name == "home"
+    assert found.heads == (GENESIS.hash,)
+
+
+def test_members_admit_members_in_any_order_of_arrival() -> None:
+    """The same set of statements gives the same members, whoever was told first."""
+    ben = _add(b"ben", b"anna", parents=(GENESIS.hash,))
+    carl = _add(b"carl", b"ben", parents=(ben.hash,))
+    one = membership_of(LIBRARY, [GENESIS, ben, carl], _key)
+    other = membership_of(LIBRARY, [carl, GENESIS, ben], _key)
+    assert one.members == other.members
+    assert one.digest == other.digest
+    assert one.heads == (carl.hash,)
+
+
+def test_a_statement_waits_for_what_it_builds_on() -> None:
+    """Without its parents a statement does not count yet."""
+    ben = _add(b"ben", b"anna", parents=(b"x" * 32,))
+    assert len(membership_of(LIBRARY, [GENESIS, ben], _key).members) == 1
+
+
+def test_strangers_and_plain_members_admit_nobody() -> None:
+    """Only an admin's word counts."""
+    plain = _add(b"ben", b"anna", Role.MEMBER)
+    found = membership_of(LIBRARY, [GENESIS, plain, _add(b"c", b"ben"), _add(b"d", b"x")], _key)
+    assert len(found.members) == 2
+    assert not found.may_admit(_key(b"ben"))
+    assert not found.may_admit(_key(b"nobody"))
+
+
+def test_another_genesis_makes_another_library() -> None:
+    """A forged root has another id and counts for nothing."""
+    forged = _signed(replace(FIRST, certificate=b"eve", author_key=_key(b"eve")))
+    assert list(membership_of(LIBRARY, [GENESIS, forged], _key).members) == [_key(b"anna")]
+
+
+def test_the_first_word_on_a_device_stays() -> None:
+    """A device that is added twice is one member."""
+    twice = [GENESIS, _add(b"ben", b"anna"), _add(b"ben", b"anna", Role.MEMBER)]
+    assert len(membership_of(LIBRARY, twice, _key).members) == 2
+
+
+@pytest.mark.parametrize(
+    "body", [pack(1), pack([1] * 10), FIRST.encode().replace(b"genesis", b"gen3sis")]
+)
+def test_other_bytes_are_no_statement(body: bytes) -> None:
+    """Another shape, and a kind that nobody knows, are refused."""
+    with pytest.raises(MalformedError):
+        decode(body)
+
+
+def test_the_signature_covers_a_domain() -> None:
+    """A statement's signature fits nothing else."""
+    assert signed_part(b"x") == DOMAIN + b"x"

@@ -1,0 +1,98 @@
+"""MessagePack and zstd within limits."""
+
+from __future__ import annotations
+
+import msgpack
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderless.protocol.errors import FrameTooLargeError, MalformedError, ProtocolError
+from leaderless.protocol.packing import (
+    check_depth,
+    compress,
+    decompress,
+    pack,
+    unpack,
+    unpack_each,
+)
+
+
+def test_values_survive() -> None:
+    """What is packed comes back."""
+    assert unpack(pack([1, "a", b"b", None, {"k": [True]}])) == [1, "a", b"b", None, {"k": [True]}]
+
+
+def test_what_cannot_be_packed_is_named() -> None:
+    """A value without a form is an error."""
+    with pytest.raises(MalformedError):
+        pack(object())
+
+
+def test_a_piece_over_its_limit_is_not_decoded() -> None:
+    """The length decides before a byte is looked at."""
+    with pytest.raises(FrameTooLargeError):
+        unpack(bytes(11), limit=10)
+
+
+@given(st.binary(max_size=2_000))
+def test_hostile_bytes_raise_nothing_else(data: bytes) -> None:
+    """Whatever the bytes are, decoding ends with a value or a ProtocolError."""
+    try:
+        unpack(data)
+        list(unpack_each(data, 10, 100))
+    except ProtocolError:
+        pass
+
+
+def test_nesting_is_bounded() -> None:
+    """Deep nesting is refused, by the decoder or by us."""
+    for depth in (17, 5_000):
+        with pytest.raises(MalformedError):
+            unpack(b"\x91" * depth + b"\xc0")
+    check_depth([[{"a": [1]}]])
+
+
+def test_values_in_a_row_are_yielded_one_by_one() -> None:
+    """Concatenated values come back in order, across pieces."""
+    packed = b"".join(pack(at) for at in range(300))
+    assert list(unpack_each(packed, 300, 64)) == list(range(300))
+
+
+def test_too_many_values_are_refused() -> None:
+    """More values than allowed are an error."""
+    with pytest.raises(MalformedError, match="more than"):
+        list(unpack_each(pack(1) * 3, 2, 64))
+
+
+def test_a_cut_value_is_refused() -> None:
+    """A rest that is no whole value is an error."""
+    with pytest.raises(MalformedError, match="cut off"):
+        list(unpack_each(pack("abcdef")[:-1], 5, 64))
+
+
+def test_a_value_larger_than_a_piece_is_refused() -> None:
+    """No value may need more than twice a piece to be decoded."""
+    with pytest.raises(MalformedError):
+        list(unpack_each(pack(bytes(1_000)), 5, 64))
+
+
+def test_invalid_bytes_in_a_row_are_refused() -> None:
+    """A byte that begins no value is an error."""
+    with pytest.raises(MalformedError):
+        list(unpack_each(b"\xc1", 5, 64))
+
+
+def test_zstd_stops_at_its_limit_whatever_the_frame_declares() -> None:
+    """A frame that holds more than the limit is refused after the limit's bytes."""
+    bomb = zstandard.ZstdCompressor().compress(bytes(1 << 20))
+    with pytest.raises(FrameTooLargeError):
+        decompress(bomb, 1_000)
+    assert decompress(compress(b"abc"), 3) == b"abc"
+
+
+def test_bytes_that_are_no_zstd_are_refused() -> None:
+    """Garbage is an error with a name."""
+    with pytest.raises(MalformedError):
+        decompress(msgpack.packb("x"), 10)

@@ -1,0 +1,43 @@
+"""Digests of positions and states."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
+from leaderless.protocol.vectors import Holdings, OwnedProof, vectors_digest
+from registry.changes import Incarnation
+
+LIFE = Incarnation(1, b"n" * 8)
+OWNER, FEED = b"o" * 16, b"f" * 44
+HELD = Holdings(
+    Vectors({OWNER: OwnedPosition(LIFE, 3)}, {FEED: FeedPosition(1, 1)}),
+    {OWNER: OwnedProof(2, b"h" * 256)},
+    bytes(256),
+    b"m" * 32,
+    {},
+)
+
+
+def test_empty_positions_say_nothing() -> None:
+    """An owner at zero and a feed without commits do not change a digest."""
+    more = Vectors(
+        {**HELD.vectors.owned, b"x" * 16: OwnedPosition(LIFE, 0)},
+        {**HELD.vectors.feeds, b"y" * 44: FeedPosition(0, 0)},
+    )
+    assert vectors_digest(more) == HELD.vectors_digest()
+    proofs = {**HELD.owned, b"x" * 16: OwnedProof(0, b"")}
+    assert replace(HELD, vectors=more, owned=proofs).state_digest() == HELD.state_digest()
+
+
+def test_any_difference_shows() -> None:
+    """Positions, hashes, counts and members each change a digest."""
+    assert replace(HELD, shared_hash=b"x" * 256).state_digest() != HELD.state_digest()
+    assert replace(HELD, membership=b"x" * 32).state_digest() != HELD.state_digest()
+    moved = replace(HELD, vectors=Vectors({OWNER: OwnedPosition(LIFE, 4)}, {}))
+    assert moved.vectors_digest() != HELD.vectors_digest()
+
+
+def test_nothing_unproved_is_claimed() -> None:
+    """With anything unproved there is no state digest."""
+    assert replace(HELD, unproved={OWNER: "why"}).state_digest() is None
