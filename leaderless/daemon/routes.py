@@ -17,7 +17,7 @@ from leaderless.status.http import Answer, Request, Routes
 from leaderless.status.report import report
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from sqlalchemy import Connection
 
@@ -97,12 +97,13 @@ class Desk:
 
     async def follow_events(self, request: Request) -> Answer:
         """Return events as they happen."""
+        return Answer(stream=self._event_lines(request.text("since")))
 
-        async def lines() -> AsyncIterator[bytes]:
-            async for event in self.events.follow(request.text("since")):
+    @trio.as_safe_channel
+    async def _event_lines(self, since: str | None) -> AsyncGenerator[bytes, None]:
+        async with self.events.follow(since) as events:
+            async for event in events:
                 yield json.dumps(event).encode() + b"\n"
-
-        return Answer(stream=lines())
 
     async def wait(self, request: Request) -> Answer:
         """Answer once every connected device is proved to be in sync, and there is one."""
@@ -293,7 +294,8 @@ class Desk:
         """Return every synced record, canonically."""
         return Answer(stream=self._export())
 
-    async def _export(self) -> AsyncIterator[bytes]:
+    @trio.as_safe_channel
+    async def _export(self) -> AsyncGenerator[bytes, None]:
         send, receive = trio.open_memory_channel[bytes](2)
 
         def produce(connection: Connection) -> None:

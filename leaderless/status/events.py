@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
 KEPT: Final = 10_000
 
@@ -44,8 +44,9 @@ class Events:
         self._more.set()
         self._more = trio.Event()
 
-    async def follow(self, since: str | None) -> AsyncIterator[dict[str, Any]]:
-        """Yield events after the one with id `since` (None: from now on), for ever."""
+    @trio.as_safe_channel
+    async def follow(self, since: str | None) -> AsyncGenerator[dict[str, Any], None]:
+        """Open a channel of the events after the one with id `since` (None: from now on)."""
         at = self._count if since is None else self._number(since)
         if at is None:
             yield self._gap(since)

@@ -20,7 +20,8 @@ from leaderless.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
 _STATUS: tuple[tuple[type[LeaderlessError], int], ...] = (
     (UsageError, 400),
@@ -72,7 +73,7 @@ class Answer:
 
     data: Mapping[str, Any] = field(default_factory=dict)
     status: int = 200
-    stream: AsyncIterator[bytes] | None = None
+    stream: AbstractAsyncContextManager[AsyncIterable[bytes]] | None = None
 
     def body(self) -> bytes:
         """Return the bytes of the object."""

@@ -104,8 +104,8 @@ async def _serve(
         try:
             if _may_ask(stream):
                 await _Conversation(routes, stream).run()
-        except (trio.BrokenResourceError, trio.ClosedResourceError, h11.LocalProtocolError):
-            return
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, h11.LocalProtocolError):
+            pass  # whoever asked is gone, perhaps in the middle of a stream
         finally:
             connections.release_on_behalf_of(stream)
 
@@ -194,6 +194,7 @@ class _Conversation:
             return
         headers = [("Content-Type", "application/x-ndjson"), ("Transfer-Encoding", "chunked")]
         await self._write(self._http.send(h11.Response(status_code=answer.status, headers=headers)))
-        async for chunk in answer.stream:
-            await self._write(self._http.send(h11.Data(data=chunk)))
+        async with answer.stream as chunks:
+            async for chunk in chunks:
+                await self._write(self._http.send(h11.Data(data=chunk)))
         await self._write(self._http.send(h11.EndOfMessage()))
