@@ -72,12 +72,14 @@ async def _connected(address: tuple[str, int]) -> AsyncIterator[tuple[Wire, byte
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    stream = None
     try:
         with trio.fail_after(STEP_S):
-            tcp = await trio.open_tcp_stream(*address)
-            stream = trio.SSLStream(tcp, context)
+            stream = trio.SSLStream(await trio.open_tcp_stream(*address), context)
             await stream.do_handshake()
     except (OSError, trio.BrokenResourceError, trio.TooSlowError, ssl.SSLError) as error:
+        if stream is not None:
+            await trio.aclose_forcefully(stream)
         raise UnreachableError(
             f"no device shows a code at {address[0]}:{address[1]}",
             hint="run `leaderless pair` on the other device first",

@@ -115,9 +115,11 @@ class Dialer:
                 candidate.failures = 0
                 candidate.last_error = None
                 candidate.device = self._device_of(connection.peer_key)
-                if candidate.device not in self._connected():
-                    await self._use(connection)
-                await connection.aclose()
+                try:
+                    if candidate.device not in self._connected():
+                        await self._use(connection)
+                finally:
+                    await connection.aclose()
             except SelfDialError:
                 candidate.failures = 32
             except (DialError, UntrustedPeerError, LeaderlessError) as error:

@@ -52,9 +52,16 @@ class WebSocketLink:
     """A connection on this road; made by `dial` and `open_listener`."""
 
     def __init__(
-        self, socket: WebSocketConnection, peer_key: bytes, address: str, *, dialed: bool
+        self,
+        socket: WebSocketConnection,
+        stream: trio.SSLStream[trio.SocketStream],
+        peer_key: bytes,
+        address: str,
+        *,
+        dialed: bool,
     ) -> None:
         self._socket = socket
+        self._stream = stream
         self.peer_key = peer_key
         self.address = address
         self.dialed = dialed
@@ -84,6 +91,8 @@ class WebSocketLink:
         """Close politely if that is quick, at once otherwise."""
         with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
             await self._socket.aclose()
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(self._stream)
 
 
 async def dial(nursery: trio.Nursery, trust: Trust, host: str, port: int) -> WebSocketLink:
@@ -118,7 +127,7 @@ async def dial(nursery: trio.Nursery, trust: Trust, host: str, port: int) -> Web
             if socket.closed is not None:
                 raise DialError(f"{address} does not speak our protocol")
         established = True
-        return WebSocketLink(socket, key, address, dialed=True)
+        return WebSocketLink(socket, stream, key, address, dialed=True)
     except trio.TooSlowError as error:
         raise DialError(f"{address} did not answer in {HANDSHAKE_S:.0f} s") from error
     except (ssl.SSLCertVerificationError, trio.BrokenResourceError, ssl.SSLError) as error:
@@ -207,7 +216,7 @@ async def _upgrade(
             socket = await request.accept()
     except (trio.TooSlowError, UntrustedPeerError, HandshakeError, ConnectionClosed, *_BROKEN):
         return None
-    return WebSocketLink(socket, key, address, dialed=False)
+    return WebSocketLink(socket, stream, key, address, dialed=False)
 
 
 def _text(host: str, port: int) -> str:

@@ -139,9 +139,10 @@ async def test_a_message_over_the_limit_ends_the_connection(people: list[Identit
 
     async with listening(trust(anna, anna, ben), handler) as (port, nursery):
         link = await dial(nursery, trust(ben, anna), "127.0.0.1", port)
-        with contextlib.suppress(ConnectionLostError):
-            await link.send(bytes(MAX_FRAME_BYTES + 1))
-        await refused.wait()
+        async with contextlib.aclosing(link):
+            with contextlib.suppress(ConnectionLostError):
+                await link.send(bytes(MAX_FRAME_BYTES + 1))
+            await refused.wait()
 
 
 async def test_text_is_refused(people: list[Identity]) -> None:
@@ -150,9 +151,10 @@ async def test_text_is_refused(people: list[Identity]) -> None:
     async with listening(trust(anna, anna, ben)) as (port, nursery):
         link = await dial(nursery, trust(ben, anna), "127.0.0.1", port)
 
-        await link._socket.send_message("text")
-        with pytest.raises((ConnectionLostError, FrameRefusedError)):
-            await link.receive()
+        async with contextlib.aclosing(link):
+            await link._socket.send_message("text")
+            with pytest.raises((ConnectionLostError, FrameRefusedError)):
+                await link.receive()
 
 
 async def test_a_silent_stranger_is_dropped(people: list[Identity], autojump_clock: object) -> None:
