@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import trio
 from leaderless.errors import LeaderlessError, NotFoundError, TimedOutError
 from leaderless.status.http import Answer, Request, Routes
 from leaderless.status.server import MAX_BODY_BYTES, SocketTakenError, serve_status
+from tests.unprivileged import as_nobody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -159,3 +161,18 @@ async def test_a_stale_socket_is_replaced_and_a_living_one_is_not(tmp_path: Path
         with pytest.raises(SocketTakenError):
             async with serve_status(path, ROUTES):
                 pass
+
+
+async def test_another_user_cannot_open_the_socket(tmp_path: Path) -> None:
+    """Who is not the owner is refused by the file's mode."""
+    async with serving(tmp_path) as path:
+
+        def ask() -> str:
+            with socket.socket(socket.AF_UNIX) as stranger:
+                try:
+                    stranger.connect(os.fspath(path))
+                except PermissionError:
+                    return "refused"
+            return "same user" if os.geteuid() == path.parent.stat().st_uid else "let in"
+
+        assert as_nobody(ask) in ("refused", "same user")
