@@ -22,13 +22,12 @@ from leaderless.protocol.commands import (
 )
 from leaderless.protocol.exchange import (
     CROSSED_S,
-    GRACE_S,
     HELLO_S,
     PING_S,
     SILENT_S,
-    STALLED_S,
     Exchange,
 )
+from leaderless.protocol.fetching import GRACE_S, STALLED_S
 from leaderless.protocol.limits import WINDOW_BYTES
 from leaderless.protocol.messages import (
     Bye,

@@ -1,0 +1,149 @@
+"""Streams that come in: whom to ask for what, and when to ask somebody else.
+
+Every peer is asked for its own rows and its own feed, and keeps sending them as they change. All
+else is fetched where it is held, each stream from one source at a time: the one that holds most.
+A source that sends nothing for `STALLED_S` is passed over, and an owner that does not push its own
+change within `GRACE_S`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from leaderless.protocol.commands import Command, Key, Send, Stream
+from leaderless.protocol.messages import PullLog, PullState, StateBatch
+from registry.changes import feed_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from leaderless.protocol.messages import LogBatch, Vectors
+    from leaderless.protocol.peer import Peer
+    from registry.changes import Incarnation
+
+GRACE_S: Final = 2.0
+STALLED_S: Final = 30.0
+
+
+@dataclass(slots=True)
+class _Pull:
+    """A stream that was asked for on a link, and when something last came of it."""
+
+    link: int
+    since: float
+
+
+class Fetching:
+    """What was asked of whom, over all peers."""
+
+    def __init__(self) -> None:
+        self._pulls: dict[Key, _Pull] = {}
+        self._behind_since: dict[Key, float] = {}
+        self.replan_at: float | None = None
+        """When `plan` comes to another answer if nothing happens before."""
+
+    def lost(self, link: int) -> None:
+        """A link is gone, and with it what was asked for on it."""
+        self._pulls = {key: pull for key, pull in self._pulls.items() if pull.link != link}
+
+    def subscribe(self, peer: Peer, ours: Vectors, now: float) -> list[Command]:
+        """Ask a peer that said hello for its own rows and feed, once a link."""
+        state = Key(Stream.STATE, peer.device)
+        asked = self._pulls.get(state)
+        if peer.hello is None or (asked is not None and asked.link == peer.link):
+            return []
+        incarnation = peer.hello.incarnation
+        log = Key(Stream.LOG, feed_id(peer.device, incarnation))
+        return [
+            self._ask(peer, state, _state_pull(peer.device, incarnation, ours), now),
+            self._ask(peer, log, _log_pull(log.of, ours), now),
+        ]
+
+    def plan(self, peers: Iterable[Peer], ours: Vectors, now: float) -> list[Command]:
+        """Fetch what peers hold and we lack, each stream from its best source."""
+        self.replan_at = None
+        sources: dict[Key, list[tuple[int, Peer]]] = {}
+        for peer in peers:
+            if peer.known:
+                for key, amount in peer.ahead(ours).items():
+                    sources.setdefault(key, []).append((amount, peer))
+        self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
+        commands: list[Command] = []
+        for key, candidates in sources.items():
+            others = self._free_to_serve(key, candidates, now)
+            if others:
+                best = max(others, key=lambda item: (item[0], -item[1].link))[1]
+                commands.append(self._fetch(best, key, ours, now))
+        return commands
+
+    def _free_to_serve(
+        self, key: Key, candidates: list[tuple[int, Peer]], now: float
+    ) -> list[tuple[int, Peer]]:
+        """Return who may be asked now: nobody while the source that was asked has its time."""
+        pull = self._pulls.get(key)
+        if pull is None:
+            return candidates
+        others = [item for item in candidates if item[1].link != pull.link]
+        asked = next((peer for _, peer in candidates if peer.link == pull.link), None)
+        is_owner = asked is not None and asked.device == key.of[:16]
+        patience = GRACE_S if is_owner else STALLED_S
+        until = max(pull.since, self._behind_since[key]) + patience
+        if now >= until:
+            return others
+        if others:
+            self.replan_at = until if self.replan_at is None else min(self.replan_at, until)
+        return []
+
+    def _fetch(self, peer: Peer, key: Key, ours: Vectors, now: float) -> Command:
+        if key.stream is Stream.LOG:
+            return self._ask(peer, key, _log_pull(key.of, ours), now)
+        incarnation = peer.owned[key.of].incarnation
+        return self._ask(peer, key, _state_pull(key.of, incarnation, ours), now)
+
+    def _ask(self, peer: Peer, key: Key, message: PullState | PullLog, now: float) -> Command:
+        self._pulls[key] = _Pull(peer.link, now)
+        return Send(peer.link, message)
+
+    def arrived(
+        self,
+        link: int,
+        batch: StateBatch | LogBatch,
+        peer: Peer | None,
+        ours: Vectors,
+        now: float,
+        *,
+        used: bool,
+    ) -> list[Command]:
+        """A batch that came on `link` is dealt with; `used` is False if it did not fit.
+
+        `peer` is who sent it, None if its link is gone.
+        """
+        if isinstance(batch, StateBatch):
+            key, done = Key(Stream.STATE, batch.owner), batch.hi >= batch.head
+        else:
+            reaches = batch.after + len(batch.commits)
+            key, done = Key(Stream.LOG, batch.feed), reaches >= batch.head
+        pull = self._pulls.get(key)
+        if pull is None or pull.link != link:
+            return []
+        pull.since = now
+        if peer is None or key.of[:16] != peer.device:
+            if done or not used:
+                del self._pulls[key]
+        elif not used:
+            # Its stream does not fit ours any more (we dropped a copy): from our position on.
+            del self._pulls[Key(Stream.STATE, peer.device)]
+            return self.subscribe(peer, ours, now)
+        return []
+
+
+def _state_pull(owner: bytes, incarnation: Incarnation, ours: Vectors) -> PullState:
+    held = ours.owned.get(owner)
+    same = held is not None and held.incarnation == incarnation
+    return PullState(owner, incarnation, held.watermark if held is not None and same else 0)
+
+
+def _log_pull(feed: bytes, ours: Vectors) -> PullLog:
+    held = ours.feeds.get(feed)
+    return PullLog(feed, 0 if held is None else held.received)

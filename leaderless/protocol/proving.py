@@ -1,0 +1,50 @@
+"""When two replicas may say "in sync": equal positions, and equal digests of what stands at them.
+
+Both sides send the digest of their set hashes once they hold the other for level with them; nothing
+is claimed before the other's digest has come, or while a copy here is itself unproved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leaderless.protocol.commands import Command, Note, Send
+from leaderless.protocol.vectors import vectors_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from leaderless.protocol.messages import Proof
+    from leaderless.protocol.peer import Peer
+
+
+def prove(peers: Iterable[Peer], ours: Proof | None, now: float) -> list[Command]:
+    """Send our proof to every peer that is level with us; `ours` is None while it cannot be given.
+
+    Compares what peers have sent on the way, as it may speak of what we have reached only now.
+    """
+    commands: list[Command] = []
+    if ours is None:
+        return commands
+    for peer in peers:
+        level = peer.known and vectors_digest(peer.vectors()) == ours.vectors
+        if level and peer.proof_sent != ours:
+            peer.proof_sent = ours
+            commands.append(Send(peer.link, ours))
+        commands += compare(peer, ours, now)
+    return commands
+
+
+def compare(peer: Peer, ours: Proof | None, now: float) -> list[Command]:
+    """Hold a peer's proof against ours, where both speak of the same positions."""
+    if peer.proof is None or ours is None or peer.proof.vectors != ours.vectors:
+        return []
+    if peer.proof.state == ours.state:
+        if peer.proved == ours.vectors:
+            return []
+        peer.proved, peer.proved_at, peer.differs = ours.vectors, now, False
+        return [Note("proved", {"device": peer.device})]
+    if peer.differs:
+        return []
+    peer.differs, peer.proved = True, b""
+    return [Note("differs", {"device": peer.device})]

@@ -1,0 +1,66 @@
+"""Streams that go out: what a peer asked for, read from the database while the peer has room.
+
+A peer has room while less than `WINDOW_BYTES` on the way to it is not yet durable there. A stream
+of our own stays open for what is to come; one of somebody else's ends where our copy ends.
+"""
+
+from __future__ import annotations
+
+from leaderless.protocol.commands import Command, Key, Load, SendFrame, Stream
+from leaderless.protocol.limits import WINDOW_BYTES
+from leaderless.protocol.messages import PullLog, PullState, Vectors
+from leaderless.protocol.peer import Outgoing, Peer
+
+
+def open_stream(
+    peer: Peer, message: PullState | PullLog, ours: Vectors, own: bytes
+) -> list[Command]:
+    """A peer asks for a stream from a position on; `own` is this device."""
+    if isinstance(message, PullLog):
+        key, after = Key(Stream.LOG, message.feed), message.after
+    else:
+        key = Key(Stream.STATE, message.owner)
+        held = ours.owned.get(message.owner)
+        same = held is not None and held.incarnation == message.incarnation
+        after = message.lo if same else 0
+    peer.outgoing[key] = Outgoing(after)
+    return serve(peer, ours, own)
+
+
+def serve(peer: Peer, ours: Vectors, own: bytes) -> list[Command]:
+    """Read on for a peer that has room, one batch of each stream at a time."""
+    commands: list[Command] = []
+    for key, stream in list(peer.outgoing.items()):
+        if stream.loading:
+            continue
+        if stream.after >= _head(key, ours):
+            if key.of[:16] != own:
+                del peer.outgoing[key]
+            continue
+        if peer.unacknowledged < WINDOW_BYTES:
+            stream.loading = True
+            commands.append(Load(peer.link, key, stream.after))
+    return commands
+
+
+def loaded(
+    peer: Peer, key: Key, reaches: int, frame: bytes | None, size: int, ours: Vectors, own: bytes
+) -> list[Command]:
+    """A batch of `size` payload bytes was read that reaches to a position; None: nothing."""
+    stream = peer.outgoing.get(key)
+    if stream is None:
+        return []
+    stream.loading = False
+    if frame is None:
+        return []
+    stream.after = reaches
+    peer.unacknowledged += size
+    return [SendFrame(peer.link, frame), *serve(peer, ours, own)]
+
+
+def _head(key: Key, ours: Vectors) -> int:
+    if key.stream is Stream.STATE:
+        owned = ours.owned.get(key.of)
+        return 0 if owned is None else owned.watermark
+    feed = ours.feeds.get(key.of)
+    return 0 if feed is None else feed.received
