@@ -2,8 +2,8 @@
 
 Every peer is asked for its own rows and its own feed, and keeps sending them as they change. All
 else is fetched where it is held, each stream from one source at a time: the one that holds most.
-A source that sends nothing for `STALLED_S` is passed over, and an owner that does not push its own
-change within `GRACE_S`.
+A source that sends nothing for `STALLED_S` is passed over (asked again, if it is the only one), and
+an owner that does not push its own change within `GRACE_S`.
 """
 
 from __future__ import annotations
@@ -80,19 +80,21 @@ class Fetching:
     def _free_to_serve(
         self, key: Key, candidates: list[tuple[int, Peer]], now: float
     ) -> list[tuple[int, Peer]]:
-        """Return who may be asked now: nobody while the source that was asked has its time."""
+        """Return who may be asked now: nobody while the source that was asked has its time.
+
+        Who is the only source is asked again when its time is over: it may have lost its place.
+        """
         pull = self._pulls.get(key)
         if pull is None:
             return candidates
         others = [item for item in candidates if item[1].link != pull.link]
         asked = next((peer for _, peer in candidates if peer.link == pull.link), None)
         is_owner = asked is not None and asked.device == key.of[:16]
-        patience = GRACE_S if is_owner else STALLED_S
+        patience = GRACE_S if is_owner and others else STALLED_S
         until = max(pull.since, self._behind_since[key]) + patience
         if now >= until:
-            return others
-        if others:
-            self.replan_at = until if self.replan_at is None else min(self.replan_at, until)
+            return others or candidates
+        self.replan_at = until if self.replan_at is None else min(self.replan_at, until)
         return []
 
     def _fetch(self, peer: Peer, key: Key, ours: Vectors, now: float) -> Command:

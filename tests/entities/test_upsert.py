@@ -16,7 +16,7 @@ from leaderless.store.migrations.versions import v0001_first
 from registry.changes import DeviceId, Incarnation, StateChange
 from registry.dispatch import dispatch_state
 from registry.errors import ApplyError, InvalidChangeError, NotOwnerError
-from registry.models import Epochs, Registry, StateRow
+from registry.models import Epochs, Registry, StateRow, needed
 from tests.replicas import ENTRY_COLUMNS, LOCATION_COLUMNS, VOLUME_COLUMNS
 
 OWNER, OTHER = DeviceId(b"o" * 16), DeviceId(b"p" * 16)
@@ -302,3 +302,22 @@ def test_a_stranger_has_no_live_effect_when_it_is_dead(connection: Connection) -
     apply(connection, entries(removed=[(uid("a"), 9)]))
     outcome = apply(connection, entries(entry("a", 3), dead=frozenset([uid("a")])))
     assert not any(effect.before or effect.after for _, effect in outcome.effects)
+
+
+def test_a_batch_that_names_a_column_twice_is_refused(connection: Connection) -> None:
+    """Which of two values of one column is meant cannot be told, so nothing is stored."""
+    columns = ("display_name", "display_name")
+    change = StateChange("volume", OWNER, LIFE, columns, rows=[(uid("v"), 1, "a", "b")])
+    with pytest.raises(InvalidChangeError, match="twice"):
+        dispatch_state(REGISTRY, connection, EPOCHS, [change], OWNER)
+    assert connection.exec_driver_sql("SELECT count(*) FROM volume").scalar() == 0
+
+
+def test_what_a_replica_reads_another_stores(connection: Connection) -> None:
+    """The rows of a catch-up query are the rows of a change, without a conversion between."""
+    apply(connection, volume())
+    model = needed(REGISTRY.get("volume"))
+    read = needed(model.query_state)(connection, 1, 0, 99, 10)
+    later = [(row[0], 7, *row[2:]) for row in read.rows]
+    apply(connection, StateChange("volume", OWNER, LIFE, read.columns, later))
+    assert needed(model.query_state)(connection, 1, 0, 99, 10).rows == later

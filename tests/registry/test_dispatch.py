@@ -124,11 +124,13 @@ def test_merged_records_reach_their_model_without_what_it_cannot_show() -> None:
     rows = [
         SharedRow(RecordId(b"r" * 16), {"name": 5, "set": {"a": True, "b": "x"}, "new": 1}),
         SharedRow(RecordId(b"s" * 16), None),
+        SharedRow(RecordId(b"t" * 16), {"name": "x"}),
     ]
     unknown = dispatch_shared(seen.registry, None, {"tag": rows, "bookmark": rows})
     assert unknown == ("bookmark",)
     assert seen.shown[0].fields == {"set": {"a": True}, "new": 1}
     assert seen.shown[1].fields is None
+    assert seen.shown[2].fields == {"name": "x"}
 
 
 def test_an_owned_model_does_not_travel_in_commits() -> None:

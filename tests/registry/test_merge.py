@@ -25,6 +25,7 @@ from registry.hlc import Stamp
 from registry.merge import (
     Cause,
     RecordState,
+    Write,
     flat_fields,
     highest_overwritten,
     merge,
@@ -252,3 +253,15 @@ def test_a_field_written_whole_and_by_key_shows_the_keys() -> None:
     change = _change(Form.UPDATE, FieldWrite("name", "a", 1), dots=(BORN,))
     state = merge(START, change, Dot(b"a", 2), Stamp(2, 0, 0), 0).state
     assert visible_fields(state) == {"name": {"a": 1}}
+
+
+def test_of_two_living_writes_the_greater_is_shown_in_either_order() -> None:
+    """The winner of a register does not depend on which write was kept first."""
+    dot = Dot(b"f", 1)
+    writes = [
+        Write("name", None, value, WriteRef(Stamp(ms, 0, 0), b"f", ms, 0), frozenset([dot]))
+        for ms, value in ((1, "old"), (2, "new"))
+    ]
+    for order in (writes, writes[::-1]):
+        state = RecordState(frozenset([dot]), tuple(order))
+        assert state.winners()["name", None].value == "new"

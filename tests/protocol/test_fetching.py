@@ -1,0 +1,152 @@
+"""Whom a device asks for what, over an imaginary wire."""
+
+from __future__ import annotations
+
+from leaderless.protocol.commands import (
+    Apply,
+    Load,
+    Send,
+)
+from leaderless.protocol.fetching import GRACE_S, STALLED_S, Fetching
+from leaderless.protocol.messages import (
+    Hello,
+    OwnedPosition,
+    Positions,
+    PullLog,
+    PullState,
+    StateBatch,
+    Vectors,
+)
+from registry.changes import Incarnation, feed_id
+from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
+
+
+def test_another_source_is_asked_when_the_first_dies() -> None:
+    """When the link to a source breaks in the middle, the rest is asked of another."""
+    far = bytes([90]) * 16
+    a, b, c = Side(A, owned={far: 500}), Side(B, owned={far: 500}), Side(C)
+    wire = Wire(a, b, c)
+    wire.connect(0, 2, 1)
+    wire.connect(1, 2, 2)
+    wire.deliver(14)
+    wire.cut(0, 1)
+    wire.run()
+    assert c.owned[far] == 500
+
+
+def test_a_source_that_stalls_is_passed_over() -> None:
+    """A peer that does not send what it was asked for loses the job to another."""
+    far = bytes([90]) * 16
+    a, b, c = Side(A, owned={far: 500}), Side(B, owned={far: 400}), Side(C)
+    wire = Wire(a, b, c)
+    wire.load = lambda me, *rest: None if me == 0 else Wire.load(wire, me, *rest)  # type: ignore[method-assign]
+    wire.connect(0, 2, 1)
+    wire.connect(1, 2, 2)
+    wire.run(STALLED_S + 1)
+    assert c.owned[far] == 400
+
+
+def test_what_the_owner_does_not_send_in_time_is_fetched_elsewhere() -> None:
+    """A connected owner has a moment to push its change; then another source is asked."""
+    a, b, c = Side(A), Side(B), Side(C)
+    wire = Wire(a, b, c)
+    for number, (one, other) in enumerate(((0, 1), (0, 2), (1, 2)), start=1):
+        wire.connect(one, other, number)
+    wire.run()
+    whole = Wire.load
+    wire.load = lambda me, link, key, after: (  # type: ignore[method-assign]
+        None if (me, link) == (0, 2) else whole(wire, me, link, key, after)
+    )
+    a.owned[A] = 7
+    wire.changed(0)
+    wire.run(GRACE_S / 2)
+    assert c.owned.get(A, 0) == 0
+    wire.run(GRACE_S)
+    assert c.owned[A] == 7
+
+
+def test_a_newer_life_of_an_owner_is_read_from_the_start() -> None:
+    """Rows of another incarnation than ours are asked for from zero, and served so."""
+    side = Side(A, owned={A: 0, C: 50})
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    newer = Positions(Vectors({C: OwnedPosition(Incarnation(2, b"n" * 8), 9)}), whole=True)
+    commands = side.exchange.received(1, newer, 10, 0, 0)
+    pulls = [c.message for c in commands if isinstance(c, Send)]
+    assert PullState(C, Incarnation(2, b"n" * 8), 0) in pulls
+    commands = side.exchange.received(1, PullState(C, Incarnation(9, b"n" * 8), 40), 10, 0, 0)
+    assert [c.after for c in commands if isinstance(c, Load)] == [0]
+
+
+def test_a_batch_that_does_not_fit_is_asked_for_again() -> None:
+    """When a follow-up of the owner begins beyond what we hold, we ask from our position."""
+    side = Side(A, owned={A: 0, B: 5})
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    side.exchange.received(1, Positions(Vectors(), whole=True), 10, 0, 0)
+    apply = Apply(1, StateBatch(B, LIFE, 8, 9, 9, 9, ()), 10)
+    commands = side.exchange.applied(apply, 0, used=False)
+    assert PullState(B, LIFE, 5) in [c.message for c in commands if isinstance(c, Send)]
+
+
+def test_somebody_elses_log_is_fetched_to_its_end() -> None:
+    """Commits of a device that is away come from whoever holds them, and are asked for once."""
+    feed = feed_id(C, LIFE)
+    a, b = Side(A, feeds={feed: 250}), Side(B)
+    wire = Wire(a, b)
+    wire.connect(0, 1)
+    wire.run()
+    assert b.feeds[feed] == 250
+    assert [message for message in wire.said if message == PullLog(feed, 0)] == [PullLog(feed, 0)]
+
+
+def test_a_relayed_batch_that_does_not_fit_ends_its_fetch() -> None:
+    """What another source sent does not fit ours: it is asked for anew from our position."""
+    side = Side(A, owned={A: 0, C: 5})
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    theirs = Positions(Vectors({C: OwnedPosition(LIFE, 9)}), whole=True)
+    side.exchange.received(1, theirs, 10, 0, 0)
+    apply = Apply(1, StateBatch(C, LIFE, 8, 9, 9, 9, ()), 10)
+    side.exchange.applied(apply, 0, used=False)
+    commands = side.exchange.tick(1.0)
+    assert [c.message for c in commands if isinstance(c, Send)] == [PullState(C, LIFE, 5)]
+
+
+def test_the_only_source_is_asked_again() -> None:
+    """With nobody else to ask, a source that sends nothing is reminded after its time."""
+    far = bytes([90]) * 16
+    a, b = Side(A, owned={far: 500}), Side(B)
+    wire = Wire(a, b)
+    wire.load = lambda *_: None  # type: ignore[method-assign]
+    wire.connect(0, 1)
+    pull = PullState(far, LIFE, 0)
+    wire.run(STALLED_S - 1)
+    assert wire.said.count(pull) == 1
+    wire.run(2)
+    assert wire.said.count(pull) == 2
+
+
+def test_the_fuller_of_two_sources_is_asked() -> None:
+    """Of two that hold what is missing, the one that holds more is asked."""
+    far = bytes([90]) * 16
+    a, b, c = Side(A, owned={far: 400}), Side(B, owned={far: 500}), Side(C)
+    wire = Wire(a, b, c)
+    wire.connect(0, 1, 3)
+    wire.cut(0, 3)
+    wire.connect(0, 2, 1)
+    wire.connect(1, 2, 2)
+    wire.run()
+    assert c.owned[far] == 500
+
+
+def test_a_batch_that_was_asked_of_somebody_else_changes_no_plan() -> None:
+    """What arrives late from a source that was passed over leaves the fetch as it is."""
+    side = Side(A)
+    fetching = Fetching()
+    batch = StateBatch(C, LIFE, 0, 5, 5, 5, ())
+    vectors = side.holdings().vectors
+    assert fetching.arrived(1, batch, None, vectors, 0.0, used=True) == []

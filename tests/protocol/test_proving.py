@@ -1,0 +1,62 @@
+"""When two devices may say that they are in sync."""
+
+from __future__ import annotations
+
+from leaderless.protocol.messages import (
+    Hello,
+    Proof,
+)
+from tests.protocol.wire import LIBRARY, LIFE, A, B, Side, Wire
+
+
+def test_equal_positions_with_unequal_hashes_are_reported() -> None:
+    """Where positions agree and hashes do not, nobody says in sync, and both say so once."""
+    a, b = Side(A, owned={A: 9, B: 9}), Side(B, owned={A: 9, B: 9}, flaw=b"x")
+    wire = Wire(a, b)
+    wire.connect(0, 1)
+    wire.run()
+    wire.changed(0)
+    wire.run()
+    assert a.notes.count("differs") == 1
+    assert not wire.proved(0)
+    assert not wire.proved(1)
+
+
+def test_nothing_is_claimed_while_something_is_unproved() -> None:
+    """A replica with an unproved copy sends no proof."""
+    wire = Wire(Side(A, unproved={B: "inexact"}), Side(B))
+    wire.connect(0, 1)
+    wire.run()
+    assert not wire.proved(1)
+
+
+def test_a_proof_of_other_positions_waits() -> None:
+    """A proof that speaks of positions we do not have yet is kept, and claims nothing."""
+    side = Side(A)
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    assert side.exchange.received(1, Proof(b"v" * 32, b"s" * 32), 10, 0, 0) == []
+    assert not side.exchange.is_proved(side.exchange.peers[1])
+
+
+def test_two_equal_devices_say_once_that_they_are_in_sync() -> None:
+    """Equal positions with equal hashes are noted once on both sides."""
+    sides = [Side(A, owned={A: 9, B: 9}), Side(B, owned={A: 9, B: 9})]
+    wire = Wire(*sides)
+    wire.connect(0, 1)
+    wire.run()
+    wire.changed(0)
+    wire.run()
+    assert [side.notes.count("proved") for side in sides] == [1, 1]
+    assert wire.proved(0)
+
+
+def test_a_change_takes_the_claim_back() -> None:
+    """In sync is said of the positions it was proved at, and of none beyond."""
+    wire = Wire(Side(A), Side(B))
+    wire.connect(0, 1)
+    wire.run()
+    wire.sides[0].owned[A] = 5
+    wire.changed(0)
+    assert not wire.proved(0)

@@ -1,0 +1,91 @@
+"""What a peer that asks is sent, and when."""
+
+from __future__ import annotations
+
+from leaderless.protocol.commands import (
+    Key,
+    Load,
+    Stream,
+)
+from leaderless.protocol.limits import WINDOW_BYTES
+from leaderless.protocol.messages import (
+    Credit,
+    Hello,
+    PullLog,
+    PullState,
+)
+from registry.changes import feed_id
+from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
+
+
+def test_a_slow_peer_bounds_what_is_on_the_way() -> None:
+    """Without credits a source stops after the window and the batch that crosses it."""
+    full, empty = Side(A, owned={A: 1_000_000}), Side(B)
+    exchange = full.exchange
+    exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    exchange.received(1, hello, 10, 0, 0)
+    commands = exchange.received(1, PullState(A, LIFE, 0), 10, 0, 0)
+    sent = 0
+    while loads := [command for command in commands if isinstance(command, Load)]:
+        (load,) = loads
+        size = 40_000
+        sent += size
+        commands = exchange.loaded(1, load.key, load.after + 10, b"frame", size)
+    assert WINDOW_BYTES <= sent < WINDOW_BYTES + 40_000
+    assert any(isinstance(c, Load) for c in exchange.received(1, Credit(40_000), 10, 0, 0))
+    assert empty.owned == {B: 0}
+
+
+def test_nothing_to_read_ends_a_load() -> None:
+    """A read that finds nothing sends nothing; one for a gone link is forgotten."""
+    side = Side(A, owned={A: 5})
+    key = Key(Stream.STATE, A)
+    assert side.exchange.loaded(1, key, 5, b"frame", 5) == []
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    side.exchange.received(1, PullState(A, LIFE, 0), 10, 0, 0)
+    assert side.exchange.loaded(1, key, 0, None, 0) == []
+
+
+def test_an_unknown_feed_has_nothing_to_serve() -> None:
+    """A pull of what we do not hold is answered with nothing."""
+    side = Side(A)
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    assert side.exchange.received(1, PullLog(bytes(44), 0), 10, 0, 0) == []
+    assert side.exchange.received(1, PullState(C, LIFE, 0), 10, 0, 0) == []
+
+
+def test_a_stream_of_our_own_stays_open_and_another_ends() -> None:
+    """What we own is sent as it comes; of somebody else's rows only what was asked for."""
+    a, b = Side(A, owned={A: 150, C: 150}, feeds={feed_id(A, LIFE): 3}), Side(B)
+    wire = Wire(a, b)
+    wire.connect(0, 1)
+    wire.run()
+    assert set(a.exchange.peers[1].outgoing) == {
+        Key(Stream.STATE, A),
+        Key(Stream.LOG, feed_id(A, LIFE)),
+    }
+    assert b.owned[C] == 150
+
+
+def test_a_stream_is_read_one_batch_at_a_time() -> None:
+    """While a batch is being read nothing further of its stream is asked of the database."""
+    side = Side(A, owned={A: 900})
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    (load,) = side.exchange.received(1, PullState(A, LIFE, 0), 10, 0, 0)
+    assert isinstance(load, Load)
+    assert side.exchange.received(1, Credit(1), 10, 0, 0) == []
+
+
+def test_a_batch_for_a_stream_that_was_not_asked_for_is_forgotten() -> None:
+    """A read that ends after its stream did sends nothing."""
+    side = Side(A, owned={A: 5})
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    key = Key(Stream.STATE, A)
+    assert side.exchange.loaded(1, key, 5, b"frame", 5) == []
