@@ -94,6 +94,10 @@ class Paths:
         return self.runtime / "status.sock"
 
 
+SYSTEM_PATHS = Paths(Path("/etc/leaderless"), Path("/var/lib/leaderless"), Path("/run/leaderless"))
+"""Those of the machine's own service, as its unit names them."""
+
+
 @dataclass(frozen=True)
 class Config:
     """The options as they hold for one device."""
@@ -122,19 +126,22 @@ class Config:
         }
 
 
-def find_paths(home: str | None, environment: Mapping[str, str]) -> Paths:
+def find_paths(home: str | None, environment: Mapping[str, str], *, system: bool = False) -> Paths:
     """Return where this device keeps its things.
 
     `--home` or LEADERLESS_HOME puts all under one folder; else the folders that systemd gives a
-    system service; else those of the user (XDG base directories).
+    system service (`system`: asked about from outside of it); else those of the user (XDG base
+    directories).
     """
     chosen = home or environment.get("LEADERLESS_HOME")
-    if chosen:
+    if system:
+        paths = SYSTEM_PATHS
+    elif chosen:
         base = Path(chosen).expanduser().absolute()
         paths = Paths(base / "config", base / "state", base / "run")
     elif environment.get("STATE_DIRECTORY") and environment.get("RUNTIME_DIRECTORY"):
         paths = Paths(
-            Path(environment.get("CONFIGURATION_DIRECTORY", "/etc/leaderless")),
+            Path(environment.get("CONFIGURATION_DIRECTORY", SYSTEM_PATHS.config)),
             Path(environment["STATE_DIRECTORY"]),
             Path(environment["RUNTIME_DIRECTORY"]),
         )

@@ -61,7 +61,7 @@ def plan(*, system: bool, program: Path, home: str | None, environment: Mapping[
     if system:
         folder = Path("/etc/systemd/system")
         control: tuple[str, ...] = ("systemctl",)
-        advice = None
+        advice = "it is asked as root: sudo leaderless --system status"
     else:
         person = Path(environment.get("HOME") or Path.home())
         config = Path(environment.get("XDG_CONFIG_HOME") or person / ".config")

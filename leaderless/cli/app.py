@@ -53,13 +53,14 @@ class Context:
 
     home: str | None
     json: bool
+    system: bool = False
 
     @cached_property
     def paths(self) -> Paths:
         """Return where this device keeps its things."""
         from leaderless.config import find_paths  # noqa: PLC0415 - see the module's docstring
 
-        return find_paths(self.home, os.environ)
+        return find_paths(self.home, os.environ, system=self.system)
 
     def config(self) -> Config:
         """Return the configuration."""
@@ -71,7 +72,7 @@ class Context:
     def client(self) -> Client:
         """Return the daemon to ask."""
         home = self.home or os.environ.get("LEADERLESS_HOME")
-        return Client(self.paths, start_command(home))
+        return Client(self.paths, start_command(home, system=self.system))
 
 
 class Verbs(click.Group):
@@ -97,12 +98,15 @@ class Verbs(click.Group):
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--home", metavar="DIR", help="Keep everything under one folder (LEADERLESS_HOME).")
+@click.option("--system", is_flag=True, help="Ask the machine's own service, as root.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.version_option(__version__, prog_name="leaderless")
 @click.pass_context
-def root(ctx: click.Context, home: str | None, as_json: bool) -> None:
+def root(ctx: click.Context, home: str | None, system: bool, as_json: bool) -> None:
     """One catalogue of all files on all your devices, kept by equals."""
-    ctx.obj = Context(home, as_json)
+    if home is not None and system:
+        raise click.UsageError("--home and --system are two different devices")
+    ctx.obj = Context(home, as_json, system)
 
 
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,9 +126,11 @@ def names(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str
     """Return a completer that asks the daemon for names; silent if it is down."""
 
     def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-        home = ctx.find_root().params.get("home")
+        given = ctx.find_root().params
         try:
-            client = Context(home, json=False).client
+            client = Context(
+                given.get("home"), json=False, system=given.get("system", False)
+            ).client
             query = {"kind": kind, "prefix": incomplete}
             return list(client.get("/v1/complete", query, timeout_s=1.0)["names"])
         except LeaderlessError:

@@ -128,7 +128,8 @@ class Client:
             raise TimedOutError("the daemon did not answer in time") from error
         except PermissionError as error:
             raise NotPermittedError(
-                f"{self._path} belongs to another user", hint="run this as the daemon's user"
+                f"{self._path} belongs to another user",
+                hint="run this as the daemon's user; for the machine's service as root",
             ) from error
         except (OSError, HTTPException) as error:
             raise UnreachableError(
@@ -145,8 +146,10 @@ class Client:
         return error
 
 
-def start_command(home: str | None) -> str:
-    """Return the command that starts this home's daemon."""
+def start_command(home: str | None, *, system: bool = False) -> str:
+    """Return the command that starts the daemon of a home, or of the machine."""
+    if system:
+        return "sudo systemctl start leaderless"
     unit = Path.home() / ".config/systemd/user/leaderless.service"
     if home is None and unit.exists():
         return "systemctl --user start leaderless"

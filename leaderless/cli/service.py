@@ -9,6 +9,7 @@ import click
 from leaderless import service as services
 from leaderless.cli.app import Context, verb
 from leaderless.cli.output import chat, put_json, say
+from leaderless.errors import NotFoundError, UsageError
 
 
 @click.group()
@@ -18,6 +19,8 @@ def service() -> None:
 
 def _plan(context: Context, *, system: bool) -> services.Plan:
     home = context.home or os.environ.get("LEADERLESS_HOME")
+    if home and system:
+        raise UsageError("the machine's service has folders of its own; leave --home out")
     program = services.program_path()
     return services.plan(system=system, program=program, home=home, environment=os.environ)
 
@@ -35,6 +38,8 @@ def service_install(context: Context, scope: str, dry_run: bool) -> None:
         for command in found.commands:
             chat(" ".join(command))
         return
+    if scope == "user" and not context.paths.database.exists():
+        raise NotFoundError("there is no device to run yet", hint="leaderless init")
     services.install(found)
     if context.json:
         put_json({"schema": 1, "unit": str(found.path), "advice": found.advice})

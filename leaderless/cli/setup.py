@@ -12,9 +12,12 @@ from leaderless.cli.output import chat, name_text, put_json, say
 @click.command()
 @click.option("--name", help="What to call this device; default: the host name.")
 @click.option("--library", default="home", help="What to call the library.")
+@click.option("--keep", is_flag=True, help="Do nothing if it is one already.")
 @verb
-def init(context: Context, name: str | None, library: str) -> None:
+def init(context: Context, name: str | None, library: str, keep: bool) -> None:
     """Make this a device with a library of its own."""
+    if keep and context.paths.database.exists():
+        return
     from leaderless.clock import SYSTEM_CLOCK  # noqa: PLC0415 - see cli/__init__.py
     from leaderless.daemon import init_home  # noqa: PLC0415 - heavy, and needed here only
 

@@ -39,10 +39,14 @@ def check_folder(path: bytes) -> bytes:
         raise UsageError(f"{shown} is a link", hint=f"leaderless location add {target}")
     if not stat.S_ISDIR(found.st_mode):
         raise UsageError(f"{shown} is no folder")
-    if not os.access(path, os.R_OK | os.X_OK):
+    try:
+        # Not access(2): it ignores the capability by which the machine's service reads all folders.
+        os.stat(path + b"/.")
+        os.scandir(path).close()
+    except OSError as error:
         raise NotPermittedError(
             f"{shown} cannot be read by this user", hint=f"chmod u+rx {shown}, or change its owner"
-        )
+        ) from error
     return path
 
 

@@ -102,3 +102,21 @@ def test_a_service_is_taken_away_and_its_library_stays(machine: machines.Machine
     machine.run(PROGRAM, "service", "uninstall", user="anna")
     machine.run(*OWN, "cat", "leaderless", user="anna", code=1)
     machine.run("test", "-f", "/home/anna/.local/state/leaderless/library.db")
+
+
+def test_the_machines_service_reads_everybodys_files_and_asks_for_no_setup(
+    machine: machines.Machine,
+) -> None:
+    """As a user of its own without privileges it makes itself a device and indexes a home."""
+    machine.run("sh", "-c", "mkdir -p -m 700 /home/anna/private && touch /home/anna/private/a")
+    machine.run(PROGRAM, "service", "install", "--system")
+    uid = machine.run("systemctl", "show", "leaderless", "-p", "UID", "--value").stdout.strip()
+    assert uid not in ("", "0", "[not set]")
+    system = (PROGRAM, "--system")
+    machine.run(*system, "location", "add", "/home/anna/private", "--wait")
+    found = json.loads(machine.run(*system, "--json", "find", "--kind", "file").stdout)
+    assert [item["path"] for item in found["entries"]] == ["/home/anna/private/a"]
+    machine.run("systemctl", "restart", "leaderless")
+    assert json.loads(machine.run(*system, "--json", "find", "--kind", "file").stdout) == found
+    assert machine.run(*system, "status", user="anna", code=4).stdout == ""
+    machine.run(PROGRAM, "service", "uninstall", "--system")
