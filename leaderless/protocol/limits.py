@@ -42,6 +42,10 @@ MAX_COLUMNS: Final = 128
 BATCH_ROWS: Final = 500
 """What a source puts into one state batch: some 75 KiB, one transaction of the receiver."""
 
+BATCH_BYTES: Final = 512 << 10
+"""Of the rows in one state batch, so that the largest rows fit a frame too: 500 rows of 64 KiB would
+be 32 MiB. 500 entries with the longest names stay far below it."""
+
 LOG_BYTES: Final = 512 << 10
 """What a source gathers into one log message; a larger commit travels alone."""
 

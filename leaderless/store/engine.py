@@ -16,6 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
 from leaderless.errors import InvalidDataError, LeaderlessError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _BUSY_TIMEOUT_MS = 5_000
 _WRITER_CACHE_KIB = 32_768
 _READER_CACHE_KIB = 4_096
+_MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 class StoreError(LeaderlessError):
@@ -88,18 +90,22 @@ def _engine(path: Path, cache_kib: int, pragmas: tuple[str, ...]) -> Engine:
     return engine
 
 
-def migrate(engine: Engine, path: Path) -> None:
-    """Bring the schema to this version: snapshot first, all steps in one transaction.
+def migrate(engine: Engine, path: Path, migrations: Path = _MIGRATIONS) -> None:
+    """Bring the schema to the newest of `migrations`: snapshot first, all steps in one transaction.
 
-    Raises NewerSchemaError and changes nothing if the file is from the future, StoreError if the
-    result breaks a foreign key or SQLite's own check.
+    Raises NewerSchemaError and changes nothing if the file is from the future, StoreError if it is
+    no database, or if the result breaks a foreign key or SQLite's own check.
     """
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(migrations))
     script = ScriptDirectory.from_config(config)
-    with engine.begin() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": "schema_version"})
-        current = context.get_current_revision()
+    try:
+        with engine.begin() as connection:
+            options = {"version_table": "schema_version"}
+            context = MigrationContext.configure(connection, opts=options)
+            current = context.get_current_revision()
+    except DatabaseError as error:
+        raise StoreError(f"{path} cannot be used: {error.orig}") from error
     known = {step.revision for step in script.walk_revisions()}
     if current == script.get_current_head():
         return
@@ -125,9 +131,10 @@ def check(connection: Connection, path: Path) -> None:
 
 
 def snapshot(path: Path, target: Path) -> None:
-    """Write a whole, consistent copy of the database at `path` to `target`."""
+    """Write a whole, consistent copy of the database at `path` to `target`, for its owner alone."""
     partial = target.with_suffix(target.suffix + ".partial")
     partial.unlink(missing_ok=True)
+    partial.touch(mode=0o600)
     connection = sqlite3.connect(path)
     try:
         connection.execute("VACUUM INTO ?", (str(partial),))

@@ -13,7 +13,8 @@ import msgpack
 from leaderless.protocol import hashing
 from registry.changes import Incarnation, StateChange
 from registry.dispatch import dispatch_state
-from registry.models import Epochs, StateRow
+from registry.errors import NotOwnerError
+from registry.models import Epochs, StateRow, needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +105,7 @@ def apply_changes(
 
 
 def _keep_opaque(connection: Connection, epochs: Epochs, change: StateChange) -> tuple[int, int]:
-    """Keep rows of a model that nobody here knows, as they are."""
+    """Keep rows of a model that nobody here knows, as they are; a tombstone wins over any row."""
     count = total = 0
     for row in change.rows:
         fields = {
@@ -113,43 +114,50 @@ def _keep_opaque(connection: Connection, epochs: Epochs, change: StateChange) ->
             if value is not None
         }
         state = StateRow(bytes(row[0]), int(str(row[1])), fields)  # type: ignore[call-overload]
-        gone, taken = _drop_opaque(connection, epochs, change.model, state.uuid, state.rev)
-        if gone is None:
+        held, is_current = _held_opaque(connection, epochs, change.model, state.uuid)
+        buried = connection.exec_driver_sql(
+            "SELECT epoch FROM tombstone WHERE uuid = ?", (state.uuid,)
+        ).scalar()
+        if buried in epochs.known or (held and is_current and held.rev >= state.rev):
             continue
         connection.exec_driver_sql(
-            "INSERT INTO opaque_row (uuid, model, epoch, rev, fields) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO opaque_row (uuid, model, epoch, rev, fields) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (uuid) DO UPDATE SET epoch = excluded.epoch, rev = excluded.rev,"
+            " fields = excluded.fields",
             (state.uuid, change.model, epochs.current, state.rev, msgpack.packb(fields)),
         )
-        count += 1 - gone
-        total += hashing.element(hashing.row_bytes(change.model, state)) - taken
+        count += 1 if held is None else 0
+        total += _element(change.model, state) - _element(change.model, held)
     for uuid, rev in change.removed:
-        gone, taken = _drop_opaque(connection, epochs, change.model, uuid, rev)
+        held, _ = _held_opaque(connection, epochs, change.model, uuid)
+        connection.exec_driver_sql("DELETE FROM opaque_row WHERE uuid = ?", (uuid,))
         connection.exec_driver_sql(
             "INSERT INTO tombstone (uuid, model, epoch, rev) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (uuid) DO NOTHING",
+            " ON CONFLICT (uuid) DO UPDATE SET epoch = excluded.epoch, rev = excluded.rev"
+            " WHERE excluded.epoch <> tombstone.epoch OR excluded.rev > tombstone.rev",
             (uuid, change.model, epochs.current, rev),
         )
-        count -= gone or 0
-        total -= taken
+        count -= 0 if held is None else 1
+        total -= _element(change.model, held)
     return count, total
 
 
-def _drop_opaque(
-    connection: Connection, epochs: Epochs, model: str, uuid: bytes, rev: int
-) -> tuple[int | None, int]:
-    """Remove an older opaque row: (how many went, their sum), (None, 0) if ours is newer."""
-    if connection.exec_driver_sql("SELECT 1 FROM tombstone WHERE uuid = ?", (uuid,)).first():
-        return None, 0
+def _held_opaque(
+    connection: Connection, epochs: Epochs, model: str, uuid: bytes
+) -> tuple[StateRow | None, bool]:
+    """Return the opaque row of that id, and whether it is of the owner's current incarnation."""
     held = connection.exec_driver_sql(
         "SELECT epoch, rev, fields FROM opaque_row WHERE uuid = ?", (uuid,)
     ).first()
     if held is None:
-        return 0, 0
-    if held[0] == epochs.current and held[1] >= rev:
-        return None, 0
-    connection.exec_driver_sql("DELETE FROM opaque_row WHERE uuid = ?", (uuid,))
-    row = StateRow(uuid, held[1], msgpack.unpackb(held[2]))
-    return 1, hashing.element(hashing.row_bytes(model, row))
+        return None, False
+    if held[0] not in epochs.known:
+        raise NotOwnerError(f"{model} {uuid.hex()} belongs to another device")
+    return StateRow(uuid, held[1], msgpack.unpackb(held[2])), held[0] == epochs.current
+
+
+def _element(model: str, row: StateRow | None) -> int:
+    return 0 if row is None else hashing.element(hashing.row_bytes(model, row))
 
 
 def put_copy(connection: Connection, copy: Copy) -> None:
@@ -181,10 +189,11 @@ def apply_batch(
     """
     copy = copy_of(connection, batch.owner)
     if copy is None or copy.incarnation < batch.incarnation:
+        # Rows of the incarnation before stay until this one has replaced them, and count till then.
+        rows = (0, hashing.EMPTY_SET) if copy is None else (copy.row_count, copy.set_hash)
         epoch = add_incarnation(connection, batch.owner, batch.incarnation)
-        copy = Copy(
-            epoch, batch.owner, batch.incarnation, 0, 0, 0, 0, hashing.EMPTY_SET, None, 0, None
-        )
+        copy = Copy(epoch, batch.owner, batch.incarnation, 0, 0, 0, *rows, None, 0, None)
+        put_copy(connection, copy)
     stale = copy.incarnation > batch.incarnation
     if stale or (
         not batch.introduction and (batch.head < copy.watermark or batch.lo > copy.watermark)
@@ -201,6 +210,8 @@ def apply_batch(
     copy = copy._replace(as_of=max(copy.as_of, batch.as_of))
     if not batch.introduction:
         copy = copy._replace(watermark=max(copy.watermark, batch.hi))
+        if copy.exact:
+            copy = _without_older(connection, registry, copy)
         copy = _proved(copy, checkpoint)
     put_copy(connection, copy)
     return Merged(copy, used=True)
@@ -218,15 +229,49 @@ def _proved(copy: Copy, checkpoint: Checkpoint | None) -> Copy:
     )
 
 
-def forget(connection: Connection, registry: Registry, copy: Copy) -> None:
-    """Drop all that is held of an owner's incarnation, to fetch it anew."""
-    for model in reversed(registry.owned()):
-        connection.exec_driver_sql(
-            f"DELETE FROM {model.sync_name} WHERE epoch = ?",
-            (copy.epoch,),
+def _without_older(connection: Connection, registry: Registry, copy: Copy) -> Copy:
+    """Drop what earlier incarnations left: an exact copy of this one holds all that there is."""
+    older = sorted(epochs_of(connection, copy.owner, copy.epoch).known - {copy.epoch})
+    count = total = 0
+    for epoch in older:
+        for model in registry.owned():
+            query = needed(model.query_state)(connection, epoch, -1, 1 << 62, -1)
+            for uuid, rev, *values in query.rows:
+                named = zip(query.columns, values, strict=True)
+                fields = {name: value for name, value in named if value is not None}
+                total += _element(model.sync_name, StateRow(uuid, rev, fields))
+            count += len(query.rows)
+            # What deleted ancestors of this incarnation hang on stays, as dead rows do.
+            connection.exec_driver_sql(
+                f"UPDATE {model.sync_name} SET dead = 1, epoch = ? WHERE epoch = ?",
+                (copy.epoch, epoch),
+            )
+        opaque = connection.exec_driver_sql(
+            "DELETE FROM opaque_row WHERE epoch = ? RETURNING model, uuid, rev, fields", (epoch,)
+        ).all()
+        total += sum(
+            _element(model, StateRow(uuid, rev, msgpack.unpackb(fields)))
+            for model, uuid, rev, fields in opaque
         )
-    connection.exec_driver_sql("DELETE FROM tombstone WHERE epoch = ?", (copy.epoch,))
-    connection.exec_driver_sql("DELETE FROM opaque_row WHERE epoch = ?", (copy.epoch,))
+        count += len(opaque)
+    if older:
+        for model in reversed(registry.owned()):
+            needed(model.sweep_state)(connection)
+    return copy._replace(
+        row_count=copy.row_count - count, set_hash=hashing.add(copy.set_hash, -total)
+    )
+
+
+def forget(connection: Connection, registry: Registry, copy: Copy) -> None:
+    """Drop all that is held of an owner, to fetch it anew; what was wrong with it is forgotten too.
+
+    Rows of its earlier incarnations go along: rows of this one may refer to them.
+    """
+    epochs = epochs_of(connection, copy.owner, copy.epoch)
+    owned = [model.sync_name for model in reversed(registry.owned())]
+    for table in (*owned, "tombstone", "opaque_row"):
+        for epoch in epochs.known:
+            connection.exec_driver_sql(f"DELETE FROM {table} WHERE epoch = ?", (epoch,))
     put_copy(
         connection,
         copy._replace(
@@ -237,5 +282,6 @@ def forget(connection: Connection, registry: Registry, copy: Copy) -> None:
             set_hash=hashing.EMPTY_SET,
             checkpoint=None,
             checkpoint_rev=0,
+            fault=None,
         ),
     )

@@ -6,7 +6,8 @@ serve it for any owner, up to its own watermark.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
@@ -17,10 +18,31 @@ from registry.changes import DeviceId, StateChange
 from registry.models import needed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from sqlalchemy import Connection
 
     from registry.changes import Incarnation
-    from registry.models import Registry, StateQuery
+    from registry.models import Model, Registry, StateQuery
+
+
+class _Page(NamedTuple):
+    """What is held with lo < rev <= hi; rows that `late` names have to go out ahead of it."""
+
+    hi: int
+    found: dict[str, StateQuery]
+    removed: list[tuple[bytes, int, str]]
+    opaque: list[tuple[Any, ...]]
+    late: set[tuple[str, int]]
+
+
+class _Ancestor(NamedTuple):
+    """A row that goes out ahead of its rev; `buried` is the rev of its tombstone, if it has one."""
+
+    model: str
+    columns: tuple[str, ...]
+    row: tuple[Any, ...]
+    buried: int | None
 
 
 def read_batch(
@@ -30,106 +52,107 @@ def read_batch(
     lo: int,
     sent: set[bytes],
     limit: int = limits.BATCH_ROWS,
+    limit_bytes: int = limits.BATCH_BYTES,
 ) -> StateBatch | None:
     """Return the next batch of an owner's state above `lo`, or None if nothing is held above it.
 
-    `sent` are ancestors that went out ahead in this session already; new ones are added to it.
+    `sent` are ancestors that went out ahead in this session already; new ones are added to it. A
+    batch has at most `limit` rows and tombstones (ancestors come on top), and at most `limit_bytes`
+    of them all, or one. Where the ancestors of one row are larger than that, they go out in batches
+    of their own, with hi = lo.
     """
     copy = copy_of(connection, owner)
-    if copy is None or lo >= copy.watermark:
+    # What no word of its owner covers is not handed on: it could not be told from our invention.
+    reach = 0 if copy is None else min(copy.watermark, copy.checkpoint_rev)
+    if copy is None or lo >= reach:
         return None
-    head, epoch = copy.watermark, copy.epoch
+    while True:
+        page = _read_page(connection, registry, copy.epoch, lo, reach, limit)
+        ahead = _ancestors(connection, registry, copy.epoch, lo, page.late, sent)
+        hi, changes = page.hi, [*_ahead(copy, ahead), *_changes(registry, copy, page)]
+        fits = _packed_bytes(changes) <= limit_bytes
+        if fits or limit == 1:
+            break
+        limit = max(1, limit // 4)
+    if not fits and ahead:
+        ahead = _topmost(ahead, limit_bytes)
+        hi, changes = lo, list(_ahead(copy, ahead))
+    sent.update(item.row[0] for item in ahead)
+    head = copy.watermark
+    return StateBatch(
+        owner,
+        copy.incarnation,
+        *(lo, hi, head, max(copy.as_of, head)),
+        tuple(changes),
+        copy.checkpoint or b"",
+    )
+
+
+def _read_page(
+    connection: Connection, registry: Registry, epoch: int, lo: int, reach: int, limit: int
+) -> _Page:
+    """Return the next rows and tombstones of all models, at most `limit`."""
     found = {
-        model.sync_name: needed(model.query_state)(connection, epoch, lo, head, limit)
+        model.sync_name: needed(model.query_state)(connection, epoch, lo, reach, limit)
         for model in registry.owned()
     }
-    removed = _tombstones_after(connection, epoch, lo, head, limit)
-    opaque = _opaque_after(connection, epoch, lo, head, limit)
+    removed = _tombstones_after(connection, epoch, lo, reach, limit)
+    opaque = _opaque_after(connection, epoch, lo, reach, limit)
     # Each query stops after `limit` rows; the batch reaches only as far as all of them do.
-    ends = [query.rows[-1][1] for query in found.values() if len(query.rows) == limit]
-    ends += [items[-1][1] for items in (removed, opaque) if len(items) == limit]
-    hi = min(ends, default=head)
-    if hi < head:
-        hi = _evened(found, removed, opaque, hi, limit)
-    changes = _assemble(connection, registry, copy, lo, hi, found, removed, opaque, sent)
-    checkpoint = copy.checkpoint or b""
-    return StateBatch(
-        owner, copy.incarnation, lo, hi, head, max(copy.as_of, head), changes, checkpoint
-    )
-
-
-def _evened(
-    found: dict[str, StateQuery],
-    removed: list[tuple[bytes, int, str]],
-    opaque: list[tuple[Any, ...]],
-    hi: int,
-    limit: int,
-) -> int:
-    """Return the rev at which the batch has at most `limit` rows in all."""
-    revs = sorted(
-        row[1]
-        for rows in (*(query.rows for query in found.values()), removed, opaque)
-        for row in rows
-        if row[1] <= hi
-    )
-    return revs[limit - 1] if len(revs) > limit else hi
-
-
-def _assemble(
-    connection: Connection,
-    registry: Registry,
-    copy: Copy,
-    lo: int,
-    hi: int,
-    found: dict[str, StateQuery],
-    removed: list[tuple[bytes, int, str]],
-    opaque: list[tuple[Any, ...]],
-    sent: set[bytes],
-) -> tuple[StateChange, ...]:
-    owner = DeviceId(copy.owner)
-    changes: list[StateChange] = []
-    late = {
-        item
-        for query in found.values()
-        if query.rows and query.rows[0][1] <= hi
-        for item in query.late
+    everything = [*(query.rows for query in found.values()), removed, opaque]
+    hi = min((items[-1][1] for items in everything if len(items) == limit), default=reach)
+    revs = sorted(row[1] for rows in everything for row in rows if row[1] <= hi)
+    if len(revs) > limit:
+        hi = revs[limit - 1]
+    within = {
+        name: query._replace(rows=[row for row in query.rows if row[1] <= hi])
+        for name, query in found.items()
     }
-    ahead = _ancestors(connection, registry, copy, lo, late, sent)
+    return _Page(
+        hi,
+        within,
+        [item for item in removed if item[1] <= hi],
+        [item for item in opaque if item[1] <= hi],
+        {item for query in within.values() if query.rows for item in query.late},
+    )
+
+
+def _changes(registry: Registry, copy: Copy, page: _Page) -> Iterator[StateChange]:
+    """Yield what is in a page, models parents first."""
+    owner = DeviceId(copy.owner)
     gone: dict[str, list[tuple[bytes, int]]] = {}
-    for uuid, rev, of in removed:
-        if rev <= hi:
-            gone.setdefault(of, []).append((uuid, rev))
+    for uuid, rev, of in page.removed:
+        gone.setdefault(of, []).append((uuid, rev))
     for model in registry.owned():
         name = model.sync_name
-        for query in ahead.get(name, ()):
-            tombstones = list(query.dead.items())
-            dead = frozenset(query.dead)
-            changes.append(
-                StateChange(
-                    name, owner, copy.incarnation, query.columns, query.rows, tombstones, dead
-                )
-            )
-        query = found[name]
-        rows = [row for row in query.rows if row[1] <= hi]
-        if rows or name in gone:
-            changes.append(
-                StateChange(name, owner, copy.incarnation, query.columns, rows, gone.pop(name, ()))
-            )
-    changes.extend(_opaque_changes(owner, copy.incarnation, opaque, gone, hi))
-    return tuple(changes)
+        query = page.found[name]
+        if query.rows or name in gone:
+            removed = gone.pop(name, ())
+            yield StateChange(name, owner, copy.incarnation, query.columns, query.rows, removed)
+    yield from _opaque_changes(owner, copy.incarnation, page.opaque, gone)
+
+
+def _packed_bytes(changes: Sequence[StateChange]) -> int:
+    """Return about what rows and tombstones take on the wire."""
+    return sum(
+        len(msgpack.packb(items)) for change in changes for items in (change.rows, change.removed)
+    )
+
+
+# --- ancestors ------------------------------------------------------------------------------------
 
 
 def _ancestors(
     connection: Connection,
     registry: Registry,
-    copy: Copy,
+    epoch: int,
     lo: int,
     late: set[tuple[str, int]],
     sent: set[bytes],
-) -> dict[str, list[StateQuery]]:
-    """Return rows that others refer to and that would come too late, topmost first per model."""
+) -> list[_Ancestor]:
+    """Return rows that others refer to and that would come too late, each behind its own."""
     models = {model.sync_name: model for model in registry.owned()}
-    levels: dict[str, list[StateQuery]] = {}
+    found: dict[str, dict[bytes, _Ancestor]] = {name: {} for name in models}
     seen: set[tuple[str, int]] = set()
     while late:
         seen |= late
@@ -138,14 +161,60 @@ def _ancestors(
             keys = sorted(key for of, key in late if of == name)
             if not keys:
                 continue
-            query = needed(model.query_rows)(connection, copy.epoch, lo, keys)
+            query = needed(model.query_rows)(connection, epoch, lo, keys)
             above |= query.late
-            fresh = [row for row in query.rows if row[0] not in sent]
-            sent.update(row[0] for row in fresh)
-            # What is higher up is found later and has to arrive earlier.
-            levels.setdefault(name, []).insert(0, query._replace(rows=fresh))
+            for row in query.rows:
+                if row[0] not in sent:
+                    buried = query.dead.get(row[0])
+                    found[name][row[0]] = _Ancestor(name, query.columns, row, buried)
         late = above - seen
-    return levels
+    return [item for name, model in models.items() for item in _parents_first(model, found[name])]
+
+
+def _parents_first(model: Model, rows: dict[bytes, _Ancestor]) -> Iterator[_Ancestor]:
+    """Yield rows of one model so that each comes after those it refers to."""
+    within = [field.name for field in model.fields if field.reference == model.sync_name]
+    waiting = list(rows)
+    entered: set[bytes] = set()
+    done: set[bytes] = set()
+    while waiting:
+        uuid = waiting[-1]
+        item = rows[uuid]
+        if uuid not in entered:
+            entered.add(uuid)
+            above = [item.row[2 + item.columns.index(name)] for name in within]
+            waiting.extend(other for other in above if other in rows and other not in entered)
+            continue
+        waiting.pop()
+        if uuid not in done:
+            done.add(uuid)
+            yield item
+
+
+def _topmost(ahead: Sequence[_Ancestor], limit_bytes: int) -> list[_Ancestor]:
+    """Return the first ancestors that take at most `limit_bytes`, at least one."""
+    kept: list[_Ancestor] = []
+    size = 0
+    for item in ahead:
+        size += len(msgpack.packb(item.row))
+        if kept and size > limit_bytes:
+            break
+        kept.append(item)
+    return kept
+
+
+def _ahead(copy: Copy, ancestors: Sequence[_Ancestor]) -> Iterator[StateChange]:
+    """Yield ancestors as changes; those that are deleted at their owner with their tombstone."""
+    owner = DeviceId(copy.owner)
+    for (model, columns), group in groupby(ancestors, key=lambda item: item[:2]):
+        items = list(group)
+        removed = [(item.row[0], item.buried) for item in items if item.buried is not None]
+        dead = frozenset(uuid for uuid, _ in removed)
+        rows = [item.row for item in items]
+        yield StateChange(model, owner, copy.incarnation, columns, rows, removed, dead)
+
+
+# --- the rest -------------------------------------------------------------------------------------
 
 
 def introduction(connection: Connection, registry: Registry, owner: bytes) -> StateBatch | None:
@@ -188,13 +257,11 @@ def _opaque_changes(
     incarnation: Incarnation,
     opaque: list[tuple[Any, ...]],
     gone: dict[str, list[tuple[bytes, int]]],
-    hi: int,
 ) -> list[StateChange]:
     """Return the rows and tombstones of models that nobody here knows, by model."""
     by_model: dict[str, list[tuple[bytes, int, dict[str, Any]]]] = {name: [] for name in gone}
     for uuid, rev, model, fields in opaque:
-        if rev <= hi:
-            by_model.setdefault(model, []).append((uuid, rev, msgpack.unpackb(fields)))
+        by_model.setdefault(model, []).append((uuid, rev, msgpack.unpackb(fields)))
     changes = []
     for model, items in by_model.items():
         columns = tuple(sorted({name for _, _, fields in items for name in fields}))

@@ -158,6 +158,8 @@ def create_store(
     """
     if path.exists():
         raise AlreadyThereError(f"there is a library at {path} already")
+    # What SQLite puts beside the file gets the file's mode.
+    path.touch(mode=0o600)
     writer = engine.writer_engine(path)
     try:
         engine.migrate(writer, path)
@@ -172,7 +174,6 @@ def create_store(
             meta.put(connection, meta.MEMBERSHIP, digest)
     finally:
         writer.dispose()
-    path.chmod(0o600)
 
 
 @asynccontextmanager

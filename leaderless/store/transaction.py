@@ -12,7 +12,9 @@ from leaderless.errors import NotFoundError, UsageError
 from leaderless.protocol import commits, hashing, limits
 from leaderless.protocol.checkpoint import DOMAIN as CHECKPOINT_DOMAIN
 from leaderless.protocol.checkpoint import Checkpoint
+from leaderless.protocol.errors import InvalidCommitError
 from leaderless.protocol.messages import SignedCommit
+from leaderless.protocol.packing import pack
 from leaderless.store import log, meta, state
 from leaderless.store.registers import Records
 from registry.authoring import change_for
@@ -80,6 +82,8 @@ class Transaction:
             (row[0], own.watermark + at, *(int(v) if isinstance(v, bool) else v for v in row[1:]))
             for at, row in enumerate(rows, start=1)
         ]
+        if any(len(pack(row)) > limits.MAX_ROW_BYTES for row in revved):
+            raise UsageError(f"a row of {model} is larger than what other devices take")
         self._apply_own(
             StateChange(model, DeviceId(own.owner), own.incarnation, tuple(columns[1:]), revved),
             len(rows),
@@ -101,6 +105,8 @@ class Transaction:
         return self._own
 
     def _apply_own(self, change: StateChange, revs: int) -> None:
+        if self.registry.get(change.model) is None:
+            raise UsageError(f"there is no model {change.model}")
         own = self._own_copy()
         count, total = state.apply_changes(self.conn, self.registry, own, [change])
         rev = own.watermark + revs
@@ -220,6 +226,10 @@ class Transaction:
             parts=part[1],
         )
         packed = commits.encode_header(header)
+        try:
+            commits.decode_body(commits.decode_header(packed), body)
+        except InvalidCommitError as error:
+            raise UsageError(f"no other device would take this: {error}") from error
         signed = SignedCommit(packed, self._sign(commits.signed_part(packed)), body)
         received = log.Received(header, tuple(changes), signed, hashing.digest(packed))
         if not log.receive(self.conn, received, self.now_ms):

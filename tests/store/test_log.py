@@ -1,0 +1,445 @@
+"""The log at rest: what is stored, what takes effect, what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from leaderless.ids import RecordIds
+from leaderless.protocol import limits
+from leaderless.protocol.commits import NO_HASH
+from leaderless.store import log, meta
+from leaderless.store.store import Store
+from registry.changes import Create, Dependency, FieldWrite, Form, RecordId, SharedChange, Update
+from registry.hlc import MAX_DRIFT_MS, Stamp
+from tests.replicas import START_MS, Replica, query_file
+from tests.store.passing import (
+    chained,
+    dump,
+    log_batch,
+    log_of,
+    own_feed,
+    signed_anew,
+    store_commits,
+    within,
+)
+
+LOG = (
+    "SELECT feed, received, applied, told, fault FROM feed ORDER BY feed",
+    "SELECT * FROM commit_log ORDER BY feed, seq",
+    "SELECT * FROM record ORDER BY uuid",
+    "SELECT * FROM tag ORDER BY uuid",
+    "SELECT * FROM journal",
+    "SELECT * FROM meta",
+)
+_NAMES = "SELECT canonical_name FROM tag ORDER BY canonical_name"
+_SEQS = "SELECT seq FROM commit_log ORDER BY seq"
+
+
+def _tag(replica: Replica, name: str) -> bytes:
+    tag = replica.store.ids.new()
+    fields: Mapping[str | tuple[str, str], object] = {"canonical_name": name}
+    replica.store.write_here(lambda tx: tx.commit("tag.create", [Create("tag", tag, fields)]))
+    return tag
+
+
+def _commits(replica: Replica, count: int) -> list[log.Received]:
+    for at in range(count):
+        _tag(replica, f"{replica.identity.device.hex()[:4]} {at}")
+    return log_of(replica, own_feed(replica))
+
+
+def _feed(replica: Replica, feed: bytes) -> log.Feed:
+    found = within(replica, lambda conn: log.feed_of_or_none(conn, feed))
+    assert found is not None
+    return found
+
+
+# --- what is stored -------------------------------------------------------------------------------
+
+
+def test_commits_in_order_are_stored_and_take_effect(replicas: list[Replica]) -> None:
+    """Each is new once, and its record is there."""
+    a, b, _ = replicas
+    assert store_commits(b, *_commits(a, 3)) == [True, True, True]
+    assert query_file(b.store.path, _NAMES) == query_file(a.store.path, _NAMES)
+
+
+def test_a_duplicate_changes_nothing(replicas: list[Replica]) -> None:
+    """A commit that is here already is not new, whatever it would do."""
+    a, b, _ = replicas
+    commits = _commits(a, 3)
+    store_commits(b, *commits)
+    before = dump(b, LOG)
+    b.clock.ms += 1_000
+    assert store_commits(b, *commits) == [False, False, False]
+    assert dump(b, LOG) == before
+
+
+def test_a_commit_beyond_the_next_is_not_stored(replicas: list[Replica]) -> None:
+    """A gap is never in the log: what is missing comes first."""
+    a, b, _ = replicas
+    first, _, third = _commits(a, 3)
+    assert store_commits(b, first, third) == [True, False]
+    assert query_file(b.store.path, _SEQS) == [(1,)]
+    assert _feed(b, first.header.feed).fault is None
+
+
+def test_what_was_beyond_a_gap_is_taken_once_the_gap_is_filled(replicas: list[Replica]) -> None:
+    """An early commit leaves no trace that would keep it out later."""
+    a, b, _ = replicas
+    first, second, third = _commits(a, 3)
+    store_commits(b, first, third)
+    assert store_commits(b, second, third) == [True, True]
+
+
+def test_two_commits_at_one_position_close_the_feed(replicas: list[Replica]) -> None:
+    """A fork is named, the first branch stays, and nothing more of the feed is taken."""
+    a, b, _ = replicas
+    first, second, third = _commits(a, 3)
+    other = signed_anew(a.identity, second, command="tag.other")
+    assert store_commits(b, first, second, other, third) == [True, True, False, False]
+    feed = _feed(b, first.header.feed)
+    assert feed.fault == "its author signed two different commits as number 2"
+    assert (feed.received, feed.received_hash) == (2, second.hash)
+
+
+def test_a_fork_below_what_is_received_closes_the_feed(replicas: list[Replica]) -> None:
+    """Another first commit is a fork too, however far the feed went since."""
+    a, b, _ = replicas
+    commits = _commits(a, 3)
+    store_commits(b, *commits)
+    store_commits(b, signed_anew(a.identity, commits[0], command="tag.other"))
+    assert _feed(b, commits[0].header.feed).fault is not None
+
+
+def test_a_commit_that_does_not_follow_closes_the_feed(replicas: list[Replica]) -> None:
+    """A next commit upon another one than is here is not stored, and said."""
+    a, b, _ = replicas
+    first, second = _commits(a, 2)
+    astray = signed_anew(a.identity, second, previous=bytes(32))
+    assert store_commits(b, first, astray, second) == [True, False, False]
+    feed = _feed(b, first.header.feed)
+    assert feed.fault == "its commit 2 does not follow from the one before it"
+    assert feed.received == 1
+
+
+def test_a_closed_feed_closes_no_other(replicas: list[Replica]) -> None:
+    """Commits of other authors are taken as before."""
+    a, b, c = replicas
+    (first,) = _commits(a, 1)
+    store_commits(b, first, signed_anew(a.identity, first, command="tag.other"))
+    assert store_commits(b, *_commits(c, 1)) == [True]
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def _in_parts(replica: Replica, parts: int, more: int = 0) -> list[log.Received]:
+    """Return commits of one command in parts, and some that stand alone behind them."""
+    made = _commits(replica, parts + more)
+    author = replica.identity
+    first, *others = made
+    marked = [
+        signed_anew(author, item, command_id=first.header.command_id, part=at, parts=parts)
+        for at, item in enumerate([first, *others[: parts - 1]], start=1)
+    ]
+    return chained(author, *marked, *others[parts - 1 :])
+
+
+def test_the_parts_of_a_command_apply_together(replicas: list[Replica]) -> None:
+    """Nothing of a command is to be seen until all of its parts are here."""
+    a, b, _ = replicas
+    *most, last = _in_parts(a, 3)
+    store_commits(b, *most)
+    assert query_file(b.store.path, _NAMES) == []
+    store_commits(b, last)
+    assert len(query_file(b.store.path, _NAMES)) == 3
+
+
+def test_a_command_in_parts_says_which_part_it_waits_for(replicas: list[Replica]) -> None:
+    """The shelf counts the parts that came."""
+    a, b, _ = replicas
+    parts = _in_parts(a, 3)
+    store_commits(b, *parts[:2])
+    (waiting,) = within(b, log.shelf)
+    assert (waiting.seq, waiting.command, waiting.waits_for) == (
+        1,
+        "tag.create",
+        "part 3 of 3 of its command",
+    )
+
+
+def test_what_follows_a_command_in_parts_waits_behind_it(replicas: list[Replica]) -> None:
+    """Later commits of a feed take effect after it, with the next batch as with the same."""
+    a, b, _ = replicas
+    commits = _in_parts(a, 2, more=2)
+    store_commits(b, *commits)
+    assert _feed(b, commits[0].header.feed).applied == 4
+
+
+# --- dependencies ---------------------------------------------------------------------------------
+
+
+def _built_on(a: Replica, c: Replica) -> tuple[list[log.Received], list[log.Received]]:
+    """Return commits of `a`, and one of `c` that has seen them."""
+    base = _commits(a, 2)
+    store_commits(c, *base)
+    return base, _commits(c, 1)
+
+
+def test_a_commit_waits_for_what_it_builds_on(replicas: list[Replica]) -> None:
+    """What an author had seen takes effect first, in whatever order it arrives."""
+    a, b, c = replicas
+    base, later = _built_on(a, c)
+    store_commits(b, *later)
+    assert query_file(b.store.path, _NAMES) == []
+    store_commits(b, *base)
+    assert len(query_file(b.store.path, _NAMES)) == 3
+
+
+def test_the_shelf_names_what_is_waited_for(replicas: list[Replica]) -> None:
+    """The reason is the commit and the device that are missing."""
+    a, b, c = replicas
+    base, later = _built_on(a, c)
+    store_commits(b, base[0], *later)
+    (waiting,) = within(b, log.shelf)
+    assert (waiting.feed, waiting.seq) == (own_feed(c), 1)
+    assert waiting.waits_for == f"commit 2 of {a.identity.device.hex()}"
+
+
+def test_the_shelf_survives_a_restart(replicas: list[Replica]) -> None:
+    """What waits is on disk with its reason, and takes effect after the restart."""
+    a, b, c = replicas
+    base, later = _built_on(a, c)
+    store_commits(b, *later)
+    before = within(b, log.shelf)
+    b.store.close()
+    ids = RecordIds(b.clock)
+    b.store = Store(b.store.path, b.store.registry, b.clock, ids, b.identity.sign)
+    b.store.load()
+    assert within(b, log.shelf) == before != []
+    store_commits(b, *base)
+    assert within(b, log.shelf) == []
+
+
+def test_what_took_effect_waits_for_nothing(replicas: list[Replica]) -> None:
+    """The reason goes when the commit leaves the shelf."""
+    a, b, c = replicas
+    base, later = _built_on(a, c)
+    store_commits(b, *later)
+    store_commits(b, *base)
+    query = "SELECT count(*) FROM commit_log WHERE waits_for IS NOT NULL OR applied_at IS NULL"
+    assert query_file(b.store.path, query) == [(0,)]
+
+
+def test_a_chain_over_feeds_takes_effect_at_once(replicas: list[Replica]) -> None:
+    """The last missing commit frees all that waited, over any number of feeds."""
+    a, b, c = replicas
+    base, middle = _built_on(a, c)
+    store_commits(a, *middle)
+    top = _commits(a, 1)[-1]
+    store_commits(b, *middle)
+    assert store_commits(b, *base, top) == [True, True, True]
+    assert within(b, log.shelf) == []
+
+
+def test_a_commit_upon_another_branch_stays_on_the_shelf(replicas: list[Replica]) -> None:
+    """Who has seen the other branch of a fork is kept, and the reason is said."""
+    a, b, c = replicas
+    base, (later,) = _built_on(a, c)
+    store_commits(b, *base)
+    astray = Dependency(own_feed(a), 2, b"?" * 32)
+    store_commits(b, signed_anew(c.identity, later, dependencies=(astray,)))
+    (waiting,) = within(b, log.shelf)
+    wanted = f"another commit 2 of {a.identity.device.hex()} than is here"
+    assert waiting.waits_for == wanted
+
+
+def test_every_part_s_dependencies_gate_the_command(replicas: list[Replica]) -> None:
+    """A command waits for what any of its parts builds on."""
+    a, b, c = replicas
+    base, _ = _built_on(a, c)
+    parts = _in_parts(c, 2)
+    head = Dependency(own_feed(a), 2, base[1].hash)
+    first = signed_anew(c.identity, parts[0], dependencies=())
+    second = signed_anew(c.identity, parts[1], dependencies=(head,))
+    store_commits(b, *chained(c.identity, first, second))
+    (waiting,) = within(b, log.shelf)
+    assert waiting.waits_for == f"commit 2 of {a.identity.device.hex()}"
+
+
+# --- effects --------------------------------------------------------------------------------------
+
+
+def test_how_many_took_effect_is_told(replicas: list[Replica]) -> None:
+    """Applying says how many commits left the shelf, and none the second time."""
+    a, b, _ = replicas
+    commits = _commits(a, 3)
+    within(b, lambda conn: [log.receive(conn, item, b.clock.ms) for item in commits])
+
+    def apply(_: object) -> int:
+        return within(b, lambda conn: log.apply_ready(conn, b.store.registry, b.clock.ms))
+
+    assert [apply(1), apply(2)] == [3, 0]
+
+
+def test_the_clock_follows_what_takes_effect(replicas: list[Replica]) -> None:
+    """After a commit from a little ahead, own stamps are above it."""
+    a, b, _ = replicas
+    a.clock.ms += 5_000
+    commits = _commits(a, 1)
+    store_commits(b, *commits)
+    clock = within(b, meta.clock)
+    assert clock.ms == START_MS + 5_000
+
+
+def test_a_clock_is_pulled_no_further_than_the_drift_bound(replicas: list[Replica]) -> None:
+    """A commit of next year takes effect, and our clock stays near our wall."""
+    a, b, _ = replicas
+    a.clock.ms += 365 * 86_400_000
+    store_commits(b, *_commits(a, 1))
+    assert within(b, meta.clock).ms == START_MS + MAX_DRIFT_MS
+    assert len(query_file(b.store.path, _NAMES)) == 1
+
+
+def test_times_of_a_commit_are_kept(replicas: list[Replica]) -> None:
+    """When it came and when it took effect is known of each."""
+    a, b, c = replicas
+    base, later = _built_on(a, c)
+    store_commits(b, *later)
+    b.clock.ms += 1_000
+    store_commits(b, *base)
+    query = "SELECT received_at, applied_at FROM commit_log WHERE command_id = ?"
+    found = within(b, lambda conn: conn.exec_driver_sql(query, (later[0].header.command_id,)).one())
+    assert tuple(found) == (START_MS, START_MS + 1_000)
+
+
+# --- handing on -----------------------------------------------------------------------------------
+
+
+def test_commits_are_handed_on_as_they_were_signed(replicas: list[Replica]) -> None:
+    """A relay gives the author's exact bytes."""
+    a, b, _ = replicas
+    commits = _commits(a, 3)
+    store_commits(b, *commits)
+    assert log_of(b, own_feed(a), after=1) == commits[1:]
+
+
+def test_a_shelved_commit_is_handed_on(replicas: list[Replica]) -> None:
+    """What waits here may be what another one can use."""
+    a, b, c = replicas
+    _, later = _built_on(a, c)
+    store_commits(b, *later)
+    assert log_of(b, own_feed(c)) == later
+
+
+def test_a_message_names_its_place_in_the_feed(replica: Replica) -> None:
+    """It says after which commit it begins and how many the source has."""
+    _commits(replica, 3)
+    batch = log_batch(replica, own_feed(replica), after=1)
+    assert batch is not None
+    assert (batch.feed, batch.after, batch.head, len(batch.commits)) == (
+        own_feed(replica),
+        1,
+        3,
+        2,
+    )
+
+
+def test_nothing_follows_the_end_of_a_feed(replica: Replica) -> None:
+    """At its head, and of a feed that is not known, there is nothing to hand on."""
+    _commits(replica, 1)
+    assert log_batch(replica, own_feed(replica), after=1) is None
+    assert log_batch(replica, b"?" * 44) is None
+
+
+def _large(replica: Replica, size: int) -> None:
+    tag = replica.store.ids.new()
+    edit = Create("tag", tag, {"description": "x" * size})
+    replica.store.write_here(lambda tx: tx.commit("tag.create", [edit]))
+
+
+def test_a_message_is_bounded_in_bytes(replica: Replica) -> None:
+    """Large commits are spread over messages, each within the limit."""
+    for _ in range(6):
+        _large(replica, 200_000)
+    counts = []
+    after = 0
+    while (batch := log_batch(replica, own_feed(replica), after)) is not None:
+        counts.append(len(batch.commits))
+        after += len(batch.commits)
+    assert counts == [2, 2, 2]
+
+
+def test_a_large_commit_travels_alone(replica: Replica) -> None:
+    """One commit always goes, though it is beyond the limit by itself."""
+    edits = [
+        Create("tag", replica.store.ids.new(), {"description": "x" * 200_000}) for _ in range(4)
+    ]
+    replica.store.write_here(lambda tx: tx.commit("tag.import", edits))
+    _tag(replica, "small")
+    batch = log_batch(replica, own_feed(replica))
+    assert batch is not None
+    assert len(batch.commits[0].body) > limits.LOG_BYTES
+    assert len(batch.commits) == 1
+
+
+# --- clocks that run ahead ------------------------------------------------------------------------
+
+
+def _future(replica: Replica) -> list[bytes]:
+    bound = Stamp(replica.clock.ms + MAX_DRIFT_MS, 0, 0).pack()
+    return within(replica, lambda conn: log.future_authors(conn, replica.clock.ms, bound))
+
+
+def test_who_writes_in_the_future_is_named(replicas: list[Replica]) -> None:
+    """A device whose clock runs a year ahead is named once, however much it wrote."""
+    a, b, _ = replicas
+    a.clock.ms += 365 * 86_400_000
+    store_commits(b, *_commits(a, 2))
+    assert _future(b) == [a.identity.device]
+
+
+def test_who_builds_on_the_future_is_not_named(replicas: list[Replica]) -> None:
+    """Whoever overwrites a value of the future has to be above it, and is not to blame."""
+    a, b, _ = replicas
+    a.clock.ms += 365 * 86_400_000
+    tag = _tag(a, "ahead")
+    store_commits(b, *log_of(a, own_feed(a)))
+    edit = Update("tag", tag, {"canonical_name": "now"})
+    b.store.write_here(lambda tx: tx.commit("tag.set", [edit]))
+    assert _future(b) == [a.identity.device]
+
+
+def test_a_clock_within_the_bound_is_not_named(replicas: list[Replica]) -> None:
+    """Half a minute ahead is no fault."""
+    a, b, _ = replicas
+    a.clock.ms += 30_000
+    store_commits(b, *_commits(a, 1))
+    assert _future(b) == []
+
+
+# --- feeds ----------------------------------------------------------------------------------------
+
+
+def test_a_new_feed_is_empty(replica: Replica) -> None:
+    """Nothing of it is received, applied or told."""
+    feed = within(replica, lambda conn: log.feed_of(conn, b"f" * 44))
+    assert feed[1:] == (b"f" * 44, 0, NO_HASH, 0, NO_HASH, 0, None)
+
+
+def test_asking_for_an_unknown_feed_makes_none(replica: Replica) -> None:
+    """A question leaves no trace."""
+    assert within(replica, lambda conn: log.feed_of_or_none(conn, b"f" * 44)) is None
+    assert within(replica, log.feeds) == []
+
+
+def test_records_of_unknown_models_take_effect(replicas: list[Replica]) -> None:
+    """A commit of a newer version waits for nothing; its records are kept in the registers."""
+    a, b, _ = replicas
+    (item,) = _commits(a, 1)
+    write = FieldWrite("title", None, "holidays")
+    album = SharedChange(Form.CREATE, "album", RecordId(b"1" * 16), writes=(write,))
+    store_commits(b, signed_anew(a.identity, item, [album]))
+    assert query_file(b.store.path, "SELECT model, uuid FROM record") == [("album", b"1" * 16)]
+    assert within(b, log.shelf) == []

@@ -1,0 +1,497 @@
+"""Owned state at rest: what a batch does to a copy, and what it cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from entities import MODELS
+from leaderless.protocol import hashing
+from leaderless.protocol.messages import StateBatch
+from leaderless.store import state
+from leaderless.store.state import Copy
+from leaderless.store.transaction import Transaction
+from registry.changes import DeviceId, Incarnation, StateChange
+from registry.errors import NotOwnerError
+from registry.models import Registry
+from tests.replicas import (
+    VOLUME_COLUMNS,
+    Replica,
+    add_device_row,
+    add_tree,
+    query_file,
+)
+from tests.store.passing import (
+    Tree,
+    batches,
+    dump,
+    held,
+    pull,
+    said,
+    take,
+    within,
+)
+
+OPAQUE = "SELECT uuid, model, rev FROM opaque_row ORDER BY uuid"
+_COUNTS = "SELECT (SELECT count(*) FROM entry WHERE dead = 0), (SELECT count(*) FROM location)"
+
+
+def _cursor(copy: Copy) -> tuple[int, int]:
+    return copy.watermark, copy.as_of
+
+
+def _next_life(replica: Replica) -> None:
+    """Give a replica's rows a new incarnation, as a restore does."""
+
+    def write(tx: Transaction) -> None:
+        tx.conn.exec_driver_sql(
+            "UPDATE incarnation SET generation = generation + 1, verified = -1"
+            " WHERE id = (SELECT value FROM meta WHERE name = 'own_epoch')"
+        )
+        tx.sign_anew()
+
+    replica.store.write_here(write)
+
+
+def _alien(
+    owner: Replica,
+    rows: Sequence[tuple[Any, ...]] = (),
+    removed: Sequence[tuple[bytes, int]] = (),
+    lo: int = 0,
+    hi: int = 9,
+) -> StateBatch:
+    """Return a batch of rows of a model that only newer versions have."""
+    incarnation = Incarnation(1, b"\x01" * 8)
+    device = DeviceId(owner.identity.device)
+    change = StateChange("album", device, incarnation, ("title", "size"), rows, removed)
+    return StateBatch(device, incarnation, lo, hi, hi, hi, (change,))
+
+
+# --- what is used ---------------------------------------------------------------------------------
+
+
+def test_a_copy_of_all_batches_is_proved(replicas: list[Replica]) -> None:
+    """Whoever read everything holds what the owner signed."""
+    a, b, _ = replicas
+    add_tree(a, 10)
+    pull(a, b, a)
+    mine, copy = held(a, a), held(b, a)
+    assert (copy.verified, copy.row_count, copy.set_hash) == (14, mine.row_count, mine.set_hash)
+
+
+def test_twice_is_once(replicas: list[Replica]) -> None:
+    """A batch that comes again changes nothing."""
+    a, b, _ = replicas
+    tree = Tree(a)
+    tree.put("kept")
+    tree.put("gone")
+    tree.drop("gone")
+    (batch,) = pull(a, b, a)
+    before = dump(b)
+    assert take(b, batch).used
+    assert dump(b) == before
+
+
+def test_a_batch_that_begins_beyond_the_cursor_is_dropped(replicas: list[Replica]) -> None:
+    """A gap is not stored: the rows in between would be missing for ever."""
+    a, b, _ = replicas
+    add_tree(a, 10)
+    _, second = batches(a, a, limit=7)
+    assert not take(b, second).used
+    assert query_file(b.store.path, _COUNTS) == [(0, 0)]
+
+
+def test_a_batch_from_a_source_that_holds_less_is_dropped(replicas: list[Replica]) -> None:
+    """Whose own position is below ours has nothing to tell."""
+    a, b, _ = replicas
+    add_tree(a, 10)
+    (stale,) = batches(a, a)
+    add_tree(a, 1, "more")
+    pull(a, b, a)
+    before = dump(b)
+    assert not take(b, stale).used
+    assert dump(b) == before
+
+
+def test_a_batch_may_overlap_what_is_held(replicas: list[Replica]) -> None:
+    """A range that begins below the cursor moves it to its end, never back."""
+    a, b, _ = replicas
+    add_tree(a, 10)
+    first, second = batches(a, a, limit=7)
+    for batch in (first, second, first):
+        assert take(b, batch).used
+    assert _cursor(held(b, a)) == (14, 14)
+
+
+def test_the_cursor_moves_with_the_rows(replicas: list[Replica]) -> None:
+    """Half of a backfill is held at half of its revs, and is not proved."""
+    a, b, _ = replicas
+    add_tree(a, 10)
+    copy = take(b, next(batches(a, a, limit=7))).copy
+    assert (*_cursor(copy), copy.exact, copy.verified) == (7, 14, False, 0)
+
+
+def test_a_batch_that_breaks_a_reference_moves_nothing(replicas: list[Replica]) -> None:
+    """Rows whose parents are missing are refused with their cursor."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    (batch,) = batches(a, a)
+    orphans = tuple(change for change in batch.changes if change.model == "entry")
+    before = dump(b)
+    with pytest.raises(Exception, match="FOREIGN KEY"):
+        take(b, replace(batch, changes=orphans))
+    assert dump(b) == before
+
+
+def test_nothing_is_known_of_a_stranger(replica: Replica) -> None:
+    """An owner that was never heard of has no copy."""
+    assert within(replica, lambda conn: state.copy_of(conn, b"?" * 16)) is None
+
+
+def test_every_owner_has_one_copy(replicas: list[Replica]) -> None:
+    """Of each owner the newest incarnation is what is held."""
+    a, b, _ = replicas
+    pull(a, b, a)
+    _next_life(a)
+    pull(a, b, a)
+    copies = within(b, state.copies)
+    assert [(copy.owner, copy.incarnation.generation) for copy in copies] == sorted(
+        [(a.identity.device, 2), (b.identity.device, 1)]
+    )
+
+
+# --- introductions --------------------------------------------------------------------------------
+
+
+def _introduction(replica: Replica) -> StateBatch:
+    (batch,) = batches(replica, replica)
+    rows = tuple(change for change in batch.changes if change.model == "device")
+    return replace(batch, hi=0, changes=rows, checkpoint=b"", introduction=True)
+
+
+def test_an_introduction_moves_no_cursor(replicas: list[Replica]) -> None:
+    """The device row is there, the copy waits for all that came before it."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    copy = take(b, _introduction(a)).copy
+    assert (*_cursor(copy), copy.verified) == (0, 7, 0)
+    assert query_file(b.store.path, "SELECT count(*) FROM device") == [(2,)]
+
+
+def test_a_backfill_after_an_introduction_is_proved(replicas: list[Replica]) -> None:
+    """The row that came ahead counts once."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    take(b, _introduction(a))
+    pull(a, b, a)
+    assert held(b, a).verified == 7
+
+
+def test_an_introduction_after_the_backfill_changes_nothing(replicas: list[Replica]) -> None:
+    """A known device row leaves a proved copy proved, though its rev is below the cursor."""
+    a, b, _ = replicas
+    early = _introduction(a)
+    add_tree(a, 3)
+    pull(a, b, a)
+    before = dump(b)
+    assert take(b, early).used
+    assert dump(b) == before
+
+
+# --- incarnations ---------------------------------------------------------------------------------
+
+
+def test_a_batch_of_an_older_incarnation_is_dropped(replicas: list[Replica]) -> None:
+    """What an owner said in an earlier life changes nothing."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    (old,) = batches(a, a)
+    _next_life(a)
+    pull(a, b, a)
+    before = dump(b)
+    assert not take(b, old).used
+    assert dump(b) == before
+
+
+def test_an_introduction_of_an_older_incarnation_is_dropped(replicas: list[Replica]) -> None:
+    """Not even the device row of an earlier life is taken."""
+    a, b, _ = replicas
+    old = _introduction(a)
+    _next_life(a)
+    pull(a, b, a)
+    assert not take(b, old).used
+
+
+def test_a_new_incarnation_is_proved_once_it_is_here(replicas: list[Replica]) -> None:
+    """Rows that are replaced by the same rows of the next life count once."""
+    a, b, _ = replicas
+    add_tree(a, 10)
+    pull(a, b, a)
+    _next_life(a)
+    pull(a, b, a)
+    copy = held(b, a)
+    assert (copy.incarnation.generation, copy.verified, copy.fault) == (2, 14, None)
+
+
+def test_rows_of_the_older_incarnation_stay_while_the_new_one_arrives(
+    replicas: list[Replica],
+) -> None:
+    """A restored device does not vanish from the catalogue while it is read anew."""
+    a, b, _ = replicas
+    add_tree(a, 10)
+    pull(a, b, a)
+    _next_life(a)
+    take(b, next(batches(a, a, limit=4)))
+    assert query_file(b.store.path, _COUNTS) == [(11, 1)]
+
+
+def _restored(replica: Replica, *lost: str) -> None:
+    """Let rows vanish from their owner without a trace, as a restore of a backup does."""
+
+    def write(tx: Transaction) -> None:
+        for model in lost:
+            rows = tx.conn.exec_driver_sql(f"SELECT uuid FROM {model} ORDER BY rev DESC")  # noqa: S608
+            tx.drop(model, rows.scalars().all())
+        tx.conn.exec_driver_sql("DELETE FROM tombstone")
+
+    replica.store.write_here(write)
+    _next_life(replica)
+
+
+def test_what_a_new_incarnation_lacks_goes(replicas: list[Replica]) -> None:
+    """Rows that the restored owner does not have are ghosts; its full state removes them."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    pull(a, b, a)
+    _restored(a, "entry", "location", "volume")
+    pull(a, b, a)
+    assert query_file(b.store.path, _COUNTS) == [(0, 0)]
+
+
+def test_a_copy_without_ghosts_is_proved(replicas: list[Replica]) -> None:
+    """After the ghosts went, what is held is what the restored owner signed."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    pull(a, b, a)
+    _restored(a, "entry")
+    pull(a, b, a)
+    copy = held(b, a)
+    assert (copy.verified, copy.row_count) == (copy.watermark, 3)
+
+
+def test_ghosts_of_unknown_models_go_too(replicas: list[Replica]) -> None:
+    """Opaque rows that a new incarnation lacks are dropped and leave the set hash."""
+    a, b, _ = replicas
+    known = Registry(model for model in MODELS if model.sync_name != "entry")
+    add_tree(a, 3)
+    for batch in batches(a, a):
+        take(b, batch, known)
+    _restored(a, "entry")
+    for batch in batches(a, a):
+        take(b, batch, known)
+    assert query_file(b.store.path, OPAQUE) == []
+    assert held(b, a).verified == held(a, a).watermark
+
+
+# --- deletes --------------------------------------------------------------------------------------
+
+
+def test_a_tombstone_beats_a_row_that_comes_late(replicas: list[Replica]) -> None:
+    """A row that was deleted stays so, though an old state of it arrives as an ancestor would."""
+    a, b, _ = replicas
+    tree = Tree(a)
+    tree.put("gone")
+    (old,) = batches(a, a)
+    tree.drop("gone")
+    (new,) = pull(a, b, a)
+    before = dump(b)
+    assert take(b, replace(old, head=new.head, as_of=new.as_of)).used
+    assert dump(b) == before
+
+
+# --- proof ----------------------------------------------------------------------------------------
+
+
+def test_a_copy_that_differs_from_its_owner_s_word_is_at_fault(replicas: list[Replica]) -> None:
+    """A row that was changed on the way is found out, and said."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    (batch,) = batches(a, a)
+    volume = (a.store.ids.new(), 2, "uuid:1", "forged", *[None] * 8)
+    change = StateChange(
+        "volume", batch.changes[0].owner, batch.incarnation, tuple(VOLUME_COLUMNS[1:]), [volume]
+    )
+    copy = take(b, replace(batch, changes=(*batch.changes, change))).copy
+    assert (copy.verified, copy.watermark) == (0, 7)
+    assert copy.fault == "at rev 7 the owner signed 7 rows, here are 8, or rows that differ"
+
+
+def test_forgetting_drops_all_that_is_held_of_an_owner(replicas: list[Replica]) -> None:
+    """Rows, tombstones, opaque rows, cursor and fault go; other owners' stay."""
+    a, b, c = replicas
+    tree = Tree(a)
+    tree.put("gone")
+    tree.drop("gone")
+    pull(c, b, c)
+    before = dump(b)
+    pull(a, b, a)
+    album = (a.store.ids.new(), 8, "holidays", 3)
+    take(b, _alien(a, [album], lo=7, hi=8))
+    copy = held(b, a)._replace(fault="differs")
+    within(b, lambda conn: state.forget(conn, b.store.registry, copy))
+    assert dump(b)[:-1] == before[:-1]
+    left = held(b, a)
+    assert (*_cursor(left), left.row_count, left.set_hash) == (0, 0, 0, hashing.EMPTY_SET)
+    assert (left.checkpoint, left.fault) == (None, None)
+
+
+def test_what_was_forgotten_can_be_fetched_from_a_relay(replicas: list[Replica]) -> None:
+    """After a copy was dropped, any honest source fills and proves it again."""
+    a, b, c = replicas
+    add_tree(a, 10)
+    pull(a, b, a)
+    pull(a, c, a)
+    copy = held(b, a)._replace(fault="differs")
+    within(b, lambda conn: state.forget(conn, b.store.registry, copy))
+    pull(c, b, a)
+    again = held(b, a)
+    assert (again.verified, again.fault) == (14, None)
+
+
+def test_forgetting_in_the_middle_of_a_new_incarnation_drops_the_old_one_too(
+    replicas: list[Replica],
+) -> None:
+    """Rows of the earlier life that hang on rows of this one do not stand in the way."""
+    a, b, _ = replicas
+    add_tree(a, 10)
+    pull(a, b, a)
+    _next_life(a)
+    take(b, next(batches(a, a, limit=4)))
+    copy = held(b, a)
+    within(b, lambda conn: state.forget(conn, b.store.registry, copy))
+    assert query_file(b.store.path, _COUNTS) == [(0, 0)]
+
+
+def test_the_newest_word_of_an_owner_is_kept(replicas: list[Replica]) -> None:
+    """An older checkpoint does not replace a newer one."""
+    a, b, _ = replicas
+    (early,) = batches(a, a)
+    add_tree(a, 3)
+    pull(a, b, a)
+    take(b, replace(early, head=7, as_of=7))
+    assert held(b, a).checkpoint_rev == 7
+
+
+def test_a_word_on_another_rev_proves_nothing(replicas: list[Replica]) -> None:
+    """A copy is held against a checkpoint of its own rev alone."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    (batch,) = batches(a, a)
+    word = said(batch)
+    assert word is not None
+    merged = within(
+        b,
+        lambda conn: state.apply_batch(
+            conn, b.store.registry, batch, replace(word, rev=word.rev + 1, row_count=0)
+        ),
+    )
+    assert (merged.copy.verified, merged.copy.fault) == (0, None)
+
+
+def test_a_copy_that_is_not_exact_is_compared_with_nothing(replicas: list[Replica]) -> None:
+    """While a source is known to hold more, a difference means nothing."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    (batch,) = batches(a, a)
+    copy = take(b, replace(batch, as_of=100, changes=batch.changes[:1])).copy
+    assert (copy.exact, copy.verified, copy.fault) == (False, 0, None)
+
+
+def test_a_proved_copy_has_no_fault_any_more(replicas: list[Replica]) -> None:
+    """Once the owner's word fits, what was wrong before is over."""
+    a, b, _ = replicas
+    pull(a, b, a)
+    broken = held(b, a)._replace(fault="differs")
+    within(b, lambda conn: state.put_copy(conn, broken))
+    add_device_row(a, "renamed")
+    (batch,) = batches(a, a, lo=1)
+    assert take(b, batch).copy.fault is None
+
+
+# --- models that nobody here knows ----------------------------------------------------------------
+
+
+def test_rows_of_unknown_models_are_kept(replicas: list[Replica]) -> None:
+    """They stand as they came, count, and are in the set hash."""
+    a, b, _ = replicas
+    album = (b"1" * 16, 5, "holidays", None)
+    copy = take(b, _alien(a, [album])).copy
+    assert query_file(b.store.path, OPAQUE) == [(b"1" * 16, "album", 5)]
+    assert (copy.row_count, copy.set_hash == hashing.EMPTY_SET) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("rows", "removed", "kept"),
+    [
+        ([(b"1" * 16, 5, "again", 1)], [], [(b"1" * 16, "album", 5)]),
+        ([(b"1" * 16, 4, "older", 1)], [], [(b"1" * 16, "album", 5)]),
+        ([(b"1" * 16, 6, "newer", 1)], [], [(b"1" * 16, "album", 6)]),
+        ([], [(b"1" * 16, 6)], []),
+        ([], [(b"1" * 16, 6), (b"1" * 16, 7)], []),
+        ([(b"1" * 16, 7, "late", 1)], [(b"1" * 16, 6)], []),
+    ],
+)
+def test_unknown_rows_follow_the_rules_of_all_owned_rows(
+    replicas: list[Replica], rows: list[Any], removed: list[Any], kept: list[Any]
+) -> None:
+    """Newer revs replace, older ones do not, tombstones win."""
+    a, b, _ = replicas
+    take(b, _alien(a, [(b"1" * 16, 5, "holidays", 1)]))
+    take(b, _alien(a, rows, removed))
+    assert query_file(b.store.path, OPAQUE) == kept
+
+
+def test_a_deleted_unknown_row_does_not_come_back(replicas: list[Replica]) -> None:
+    """A late state of it is dropped, and count and hash are those of nothing."""
+    a, b, _ = replicas
+    row = (b"1" * 16, 5, "holidays", 1)
+    take(b, _alien(a, [row]))
+    take(b, _alien(a, [], [(b"1" * 16, 6)]))
+    copy = take(b, _alien(a, [row])).copy
+    assert query_file(b.store.path, OPAQUE) == []
+    assert (copy.row_count, copy.set_hash) == (0, hashing.EMPTY_SET)
+
+
+def test_an_unknown_row_belongs_to_its_owner(replicas: list[Replica]) -> None:
+    """Nobody replaces or deletes opaque rows of another device."""
+    a, b, c = replicas
+    take(b, _alien(a, [(b"1" * 16, 5, "holidays", 1)]))
+    before = dump(b)
+    for forged in (_alien(c, [(b"1" * 16, 6, "mine", 1)]), _alien(c, [], [(b"1" * 16, 6)])):
+        with pytest.raises(NotOwnerError):
+            take(b, forged)
+    assert dump(b) == before
+
+
+def test_a_tombstone_of_another_device_hides_no_unknown_row(replicas: list[Replica]) -> None:
+    """Who deletes an id that is not its own keeps nobody's row away."""
+    a, b, c = replicas
+    take(b, _alien(c, [], [(b"1" * 16, 6)]))
+    take(b, _alien(a, [(b"1" * 16, 5, "holidays", 1)]))
+    assert query_file(b.store.path, OPAQUE) == [(b"1" * 16, "album", 5)]
+
+
+def test_an_unknown_row_of_a_new_incarnation_replaces_the_old(replicas: list[Replica]) -> None:
+    """The next life of an owner wins, whatever its rev."""
+    a, b, _ = replicas
+    take(b, _alien(a, [(b"1" * 16, 5, "holidays", 1)]))
+    old = _alien(a, [(b"1" * 16, 2, "anew", 1)], hi=2)
+    later = Incarnation(2, bytes(8))
+    (change,) = old.changes
+    batch = replace(old, incarnation=later, changes=(replace(change, incarnation=later),))
+    copy = take(b, batch).copy
+    assert query_file(b.store.path, OPAQUE) == [(b"1" * 16, "album", 2)]
+    assert copy.row_count == 1

@@ -1,0 +1,203 @@
+CREATE TABLE commit_log (
+    feed INTEGER NOT NULL REFERENCES feed (id),
+    seq INTEGER NOT NULL CHECK (seq >= 1),
+    header BLOB NOT NULL,                       -- the exact bytes that were signed
+    signature BLOB NOT NULL CHECK (length(signature) = 64),
+    body BLOB NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    stamp BLOB NOT NULL CHECK (length(stamp) = 16),
+    command TEXT NOT NULL,
+    command_id BLOB NOT NULL CHECK (length(command_id) = 16),
+    received_at INTEGER NOT NULL,               -- ms since 1970, as are all local times
+    applied_at INTEGER,
+    waits_for TEXT,                             -- why it is on the shelf, or null
+    PRIMARY KEY (feed, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE device (
+    id INTEGER PRIMARY KEY,
+    uuid BLOB NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    epoch INTEGER NOT NULL REFERENCES incarnation (id),
+    rev INTEGER NOT NULL,
+    dead INTEGER NOT NULL DEFAULT 0 CHECK (dead IN (0, 1)),
+    extra BLOB,
+    name TEXT NOT NULL,
+    os TEXT,
+    os_version TEXT,
+    hardware_model TEXT,
+    form_factor TEXT,
+    cpu_model TEXT,
+    cpu_cores INTEGER,
+    memory_total_bytes INTEGER,
+    software_version TEXT,
+    addresses TEXT                              -- JSON list of HOST:PORT
+) STRICT;
+CREATE TABLE entry (
+    id INTEGER PRIMARY KEY,
+    uuid BLOB NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    epoch INTEGER NOT NULL REFERENCES incarnation (id),
+    rev INTEGER NOT NULL,
+    dead INTEGER NOT NULL DEFAULT 0 CHECK (dead IN (0, 1)),
+    extra BLOB,
+    location INTEGER NOT NULL REFERENCES location (id) DEFERRABLE INITIALLY DEFERRED,
+    parent INTEGER REFERENCES entry (id) DEFERRABLE INITIALLY DEFERRED,  -- null: the location's root
+    name BLOB NOT NULL,
+    extension TEXT,
+    kind TEXT NOT NULL,
+    size_bytes INTEGER,
+    mtime_ns INTEGER,
+    ctime_ns INTEGER,
+    inode INTEGER,                              -- the 64-bit number read as signed
+    mode INTEGER,
+    is_hidden INTEGER CHECK (is_hidden IN (0, 1)),
+    content BLOB CHECK (length(content) = 32),  -- BLAKE3 of the whole file
+    quick_hash BLOB                             -- of a sample; never taken for equality
+) STRICT;
+CREATE TABLE feed (
+    id INTEGER PRIMARY KEY,
+    feed BLOB NOT NULL UNIQUE CHECK (length(feed) = 44),
+    received INTEGER NOT NULL DEFAULT 0,
+    received_hash BLOB NOT NULL,                -- of the header at `received`; zeros before the first
+    applied INTEGER NOT NULL DEFAULT 0,
+    applied_hash BLOB NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0,            -- what our own last commit said it builds on
+    fault TEXT,                                 -- why nothing more of it is taken, or null
+    CHECK (applied <= received)
+) STRICT;
+CREATE TABLE incarnation (
+    id INTEGER PRIMARY KEY,
+    device BLOB NOT NULL CHECK (length(device) = 16),
+    generation INTEGER NOT NULL CHECK (generation >= 1),
+    nonce BLOB NOT NULL CHECK (length(nonce) = 8),
+    watermark INTEGER NOT NULL DEFAULT 0,       -- every current row and tombstone up to here is held
+    as_of INTEGER NOT NULL DEFAULT 0,           -- the highest head seen at any source used
+    verified INTEGER NOT NULL DEFAULT 0,        -- the watermark at which the set hash was proved
+    row_count INTEGER NOT NULL DEFAULT 0,       -- live rows
+    set_hash BLOB NOT NULL CHECK (length(set_hash) = 256),
+    checkpoint BLOB,                            -- the owner's newest signed checkpoint, as its bytes
+    checkpoint_rev INTEGER NOT NULL DEFAULT 0,
+    fault TEXT,                                 -- why this copy is not to be trusted, or null
+    UNIQUE (device, generation, nonce),
+    CHECK (watermark <= as_of)
+) STRICT;
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    model TEXT NOT NULL,
+    record BLOB NOT NULL CHECK (length(record) = 16),
+    field TEXT NOT NULL,
+    subkey TEXT,
+    value BLOB NOT NULL,                        -- MessagePack
+    loser BLOB NOT NULL,                        -- packed reference of the write that lost
+    winner BLOB NOT NULL,
+    cause TEXT NOT NULL,                        -- overwritten, deleted
+    noted_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE location (
+    id INTEGER PRIMARY KEY,
+    uuid BLOB NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    epoch INTEGER NOT NULL REFERENCES incarnation (id),
+    rev INTEGER NOT NULL,
+    dead INTEGER NOT NULL DEFAULT 0 CHECK (dead IN (0, 1)),
+    extra BLOB,
+    volume INTEGER NOT NULL REFERENCES volume (id) DEFERRABLE INITIALLY DEFERRED,
+    name TEXT NOT NULL,
+    path BLOB NOT NULL,
+    index_mode TEXT NOT NULL,                   -- shallow, content, deep
+    total_file_count INTEGER,
+    total_byte_size INTEGER,
+    scan_state TEXT NOT NULL DEFAULT 'pending', -- local-only, as the next two
+    last_scan_at INTEGER,                       -- ms since 1970
+    error_message TEXT
+) STRICT;
+CREATE TABLE meta (
+    name TEXT NOT NULL PRIMARY KEY,
+    value ANY NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE opaque_row (
+    uuid BLOB NOT NULL PRIMARY KEY CHECK (length(uuid) = 16),
+    model TEXT NOT NULL,
+    epoch INTEGER NOT NULL REFERENCES incarnation (id),
+    rev INTEGER NOT NULL,
+    fields BLOB NOT NULL                        -- MessagePack map without absent fields
+) STRICT, WITHOUT ROWID;
+CREATE TABLE presence (
+    device BLOB NOT NULL PRIMARY KEY CHECK (length(device) = 16),
+    last_seen_at INTEGER,
+    last_address TEXT,
+    proved_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE record (
+    model TEXT NOT NULL,
+    uuid BLOB NOT NULL CHECK (length(uuid) = 16),
+    state BLOB,                                 -- null once no dot lives
+    kept BLOB,                                  -- the fields it had when it was deleted, for a restore
+    PRIMARY KEY (model, uuid)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE schema_version (
+	version_num VARCHAR(32) NOT NULL, 
+	CONSTRAINT schema_version_pkc PRIMARY KEY (version_num)
+);
+CREATE TABLE sqlite_sequence(name,seq);
+CREATE TABLE statement (
+    hash BLOB NOT NULL PRIMARY KEY CHECK (length(hash) = 32),
+    body BLOB NOT NULL,
+    signature BLOB NOT NULL CHECK (length(signature) = 64),
+    received_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tag (
+    uuid BLOB NOT NULL PRIMARY KEY CHECK (length(uuid) = 16),
+    canonical_name TEXT,
+    display_name TEXT,
+    formal_name TEXT,
+    abbreviation TEXT,
+    aliases TEXT,                               -- JSON list, sorted
+    namespace TEXT,
+    tag_type TEXT,
+    color TEXT,
+    icon TEXT,
+    description TEXT,
+    is_organizational_anchor INTEGER,
+    privacy_level TEXT,
+    search_weight INTEGER,
+    attributes TEXT,                            -- JSON map
+    composition_rules TEXT,                     -- JSON map
+    created_by_device BLOB,
+    extra BLOB
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tombstone (
+    uuid BLOB NOT NULL PRIMARY KEY CHECK (length(uuid) = 16),
+    model TEXT NOT NULL,
+    epoch INTEGER NOT NULL REFERENCES incarnation (id),
+    rev INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE volume (
+    id INTEGER PRIMARY KEY,
+    uuid BLOB NOT NULL UNIQUE CHECK (length(uuid) = 16),
+    epoch INTEGER NOT NULL REFERENCES incarnation (id),
+    rev INTEGER NOT NULL,
+    dead INTEGER NOT NULL DEFAULT 0 CHECK (dead IN (0, 1)),
+    extra BLOB,
+    fingerprint TEXT NOT NULL,                  -- of the file system, nothing of the device in it
+    display_name TEXT,
+    file_system TEXT,
+    mount_point BLOB,
+    volume_type TEXT,
+    device_model TEXT,
+    total_bytes INTEGER,
+    available_bytes INTEGER,
+    is_removable INTEGER CHECK (is_removable IN (0, 1)),
+    is_network INTEGER CHECK (is_network IN (0, 1))
+) STRICT;
+CREATE INDEX commit_by_command ON commit_log (command_id);
+CREATE INDEX commit_by_stamp ON commit_log (stamp);
+CREATE INDEX device_by_rev ON device (epoch, rev);
+CREATE INDEX entry_by_location ON entry (location, inode);
+CREATE INDEX entry_by_parent ON entry (parent);
+CREATE INDEX entry_by_rev ON entry (epoch, rev);
+CREATE INDEX entry_dead ON entry (id) WHERE dead = 1;
+CREATE INDEX journal_by_loser ON journal (record, loser);
+CREATE INDEX location_by_rev ON location (epoch, rev);
+CREATE INDEX location_by_volume ON location (volume);
+CREATE INDEX opaque_row_by_rev ON opaque_row (epoch, rev);
+CREATE INDEX tag_by_name ON tag (canonical_name);
+CREATE INDEX tombstone_by_rev ON tombstone (epoch, rev);
+CREATE INDEX volume_by_rev ON volume (epoch, rev);
