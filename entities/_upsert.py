@@ -24,7 +24,7 @@ from registry.errors import InvalidChangeError, NotOwnerError
 from registry.models import StateEffect, StateQuery, StateRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection, Table
 
@@ -104,7 +104,7 @@ class OwnedRows:
             known = held.get(uuid)
             if known is not None and (dead or known[1] >= rev):
                 continue
-            if uuid in gone and not dead:
+            if uuid in gone and not dead and gone[uuid][1] in epochs.known:
                 continue
             fresh.append((*row[:2], int(dead), *row[2:]))
             if not dead:
@@ -123,6 +123,9 @@ class OwnedRows:
     ) -> None:
         uuids = [uuid for uuid, _ in change.removed]
         held = self._held(connection, epochs, uuids)
+        for uuid, (_, epoch) in _tombstones(connection, uuids).items():
+            if epoch not in epochs.known:
+                raise NotOwnerError(f"{self.name} {uuid.hex()} was another device's")
         connection.exec_driver_sql(
             _PUT_TOMBSTONE,
             [(uuid, self.name, epochs.current, rev) for uuid, rev in change.removed],
@@ -223,7 +226,8 @@ class OwnedRows:
             rows.extend(connection.exec_driver_sql(query, chunk))
         result = self._result(rows, lambda _, late_rev: late_rev > lo)
         dead = [row[0] for row in rows if row[len(self.columns) + 3]]
-        return result._replace(dead=_tombstones(connection, dead))
+        gone = {uuid: rev for uuid, (rev, _) in _tombstones(connection, dead).items()}
+        return result._replace(dead=gone)
 
     def _result(self, found: Iterable[Any], is_late: Any) -> StateQuery:  # noqa: ANN401 - predicate
         width = len(self.columns) + 2
@@ -270,12 +274,15 @@ def _select_text(name: str, fields: Sequence[Field]) -> tuple[str, tuple[tuple[i
     return f"SELECT {listed} FROM {name} e{''.join(joins)}", tuple(late)
 
 
-def _tombstones(connection: Connection, uuids: Sequence[bytes]) -> Mapping[bytes, int]:
-    """Return the rev of the tombstone of each uuid that has one."""
-    found: dict[bytes, int] = {}
+def _tombstones(connection: Connection, uuids: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
+    """Return the (rev, epoch) of the tombstone of each uuid that has one."""
+    found: dict[bytes, tuple[int, int]] = {}
     for chunk in _chunks(uuids):
-        query = f"SELECT uuid, rev FROM tombstone WHERE uuid IN ({', '.join('?' * len(chunk))})"
-        found.update(tuple(row) for row in connection.exec_driver_sql(query, chunk))
+        listed = ", ".join("?" * len(chunk))
+        query = f"SELECT uuid, rev, epoch FROM tombstone WHERE uuid IN ({listed})"
+        found.update(
+            (uuid, (rev, epoch)) for uuid, rev, epoch in connection.exec_driver_sql(query, chunk)
+        )
     return found
 
 

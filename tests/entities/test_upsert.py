@@ -321,3 +321,17 @@ def test_what_a_replica_reads_another_stores(connection: Connection) -> None:
     later = [(row[0], 7, *row[2:]) for row in read.rows]
     apply(connection, StateChange("volume", OWNER, LIFE, read.columns, later))
     assert needed(model.query_state)(connection, 1, 0, 99, 10).rows == later
+
+
+def test_another_owners_tombstone_is_neither_taken_over_nor_obeyed(connection: Connection) -> None:
+    """Who does not own a deleted row cannot move its tombstone; what it buries ahead stays free."""
+    apply(connection, volume(), location(), entries(entry("a", 3)))
+    apply(connection, entries(removed=[(uid("a"), 4)]))
+    other = Epochs(2, frozenset([2]))
+    stolen = StateChange("entry", OTHER, LIFE, (), (), [(uid("a"), 99)])
+    with pytest.raises(NotOwnerError):
+        dispatch_state(REGISTRY, connection, other, [stolen], OTHER)
+    ahead = StateChange("entry", OTHER, LIFE, (), (), [(uid("b"), 5)])
+    dispatch_state(REGISTRY, connection, other, [ahead], OTHER)
+    apply(connection, entries(entry("b", 6)))
+    assert shown(connection) == [(b"b", 6)]
