@@ -7,7 +7,7 @@ CLOCK_BOOTTIME running ahead of CLOCK_MONOTONIC shows it afterwards.
 from __future__ import annotations
 
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -42,26 +42,37 @@ class SleepDetector:
         return slept if slept >= SLEPT_S else 0.0
 
 
+def open_netlink() -> socket.socket:
+    """Return a socket that hears of changes of links and addresses; raises OSError."""
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    kernel.bind((0, _GROUPS))
+    return kernel
+
+
 @asynccontextmanager
-async def open_network_watch(clock: Clock, on_change: Callable[[str], None]) -> AsyncIterator[bool]:
-    """Call `on_change` with "network" or "wake"; yields whether the kernel tells of changes."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_watch_sleep, SleepDetector(clock), on_change)
-        try:
-            stdlib = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-            stdlib.bind((0, _GROUPS))
-        except OSError:
-            kernel = None
-        else:
-            stdlib.setblocking(False)
-            kernel = stdlib
-            nursery.start_soon(_watch_netlink, kernel, on_change)
-        try:
-            yield kernel is not None
-        finally:
-            nursery.cancel_scope.cancel()
+async def open_network_watch(
+    clock: Clock,
+    on_change: Callable[[str], None],
+    open_kernel: Callable[[], socket.socket] = open_netlink,
+) -> AsyncIterator[bool]:
+    """Call `on_change` with "network" or "wake"; yields whether the kernel tells of changes.
+
+    `open_kernel` returns a socket on which each datagram is news; raises OSError if there is none.
+    """
+    kernel = None
+    with suppress(OSError):
+        kernel = open_kernel()
+    # The socket is closed after its reader has ended: a closed one cannot be waited for.
+    with kernel or nullcontext():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_watch_sleep, SleepDetector(clock), on_change)
             if kernel is not None:
-                kernel.close()
+                kernel.setblocking(False)
+                nursery.start_soon(_watch_netlink, kernel, on_change)
+            try:
+                yield kernel is not None
+            finally:
+                nursery.cancel_scope.cancel()
 
 
 async def _watch_sleep(detector: SleepDetector, on_change: Callable[[str], None]) -> None:
@@ -76,10 +87,8 @@ async def _watch_netlink(kernel: socket.socket, on_change: Callable[[str], None]
         await trio.lowlevel.wait_readable(kernel)
         await trio.sleep(SETTLE_S)
         try:
-            while kernel.recv(65_536):
-                pass
-        except BlockingIOError:
-            on_change("network")
+            while True:
+                kernel.recv(65_536)
         except OSError:
-            # ENOBUFS: changes were lost, which is a change too.
+            # Read empty, or ENOBUFS: changes were lost, which is a change too.
             on_change("network")

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from spake2 import SPAKE2_A, SPAKE2_B, SPAKEError
+from spake2.ed25519_basic import NotOnCurve
 
 from leaderless.errors import InvalidDataError
 from leaderless.identity import fingerprint
@@ -59,7 +60,7 @@ class Exchange:
         """Take in the other side's message; raises PairingBrokenError for one that is none."""
         try:
             shared = self._spake.finish(theirs)
-        except (SPAKEError, ValueError, AssertionError) as error:
+        except (SPAKEError, NotOnCurve, ValueError, AssertionError) as error:
             raise PairingBrokenError("the other side sent no SPAKE2 message") from error
         ours = self.message
         for part in (theirs, ours) if self._host else (ours, theirs):

@@ -53,7 +53,7 @@ async def open_pairing(
     """Take joiners while the code lives.
 
     `admit` makes a joiner a member, durably, and returns the welcome it gets; `tell` hears of
-    every try: (what, why).
+    every try: (what, why). Raises OSError where the port is taken.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3

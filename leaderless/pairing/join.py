@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from leaderless.errors import UnreachableError
+from leaderless.errors import UnreachableError, UsageError
 from leaderless.identity import certificate_key
 from leaderless.pairing.exchange import Exchange, PairingBrokenError
 from leaderless.pairing.wire import STEP_S, Wire
@@ -40,9 +40,13 @@ async def join(
     """Prove the code to the device at `address` and become a member.
 
     `keep` stores the welcome durably; only then is the host told that it arrived. Raises
-    UnreachableError where nobody shows a code, CodeRefusedError, PairingBrokenError, TimedOutError.
+    UnreachableError where nobody shows a code, UsageError for an address of our own,
+    CodeRefusedError, PairingBrokenError, BadCertificateError, TimedOutError.
     """
     async with _connected(address) as (wire, host_key):
+        if host_key == identity.public_key:
+            text = "this is the device that shows the code"
+            raise UsageError(text, hint="type the code on the other device")
         exchange = await trio.to_thread.run_sync(
             partial(Exchange, code, identity.public_key, host_key, host=False)
         )
@@ -72,22 +76,20 @@ async def _connected(address: tuple[str, int]) -> AsyncIterator[tuple[Wire, byte
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    stream = None
+    stream: trio.SSLStream[trio.SocketStream] | None = None
     try:
-        with trio.fail_after(STEP_S):
-            stream = trio.SSLStream(await trio.open_tcp_stream(*address), context)
-            await stream.do_handshake()
-    except (OSError, trio.BrokenResourceError, trio.TooSlowError, ssl.SSLError) as error:
-        if stream is not None:
-            await trio.aclose_forcefully(stream)
-        raise UnreachableError(
-            f"no device shows a code at {address[0]}:{address[1]}",
-            hint="run `leaderless pair` on the other device first",
-        ) from error
-    try:
-        certificate = stream.getpeercert(binary_form=True)
-        if certificate is None:
-            raise PairingBrokenError("the other side showed no certificate")
+        try:
+            with trio.fail_after(STEP_S):
+                stream = trio.SSLStream(await trio.open_tcp_stream(*address), context)
+                await stream.do_handshake()
+        except (OSError, UnicodeError, trio.BrokenResourceError, trio.TooSlowError) as error:
+            raise UnreachableError(
+                f"no device shows a code at {address[0]}:{address[1]}",
+                hint="run `leaderless pair` on the other device first",
+            ) from error
+        # A server without a certificate does not get through a handshake.
+        certificate = stream.getpeercert(binary_form=True) or b""
         yield Wire(stream), certificate_key(certificate)
     finally:
-        await trio.aclose_forcefully(stream)
+        if stream is not None:
+            await trio.aclose_forcefully(stream)
