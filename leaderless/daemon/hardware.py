@@ -63,5 +63,5 @@ def _pairs(path: Path, separator: str) -> dict[str, str]:
     for line in (_line(path) or "").splitlines():
         name, there, value = line.partition(separator)
         if there:
-            found.setdefault(name.strip(), value.strip().strip('"'))
+            found.setdefault(name.strip(), value.strip().strip("\"'"))
     return found

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from leaderless.identity import Identity
 
 _MAX_WELCOME_BYTES = 256 << 10
+_OTHER_SHAPE = "the welcome has another shape; is the other side newer?"
 
 
 def genesis(identity: Identity, library_name: str, now_ms: int, nonce: bytes) -> Signed:
@@ -89,9 +90,9 @@ def decode_welcome(data: bytes, own_key: bytes, host_key: bytes) -> tuple[Welcom
     """
     match unpack(data, _MAX_WELCOME_BYTES):
         case [1, bytes(library), list(said), list(addresses)]:
-            statements = tuple(Signed(bytes(body), bytes(sign)) for body, sign in said)
+            statements = tuple(_signed(item) for item in said)
         case _:
-            raise InvalidDataError("the welcome has another shape; is the other side newer?")
+            raise InvalidDataError(_OTHER_SHAPE)
     for signed in statements:
         statement = membership.decode(signed.body)
         covered = membership.signed_part(signed.body)
@@ -101,3 +102,10 @@ def decode_welcome(data: bytes, own_key: bytes, host_key: bytes) -> tuple[Welcom
     if own_key not in members.members or host_key not in members.members:
         raise InvalidDataError("the welcome does not make this device a member")
     return Welcome(library, statements, tuple(str(item) for item in addresses)), members
+
+
+def _signed(item: object) -> Signed:
+    match item:
+        case [bytes(body), bytes(signature)]:
+            return Signed(body, signature)
+    raise InvalidDataError(_OTHER_SHAPE)

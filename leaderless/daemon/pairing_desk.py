@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from leaderless.daemon.members import Welcome, admission, decode_welcome, encode_welcome
+from leaderless.daemon.whereabouts import parsed_addresses
 from leaderless.discovery.base import HintKind
 from leaderless.discovery.static import parse_address
 from leaderless.errors import LeaderlessError, NotFoundError, UsageError
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 BROWSE_S = 10.0
 """How long a joiner looks for a device that shows a code."""
+MAX_HINTS = 64
+"""Anybody on the network can announce; of more addresses than this the oldest are forgotten."""
 
 
 class PairingDesk:
@@ -67,6 +70,9 @@ class PairingDesk:
         self._hinted = trio.Event()
         self._open: OpenCode | None = None
         self._scope = trio.CancelScope()
+        self._opening = trio.Lock()
+        self._closed = trio.Event()
+        self._closed.set()
         self._port = 0
         self._joined: str | None = None
         self._changed = trio.Event()
@@ -75,13 +81,23 @@ class PairingDesk:
 
     async def show(self) -> dict[str, Any]:
         """Open a code, in place of the one that was open."""
-        self._scope.cancel()
-        self._scope = trio.CancelScope()
-        self._joined = None
-        code = OpenCode(codes.make(secrets.randbelow), trio.current_time())
-        self._open = code
-        self._port = await self._nursery.start(self._serve, code, self._scope)
-        return self.state()
+        async with self._opening:
+            self.close()
+            # The port and the announcement of the code before have to be free again.
+            await self._closed.wait()
+            self._scope, self._closed = trio.CancelScope(), trio.Event()
+            self._joined = None
+            code = OpenCode(codes.make(secrets.randbelow), trio.current_time())
+            try:
+                self._port = await self._nursery.start(self._serve, code, self._scope, self._closed)
+            except OSError as error:
+                port = self._config.pair_port
+                raise UsageError(
+                    f"a code cannot be shown at port {port}: {error.strerror}",
+                    hint="set pair_port = 0 in the configuration",
+                ) from error
+            self._open = code
+            return self.state()
 
     def state(self) -> dict[str, Any]:
         """Return the open code and what became of it."""
@@ -115,27 +131,34 @@ class PairingDesk:
         self,
         code: OpenCode,
         scope: trio.CancelScope,
+        closed: trio.Event,
         task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        with scope:
-            pairing = open_pairing(
-                self._identity,
-                code,
-                self._config.listen_host,
-                self._config.pair_port,
-                self._admit,
-                self._heard,
-            )
-            async with pairing as endpoint:
-                task_status.started(endpoint.port)
-                if self.mdns is not None:
-                    await self.mdns.announce(HintKind.PAIR, endpoint.port)
-                while code.state(trio.current_time()) is CodeState.WAITING:
-                    with trio.move_on_at(code.opened + LIFETIME_S):
-                        await self._changed.wait()
-        if self.mdns is not None:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
-                await self.mdns.withdraw(HintKind.PAIR)
+        try:
+            with scope:
+                await self._show(code, task_status)
+            if self.mdns is not None:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+                    await self.mdns.withdraw(HintKind.PAIR)
+        finally:
+            closed.set()
+
+    async def _show(self, code: OpenCode, task_status: trio.TaskStatus[int]) -> None:
+        pairing = open_pairing(
+            self._identity,
+            code,
+            self._config.listen_host,
+            self._config.pair_port,
+            self._admit,
+            self._heard,
+        )
+        async with pairing as endpoint:
+            task_status.started(endpoint.port)
+            if self.mdns is not None:
+                await self.mdns.announce(HintKind.PAIR, endpoint.port)
+            while code.state(trio.current_time()) is CodeState.WAITING:
+                with trio.move_on_at(code.opened + LIFETIME_S):
+                    await self._changed.wait()
 
     def _heard(self, what: str, why: str) -> None:
         self._tell(what, {"why": why})
@@ -170,7 +193,10 @@ class PairingDesk:
 
     def hint(self, host: str, port: int) -> None:
         """Take in an address where somebody may show a code."""
+        self._hints.pop((host, port), None)
         self._hints[host, port] = None
+        if len(self._hints) > MAX_HINTS:
+            del self._hints[next(iter(self._hints))]
         self._hinted.set()
         self._hinted = trio.Event()
 
@@ -226,8 +252,7 @@ class PairingDesk:
         brought = await self._store.write(write)
         self._applier.members = members
         self._tell("joined", {"library": members.library_name, "records_brought": brought})
-        for item in welcome.addresses:
-            host_name, port = parse_address(item)
+        for host_name, port in parsed_addresses(welcome.addresses):
             self._suggest(host_name, port)
             if host_name != called:
                 self._suggest(called, port)

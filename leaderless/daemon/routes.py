@@ -1,35 +1,28 @@
-"""The routes of the status socket: what is asked, and which room answers. See docs/api.md."""
+"""The routes of the status socket: what is asked, and which room answers. See docs/api.md.
+
+Here are those about the daemon and its members; those about the catalogue have a desk of their own.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
-from leaderless.catalogue import find, listing, tags
-from leaderless.catalogue.export import export_lines
-from leaderless.catalogue.text import name_bytes
-from leaderless.errors import NotPermittedError, TimedOutError, UsageError
+from leaderless.errors import TimedOutError
 from leaderless.status.http import Answer, Request, Routes
 from leaderless.status.report import report
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
-
-    from sqlalchemy import Connection
+    from collections.abc import AsyncGenerator, Callable
 
     from leaderless.config import Config
+    from leaderless.daemon.catalogue_routes import CatalogueDesk
     from leaderless.daemon.overview import Overview
     from leaderless.daemon.pairing_desk import PairingDesk
-    from leaderless.indexer.service import Indexer
     from leaderless.status.events import Events
-    from leaderless.store.store import Store
-    from leaderless.sync.driver import Driver
-
-MAX_FOUND = 10_000
 
 
 @dataclass
@@ -37,9 +30,7 @@ class Desk:
     """The rooms that answer."""
 
     config: Config
-    store: Store
-    driver: Driver
-    indexer: Indexer
+    catalogue: CatalogueDesk
     overview: Overview
     pairing: PairingDesk
     events: Events
@@ -51,31 +42,14 @@ class Desk:
             {
                 ("GET", "/v1/status"): self.status,
                 ("GET", "/v1/peers"): self.peers,
+                ("GET", "/v1/config"): self.show_config,
+                ("GET", "/v1/events"): self.follow_events,
+                ("GET", "/v1/wait"): self.wait,
                 ("POST", "/v1/pair"): self.pair,
                 ("GET", "/v1/pair"): self.pair_state,
                 ("DELETE", "/v1/pair"): self.pair_close,
                 ("POST", "/v1/join"): self.join,
-                ("GET", "/v1/devices"): self.devices,
-                ("POST", "/v1/devices/rename"): self.device_rename,
-                ("GET", "/v1/volumes"): self.volumes,
-                ("GET", "/v1/locations"): self.locations,
-                ("POST", "/v1/locations"): self.location_add,
-                ("POST", "/v1/locations/scan"): self.location_scan,
-                ("POST", "/v1/locations/remove"): self.location_remove,
-                ("GET", "/v1/find"): self.find,
-                ("GET", "/v1/tags"): self.tags,
-                ("GET", "/v1/tags/show"): self.tag_show,
-                ("POST", "/v1/tags/create"): self.tag_create,
-                ("POST", "/v1/tags/set"): self.tag_set,
-                ("POST", "/v1/tags/rename"): self.tag_rename,
-                ("POST", "/v1/tags/delete"): self.tag_delete,
-                ("POST", "/v1/tags/restore"): self.tag_restore,
-                ("GET", "/v1/conflicts"): self.conflicts,
-                ("GET", "/v1/events"): self.follow_events,
-                ("GET", "/v1/wait"): self.wait,
-                ("GET", "/v1/export"): self.export,
-                ("GET", "/v1/config"): self.show_config,
-                ("GET", "/v1/complete"): self.complete,
+                **self.catalogue.table(),
             }
         )
 
@@ -107,7 +81,7 @@ class Desk:
 
     async def wait(self, request: Request) -> Answer:
         """Answer once every connected device is proved to be in sync, and there is one."""
-        timeout_s = request.number("timeout_s", 3600) or 0
+        timeout_s = max(0, request.number("timeout_s", 3600) or 0)
         with trio.move_on_after(timeout_s):
             while True:
                 changed = self.changed()
@@ -118,14 +92,6 @@ class Desk:
                 await changed.wait()
         shown = report(await self.overview.view())
         raise TimedOutError(f"not in sync after {timeout_s} s. {shown['verdict']}")
-
-    async def complete(self, request: Request) -> Answer:
-        """Return names for the shell's completion."""
-        kind, prefix = request.needed("kind"), request.text("prefix") or ""
-        names = await self.store.read(
-            lambda connection: listing.names_for_completion(connection, kind, prefix)
-        )
-        return Answer({"names": names})
 
     # --- members ----------------------------------------------------------------------------------
 
@@ -147,177 +113,3 @@ class Desk:
     async def join(self, request: Request) -> Answer:
         """Join the library of the device that shows a code."""
         return Answer(await self.pairing.type_code(request.needed("code"), request.text("address")))
-
-    async def devices(self, _: Request) -> Answer:
-        """Return every device."""
-        own, online = self.store.own_device, self.driver.connected()
-        return Answer(
-            {"devices": await self.store.read(lambda c: listing.list_devices(c, own, online))}
-        )
-
-    async def device_rename(self, request: Request) -> Answer:
-        """Give this device another name."""
-        reference, name = request.text("device"), request.needed("name")
-        if reference is not None:
-            found = await self.store.read(lambda c: listing.find_device(c, reference))
-            if found != self.store.own_device:
-                raise NotPermittedError(
-                    "a device's name is its own word", hint=f"run this on {reference}"
-                )
-        await listing.rename_device(self.store, name)
-        await self.driver.introduce()
-        return Answer({"device_id": self.store.own_device.hex(), "name": name})
-
-    # --- what is indexed --------------------------------------------------------------------------
-
-    async def volumes(self, _: Request) -> Answer:
-        """Return every drive."""
-        own, online = self.store.own_device, self.driver.connected()
-        return Answer(
-            {"volumes": await self.store.read(lambda c: listing.list_volumes(c, own, online))}
-        )
-
-    async def locations(self, _: Request) -> Answer:
-        """Return the locations of all devices."""
-        own = self.store.own_device
-        found = await self.store.read(lambda c: listing.list_locations(c, own))
-        for location in found:
-            progress = self.indexer.progress.get(bytes.fromhex(location["id"]))
-            if progress is not None:
-                location["entries_seen"] = str(progress.entries_seen)
-                location["files_hashed"] = str(progress.files_hashed)
-                location["errors"] = [
-                    {
-                        "path": os.fsdecode(item.path).encode("utf-8", "replace").decode(),
-                        "why": item.message,
-                    }
-                    for item in progress.errors.items[:100]
-                ]
-                location["error_count"] = str(progress.errors.count)
-        return Answer({"locations": found})
-
-    async def location_add(self, request: Request) -> Answer:
-        """Make a folder a location."""
-        path = name_bytes(request.body.get("path"))
-        if path is None:
-            raise UsageError("path is missing, or neither text nor {b64}")
-        mode = request.text("index_mode") or "shallow"
-        uuid = await self.indexer.add(path, request.text("name"), mode)
-        return Answer({"id": uuid.hex()})
-
-    async def location_scan(self, request: Request) -> Answer:
-        """Scan a location now."""
-        uuid = await self._own_location(request)
-        self.indexer.request(uuid, accept_deletes=bool(request.body.get("accept_deletes")))
-        return Answer({"id": uuid.hex()})
-
-    async def location_remove(self, request: Request) -> Answer:
-        """Take a location out of the catalogue."""
-        uuid = await self._own_location(request)
-        await self.indexer.remove(uuid)
-        return Answer({"id": uuid.hex()})
-
-    async def _own_location(self, request: Request) -> bytes:
-        reference, epoch = request.needed("location"), self.store.own_epoch
-        return await self.store.read(lambda c: listing.find_own_location(c, reference, epoch))
-
-    async def find(self, request: Request) -> Answer:
-        """Find entries."""
-        device, tag = request.text("device"), request.text("tag")
-        own, online = self.store.own_device, self.driver.connected()
-        limit = max(1, min(request.number("limit", 50) or 50, MAX_FOUND))
-
-        def search(connection: Connection) -> list[dict[str, Any]]:
-            query = find.Query(
-                request.text("text"),
-                None if device is None else listing.find_device(connection, device),
-                request.text("ext"),
-                request.text("kind"),
-                request.number("larger"),
-                request.number("newer_ms"),
-                limit,
-            )
-            if tag is not None:
-                tags.find_tag(connection, tag)
-                return []
-            return find.find_entries(connection, query, own, online)
-
-        return Answer({"entries": await self.store.read(search)})
-
-    # --- tags -------------------------------------------------------------------------------------
-
-    async def tags(self, _: Request) -> Answer:
-        """Return every tag."""
-        return Answer({"tags": await self.store.read(tags.list_tags)})
-
-    async def tag_show(self, request: Request) -> Answer:
-        """Return one tag."""
-        reference = request.needed("tag")
-        uuid = await self.store.read(lambda c: tags.find_tag(c, reference))
-        return await self._tag(uuid)
-
-    async def tag_create(self, request: Request) -> Answer:
-        """Make a tag."""
-        fields = _fields(request)
-        return await self._tag(await tags.create_tag(self.store, request.needed("name"), fields))
-
-    async def tag_set(self, request: Request) -> Answer:
-        """Change fields of a tag."""
-        fields = _fields(request)
-        return await self._tag(await tags.set_tag(self.store, request.needed("tag"), fields))
-
-    async def tag_rename(self, request: Request) -> Answer:
-        """Give a tag another name."""
-        reference, name = request.needed("tag"), request.needed("name")
-        return await self._tag(await tags.rename_tag(self.store, reference, name))
-
-    async def tag_delete(self, request: Request) -> Answer:
-        """Delete a tag."""
-        return Answer({"id": (await tags.delete_tag(self.store, request.needed("tag"))).hex()})
-
-    async def tag_restore(self, request: Request) -> Answer:
-        """Bring a deleted tag back."""
-        return await self._tag(await tags.restore_tag(self.store, request.needed("tag")))
-
-    async def _tag(self, uuid: bytes) -> Answer:
-        found = await self.store.read(tags.list_tags)
-        shown = next((tag for tag in found if tag["id"] == uuid.hex()), {"id": uuid.hex()})
-        return Answer({"tag": shown})
-
-    async def conflicts(self, _: Request) -> Answer:
-        """Return the journal of values that lost."""
-        return Answer({"conflicts": await self.store.read(tags.conflicts)})
-
-    # --- export -----------------------------------------------------------------------------------
-
-    async def export(self, _: Request) -> Answer:
-        """Return every synced record, canonically."""
-        return Answer(stream=self._export())
-
-    @trio.as_safe_channel
-    async def _export(self) -> AsyncGenerator[bytes, None]:
-        send, receive = trio.open_memory_channel[bytes](2)
-
-        def produce(connection: Connection) -> None:
-            try:
-                for chunk in export_lines(connection, self.store.registry):
-                    trio.from_thread.run(send.send, chunk)
-            except (trio.BrokenResourceError, trio.Cancelled):
-                return
-
-        async def run() -> None:
-            with send:
-                await self.store.read(produce)
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(run)
-            with receive:
-                async for chunk in receive:
-                    yield chunk
-
-
-def _fields(request: Request) -> Mapping[str, object]:
-    fields = request.body.get("fields", {})
-    if not isinstance(fields, dict):
-        raise UsageError("fields must be an object")
-    return fields

@@ -8,7 +8,6 @@ watchdog is told alive only after a round trip through the writer.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import random
 import secrets
@@ -24,13 +23,12 @@ import trio
 from entities import MODELS
 from leaderless import __version__
 from leaderless.clock import SYSTEM_CLOCK
-from leaderless.daemon import hardware
+from leaderless.daemon.catalogue_routes import CatalogueDesk
 from leaderless.daemon.overview import Overview
 from leaderless.daemon.pairing_desk import PairingDesk
+from leaderless.daemon.presence import Presence
 from leaderless.daemon.routes import Desk
-from leaderless.discovery.base import HintKind
-from leaderless.discovery.mdns import open_mdns, own_addresses
-from leaderless.discovery.network import open_network_watch
+from leaderless.daemon.whereabouts import Whereabouts
 from leaderless.discovery.static import parse_address
 from leaderless.errors import LeaderlessError, NotFoundError
 from leaderless.identity import certificate_key, device_id, fingerprint, load_or_create
@@ -51,17 +49,11 @@ from registry.models import Registry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sqlalchemy import Connection as Database
-
     from leaderless.clock import Clock
     from leaderless.config import Config, Paths
-    from leaderless.discovery.base import Hint
-    from leaderless.discovery.mdns import Mdns
-    from leaderless.store import Store, Transaction
-    from leaderless.sync.driver import Driver
+    from leaderless.store import Store
     from leaderless.transport.base import Connection
 
-ADDRESS_LOOK_S = 5.0
 _QUIET = frozenset(["dial_failed"])
 
 
@@ -109,7 +101,7 @@ class Daemon:
         self._changed = trio.Event()
         self._proved_at: dict[bytes, int] = {}
         self._port = config.listen_port
-        self._sightings: dict[bytes, str | None] = {}
+        self._presence = Presence()
 
     async def run(self) -> None:
         """Open every room and stay until a signal comes."""
@@ -157,7 +149,10 @@ class Daemon:
             open_listener(trust, config.listen_host, config.listen_port, driver.run_link)
         )
         self._port = listener.port
-        await self._describe(store)
+        whereabouts = Whereabouts(
+            config, self._clock, store, self._port, lambda: self._changed, self._tell
+        )
+        await whereabouts.describe()
         dialer = Dialer(
             partial(_dial, trust),
             driver.run_link,
@@ -187,20 +182,19 @@ class Daemon:
             identity,
             config,
             driver.applier,
-            lambda: tuple(self._addresses()),
+            lambda: tuple(whereabouts.addresses()),
             suggest,
             self._tell,
         )
         overview = Overview(store, driver, indexer, lambda: driver.applier.members, self._proved_at)
-        api = Desk(
-            config, store, driver, indexer, overview, desk, self._events, lambda: self._changed
-        )
+        catalogue = CatalogueDesk(store, driver, indexer)
+        api = Desk(config, catalogue, overview, desk, self._events, lambda: self._changed)
         await stack.enter_async_context(serve_status(paths.socket, api.routes()))
         nursery.start_soon(dialer.run)
-        nursery.start_soon(self._keep_addresses, store, dialer)
-        nursery.start_soon(self._keep_presence, store)
+        nursery.start_soon(whereabouts.call_named, dialer)
+        nursery.start_soon(whereabouts.discover, dialer, desk, driver)
+        nursery.start_soon(self._presence.keep, store)
         nursery.start_soon(self._watchdog, store)
-        nursery.start_soon(self._discover, dialer, desk, store, driver)
 
     # --- what happens -----------------------------------------------------------------------------
 
@@ -211,8 +205,7 @@ class Daemon:
         if isinstance(device, bytes):
             if kind == "proved":
                 self._proved_at[device] = now_ms
-            if kind in ("peer_connected", "peer_disconnected", "proved"):
-                self._sightings[device] = None
+            self._presence.heard(kind, device)
         if kind not in _QUIET:
             self._events.add(kind, now_ms, data)
         log = self._log.debug if kind in _QUIET else self._log.info
@@ -223,120 +216,9 @@ class Daemon:
         self._changed.set()
         self._changed = trio.Event()
 
-    def _addresses(self) -> list[str]:
-        config = self._config
-        if config.advertise:
-            return list(config.advertise)
-        hosts = [config.listen_host] if config.listen_host else own_addresses()
-        return [
-            f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}" for host in hosts
-        ]
-
-    async def _describe(self, store: Store) -> None:
-        """Keep the own device row true; it changes when the machine or its addresses do."""
-        facts = await trio.to_thread.run_sync(hardware.read_facts)
-        facts.update(software_version=__version__, addresses=json.dumps(self._addresses()))
-
-        def held(connection: Database) -> tuple[object, ...] | None:
-            columns = ", ".join(hardware.COLUMNS)
-            row = connection.exec_driver_sql(
-                f"SELECT {columns} FROM device WHERE uuid = ?",  # noqa: S608 - our own names
-                (store.own_device,),
-            ).first()
-            return None if row is None else tuple(row)
-
-        before = await store.read(held)
-        facts["name"] = self._config.name if before is None else before[1]
-        row = (store.own_device, *(facts[column] for column in hardware.COLUMNS[1:]))
-        if row != before:
-            await store.write(lambda tx: tx.put("device", hardware.COLUMNS, [row]))
-
     async def _watchdog(self, store: Store) -> None:
         interval = self._notifier.watchdog_s
         while interval is not None:
             await store.write(lambda tx: tx.own_device)
             self._notifier.tell("WATCHDOG=1")
             await trio.sleep(interval / 3)
-
-    async def _keep_presence(self, store: Store) -> None:
-        """Write down who was seen, a few seconds late."""
-        while True:
-            await self._changed.wait()
-            await trio.sleep(ADDRESS_LOOK_S)
-            seen, self._sightings = self._sightings, {}
-            if seen:
-                await store.write(partial(_note_seen, devices=tuple(seen)))
-
-    # --- where others are -------------------------------------------------------------------------
-
-    async def _keep_addresses(self, store: Store, dialer: Dialer) -> None:
-        """Call members at the addresses they name in their own rows."""
-        while True:
-            rows = await store.read(
-                lambda connection: connection.exec_driver_sql(
-                    "SELECT addresses FROM device WHERE dead = 0 AND uuid <> ?",
-                    (store.own_device,),
-                ).all()
-            )
-            for (text,) in rows:
-                for address in json.loads(text or "[]")[:16]:
-                    try:
-                        dialer.suggest(*parse_address(str(address)))
-                    except LeaderlessError as error:
-                        self._log.debug("bad_address", why=error.message)
-            await self._changed.wait()
-            await trio.sleep(ADDRESS_LOOK_S)
-
-    async def _discover(
-        self, dialer: Dialer, desk: PairingDesk, store: Store, driver: Driver
-    ) -> None:
-        """Announce, browse, and call everybody when the network changes."""
-        async with AsyncExitStack() as stack:
-            mdns: Mdns | None = None
-            hints: trio.MemoryReceiveChannel[Hint] | None = None
-            if self._config.mdns:
-                try:
-                    opened = open_mdns(lambda: secrets.token_hex(8))
-                    mdns, hints = await stack.enter_async_context(opened)
-                except OSError as error:
-                    self._tell("mdns_off", {"why": str(error)})
-            desk.mdns = mdns
-            changes = trio.Event()
-            kinds: list[str] = []
-
-            def on_change(kind: str) -> None:
-                kinds.append(kind)
-                changes.set()
-
-            await stack.enter_async_context(open_network_watch(self._clock, on_change))
-            nursery = await stack.enter_async_context(trio.open_nursery())
-            if mdns is not None and hints is not None:
-                nursery.start_soon(self._take_hints, hints, dialer, desk)
-                await mdns.announce(HintKind.SYNC, self._port)
-            while True:
-                await changes.wait()
-                changes = trio.Event()
-                self._tell("network_changed", {"kinds": ", ".join(kinds)})
-                kinds.clear()
-                dialer.call_all()
-                await self._describe(store)
-                await driver.introduce()
-                if mdns is not None:
-                    await mdns.announce_again()
-
-    async def _take_hints(
-        self, hints: trio.MemoryReceiveChannel[Hint], dialer: Dialer, desk: PairingDesk
-    ) -> None:
-        async for hint in hints:
-            if hint.kind is HintKind.PAIR:
-                desk.hint(hint.host, hint.port)
-            else:
-                dialer.suggest(hint.host, hint.port, now=True)
-
-
-def _note_seen(transaction: Transaction, devices: tuple[bytes, ...]) -> None:
-    transaction.conn.exec_driver_sql(
-        "INSERT INTO presence (device, last_seen_at) VALUES (?, ?) ON CONFLICT (device)"
-        " DO UPDATE SET last_seen_at = excluded.last_seen_at",
-        [(device, transaction.now_ms) for device in devices],
-    )

@@ -116,6 +116,8 @@ class Applier:
         key = self.keys().get(batch.owner)
         if key is None:
             raise NotAMemberError("rows of a device that is no member were offered")
+        if batch.owner == self._store.own_device:
+            raise UnverifiedError("rows of this device were offered to it by another")
         if batch.introduction and sender != batch.owner:
             raise UnverifiedError("a device is introduced by itself only")
         if not batch.checkpoint:
@@ -134,16 +136,18 @@ class Applier:
         return said
 
     async def _log(self, batch: LogBatch) -> Outcome:
-        keys = self.keys()
+        key = self.keys().get(batch.feed[:16])
+        if key is None:
+            raise NotAMemberError("commits of a device that is no member were offered")
         wall_ms = self._store.now_ms()
 
         def write(transaction: Transaction) -> tuple[bool, list[bytes]]:
-            feed = log.feed_of(transaction.conn, batch.feed)
-            if batch.after > feed.received:
+            feed = log.feed_of_or_none(transaction.conn, batch.feed)
+            if batch.after > (0 if feed is None else feed.received):
                 return False, []
             ahead: list[bytes] = []
             for signed in batch.commits:
-                commit = self._commit(keys, batch.feed, signed)
+                commit = self._commit(key, batch.feed, signed)
                 new = log.receive(transaction.conn, commit, transaction.now_ms)
                 overwritten = highest_overwritten(commit.changes)
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
@@ -154,13 +158,8 @@ class Applier:
         used, ahead = await self._store.write(write)
         return Outcome(used, tuple(("future_stamp", {"device": author}) for author in set(ahead)))
 
-    def _commit(
-        self, keys: Mapping[bytes, bytes], feed: bytes, signed: SignedCommit
-    ) -> log.Received:
+    def _commit(self, key: bytes, feed: bytes, signed: SignedCommit) -> log.Received:
         header = commits.decode_header(signed.header)
-        key = keys.get(feed[:16])
-        if key is None:
-            raise NotAMemberError("a commit of a device that is no member was offered")
         if header.feed != feed or header.library != self._store.library:
             raise InvalidCommitError("a commit belongs to another feed or library")
         if not verify(key, signed.signature, commits.signed_part(signed.header)):

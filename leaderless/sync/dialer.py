@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from leaderless.errors import LeaderlessError
-from leaderless.transport.base import DialError, SelfDialError, UntrustedPeerError
+from leaderless.transport.base import SelfDialError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -122,7 +122,7 @@ class Dialer:
                     await connection.aclose()
             except SelfDialError:
                 candidate.failures = 32
-            except (DialError, UntrustedPeerError, LeaderlessError) as error:
+            except LeaderlessError as error:
                 candidate.failures += 1
                 candidate.last_error = error.message
                 self._tell("dial_failed", {"address": candidate.host, "why": error.message})

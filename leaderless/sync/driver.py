@@ -10,8 +10,9 @@ import math
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+import structlog
 import trio
 
 from leaderless.errors import LeaderlessError
@@ -37,17 +38,19 @@ from leaderless.sync.apply import Applier
 from leaderless.transport.base import ConnectionLostError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from sqlalchemy import Connection as Database
 
     from leaderless.protocol.commands import Command
     from leaderless.protocol.membership import Membership
     from leaderless.protocol.messages import LogBatch, StateBatch
+    from leaderless.protocol.vectors import Holdings
     from leaderless.store.store import Store
     from leaderless.transport.base import Connection
 
 _BYE_S = 1.0
+_Command = TypeVar("_Command")
 
 
 @dataclass
@@ -106,15 +109,16 @@ class Driver:
             self._changed = trio.Event()
             holdings = await self.store.read(read_holdings)
             if self.store.library != self.exchange.library:
-                await self._change_library()
+                await self._change_library(holdings)
             self._do(self.exchange.ours_changed(holdings, trio.current_time()))
 
-    async def _change_library(self) -> None:
+    async def _change_library(self, holdings: Holdings) -> None:
         """Start over in another library: nothing of the old sessions holds any more."""
         for link in list(self._links.values()):
             link.nursery.cancel_scope.cancel()
         self._links.clear()
         self.exchange = self._new_exchange()
+        self.exchange.ours_changed(holdings, trio.current_time())
         await trio.lowlevel.checkpoint()
 
     async def keep_time(self) -> None:
@@ -156,10 +160,8 @@ class Driver:
                 await self._receive(link)
             except ConnectionLostError:
                 pass
-            except LeaderlessError as error:
-                why = error.message
-                self._tell("peer_error", {"device": device, "code": error.code, "why": why})
-                await self._say_bye(link, error.code, why)
+            except Exception as error:  # noqa: BLE001 - what one peer sends must not end the daemon
+                why = await self._failed(link, error)
             finally:
                 self._links.pop(number, None)
                 self._tell("peer_disconnected", {"device": device, "why": why})
@@ -190,6 +192,27 @@ class Driver:
         except ConnectionLostError:
             link.nursery.cancel_scope.cancel()
 
+    async def _failed(self, link: Link, error: Exception) -> str:
+        """Name an error that ends a link, to us and to the peer; return it in words."""
+        if isinstance(error, LeaderlessError):
+            code, why = error.code, error.message
+        else:
+            code, why = "bug", f"{type(error).__name__}: {error}"
+            structlog.get_logger().error("link_failed", exc_info=error)
+        self._tell("peer_error", {"device": link.device, "code": code, "why": why})
+        await self._say_bye(link, code, why)
+        return why
+
+    async def _beside(
+        self, link: Link, work: Callable[[Link, _Command], Awaitable[None]], command: _Command
+    ) -> None:
+        """Do what a link needs beside its reading; an error ends the link alone."""
+        try:
+            await work(link, command)
+        except Exception as error:  # noqa: BLE001 - as above
+            await self._failed(link, error)
+            link.nursery.cancel_scope.cancel()
+
     async def _say_bye(self, link: Link, code: str, text: str) -> None:
         with trio.move_on_after(_BYE_S) as scope:
             scope.shield = True
@@ -215,13 +238,13 @@ class Driver:
                 case SendFrame(_, frame):
                     link.outbox.send_nowait(frame)
                 case Load():
-                    link.nursery.start_soon(self._load, link, command)
+                    link.nursery.start_soon(self._beside, link, self._load, command)
                 case SendStatements():
-                    link.nursery.start_soon(self._send_statements, link)
+                    link.nursery.start_soon(self._beside, link, self._send_statements, command)
                 case Introduce():
-                    link.nursery.start_soon(self._introduce, link)
+                    link.nursery.start_soon(self._beside, link, self._introduce, command)
                 case Close():
-                    link.nursery.start_soon(self._close, link, command)
+                    link.nursery.start_soon(self._beside, link, self._close, command)
 
     async def _close(self, link: Link, command: Close) -> None:
         self._tell("link_closed", {"device": link.device, "code": command.code})
@@ -246,11 +269,11 @@ class Driver:
         reaches, frame, size = found or (command.after, None, 0)
         self._do(self.exchange.loaded(link.number, key, reaches, frame, size))
 
-    async def _send_statements(self, link: Link) -> None:
+    async def _send_statements(self, link: Link, _: SendStatements) -> None:
         kept = await self.store.read(statements)
         link.outbox.send_nowait(codec.encode(Statements(kept)))
 
-    async def _introduce(self, link: Link) -> None:
+    async def _introduce(self, link: Link, _: Introduce) -> None:
         own, registry = self.store.own_device, self.store.registry
         batch = await self.store.read(
             lambda database: state_source.introduction(database, registry, own)

@@ -8,21 +8,22 @@ largest size and only bytes count.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections import Counter
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+import structlog
 import trio
 from trio_websocket import (
     ConnectionClosed,
-    HandshakeError,
     WebSocketConnection,
     wrap_client_stream,
     wrap_server_stream,
 )
+from wsproto.utilities import LocalProtocolError
 
 from leaderless.protocol.limits import MAX_FRAME_BYTES
 from leaderless.transport.base import (
@@ -46,6 +47,40 @@ MAX_PENDING_PER_ADDRESS: Final = 8
 _PATH: Final = "/sync/1"
 _RECEIVE_BYTES: Final = 256 << 10
 _BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError, OSError)
+# LocalProtocolError: the other side broke the protocol, and nothing can be said after that.
+_ENDED = (ConnectionClosed, LocalProtocolError, *_BROKEN)
+_T = TypeVar("_T")
+
+
+class _Reader:
+    """Carries the task that reads for a socket, in place of the nursery that trio-websocket asks.
+
+    That library lets a handshake wait for ever when its stream ends, and lets what it meets in a
+    peer's bytes out of the reading task. Here the end of the reader ends the wait, and is the end
+    of its own connection alone.
+    """
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._waiting = trio.CancelScope()
+
+    def start_soon(self, read: Callable[[], Awaitable[None]]) -> None:
+        """Start the task that reads."""
+        self._nursery.start_soon(self._run, read)
+
+    async def _run(self, read: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await read()
+        except Exception as error:  # noqa: BLE001 - a peer's bytes reach code that is not ours
+            structlog.get_logger().debug("reader_failed", exc_info=error)
+        finally:
+            self._waiting.cancel()
+
+    async def unless_it_ends(self, handshake: Awaitable[_T]) -> _T:
+        """Return the outcome of a handshake; raises ConnectionLostError once the reader ends."""
+        with self._waiting:
+            return await handshake
+        raise ConnectionLostError("the connection ended before an answer")
 
 
 class WebSocketLink:
@@ -70,7 +105,7 @@ class WebSocketLink:
         """Send one message."""
         try:
             await self._socket.send_message(data)
-        except (ConnectionClosed, *_BROKEN) as error:
+        except _ENDED as error:
             raise ConnectionLostError(f"{self.address} is gone") from error
 
     async def receive(self) -> bytes:
@@ -89,7 +124,10 @@ class WebSocketLink:
 
     async def aclose(self) -> None:
         """Close politely if that is quick, at once otherwise."""
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S):
+        with (
+            trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_S),
+            contextlib.suppress(*_ENDED),
+        ):
             await self._socket.aclose()
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(self._stream)
@@ -116,13 +154,16 @@ async def dial(nursery: trio.Nursery, trust: Trust, host: str, port: int) -> Web
             key = trust.proved_key(stream.getpeercert(binary_form=True))
             if key == trust.identity.public_key:
                 raise SelfDialError(f"{address} is this device itself")
-            socket = await wrap_client_stream(
-                nursery,
-                stream,
-                "leaderless",
-                _PATH,
-                max_message_size=MAX_FRAME_BYTES,
-                receive_buffer_size=_RECEIVE_BYTES,
+            reader = _Reader(nursery)
+            socket = await reader.unless_it_ends(
+                wrap_client_stream(
+                    reader,  # type: ignore[arg-type]
+                    stream,
+                    "leaderless",
+                    _PATH,
+                    max_message_size=MAX_FRAME_BYTES,
+                    receive_buffer_size=_RECEIVE_BYTES,
+                )
             )
             if socket.closed is not None:
                 raise DialError(f"{address} does not speak our protocol")
@@ -130,10 +171,13 @@ async def dial(nursery: trio.Nursery, trust: Trust, host: str, port: int) -> Web
         return WebSocketLink(socket, stream, key, address, dialed=True)
     except trio.TooSlowError as error:
         raise DialError(f"{address} did not answer in {HANDSHAKE_S:.0f} s") from error
-    except (ssl.SSLCertVerificationError, trio.BrokenResourceError, ssl.SSLError) as error:
-        raise UntrustedPeerError(f"{address} is no member, or takes us for none") from error
-    except (HandshakeError, ConnectionClosed, OSError) as error:
-        raise DialError(f"{address} ended the connection") from error
+    except (trio.BrokenResourceError, ssl.SSLError) as error:
+        if isinstance(error.__cause__ or error, ssl.SSLCertVerificationError):
+            raise UntrustedPeerError(f"{address} is no member") from error
+        raise DialError(f"{address} ended the connection: full, or of another kind") from error
+    except (ConnectionLostError, OSError) as error:
+        text = f"{address} ended the connection without a word; it may take us for no member"
+        raise DialError(text) from error
     finally:
         if not established:
             await trio.aclose_forcefully(stream)
@@ -146,7 +190,7 @@ class Listener:
     port: int
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def open_listener(
     trust: Trust,
     host: str,
@@ -174,7 +218,10 @@ async def _take(
     pending: Counter[str],
     tcp: trio.SocketStream,
 ) -> None:
-    host, port = tcp.socket.getpeername()[:2]
+    try:
+        host, port = tcp.socket.getpeername()[:2]
+    except OSError:
+        return  # it is gone already
     if pending.total() >= MAX_PENDING or pending[host] >= MAX_PENDING_PER_ADDRESS:
         await trio.aclose_forcefully(tcp)
         return
@@ -204,17 +251,20 @@ async def _upgrade(
         with trio.fail_after(HANDSHAKE_S):
             await stream.do_handshake()
             key = trust.proved_key(stream.getpeercert(binary_form=True))
-            request = await wrap_server_stream(
-                nursery,
-                stream,
-                max_message_size=MAX_FRAME_BYTES,
-                receive_buffer_size=_RECEIVE_BYTES,
+            reader = _Reader(nursery)
+            request = await reader.unless_it_ends(
+                wrap_server_stream(
+                    reader,  # type: ignore[arg-type]
+                    stream,
+                    max_message_size=MAX_FRAME_BYTES,
+                    receive_buffer_size=_RECEIVE_BYTES,
+                )
             )
             if request.path != _PATH:
                 await request.reject(404)
                 return None
             socket = await request.accept()
-    except (trio.TooSlowError, UntrustedPeerError, HandshakeError, ConnectionClosed, *_BROKEN):
+    except (trio.TooSlowError, UntrustedPeerError, ConnectionLostError, *_ENDED):
         return None
     return WebSocketLink(socket, stream, key, address, dialed=False)
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trio
+import trio.testing
 
+from leaderless.protocol import codec
+from leaderless.protocol.exchange import HELLO_S
+from leaderless.store import meta
 from leaderless.transport.memory import memory_pair
 from registry.changes import Create, Delete, Update
 from tests.cluster import open_cluster, rows
-from tests.replicas import ENTRY_COLUMNS, add_tree
+from tests.replicas import DEVICE_COLUMNS, ENTRY_COLUMNS, add_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from leaderless.store.transaction import Transaction
 
 _ENTRIES = "SELECT uuid, rev, name FROM entry WHERE dead = 0 ORDER BY uuid"
 _TAGS = "SELECT uuid, display_name, color FROM tag ORDER BY uuid"
@@ -54,8 +60,8 @@ async def test_edits_of_different_fields_both_survive(tmp_path: Path) -> None:
         for end in first:
             await end.aclose()
         await cluster.until(lambda: not a.driver.exchange.peers and not b.driver.exchange.peers)
-        for node, field in ((a, {"display_name": "Trip"}), (b, {"color": "red"})):
-            edit = Update("tag", tag, field)
+        for node, field, value in ((a, "display_name", "Trip"), (b, "color", "red")):
+            edit = Update("tag", tag, {field: value})
             await node.store.write(lambda tx, edit=edit: tx.commit("tag.set", [edit]))
         await cluster.connect(0, 1)
         await cluster.until_in_sync((0, 1))
@@ -213,3 +219,52 @@ async def test_a_changed_relay_is_noticed_and_not_believed(tmp_path: Path) -> No
         await cluster.connect(1, 2)
         await cluster.until(lambda: "state_differs" in c.kinds())
         assert rows(c, _ENTRIES) == []
+
+
+async def test_another_library_ends_the_sessions_of_the_one_before(tmp_path: Path) -> None:
+    """A device that has joined elsewhere drops its links, and goes on in the new library."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        a, b = cluster.nodes
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+
+        def move(tx: Transaction) -> None:
+            meta.put(tx.conn, meta.LIBRARY, b"another library!")
+            tx.facts_changed = True
+            tx.sign_anew()
+
+        await a.store.write(move)
+        await cluster.until(lambda: not a.driver.exchange.peers and not b.driver.exchange.peers)
+        assert a.driver.exchange.library == b"another library!"
+        await cluster.connect(0, 1)
+        await cluster.until(
+            lambda: "other_library" in [data.get("code") for _, data in a.told + b.told]
+        )
+
+
+async def test_a_new_device_row_goes_to_everybody_at_once(tmp_path: Path) -> None:
+    """An introduction needs no stream to be open, and arrives at each peer."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        a, b = cluster.nodes
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+        row = (a.device, "renamed", *[None] * (len(DEVICE_COLUMNS) - 2))
+        await a.store.write(lambda tx: tx.put("device", DEVICE_COLUMNS, [row]))
+        await a.driver.introduce()
+        await cluster.until(lambda: ("renamed",) in rows(b, "SELECT name FROM device"))
+
+
+async def test_a_peer_that_says_nothing_is_left(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    """Who connects and sends no hello is told so once its time is over, and the link ends."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        a, b = cluster.nodes
+        ours, theirs = memory_pair(b.replica.identity.public_key, a.replica.identity.public_key)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(a.driver.run_link, theirs)
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(HELLO_S)
+        assert ("link_closed", {"device": b.device, "code": "no_hello"}) in a.told
+        said = [codec.decode(await ours.receive()) for _ in range(2)]
+        assert [type(message).__name__ for message in said] == ["Hello", "Bye"]

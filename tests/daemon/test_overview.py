@@ -1,0 +1,154 @@
+"""What the status report is made from: the database, the links, the scans."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import trio
+
+from leaderless.daemon.overview import CLOCK_SUSPECT_MS
+from leaderless.indexer.scan import Progress
+from leaderless.transport.memory import memory_pair
+from registry.changes import Create
+from registry.hlc import Stamp
+from tests.daemon.rooms import Rooms, open_rooms
+from tests.forgery import log_batch, own_feed, signed_commit
+from tests.replicas import START_MS, Replica, add_tree
+
+YEAR_MS = 365 * 86_400_000
+
+
+async def _connect(one: Rooms, other: Rooms) -> None:
+    ends = memory_pair(one.replica.identity.public_key, other.replica.identity.public_key)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one.driver.run_link, ends[0])
+        nursery.start_soon(other.driver.run_link, ends[1])
+
+
+async def _codes(rooms: Rooms) -> list[str]:
+    return [alert.code for alert in (await rooms.overview.view()).warnings]
+
+
+async def test_rows_and_tags_are_counted(tmp_path: Path, replica: Replica) -> None:
+    """All live rows of all owners, and all tags."""
+    add_tree(replica, 5)
+    async with open_rooms(tmp_path, replica) as rooms:
+        await replica.store.write(lambda tx: tx.commit("t", [Create("tag", bytes(16), {})]))
+        view = await rooms.overview.view()
+        assert (view.device, view.library, view.rows, view.tags) == ("device0", "home", 9, 1)
+
+
+async def test_a_member_that_is_away_has_a_name_and_was_seen(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """Before it has a row of its own here, its name is the one it was admitted with."""
+    device = pair[1].identity.device
+    async with open_rooms(tmp_path, pair[0]) as rooms:
+        await pair[0].store.write(
+            lambda tx: tx.conn.exec_driver_sql(
+                "INSERT INTO presence (device, last_seen_at) VALUES (?, 7)", (device,)
+            )
+        )
+        (peer,) = (await rooms.overview.view()).peers
+        assert (peer.name, peer.phase, peer.connected) == ("device1", "away", False)
+        assert (peer.why_not, peer.last_seen_ms) == ("not connected", "7")
+
+
+async def test_a_peer_that_has_not_said_hello_is_greeting(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """A link alone is not yet a session."""
+    key = pair[1].identity.public_key
+    async with open_rooms(tmp_path, pair[0]) as rooms, trio.open_nursery() as nursery:
+        _, end = memory_pair(key, pair[0].identity.public_key)
+        nursery.start_soon(rooms.driver.run_link, end)
+        while not rooms.driver.exchange.peers:
+            await trio.lowlevel.checkpoint()
+        (peer,) = (await rooms.overview.view()).peers
+        assert (peer.phase, peer.why_not, peer.connected) == ("hello", "greeting", True)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_proved_peer_is_live(tmp_path: Path, pair: list[Replica]) -> None:
+    """With when it was last proved, nothing behind and no reason against."""
+    async with (
+        open_rooms(tmp_path / "a", pair[0]) as one,
+        open_rooms(tmp_path / "b", pair[1]) as other,
+        trio.open_nursery() as nursery,
+    ):
+        one.proved_at[pair[1].identity.device] = 5
+        nursery.start_soon(_connect, one, other)
+        await one.data("GET", "/v1/wait", timeout_s="60")
+        (peer,) = (await one.overview.view()).peers
+        assert (peer.proved, peer.phase, peer.why_not) == (True, "live", None)
+        assert (peer.rows_behind, peer.commits_behind, peer.proved_at_ms) == (0, 0, "5")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_clock_far_from_those_of_the_peers_is_suspect(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """A device says it of itself, with how far it is off."""
+    pair[1].clock.ms += 2 * CLOCK_SUSPECT_MS
+    async with (
+        open_rooms(tmp_path / "a", pair[0]) as one,
+        open_rooms(tmp_path / "b", pair[1]) as other,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(_connect, one, other)
+        await one.data("GET", "/v1/wait", timeout_s="60")
+        (alert,) = [
+            item for item in (await one.overview.view()).warnings if item.code == "CLOCK_SUSPECT"
+        ]
+        assert "120 s off" in alert.text
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_author_from_the_future_is_named(tmp_path: Path, pair: list[Replica]) -> None:
+    """FUTURE_STAMP stands in the status for as long as the stamp lies ahead."""
+    author = pair[1]
+    signed = signed_commit(author, stamp=Stamp(START_MS + YEAR_MS, 0, 0))
+    async with open_rooms(tmp_path, pair[0]) as rooms:
+        batch = log_batch(own_feed(author), signed)
+        await rooms.driver.applier.apply(batch, author.identity.device)
+        assert "FUTURE_STAMP" in await _codes(rooms)
+        pair[0].clock.ms += YEAR_MS
+        assert "FUTURE_STAMP" not in await _codes(rooms)
+
+
+async def test_locations_that_need_somebody_are_warned_of(tmp_path: Path, replica: Replica) -> None:
+    """Blocked, offline and failed ones, each with its reason; idle ones not."""
+    for name in ("blocked", "offline", "error", "idle"):
+        add_tree(replica, 0, name)
+    async with open_rooms(tmp_path, replica) as rooms:
+        await rooms.indexer.wait_idle()
+        await replica.store.write(
+            lambda tx: tx.conn.exec_driver_sql(
+                "UPDATE location SET scan_state = name, error_message = 'why'"
+            )
+        )
+        alerts = (await rooms.overview.view()).warnings
+        assert [(alert.code, alert.text) for alert in alerts] == [
+            ("LOCATION_BLOCKED", "blocked: why"),
+            ("LOCATION_ERROR", "error: why"),
+            ("LOCATION_OFFLINE", "offline: why"),
+        ]
+
+
+async def test_the_progress_of_a_scan_is_shown(tmp_path: Path, replica: Replica) -> None:
+    """While a location is scanned, its phase is; paths that failed are safe for a terminal."""
+    location, _ = add_tree(replica, 0)
+    async with open_rooms(tmp_path, replica) as rooms:
+        await rooms.indexer.wait_idle()
+        await replica.store.write(
+            lambda tx: tx.conn.exec_driver_sql("UPDATE location SET scan_state = 'scanning'")
+        )
+        progress = Progress(started_ms=0)
+        progress.phase, progress.entries_seen = "walking", 7
+        progress.errors.add(b"/bad\x1b[31m", PermissionError(errno.EACCES, "no"))
+        rooms.indexer.progress[location] = progress
+        (scan,) = (await rooms.overview.view()).scans
+        assert (scan.state, scan.entries_seen, scan.errors) == ("walking", 7, 1)
+        assert scan.first_errors == (("/bad\\x1b[31m", os.strerror(errno.EACCES)),)

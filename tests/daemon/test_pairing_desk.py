@@ -1,0 +1,161 @@
+"""Showing a code and typing one, between two devices over real TLS on loopback."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from leaderless.daemon.pairing_desk import MAX_HINTS
+from leaderless.pairing.attempts import LIFETIME_S
+from registry.changes import Create
+from tests.daemon.rooms import OPTIONS, Rooms, open_rooms
+from tests.replicas import Replica
+
+
+async def _type(rooms: Rooms, shown: Mapping[str, Any], code: str | None = None) -> Any:
+    answer = await rooms.ask(
+        "POST", "/v1/join", code=code or shown["code"], address=f"127.0.0.1:{shown['port']}"
+    )
+    return answer.status, answer.data
+
+
+async def test_the_right_code_joins_two_devices(tmp_path: Path, strangers: list[Replica]) -> None:
+    """The joiner is in the host's library, both know each other, and it knows whom to call."""
+    async with (
+        open_rooms(tmp_path / "a", strangers[0]) as host,
+        open_rooms(tmp_path / "b", strangers[1], OPTIONS.replace("anna", "ben")) as joiner,
+    ):
+        shown = await host.desk.show()
+        status, said = await _type(joiner, shown)
+        assert (status, said["device_id"]) == (200, host.replica.identity.device.hex())
+        assert joiner.replica.store.library == host.replica.store.library
+        for rooms in (host, joiner):
+            assert len(rooms.driver.applier.members.members) == 2
+        assert joiner.suggested == [("192.0.2.1", 4747), ("127.0.0.1", 4747)]
+        while host.desk.state()["state"] != "paired":
+            await host.desk.wait_change()
+        assert host.desk.state()["device"] == "ben"
+
+
+async def test_what_the_joiner_had_comes_along(tmp_path: Path, strangers: list[Replica]) -> None:
+    """Its tags are in the joined library, and how many came is told."""
+    tag = strangers[1].store.ids.new()
+    async with (
+        open_rooms(tmp_path / "a", strangers[0]) as host,
+        open_rooms(tmp_path / "b", strangers[1]) as joiner,
+    ):
+        edit = Create("tag", tag, {"color": "red"})
+        await joiner.replica.store.write(lambda tx: tx.commit("tag.create", [edit]))
+        await _type(joiner, await host.desk.show())
+        (told,) = [data for kind, data in joiner.told if kind == "joined"]
+        assert told["records_brought"] == 1
+        assert joiner.rows("SELECT color FROM tag") == [("red",)]
+
+
+async def test_a_wrong_code_costs_a_try_and_changes_nothing(
+    tmp_path: Path, strangers: list[Replica]
+) -> None:
+    """Both stay in their libraries, and the code has one try less."""
+    async with (
+        open_rooms(tmp_path / "a", strangers[0]) as host,
+        open_rooms(tmp_path / "b", strangers[1]) as joiner,
+    ):
+        shown = await host.desk.show()
+        wrong = f"{(int(shown['code'][0]) + 1) % 10}{shown['code'][1:]}"
+        status, _ = await _type(joiner, shown, wrong)
+        assert status != 200
+        assert host.desk.state()["tries_left"] == 2
+        assert len(host.driver.applier.members.members) == 1
+        assert joiner.replica.store.library != host.replica.store.library
+
+
+async def test_a_device_that_shares_its_library_joins_no_other(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """The refusal comes before anybody is called."""
+    async with open_rooms(tmp_path, pair[0]) as rooms:
+        answer = await rooms.ask("POST", "/v1/join", code="4-maple-otter-lemon", address="x:1")
+        assert answer.status in (400, 403)
+        assert answer.data["error"]["code"] != "unreachable"
+
+
+async def test_nobody_at_the_address_is_named(tmp_path: Path, replica: Replica) -> None:
+    """A port where no code is shown is unreachable, with what to do there."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        shown = await rooms.desk.show()
+        rooms.desk.close()
+        await rooms.desk.show()
+        code, port = shown["code"], 1
+        answer = await rooms.ask("POST", "/v1/join", code=code, address=f"127.0.0.1:{port}")
+        assert (answer.status, answer.data["error"]["code"]) == (503, "unreachable")
+
+
+async def test_a_new_code_takes_the_place_of_the_old(tmp_path: Path, replica: Replica) -> None:
+    """At a fixed port too: the old one has let go of it before the new one is shown."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = f"{OPTIONS}pair_port = {port}\n"
+    async with open_rooms(tmp_path, replica, options) as rooms:
+        first, second = await rooms.desk.show(), await rooms.desk.show()
+        assert first["code"] != second["code"]
+        assert (first["port"], second["port"]) == (port, port)
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path: Path, replica: Replica) -> None:
+    """The configured port cannot be used: the answer says so, and no code is open."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        options = f"{OPTIONS}pair_port = {taken.getsockname()[1]}\n"
+        async with open_rooms(tmp_path, replica, options) as rooms:
+            answer = await rooms.ask("POST", "/v1/pair")
+            assert (answer.status, "pair_port" in answer.data["error"]["hint"]) == (400, True)
+            assert (await rooms.ask("GET", "/v1/pair")).status == 404
+
+
+async def test_a_code_expires(
+    tmp_path: Path, replica: Replica, mock_clock: trio.testing.MockClock
+) -> None:
+    """After its lifetime the code is neither shown nor good for anything."""
+    async with open_rooms(tmp_path, replica, deadline_s=2 * LIFETIME_S) as rooms:
+        await rooms.desk.show()
+        assert rooms.desk.state()["seconds_left"] == LIFETIME_S
+        mock_clock.jump(LIFETIME_S)
+        state = rooms.desk.state()
+        assert (state["state"], state["code"], state["seconds_left"]) == ("expired", None, 0)
+
+
+async def test_without_mdns_an_address_is_needed(tmp_path: Path, replica: Replica) -> None:
+    """There is nobody to look for a code: the answer says what to add."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        answer = await rooms.ask("POST", "/v1/join", code="4-" + "-".join(["acid"] * 3))
+        assert answer.status == 400
+
+
+async def test_hints_are_bounded_and_the_newest_stay(tmp_path: Path, replica: Replica) -> None:
+    """Who floods the network with announcements does not fill the memory."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        for number in range(MAX_HINTS + 10):
+            rooms.desk.hint(f"192.0.2.{number}", 1)
+        assert len(rooms.desk._hints) == MAX_HINTS
+        assert ("192.0.2.73", 1) in rooms.desk._hints
+
+
+@pytest.mark.parametrize("named", [("no address at all",), ("",)])
+async def test_odd_addresses_in_a_welcome_do_not_spoil_the_joining(
+    tmp_path: Path, strangers: list[Replica], named: tuple[str, ...]
+) -> None:
+    """What is no address is passed over; this device is a member all the same."""
+    async with (
+        open_rooms(tmp_path / "a", strangers[0], addresses=named) as host,
+        open_rooms(tmp_path / "b", strangers[1]) as joiner,
+    ):
+        status, _ = await _type(joiner, await host.desk.show())
+        assert (status, joiner.suggested) == (200, [])

@@ -1,0 +1,202 @@
+"""The whole daemon in this process: opened, asked, stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import trio
+
+from leaderless.config import Config, find_paths, load
+from leaderless.daemon import init_home, serve
+from leaderless.daemon.run import Daemon, DaemonRunningError
+from leaderless.errors import NotFoundError
+from leaderless.notify import Notifier
+from tests.daemon.rooms import OPTIONS
+from tests.replicas import SteppedClock, query_file
+
+DEADLINE_S = 60.0
+
+
+def home(folder: Path, options: str = OPTIONS) -> Config:
+    """Make a device and return its configuration."""
+    paths = find_paths(str(folder), {})
+    paths.config.mkdir(parents=True)
+    paths.config_file.write_text(options)
+    init_home(paths, None, "home", SteppedClock())
+    return load(paths)
+
+
+class Manager:
+    """A service manager that hears what the daemon says of itself."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self._socket = trio.socket.from_stdlib_socket(
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        )
+        self._path = folder / "notify"
+        self._environment = environment
+
+    async def open(self) -> Notifier:
+        """Listen, and return the line to this manager."""
+        await self._socket.bind(str(self._path))
+        return Notifier({"NOTIFY_SOCKET": str(self._path), **self._environment})
+
+    async def hear(self) -> list[str]:
+        """Return the lines of the next message."""
+        return (await self._socket.recv(4_096)).decode().split("\n")
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+
+@asynccontextmanager
+async def running(config: Config, folder: Path, **environment: str) -> AsyncIterator[Manager]:
+    """Run a daemon that is ready."""
+    manager = Manager(folder, **environment)
+    try:
+        notifier = await manager.open()
+        with trio.fail_after(DEADLINE_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(Daemon(config, SteppedClock(), notifier).run)
+                assert "READY=1" in await manager.hear()
+                yield manager
+                nursery.cancel_scope.cancel()
+    finally:
+        manager.close()
+
+
+async def ask(config: Config, path: str) -> dict[str, Any]:
+    """Ask the status socket as curl would."""
+    async with await trio.open_unix_socket(str(config.paths.socket)) as stream:
+        await stream.send_all(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+        )
+        text = b"".join([data async for data in stream])
+    _, _, body = text.partition(b"\r\n\r\n")
+    found: dict[str, Any] = json.loads(body[body.index(b"{") : body.rindex(b"}") + 1])
+    return found
+
+
+async def test_a_daemon_that_is_ready_answers(tmp_path: Path) -> None:
+    """READY comes when the socket is up, whether or not any peer is."""
+    config = home(tmp_path)
+    async with running(config, tmp_path):
+        report = await ask(config, "/v1/status")
+        assert report["verdict"].startswith("Alone:")
+
+
+async def test_a_new_device_describes_itself(tmp_path: Path) -> None:
+    """Its row has its configured name and the port it really listens at."""
+    config = home(tmp_path)
+    async with running(config, tmp_path):
+        ((name, addresses),) = query_file(
+            config.paths.database, "SELECT name, addresses FROM device"
+        )
+        (address,) = json.loads(addresses)
+        host, _, port = address.partition(":")
+        assert (name, host) == ("anna", "127.0.0.1")
+        stream = await trio.open_tcp_stream(host, int(port))
+        await stream.aclose()
+
+
+async def test_its_events_begin_with_its_start(tmp_path: Path) -> None:
+    """Whoever follows them from the beginning sees which version runs."""
+    config = home(tmp_path)
+    async with (
+        running(config, tmp_path),
+        await trio.open_unix_socket(str(config.paths.socket)) as stream,
+    ):
+        await stream.send_all(b"GET /v1/events?since=old-1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        text = b""
+        while b'"started"' not in text:
+            text += await stream.receive_some()
+
+
+async def test_the_watchdog_hears_of_a_living_writer(tmp_path: Path) -> None:
+    """WATCHDOG is told after a round trip through the database."""
+    config = home(tmp_path)
+    async with running(config, tmp_path, WATCHDOG_USEC="60000000") as manager:
+        assert await manager.hear() == ["WATCHDOG=1"]
+
+
+async def test_a_daemon_that_ends_says_so_and_leaves_its_database_whole(tmp_path: Path) -> None:
+    """STOPPING is told, and nothing is left beside the file."""
+    config = home(tmp_path)
+    manager = Manager(tmp_path)
+    notifier = await manager.open()
+    with trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Daemon(config, SteppedClock(), notifier).run)
+            assert "READY=1" in await manager.hear()
+            nursery.cancel_scope.cancel()
+        assert await manager.hear() == ["STOPPING=1"]
+    manager.close()
+    left = [path.name for path in config.paths.state.glob("library*")]
+    assert left == ["library.db"]
+    assert query_file(config.paths.database, "PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_two_daemons_that_name_each_other_meet(tmp_path: Path) -> None:
+    """A code shown by one and typed at the other is all it takes to be in sync."""
+    first, second = home(tmp_path / "a"), home(tmp_path / "b")
+    async with (
+        running(first, tmp_path / "a"),
+        running(second, tmp_path / "b"),
+    ):
+        shown = await post(first, "/v1/pair", {})
+        await post(
+            second, "/v1/join", {"code": shown["code"], "address": f"127.0.0.1:{shown['port']}"}
+        )
+        report = await ask(second, "/v1/wait?timeout_s=50")
+        assert report["in_sync"] is True
+
+
+async def post(config: Config, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Post to the status socket."""
+    data = json.dumps(body).encode()
+    async with await trio.open_unix_socket(str(config.paths.socket)) as stream:
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        length = f"Content-Length: {len(data)}\r\nContent-Type: application/json\r\n\r\n"
+        await stream.send_all((head + length).encode() + data)
+        text = b"".join([data async for data in stream])
+    _, _, answer = text.partition(b"\r\n\r\n")
+    found: dict[str, Any] = json.loads(answer[answer.index(b"{") : answer.rindex(b"}") + 1])
+    assert "error" not in found, found
+    return found
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Undo what `serve` sets for the logs of a whole process."""
+    handlers = logging.getLogger().handlers[:]
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers[:] = handlers
+
+
+def test_without_a_device_the_command_that_makes_one_is_named(
+    tmp_path: Path, logging_as_before: None
+) -> None:
+    """A daemon does not make a device by itself."""
+    with pytest.raises(NotFoundError) as caught:
+        serve(load(find_paths(str(tmp_path), {})))
+    assert caught.value.hint == "leaderless init"
+
+
+def test_a_second_daemon_in_one_home_is_refused(tmp_path: Path, logging_as_before: None) -> None:
+    """Two would write one database: the second says that the first is there."""
+    config = home(tmp_path)
+    with (config.paths.state / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(DaemonRunningError):
+            serve(config)

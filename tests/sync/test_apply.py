@@ -1,0 +1,254 @@
+"""What peers send is believed as far as it is signed, and nothing of the rest is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from leaderless.identity import BadCertificateError, load_or_create
+from leaderless.protocol.membership import Signed
+from leaderless.protocol.messages import StateBatch, Statements
+from leaderless.store.state_source import introduction, read_batch
+from leaderless.sync.apply import UnverifiedError
+from registry.changes import Incarnation, StateChange
+from tests.forgery import TAG
+from tests.replicas import (
+    DEVICE_COLUMNS,
+    Replica,
+    add_tree,
+    key_of,
+    query_file,
+    statement,
+)
+from tests.sync.applying import applier, held, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def batch_of(source: Replica, owner: Replica, lo: int = 0) -> StateBatch:
+    """Return what a replica would send of an owner."""
+    registry, device = source.store.registry, owner.identity.device
+    batch = await source.store.read(lambda c: read_batch(c, registry, device, lo, set()))
+    assert batch is not None
+    return batch
+
+
+def entries(replica: Replica) -> list[tuple[object, ...]]:
+    """Return the entries of a replica."""
+    return query_file(replica.store.path, "SELECT uuid, rev, size_bytes FROM entry ORDER BY uuid")
+
+
+# --- owned rows -----------------------------------------------------------------------------------
+
+
+async def test_an_owners_own_rows_need_no_checkpoint(replicas: list[Replica]) -> None:
+    """Rows that come on their owner's own connection are its word."""
+    owner, _, receiver = replicas
+    batch = replace(await batch_of(owner, owner), checkpoint=b"")
+    outcome = await (await applier(receiver)).apply(batch, owner.identity.device)
+    assert outcome.used
+    assert entries(receiver) == entries(owner)
+
+
+async def test_relayed_rows_count_with_the_owners_checkpoint(replicas: list[Replica]) -> None:
+    """Rows from somebody else are taken where the owner's signature covers them."""
+    owner, relay, receiver = replicas
+    batch = await batch_of(owner, owner)
+    outcome = await (await applier(receiver)).apply(batch, relay.identity.device)
+    assert outcome == (True, ())
+    assert entries(receiver) == entries(owner)
+
+
+async def test_the_same_batch_twice_is_as_once(replicas: list[Replica]) -> None:
+    """A batch that comes again changes nothing."""
+    owner, relay, receiver = replicas
+    batch, apply = await batch_of(owner, owner), await applier(receiver)
+    await apply.apply(batch, owner.identity.device)
+    before = held(receiver), entries(receiver)
+    await apply.apply(batch, relay.identity.device)
+    assert (held(receiver), entries(receiver)) == before
+
+
+async def test_rows_of_who_is_no_member_arerefused(replicas: list[Replica], tmp_path: Path) -> None:
+    """A device that no statement names has no rows here, whoever brings them."""
+    owner, relay, receiver = replicas
+    stranger = load_or_create(tmp_path / "stranger")
+    batch = replace(await batch_of(owner, owner), owner=stranger.device)
+    assert await refused(receiver, batch, relay.identity.device) == "not_a_member"
+
+
+async def test_relayed_rows_without_a_checkpoint_arerefused(replicas: list[Replica]) -> None:
+    """A relay's word alone is nobody's."""
+    owner, relay, receiver = replicas
+    batch = replace(await batch_of(owner, owner), checkpoint=b"")
+    assert await refused(receiver, batch, relay.identity.device) == "unverified"
+
+
+async def test_a_checkpoint_signed_by_the_relay_isrefused(replicas: list[Replica]) -> None:
+    """The checkpoint has to carry the owner's own signature."""
+    owner, relay, receiver = replicas
+    batch = await batch_of(owner, owner)
+    said = batch.checkpoint[64:]
+    forged = relay.identity.sign(b"leaderless/checkpoint/1\0" + said) + said
+    batch = replace(batch, checkpoint=forged)
+    assert await refused(receiver, batch, relay.identity.device) == "unverified"
+
+
+async def test_a_checkpoint_of_another_owner_isrefused(replicas: list[Replica]) -> None:
+    """What a relay signed of its own state says nothing of another's."""
+    owner, relay, receiver = replicas
+    own = await batch_of(relay, relay)
+    batch = replace(await batch_of(owner, owner), owner=relay.identity.device)
+    batch = replace(batch, checkpoint=own.checkpoint, incarnation=Incarnation(9, bytes(8)))
+    assert await refused(receiver, batch, owner.identity.device) == "unverified"
+
+
+async def test_rows_beyond_an_older_checkpoint_arerefused(replicas: list[Replica]) -> None:
+    """What came after the owner's last known word is not covered by it."""
+    owner, relay, receiver = replicas
+    older = (await batch_of(owner, owner)).checkpoint
+    add_tree(owner, 1, "later")
+    batch = replace(await batch_of(owner, owner), checkpoint=older)
+    assert await refused(receiver, batch, relay.identity.device) == "unverified"
+
+
+async def test_bytes_that_are_no_checkpoint_arerefused(replicas: list[Replica]) -> None:
+    """A checkpoint of another shape is named as such."""
+    owner, relay, receiver = replicas
+    batch = replace(await batch_of(owner, owner), checkpoint=b"x" * 100)
+    assert await refused(receiver, batch, relay.identity.device) == "malformed"
+
+
+async def test_nobody_speaks_for_this_device_itself(replicas: list[Replica]) -> None:
+    """Rows of our own that another sends cannot replace or remove what we hold."""
+    owner, relay, _ = replicas
+    batch = await batch_of(owner, owner)
+    row = (TAG, 1 << 40, "evil", *[None] * (len(DEVICE_COLUMNS) - 2))
+    change = StateChange(
+        "device", batch.changes[0].owner, batch.incarnation, tuple(DEVICE_COLUMNS[1:]), [row]
+    )
+    batch = replace(batch, changes=(change,))
+    assert await refused(owner, batch, relay.identity.device) == "unverified"
+
+
+async def test_a_device_is_introduced_by_itself_alone(replicas: list[Replica]) -> None:
+    """A device row ahead of all else is taken from the device itself, and from nobody else."""
+    owner, relay, receiver = replicas
+    registry, device = owner.store.registry, owner.identity.device
+    batch = await owner.store.read(lambda c: introduction(c, registry, device))
+    assert batch is not None
+    assert await refused(receiver, batch, relay.identity.device) == "unverified"
+    assert (await (await applier(receiver)).apply(batch, device)).used
+    names = query_file(receiver.store.path, "SELECT name FROM device ORDER BY name")
+    assert names == [("device0",), ("device2",)]
+
+
+async def test_rows_that_break_a_rule_arerefused(replicas: list[Replica]) -> None:
+    """A value of another kind than its field has is the sender's fault, and is named."""
+    owner, _, receiver = replicas
+    batch = await batch_of(owner, owner)
+    row = (TAG, 1, 5, *[None] * (len(DEVICE_COLUMNS) - 2))
+    change = StateChange(
+        "device", batch.changes[0].owner, batch.incarnation, tuple(DEVICE_COLUMNS[1:]), [row]
+    )
+    batch = replace(batch, changes=(change,))
+    assert await refused(receiver, batch, owner.identity.device) == "refused"
+
+
+async def test_altered_relayed_rows_are_named_and_dropped(replicas: list[Replica]) -> None:
+    """Rows that do not hash to the owner's word are named with who brought them, and go."""
+    owner, relay, receiver = replicas
+    batch = await batch_of(owner, owner)
+    changes = tuple(change for change in batch.changes if change.model != "entry")
+    batch = replace(batch, changes=changes)
+    outcome = await (await applier(receiver)).apply(batch, relay.identity.device)
+    ((kind, about),) = outcome.notes
+    assert (kind, about["owner"], about["from"]) == (
+        "state_differs",
+        owner.identity.device,
+        relay.identity.device,
+    )
+    left = query_file(receiver.store.path, "SELECT count(*) FROM location")
+    assert left == [(0,)]
+
+
+async def test_an_owner_that_contradicts_itself_is_named_and_kept(
+    replicas: list[Replica],
+) -> None:
+    """Rows that their own owner's checkpoint does not fit stay: it is the owner's fault alone."""
+    owner, _, receiver = replicas
+    batch = await batch_of(owner, owner)
+    changes = tuple(change for change in batch.changes if change.model != "entry")
+    batch = replace(batch, changes=changes)
+    outcome = await (await applier(receiver)).apply(batch, owner.identity.device)
+    assert [kind for kind, _ in outcome.notes] == ["state_differs"]
+    assert query_file(receiver.store.path, "SELECT count(*) FROM location") == [(1,)]
+
+
+async def test_a_batch_that_leaves_a_gap_is_not_used(replicas: list[Replica]) -> None:
+    """Rows above what we hold and the next are left: the cursor promises that nothing is missing."""
+    owner, _, receiver = replicas
+    apply = await applier(receiver)
+    batch = replace(await batch_of(owner, owner, 4), checkpoint=b"")
+    outcome = await apply.apply(batch, owner.identity.device)
+    assert not outcome.used
+    assert entries(receiver) == []
+
+
+# --- statements -----------------------------------------------------------------------------------
+
+
+async def test_a_statement_of_a_member_makes_a_member(
+    replicas: list[Replica], tmp_path: Path
+) -> None:
+    """Who an admin adds is a member for this device from then on."""
+    admin, relay, receiver = replicas
+    newcomer = load_or_create(tmp_path / "newcomer")
+    said = statement(admin.identity, newcomer, admin.store.library, "newcomer")
+    apply = await applier(receiver)
+    await apply.apply(Statements((said,)), relay.identity.device)
+    assert apply.keys()[newcomer.device] == newcomer.public_key
+    assert newcomer.public_key in (await receiver.store.membership(key_of)).members
+
+
+async def test_a_statement_by_a_stranger_makes_nobody_a_member(
+    replicas: list[Replica], tmp_path: Path
+) -> None:
+    """Who signs its own admission is admitted nowhere."""
+    _, relay, receiver = replicas
+    stranger = load_or_create(tmp_path / "stranger")
+    said = statement(stranger, stranger, receiver.store.library, "stranger")
+    apply = await applier(receiver)
+    await apply.apply(Statements((said,)), relay.identity.device)
+    known = apply.keys()
+    assert stranger.device not in known
+
+
+async def test_a_statement_that_its_author_did_not_sign_isrefused(
+    replicas: list[Replica], tmp_path: Path
+) -> None:
+    """An admin's name under an admission needs the admin's signature; nothing else is kept."""
+    admin, relay, receiver = replicas
+    newcomer = load_or_create(tmp_path / "newcomer")
+    said = statement(admin.identity, newcomer, admin.store.library, "newcomer")
+    forged = Signed(said.body, newcomer.sign(said.body))
+    before = held(receiver)
+    with pytest.raises(UnverifiedError):
+        await (await applier(receiver)).apply(Statements((forged,)), relay.identity.device)
+    assert held(receiver) == before
+
+
+async def test_a_statement_with_a_certificate_no_device_makes_isrefused(
+    replicas: list[Replica], tmp_path: Path
+) -> None:
+    """A certificate that could sign others, or is none, never becomes a trust anchor."""
+    admin, relay, receiver = replicas
+    newcomer = replace(load_or_create(tmp_path / "newcomer"), certificate_der=b"none")
+    said = statement(admin.identity, newcomer, admin.store.library, "newcomer")
+    before = held(receiver)
+    with pytest.raises(BadCertificateError):
+        await (await applier(receiver)).apply(Statements((said,)), relay.identity.device)
+    assert held(receiver) == before
