@@ -11,11 +11,12 @@ import datetime as dt
 import hashlib
 import os
 import stat
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
@@ -61,6 +62,15 @@ class BadCertificateError(InvalidDataError):
     code = "bad_certificate"
 
 
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
+
 def fingerprint(public_key: bytes) -> bytes:
     """Return the SHA-256 of a raw public key."""
     return hashlib.sha256(public_key).digest()
@@ -92,10 +102,13 @@ def certificate_key(der: bytes) -> bytes:
     if len(der) > _MAX_CERTIFICATE_BYTES:
         raise BadCertificateError("a certificate is too large")
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        key = certificate.public_key()
-        extensions = certificate.extensions
-    except (ValueError, x509.DuplicateExtension) as error:
+        with warnings.catch_warnings():
+            # Oddities that the library only warns of are no reason to trust, or to print.
+            warnings.simplefilter("ignore")
+            certificate = x509.load_der_x509_certificate(der)
+            key = certificate.public_key()
+            extensions = certificate.extensions
+    except _UNREADABLE as error:
         raise BadCertificateError(f"bytes are no certificate: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
         raise BadCertificateError("a certificate holds another kind of key than Ed25519")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from registry.changes import SharedRow, StateChange
 from registry.errors import ApplyError, InvalidChangeError, NotOwnerError, RegistryError
-from registry.models import Ownership, StateEffect, needed
+from registry.models import FieldKind, Ownership, StateEffect, needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,26 +106,30 @@ def dispatch_shared(
 ) -> tuple[str, ...]:
     """Make the visible tables agree with merged records, parents first.
 
-    Returns the names of models that nobody here knows: their records live on in the registers.
-    Raises InvalidChangeError for an owned model, ApplyError for what a model's function raises.
+    Returns the names of what is not shown: models that nobody here knows, and owned ones (a valid
+    commit never fails, whatever its author named); their records live on in the registers. Raises
+    ApplyError for what a model's function raises.
     """
+    shown: set[str] = set()
     for model in registry:
         merged = rows.get(model.sync_name)
-        if not merged:
+        if not merged or model.ownership is not Ownership.SHARED:
             continue
-        if model.ownership is not Ownership.SHARED:
-            raise InvalidChangeError(f"{model.sync_name} is owned; it does not travel in commits")
+        shown.add(model.sync_name)
         try:
             needed(model.apply_shared_change)(connection, [_accepted(model, row) for row in merged])
         except RegistryError:
             raise
         except Exception as error:
             raise ApplyError(model.sync_name, error) from error
-    return tuple(name for name in rows if registry.get(name) is None)
+    return tuple(name for name in rows if name not in shown)
 
 
 def _accepted(model: Model, row: SharedRow) -> SharedRow:
-    """Return the row without values that its model cannot show; the registers keep them."""
+    """Return the row without values that its model cannot show; the registers keep them.
+
+    Nothing that a commit may hold can make an apply fail: it would hold up whoever it depends on.
+    """
     if row.fields is None:
         return row
     fields: dict[str, Value] = {}
@@ -133,6 +137,8 @@ def _accepted(model: Model, row: SharedRow) -> SharedRow:
         item = model.field(name)
         if item is None:
             fields[name] = value
+        elif (item.kind is FieldKind.PLAIN) == isinstance(value, dict):
+            continue
         elif isinstance(value, dict):
             fields[name] = {key: entry for key, entry in value.items() if item.accepts(entry)}
         elif item.accepts(value):

@@ -56,6 +56,8 @@ class Field:
             return self.nullable or self.kind is not FieldKind.PLAIN
         if isinstance(value, bool) and bool not in self.types:
             return False
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            return False  # no column of a database holds it
         return isinstance(value, self.types)
 
 

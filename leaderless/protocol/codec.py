@@ -131,7 +131,10 @@ def _sized(value: object, size: int) -> bytes:
 
 
 def _incarnation(generation: object, nonce: object) -> Incarnation:
-    return Incarnation(_number(generation), _sized(nonce, 8))
+    number = _number(generation)
+    if number >= 1 << 32:
+        raise MalformedError("a generation has at most 32 bits")
+    return Incarnation(number, _sized(nonce, 8))
 
 
 def _head(parts: Parts) -> dict[str, Any]:
@@ -183,8 +186,8 @@ def _write_statements(message: Statements) -> Sequence[bytes]:
 
 
 def _read_statements(parts: Parts) -> Statements:
-    if len(parts) % 2 == 0 or len(parts) > 2_049:
-        raise MalformedError("statements come in pairs of body and signature, at most 1,024")
+    if len(parts) % 2 == 0 or len(parts) > 2 * limits.MAX_STATEMENTS + 1:
+        raise MalformedError("statements come in pairs of body and signature, at most 1,000")
     pairs = zip(parts[1::2], parts[2::2], strict=True)
     return Statements(tuple(Signed(body, _sized(signature, 64)) for body, signature in pairs))
 

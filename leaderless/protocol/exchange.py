@@ -41,8 +41,10 @@ from leaderless.protocol.commands import (
     Note,
     Send,
     SendStatements,
+    Stream,
 )
 from leaderless.protocol.fetching import Fetching
+from leaderless.protocol.limits import MAX_POSITIONS, MAX_STREAMS
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
     Bye,
@@ -124,7 +126,7 @@ class Exchange:
             commands.append(Close(loser.link, "crossed", text))
             if loser is peer:
                 return commands
-            self.link_down(rival.link, now)
+            commands += self.link_down(rival.link, now)
         self.peers[link] = peer
         hello = Hello(
             PROTOCOL_VERSION,
@@ -176,15 +178,21 @@ class Exchange:
                 return [Apply(link, message, size)]
             case Positions():
                 peer.learn(message)
+                if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:
+                    return [_close(peer, "too_many", "more positions were told than there can be")]
                 return [
                     *self._fetching.subscribe(peer, self.ours.vectors, now),
                     *serving.serve(peer, self.ours.vectors, self.device),
                     *self._settle(now),
                 ]
             case PullState() | PullLog():
+                if len(peer.outgoing) >= MAX_STREAMS:
+                    return [_close(peer, "too_many", "more streams were asked for than there are")]
                 return serving.open_stream(peer, message, self.ours.vectors, self.device)
             case Credit(amount):
-                peer.unacknowledged = max(0, peer.unacknowledged - amount)
+                if amount > peer.unacknowledged:
+                    return [_close(peer, "out_of_turn", "more was credited than was sent")]
+                peer.unacknowledged -= amount
                 return serving.serve(peer, self.ours.vectors, self.device)
             case Proof():
                 peer.proof = message
@@ -234,6 +242,10 @@ class Exchange:
             return []
         return serving.loaded(peer, key, reaches, frame, size, self.ours.vectors, self.device)
 
+    def distrust(self, device: bytes, owner: bytes) -> None:
+        """What a device relayed of an owner was not what the owner signed: ask it no more."""
+        self._fetching.distrust(device, Key(Stream.STATE, owner))
+
     def applied(self, apply: Apply, now: float, *, used: bool) -> list[Command]:
         """What a peer sent is durable, or was dropped because it did not fit (`used` is False)."""
         peer, message = self.peers.get(apply.link), apply.message
@@ -272,7 +284,8 @@ class Exchange:
         return [*self._announce(now), *proofs, *self._plan(now)]
 
     def _plan(self, now: float) -> list[Command]:
-        return self._fetching.plan(self.peers.values(), self.ours.vectors, now)
+        peers = self.peers.values()
+        return self._fetching.plan(peers, self.ours.vectors, self.ours.closed, now)
 
     # --- announcing -------------------------------------------------------------------------------
 

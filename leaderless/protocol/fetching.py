@@ -9,14 +9,14 @@ an owner that does not push its own change within `GRACE_S`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol.commands import Command, Key, Send, Stream
 from leaderless.protocol.messages import PullLog, PullState, StateBatch
 from registry.changes import feed_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from leaderless.protocol.messages import LogBatch, Vectors
     from leaderless.protocol.peer import Peer
@@ -34,14 +34,28 @@ class _Pull:
     since: float
 
 
+class _Asked(NamedTuple):
+    """Where we stood when a stream was last asked of somebody that does not own it."""
+
+    position: object
+    link: int
+    when: float
+
+
 class Fetching:
     """What was asked of whom, over all peers."""
 
     def __init__(self) -> None:
         self._pulls: dict[Key, _Pull] = {}
         self._behind_since: dict[Key, float] = {}
+        self._asked: dict[Key, _Asked] = {}
+        self._distrusted: set[tuple[bytes, Key]] = set()
         self.replan_at: float | None = None
         """When `plan` comes to another answer if nothing happens before."""
+
+    def distrust(self, device: bytes, key: Key) -> None:
+        """Ask a device no more for a stream: what it sent of it was not what its owner signed."""
+        self._distrusted.add((device, key))
 
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
@@ -60,33 +74,48 @@ class Fetching:
             self._ask(peer, log, _log_pull(log.of, ours), now),
         ]
 
-    def plan(self, peers: Iterable[Peer], ours: Vectors, now: float) -> list[Command]:
-        """Fetch what peers hold and we lack, each stream from its best source."""
+    def plan(
+        self, peers: Iterable[Peer], ours: Vectors, closed: Container[bytes], now: float
+    ) -> list[Command]:
+        """Fetch what peers hold and we lack, each stream from its best source.
+
+        Of `closed` feeds nothing more is taken.
+        """
         self.replan_at = None
         sources: dict[Key, list[tuple[int, Peer]]] = {}
         for peer in peers:
             if peer.known:
                 for key, amount in peer.ahead(ours).items():
-                    sources.setdefault(key, []).append((amount, peer))
+                    if key.of not in closed and (peer.device, key) not in self._distrusted:
+                        sources.setdefault(key, []).append((amount, peer))
         self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
         commands: list[Command] = []
         for key, candidates in sources.items():
-            others = self._free_to_serve(key, candidates, now)
+            others = self._free_to_serve(key, candidates, ours, now)
             if others:
                 best = max(others, key=lambda item: (item[0], -item[1].link))[1]
                 commands.append(self._fetch(best, key, ours, now))
         return commands
 
     def _free_to_serve(
-        self, key: Key, candidates: list[tuple[int, Peer]], now: float
+        self, key: Key, candidates: list[tuple[int, Peer]], ours: Vectors, now: float
     ) -> list[tuple[int, Peer]]:
         """Return who may be asked now: nobody while the source that was asked has its time.
 
-        Who is the only source is asked again when its time is over: it may have lost its place.
+        Who is the only source is asked again when its time is over: it may have lost its place. Who
+        was asked for just this before, and is done, did not bring us further: that can wait as long.
         """
         pull = self._pulls.get(key)
         if pull is None:
-            return candidates
+            asked_for = self._asked.get(key)
+            if asked_for is None or asked_for.position != _position(key, ours):
+                return candidates
+            others = [item for item in candidates if item[1].link != asked_for.link]
+            until = asked_for.when + STALLED_S
+            if others or now >= until:
+                return others or candidates
+            self._wake_at(until)
+            return []
         others = [item for item in candidates if item[1].link != pull.link]
         asked = next((peer for _, peer in candidates if peer.link == pull.link), None)
         is_owner = asked is not None and asked.device == key.of[:16]
@@ -94,10 +123,14 @@ class Fetching:
         until = max(pull.since, self._behind_since[key]) + patience
         if now >= until:
             return others or candidates
-        self.replan_at = until if self.replan_at is None else min(self.replan_at, until)
+        self._wake_at(until)
         return []
 
+    def _wake_at(self, when: float) -> None:
+        self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
+
     def _fetch(self, peer: Peer, key: Key, ours: Vectors, now: float) -> Command:
+        self._asked[key] = _Asked(_position(key, ours), peer.link, now)
         if key.stream is Stream.LOG:
             return self._ask(peer, key, _log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
@@ -138,6 +171,13 @@ class Fetching:
             del self._pulls[Key(Stream.STATE, peer.device)]
             return self.subscribe(peer, ours, now)
         return []
+
+
+def _position(key: Key, ours: Vectors) -> object:
+    if key.stream is Stream.STATE:
+        return ours.owned.get(key.of)
+    held = ours.feeds.get(key.of)
+    return 0 if held is None else held.received
 
 
 def _state_pull(owner: bytes, incarnation: Incarnation, ours: Vectors) -> PullState:

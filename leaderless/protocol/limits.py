@@ -56,5 +56,14 @@ what is sent twice when a side dies: some 1,000 rows, so ten deaths in a backfil
 less than a tenth. Receivers are bound by their disk, not by the delay of a LAN, so more on the way
 would gain nothing."""
 
+MAX_STATEMENTS: Final = 1_000
+"""That make a library's membership; they travel in one message."""
+
+MAX_STREAMS: Final = 8_192
+"""That a peer may have asked for at once: two for each member and incarnation; a few MiB."""
+
+MAX_POSITIONS: Final = 65_536
+"""That a peer may tell: old incarnations add up; at some 200 bytes each 13 MiB."""
+
 MAX_ZSTD_WINDOW: Final = 1 << 23
 """The window a frame may ask the decompressor to hold."""

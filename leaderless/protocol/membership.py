@@ -136,7 +136,11 @@ def decode(body: bytes) -> Statement:
             list(parents),
             int(issued_ms),
             bytes(nonce),
-        ] if len(library) == 16 and len(author_key) == 32:
+        ] if (
+            len(library) == 16
+            and len(author_key) == 32
+            and all(isinstance(parent, bytes) for parent in parents)
+        ):
             try:
                 return Statement(
                     library,
@@ -145,7 +149,7 @@ def decode(body: bytes) -> Statement:
                     Role(role),
                     name,
                     author_key,
-                    tuple(bytes(parent) for parent in parents),
+                    tuple(parents),
                     issued_ms,
                     nonce,
                 )
@@ -164,9 +168,22 @@ def membership_of(
 ) -> Membership:
     """Return who is a member by `statements`, whose signatures were verified.
 
-    `key_of` returns the public key in a certificate. Statements that do not count (yet) are left
-    out of the members but not forgotten: they may count once what they build on has arrived.
+    `key_of` returns the public key in a certificate. Statements that do not count are left out of
+    the members.
     """
+    return _judged(library, statements, key_of)[0]
+
+
+def counted(
+    library: bytes, statements: Sequence[Signed], key_of: Callable[[bytes], bytes]
+) -> frozenset[bytes]:
+    """Return the hashes of the statements that make the membership what it is."""
+    return frozenset(_judged(library, statements, key_of)[1])
+
+
+def _judged(
+    library: bytes, statements: Sequence[Signed], key_of: Callable[[bytes], bytes]
+) -> tuple[Membership, set[bytes]]:
     waiting = {signed.hash: decode(signed.body) for signed in statements}
     known = sorted(waiting)
     members: dict[bytes, Member] = {}
@@ -190,7 +207,7 @@ def membership_of(
     decoded = {signed.hash: decode(signed.body) for signed in statements}
     superseded = {parent for at in counted for parent in decoded[at].parents}
     heads = tuple(sorted(counted - superseded))
-    return Membership(library, name, members, heads, digest(b"".join(known)))
+    return Membership(library, name, members, heads, digest(b"".join(known))), counted
 
 
 def _counts(

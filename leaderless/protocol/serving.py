@@ -10,6 +10,7 @@ from leaderless.protocol.commands import Command, Key, Load, SendFrame, Stream
 from leaderless.protocol.limits import WINDOW_BYTES
 from leaderless.protocol.messages import PullLog, PullState, Vectors
 from leaderless.protocol.peer import Outgoing, Peer
+from registry.changes import feed_id
 
 
 def open_stream(
@@ -34,7 +35,8 @@ def serve(peer: Peer, ours: Vectors, own: bytes) -> list[Command]:
         if stream.loading:
             continue
         if stream.after >= _head(key, ours):
-            if key.of[:16] != own:
+            # A feed of ours that there is none of yet stays open only if it is the current one.
+            if key.of[:16] != own or not _is_current(key, ours, own):
                 del peer.outgoing[key]
             continue
         if peer.unacknowledged < WINDOW_BYTES:
@@ -56,6 +58,11 @@ def loaded(
     stream.after = reaches
     peer.unacknowledged += size
     return [SendFrame(peer.link, frame), *serve(peer, ours, own)]
+
+
+def _is_current(key: Key, ours: Vectors, own: bytes) -> bool:
+    held = ours.owned[own].incarnation
+    return key.stream is Stream.STATE or key.of == feed_id(own, held)
 
 
 def _head(key: Key, ours: Vectors) -> int:

@@ -32,6 +32,7 @@ class Holdings:
 
     `unproved` says in words why a copy here cannot be compared (inexact, not covered by a
     checkpoint, commits on the shelf), by owner or feed; while there is any, nothing is claimed.
+    `closed` are the feeds of which nothing more is taken.
     """
 
     vectors: Vectors
@@ -39,6 +40,7 @@ class Holdings:
     shared_hash: bytes
     membership: bytes
     unproved: Mapping[bytes, str]
+    closed: frozenset[bytes] = frozenset()
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""

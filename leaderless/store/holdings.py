@@ -27,10 +27,12 @@ def read_holdings(connection: Connection) -> Holdings:
         elif copy.verified != copy.watermark:
             unproved[copy.owner] = "no checkpoint of its owner covers it yet"
     feeds: dict[bytes, FeedPosition] = {}
+    closed: list[bytes] = []
     for feed in log.feeds(connection):
         feeds[feed.feed] = FeedPosition(feed.received, feed.applied)
         if feed.fault is not None:
             unproved[feed.feed] = feed.fault
+            closed.append(feed.feed)
         elif feed.applied < feed.received:
             unproved[feed.feed] = f"{feed.received - feed.applied} commits wait on the shelf"
     return Holdings(
@@ -39,4 +41,5 @@ def read_holdings(connection: Connection) -> Holdings:
         meta.get(connection, meta.SHARED_HASH),
         meta.get(connection, meta.MEMBERSHIP),
         unproved,
+        frozenset(closed),
     )

@@ -32,6 +32,16 @@ def put(connection: Connection, name: str, value: bytes | int | str) -> None:
     )
 
 
+def drop(connection: Connection, name: str) -> None:
+    """Forget a fact, if it was known."""
+    connection.exec_driver_sql("DELETE FROM meta WHERE name = ?", (name,))
+
+
+def relayed(owner: bytes) -> str:
+    """Return the fact that names who relayed rows of an owner since its copy was proved last."""
+    return f"relayed/{owner.hex()}"
+
+
 def clock(connection: Connection) -> Clock:
     """Return the clock as it was made durable last."""
     return Clock(get(connection, _CLOCK_MS) or 0, get(connection, _CLOCK_COUNTER) or 0)

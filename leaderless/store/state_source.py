@@ -63,8 +63,10 @@ def read_batch(
     """
     copy = copy_of(connection, owner)
     # What no word of its owner covers is not handed on: it could not be told from our invention.
-    reach = 0 if copy is None else min(copy.watermark, copy.checkpoint_rev)
-    if copy is None or lo >= reach:
+    if copy is None or copy.as_of > copy.checkpoint_rev:
+        return None
+    reach = min(copy.watermark, copy.checkpoint_rev)
+    if lo >= reach:
         return None
     while True:
         page = _read_page(connection, registry, copy.epoch, lo, reach, limit)
@@ -78,11 +80,10 @@ def read_batch(
         ahead = _topmost(ahead, limit_bytes)
         hi, changes = lo, list(_ahead(copy, ahead))
     sent.update(item.row[0] for item in ahead)
-    head = copy.watermark
     return StateBatch(
         owner,
         copy.incarnation,
-        *(lo, hi, head, max(copy.as_of, head)),
+        *(lo, hi, reach, max(copy.as_of, reach)),
         tuple(changes),
         copy.checkpoint or b"",
     )
@@ -218,7 +219,7 @@ def _ahead(copy: Copy, ancestors: Sequence[_Ancestor]) -> Iterator[StateChange]:
 
 
 def introduction(connection: Connection, registry: Registry, owner: bytes) -> StateBatch | None:
-    """Return an owner's own device row as a batch that moves no cursor."""
+    """Return an owner's own device row as a batch that moves no cursor, with its word on it."""
     copy = copy_of(connection, owner)
     model = registry.get("device")
     if copy is None or model is None:
@@ -227,7 +228,8 @@ def introduction(connection: Connection, registry: Registry, owner: bytes) -> St
     change = StateChange("device", DeviceId(owner), copy.incarnation, query.columns, query.rows)
     rev = max((row[1] for row in query.rows), default=0)
     changes = (change,) if query.rows else ()
-    return StateBatch(owner, copy.incarnation, 0, 0, rev, rev, changes, introduction=True)
+    word = copy.checkpoint or b""
+    return StateBatch(owner, copy.incarnation, 0, 0, rev, rev, changes, word, introduction=True)
 
 
 def _tombstones_after(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from leaderless.errors import NotPermittedError
 from leaderless.identity import certificate_key, device_id, verify
 from leaderless.protocol import checkpoint as checkpoints
-from leaderless.protocol import commits, membership
+from leaderless.protocol import commits, limits, membership
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, StateBatch, Statements
@@ -54,6 +54,15 @@ class Outcome(NamedTuple):
 
     used: bool
     notes: tuple[tuple[str, Mapping[str, object]], ...] = ()
+    distrusted: bytes | None = None
+    """The device whose relayed rows were not what their owner had signed."""
+
+
+def _reaches(batch: StateBatch) -> int:
+    """Return the highest rev that a batch speaks of."""
+    rows = [int(str(row[1])) for change in batch.changes for row in change.rows]
+    gone = [rev for change in batch.changes for _, rev in change.removed]
+    return max(batch.hi, batch.head, batch.as_of, *rows, *gone)
 
 
 class Applier:
@@ -87,7 +96,18 @@ class Applier:
                 raise UnverifiedError("a membership statement is not signed by its author")
 
         def write(transaction: Transaction) -> Membership:
-            keep_statements(transaction.conn, message.statements, transaction.now_ms)
+            held = statements(transaction.conn)
+            everything = {signed.hash: signed for signed in (*held, *message.statements)}
+            # A peer sends all that it holds, so what does not count with it never will: it is noise.
+            counted = membership.counted(
+                self._store.library, tuple(everything.values()), certificate_key
+            )
+            if len(counted) > limits.MAX_STATEMENTS:
+                raise UnverifiedError(
+                    "there are more membership statements than a library may have"
+                )
+            fresh = [signed for signed in message.statements if signed.hash in counted]
+            keep_statements(transaction.conn, fresh, transaction.now_ms)
             kept = statements(transaction.conn)
             members = membership.membership_of(self._store.library, kept, certificate_key)
             meta.put(transaction.conn, meta.MEMBERSHIP, members.digest)
@@ -99,17 +119,27 @@ class Applier:
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
         said = self._checkpoint(batch, sender)
 
-        def write(transaction: Transaction) -> state.Merged:
-            merged = state.apply_batch(transaction.conn, self._store.registry, batch, said)
-            if merged.copy.fault is not None and sender != batch.owner:
-                state.forget(transaction.conn, self._store.registry, merged.copy)
-            return merged
+        relayed = sender != batch.owner
 
-        merged = await self._store.write(write)
+        def write(transaction: Transaction) -> tuple[state.Merged, bytes | None]:
+            connection, registry = transaction.conn, self._store.registry
+            merged = state.apply_batch(connection, registry, batch, said)
+            if relayed and merged.used:
+                meta.put(connection, meta.relayed(batch.owner), sender)
+            relay = meta.get(connection, meta.relayed(batch.owner))
+            if merged.copy.verified == merged.copy.watermark or relay is None:
+                meta.drop(connection, meta.relayed(batch.owner))
+            elif merged.copy.fault is not None:
+                # Somebody else's rows are among these, whoever sent the last of them.
+                state.forget(connection, registry, merged.copy)
+                meta.drop(connection, meta.relayed(batch.owner))
+            return merged, relay
+
+        merged, relay = await self._store.write(write)
         if merged.copy.fault is None:
             return Outcome(merged.used)
-        about = {"owner": batch.owner, "from": sender, "why": merged.copy.fault}
-        return Outcome(merged.used, (("state_differs", about),))
+        about = {"owner": batch.owner, "from": relay or sender, "why": merged.copy.fault}
+        return Outcome(merged.used, (("state_differs", about),), relay)
 
     def _checkpoint(self, batch: StateBatch, sender: bytes) -> Checkpoint | None:
         """Return the owner's verified word that comes with a batch."""
@@ -131,7 +161,7 @@ class Applier:
         about = (said.library, said.owner, said.incarnation)
         if about != (self._store.library, batch.owner, batch.incarnation):
             raise UnverifiedError("a checkpoint speaks of another state")
-        if sender != batch.owner and batch.hi > said.rev:
+        if sender != batch.owner and _reaches(batch) > said.rev:
             raise UnverifiedError("relayed rows go beyond the checkpoint of their owner")
         return said
 

@@ -21,20 +21,25 @@ from leaderless.protocol.exchange import (
     Exchange,
 )
 from leaderless.protocol.fetching import GRACE_S
+from leaderless.protocol.limits import MAX_STREAMS
 from leaderless.protocol.messages import (
     Bye,
+    Credit,
     Hello,
     Message,
     OwnedPosition,
     Ping,
     Pong,
     Positions,
+    PullState,
     StateBatch,
     Statements,
     Vectors,
 )
-from registry.changes import feed_id
+from registry.changes import Incarnation, feed_id
 from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
+
+NOWHERE = OwnedPosition(Incarnation(1, bytes(8)), 1)
 
 
 def test_an_empty_device_is_filled_and_both_prove_it() -> None:
@@ -269,3 +274,49 @@ def test_a_tick_is_due_when_a_source_has_had_its_time() -> None:
     for link in (1, 2):
         side.exchange.received(link, ahead, 10, 0, 0)
     assert side.exchange.next_tick(0) <= GRACE_S
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Credit(1),
+        Positions(Vectors({at.to_bytes(16, "big"): NOWHERE for at in range(65_537)})),
+    ],
+)
+def test_who_makes_us_hold_what_was_never_sent_is_left(message: Message) -> None:
+    """More credits than frames, and more positions than devices can have, end the link."""
+    side = Side(A)
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    side.exchange.received(1, Positions(Vectors({C: NOWHERE}), whole=True), 10, 0, 0)
+    (close,) = side.exchange.received(1, message, 10, 0, 0)
+    assert isinstance(close, Close)
+
+
+def test_a_peer_may_not_ask_for_streams_without_end() -> None:
+    """More streams than a library can have end the link."""
+    side = Side(A)
+    side.owned |= {at.to_bytes(16, "big"): 1 for at in range(MAX_STREAMS)}
+    side.exchange.ours_changed(side.holdings(), 0.0)
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    for at in range(MAX_STREAMS):
+        side.exchange.received(1, PullState(at.to_bytes(16, "big"), LIFE, 0), 10, 0, 0)
+    (close,) = side.exchange.received(1, PullState(A, LIFE, 0), 10, 0, 0)
+    assert isinstance(close, Close)
+
+
+def test_what_a_replaced_link_was_asked_for_is_asked_of_others_at_once() -> None:
+    """When a new link takes the place of a dead one, its streams go on without a pause."""
+    far = bytes([90]) * 16
+    side = Side(A)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    ahead = Positions(Vectors({far: OwnedPosition(LIFE, 9)}), whole=True)
+    for link, device in ((1, B), (2, C)):
+        side.exchange.link_up(link, device, "wire", 0, 0, dialed=True)
+        side.exchange.received(link, hello, 10, 0, 0)
+        side.exchange.received(link, ahead, 10, 0, 0)
+    commands = side.exchange.link_up(3, B, "wire", CROSSED_S + 1, 0, dialed=True)
+    assert Send(2, PullState(far, LIFE, 0)) in commands

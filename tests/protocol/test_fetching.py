@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from leaderless.protocol.commands import (
     Apply,
+    Command,
     Load,
     Send,
 )
 from leaderless.protocol.fetching import GRACE_S, STALLED_S, Fetching
 from leaderless.protocol.messages import (
+    FeedPosition,
     Hello,
+    LogBatch,
     OwnedPosition,
     Positions,
     PullLog,
     PullState,
+    SignedCommit,
     StateBatch,
     Vectors,
 )
@@ -103,7 +107,7 @@ def test_somebody_elses_log_is_fetched_to_its_end() -> None:
 
 
 def test_a_relayed_batch_that_does_not_fit_ends_its_fetch() -> None:
-    """What another source sent does not fit ours: it is asked for anew from our position."""
+    """When our copy was dropped meanwhile, it is asked for anew from where we are now."""
     side = Side(A, owned={A: 0, C: 5})
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
@@ -112,8 +116,10 @@ def test_a_relayed_batch_that_does_not_fit_ends_its_fetch() -> None:
     side.exchange.received(1, theirs, 10, 0, 0)
     apply = Apply(1, StateBatch(C, LIFE, 8, 9, 9, 9, ()), 10)
     side.exchange.applied(apply, 0, used=False)
-    commands = side.exchange.tick(1.0)
-    assert [c.message for c in commands if isinstance(c, Send)] == [PullState(C, LIFE, 5)]
+    side.owned[C] = 0
+    commands = side.exchange.ours_changed(side.holdings(), 1.0)
+    asked = [c.message for c in commands if isinstance(c, Send)]
+    assert PullState(C, LIFE, 0) in asked
 
 
 def test_the_only_source_is_asked_again() -> None:
@@ -150,3 +156,42 @@ def test_a_batch_that_was_asked_of_somebody_else_changes_no_plan() -> None:
     batch = StateBatch(C, LIFE, 0, 5, 5, 5, ())
     vectors = side.holdings().vectors
     assert fetching.arrived(1, batch, None, vectors, 0.0, used=True) == []
+
+
+def _behind(side: Side, positions: Vectors) -> list[Command]:
+    """Let a peer B that is ahead greet a side; return what the side does."""
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    return side.exchange.received(1, Positions(positions, whole=True), 10, 0, 0)
+
+
+def test_an_answer_that_brings_nothing_further_is_not_asked_for_again_at_once() -> None:
+    """A batch that is used and moves no position leads to a pause, not to a busy loop."""
+    side = Side(A)
+    feed = feed_id(C, LIFE)
+    pull = PullLog(feed, 0)
+    ahead = Vectors({}, {feed: FeedPosition(1, 1)})
+    assert Send(1, pull) in _behind(side, ahead)
+    batch = LogBatch(feed, 0, 1, (SignedCommit(b"", bytes(64), b""),))
+    side.exchange.applied(Apply(1, batch, 10), 0.0, used=True)
+    assert Send(1, pull) not in side.exchange.ours_changed(side.holdings(), 0.0)
+    assert side.exchange.next_tick(0.0) <= STALLED_S
+    assert Send(1, pull) in side.exchange.tick(STALLED_S)
+
+
+def test_a_closed_feed_is_not_fetched() -> None:
+    """Of a feed that forked nothing more is asked, whoever holds more of it."""
+    side = Side(A)
+    feed = feed_id(C, LIFE)
+    side.shut = frozenset([feed])
+    side.exchange.ours_changed(side.holdings(), 0.0)
+    commands = _behind(side, Vectors({}, {feed: FeedPosition(1, 1)}))
+    assert Send(1, PullLog(feed, 0)) not in commands
+
+
+def test_who_relayed_forged_rows_is_asked_for_them_no_more() -> None:
+    """A copy that its owner had not signed is fetched from another source alone."""
+    side = Side(A)
+    side.exchange.distrust(B, C)
+    assert Send(1, PullState(C, LIFE, 0)) not in _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))

@@ -80,7 +80,7 @@ def test_a_stream_is_read_one_batch_at_a_time() -> None:
     side.exchange.received(1, hello, 10, 0, 0)
     (load,) = side.exchange.received(1, PullState(A, LIFE, 0), 10, 0, 0)
     assert isinstance(load, Load)
-    assert side.exchange.received(1, Credit(1), 10, 0, 0) == []
+    assert side.exchange.received(1, Credit(0), 10, 0, 0) == []
 
 
 def test_a_batch_for_a_stream_that_was_not_asked_for_is_forgotten() -> None:
@@ -89,3 +89,13 @@ def test_a_batch_for_a_stream_that_was_not_asked_for_is_forgotten() -> None:
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     key = Key(Stream.STATE, A)
     assert side.exchange.loaded(1, key, 5, b"frame", 5) == []
+
+
+def test_a_feed_that_never_was_ours_is_not_kept_open() -> None:
+    """A pull of our feed in another life than this one leaves no stream behind."""
+    side = Side(A)
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    side.exchange.received(1, PullLog(A + bytes(28), 0), 10, 0, 0)
+    assert side.exchange.peers[1].outgoing == {}

@@ -53,6 +53,7 @@ class Side:
     closed: list[tuple[int, str]] = field(default_factory=list)
     flaw: bytes = b""
     unproved: dict[bytes, str] = field(default_factory=dict)
+    shut: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         self.owned.setdefault(self.device, 0)
@@ -66,7 +67,7 @@ class Side:
             {feed: FeedPosition(at, at) for feed, at in self.feeds.items()},
         )
         proofs = {owner: OwnedProof(at, self.flaw) for owner, at in self.owned.items()}
-        return Holdings(vectors, proofs, bytes(256), self.membership, self.unproved)
+        return Holdings(vectors, proofs, bytes(256), self.membership, self.unproved, self.shut)
 
 
 class Wire:

@@ -133,10 +133,20 @@ def test_merged_records_reach_their_model_without_what_it_cannot_show() -> None:
     assert seen.shown[2].fields == {"name": "x"}
 
 
-def test_an_owned_model_does_not_travel_in_commits() -> None:
-    """A commit that changes an owned model is refused."""
-    with pytest.raises(InvalidChangeError):
-        dispatch_shared(Seen().registry, None, {"parent": [SharedRow(RecordId(b"r" * 16), {})]})
+def test_an_owned_model_named_in_a_commit_is_not_touched() -> None:
+    """A commit that names an owned model shows nothing, and fails nothing."""
+    seen = Seen()
+    rows = [SharedRow(RecordId(b"r" * 16), {"name": "x"})]
+    assert dispatch_shared(seen.registry, None, {"parent": rows}) == ("parent",)
+    assert seen.calls == []
+
+
+@pytest.mark.parametrize("fields", [{"name": {"k": "x"}}, {"set": True}, {"name": 1 << 63}])
+def test_a_value_of_another_shape_than_its_field_is_not_shown(fields: dict[str, Any]) -> None:
+    """Keys under a plain field, a plain value in a set, and a number no column holds stay away."""
+    seen = Seen()
+    dispatch_shared(seen.registry, None, {"tag": [SharedRow(RecordId(b"r" * 16), fields)]})
+    assert seen.shown[0].fields == {}
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, InvalidChangeError])

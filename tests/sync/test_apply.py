@@ -58,7 +58,7 @@ async def test_relayed_rows_count_with_the_owners_checkpoint(replicas: list[Repl
     owner, relay, receiver = replicas
     batch = await batch_of(owner, owner)
     outcome = await (await applier(receiver)).apply(batch, relay.identity.device)
-    assert outcome == (True, ())
+    assert (outcome.used, outcome.notes) == (True, ())
     assert entries(receiver) == entries(owner)
 
 
@@ -72,7 +72,9 @@ async def test_the_same_batch_twice_is_as_once(replicas: list[Replica]) -> None:
     assert (held(receiver), entries(receiver)) == before
 
 
-async def test_rows_of_who_is_no_member_arerefused(replicas: list[Replica], tmp_path: Path) -> None:
+async def test_rows_of_who_is_no_member_are_refused(
+    replicas: list[Replica], tmp_path: Path
+) -> None:
     """A device that no statement names has no rows here, whoever brings them."""
     owner, relay, receiver = replicas
     stranger = load_or_create(tmp_path / "stranger")
@@ -80,14 +82,14 @@ async def test_rows_of_who_is_no_member_arerefused(replicas: list[Replica], tmp_
     assert await refused(receiver, batch, relay.identity.device) == "not_a_member"
 
 
-async def test_relayed_rows_without_a_checkpoint_arerefused(replicas: list[Replica]) -> None:
+async def test_relayed_rows_without_a_checkpoint_are_refused(replicas: list[Replica]) -> None:
     """A relay's word alone is nobody's."""
     owner, relay, receiver = replicas
     batch = replace(await batch_of(owner, owner), checkpoint=b"")
     assert await refused(receiver, batch, relay.identity.device) == "unverified"
 
 
-async def test_a_checkpoint_signed_by_the_relay_isrefused(replicas: list[Replica]) -> None:
+async def test_a_checkpoint_signed_by_the_relay_is_refused(replicas: list[Replica]) -> None:
     """The checkpoint has to carry the owner's own signature."""
     owner, relay, receiver = replicas
     batch = await batch_of(owner, owner)
@@ -97,7 +99,7 @@ async def test_a_checkpoint_signed_by_the_relay_isrefused(replicas: list[Replica
     assert await refused(receiver, batch, relay.identity.device) == "unverified"
 
 
-async def test_a_checkpoint_of_another_owner_isrefused(replicas: list[Replica]) -> None:
+async def test_a_checkpoint_of_another_owner_is_refused(replicas: list[Replica]) -> None:
     """What a relay signed of its own state says nothing of another's."""
     owner, relay, receiver = replicas
     own = await batch_of(relay, relay)
@@ -106,7 +108,7 @@ async def test_a_checkpoint_of_another_owner_isrefused(replicas: list[Replica]) 
     assert await refused(receiver, batch, owner.identity.device) == "unverified"
 
 
-async def test_rows_beyond_an_older_checkpoint_arerefused(replicas: list[Replica]) -> None:
+async def test_rows_beyond_an_older_checkpoint_are_refused(replicas: list[Replica]) -> None:
     """What came after the owner's last known word is not covered by it."""
     owner, relay, receiver = replicas
     older = (await batch_of(owner, owner)).checkpoint
@@ -115,7 +117,67 @@ async def test_rows_beyond_an_older_checkpoint_arerefused(replicas: list[Replica
     assert await refused(receiver, batch, relay.identity.device) == "unverified"
 
 
-async def test_bytes_that_are_no_checkpoint_arerefused(replicas: list[Replica]) -> None:
+@pytest.mark.parametrize("promise", ["head", "as_of"])
+async def test_a_relay_cannot_promise_what_the_owner_never_signed(
+    replicas: list[Replica], promise: str
+) -> None:
+    """A copy that could never be complete could never be found to be forged."""
+    owner, relay, receiver = replicas
+    batch = replace(await batch_of(owner, owner), **{promise: 1 << 60})
+    assert await refused(receiver, batch, relay.identity.device) == "unverified"
+
+
+def forged(batch: StateBatch) -> StateBatch:
+    """Return a batch with other sizes in it, one rev short of the owner's word."""
+    (change,) = [item for item in batch.changes if item.model == "entry"]
+    size = 2 + change.columns.index("size_bytes")
+    rows = [(*row[:size], 666, *row[size + 1 :]) for row in change.rows]
+    others = [item for item in batch.changes if item.model != "entry"]
+    changes = (*others, replace(change, rows=rows))
+    return replace(batch, changes=changes, hi=batch.hi - 1)
+
+
+async def test_forged_rows_are_dropped_when_the_owner_completes_them(
+    replicas: list[Replica],
+) -> None:
+    """Whoever sent the last rows: where a relay had a part, the copy is dropped and the relay named."""
+    owner, relay, receiver = replicas
+    batch = await batch_of(owner, owner)
+    apply = await applier(receiver)
+    assert (await apply.apply(forged(batch), relay.identity.device)).used
+    rest = await batch_of(owner, owner, batch.hi - 1)
+    outcome = await apply.apply(rest, owner.identity.device)
+    assert outcome.distrusted == relay.identity.device
+    assert [kind for kind, _ in outcome.notes] == ["state_differs"]
+    assert entries(receiver) == []
+    await apply.apply(batch, owner.identity.device)
+    assert entries(receiver) == entries(owner)
+
+
+async def test_an_owner_that_contradicts_itself_is_named_and_not_fetched_for_ever(
+    replicas: list[Replica],
+) -> None:
+    """Where no relay had a part, the fault is the owner's: it is said and stays."""
+    owner, _, receiver = replicas
+    batch = await batch_of(owner, owner)
+    apply = await applier(receiver)
+    await apply.apply(forged(batch), owner.identity.device)
+    outcome = await apply.apply(await batch_of(owner, owner, batch.hi - 1), owner.identity.device)
+    assert outcome.distrusted is None
+    assert [kind for kind, _ in outcome.notes] == ["state_differs"]
+    assert entries(receiver) != []
+
+
+async def test_a_proved_copy_clears_who_relayed_it(replicas: list[Replica]) -> None:
+    """Once the owner's word covers all rows, a later fault is not laid on an earlier relay."""
+    owner, relay, receiver = replicas
+    apply = await applier(receiver)
+    await apply.apply(await batch_of(owner, owner), relay.identity.device)
+    facts = query_file(receiver.store.path, "SELECT name FROM meta WHERE name LIKE 'relayed/%'")
+    assert facts == []
+
+
+async def test_bytes_that_are_no_checkpoint_are_refused(replicas: list[Replica]) -> None:
     """A checkpoint of another shape is named as such."""
     owner, relay, receiver = replicas
     batch = replace(await batch_of(owner, owner), checkpoint=b"x" * 100)
@@ -146,7 +208,7 @@ async def test_a_device_is_introduced_by_itself_alone(replicas: list[Replica]) -
     assert names == [("device0",), ("device2",)]
 
 
-async def test_rows_that_break_a_rule_arerefused(replicas: list[Replica]) -> None:
+async def test_rows_that_break_a_rule_are_refused(replicas: list[Replica]) -> None:
     """A value of another kind than its field has is the sender's fault, and is named."""
     owner, _, receiver = replicas
     batch = await batch_of(owner, owner)
@@ -227,7 +289,7 @@ async def test_a_statement_by_a_stranger_makes_nobody_a_member(
     assert stranger.device not in known
 
 
-async def test_a_statement_that_its_author_did_not_sign_isrefused(
+async def test_a_statement_that_its_author_did_not_sign_is_refused(
     replicas: list[Replica], tmp_path: Path
 ) -> None:
     """An admin's name under an admission needs the admin's signature; nothing else is kept."""
@@ -241,7 +303,7 @@ async def test_a_statement_that_its_author_did_not_sign_isrefused(
     assert held(receiver) == before
 
 
-async def test_a_statement_with_a_certificate_no_device_makes_isrefused(
+async def test_a_statement_with_a_certificate_no_device_makes_is_refused(
     replicas: list[Replica], tmp_path: Path
 ) -> None:
     """A certificate that could sign others, or is none, never becomes a trust anchor."""
@@ -252,3 +314,18 @@ async def test_a_statement_with_a_certificate_no_device_makes_isrefused(
     with pytest.raises(BadCertificateError):
         await (await applier(receiver)).apply(Statements((said,)), relay.identity.device)
     assert held(receiver) == before
+
+
+async def test_statements_that_never_count_are_not_kept(
+    replicas: list[Replica], tmp_path: Path
+) -> None:
+    """A stranger's word on itself, and a word on another library, leave nothing behind."""
+    _, relay, receiver = replicas
+    stranger = load_or_create(tmp_path / "stranger")
+    own = statement(stranger, stranger, receiver.store.library, "x")
+    other = statement(relay.identity, stranger, bytes(16), "x")
+    before = held(receiver)
+    apply = await applier(receiver)
+    await apply.apply(Statements((own, other)), relay.identity.device)
+    assert held(receiver) == before
+    assert set(apply.keys()) == {replica.identity.device for replica in replicas}

@@ -9,7 +9,7 @@ import pytest
 
 from leaderless.identity import load_or_create
 from leaderless.protocol.errors import InvalidCommitError
-from registry.changes import Form, Incarnation, RecordId, SharedChange, Update, feed_id
+from registry.changes import FieldWrite, Form, Incarnation, RecordId, SharedChange, Update, feed_id
 from registry.hlc import CEILING_MS, MAX_DRIFT_MS, Stamp
 from tests.forgery import TAG, log_batch, own_feed, signed_commit
 from tests.replicas import START_MS, Replica, query_file
@@ -26,7 +26,7 @@ async def test_a_signed_commit_takes_effect_whoever_brings_it(replicas: list[Rep
     author, relay, receiver = replicas
     batch = log_batch(own_feed(author), signed_commit(author))
     outcome = await (await applier(receiver)).apply(batch, relay.identity.device)
-    assert outcome == (True, ())
+    assert (outcome.used, outcome.notes) == (True, ())
     assert query_file(receiver.store.path, "SELECT uuid, color FROM tag") == [(TAG, "red")]
 
 
@@ -49,7 +49,7 @@ async def test_a_feed_without_a_commit_leaves_no_trace(replicas: list[Replica]) 
     assert held(receiver) == before
 
 
-async def test_commits_of_who_is_no_member_arerefused(
+async def test_commits_of_who_is_no_member_are_refused(
     replicas: list[Replica], tmp_path: Path
 ) -> None:
     """A feed of a device that no statement names is refused, even without a commit in it."""
@@ -96,12 +96,25 @@ async def test_the_valid_commits_before_an_invalid_one_are_not_kept(
     assert held(receiver) == before
 
 
-async def test_a_commit_about_an_owned_model_isrefused(replicas: list[Replica]) -> None:
-    """Owned rows do not travel in commits: the registry's refusal is the sender's fault."""
+@pytest.mark.parametrize(
+    ("model", "write"),
+    [
+        ("device", FieldWrite("name", None, "x")),
+        ("tag", FieldWrite("color", "x", "red")),
+        ("tag", FieldWrite("aliases", None, True)),
+        ("tag", FieldWrite("search_weight", None, 1 << 63)),
+    ],
+)
+async def test_no_valid_commit_can_hold_up_who_builds_on_it(
+    replicas: list[Replica], model: str, write: FieldWrite
+) -> None:
+    """What no table can show is applied and kept in the registers: it fails nothing."""
     author, _, receiver = replicas
-    change = SharedChange(Form.CREATE, "device", RecordId(bytes(16)))
+    change = SharedChange(Form.CREATE, model, RecordId(bytes(16)), writes=(write,))
     batch = log_batch(own_feed(author), signed_commit(author, change=change))
-    assert await refused(receiver, batch, author.identity.device) == "refused"
+    outcome = await (await applier(receiver)).apply(batch, author.identity.device)
+    assert outcome.used
+    assert query_file(receiver.store.path, "SELECT count(*) FROM record") == [(1,)]
 
 
 async def test_a_stamp_just_below_the_ceiling_is_valid(replicas: list[Replica]) -> None:
@@ -111,7 +124,7 @@ async def test_a_stamp_just_below_the_ceiling_is_valid(replicas: list[Replica]) 
     outcome = await (await applier(receiver)).apply(
         log_batch(own_feed(author), signed), author.identity.device
     )
-    assert outcome == (True, (("future_stamp", {"device": author.identity.device}),))
+    assert outcome.notes == (("future_stamp", {"device": author.identity.device}),)
 
 
 async def test_a_commit_a_year_ahead_is_applied_and_its_author_named(
