@@ -167,13 +167,16 @@ class Exchange:
         peer.pinged = False
         if isinstance(message, Bye):
             return [Note("peer_left", {"device": peer.device, "why": message.text})]
-        if peer.hello is None:
-            if not isinstance(message, Hello):
-                return [_close(peer, "out_of_turn", "the first message must be hello")]
+        if isinstance(message, Hello) != (peer.hello is None):
+            return [_close(peer, "out_of_turn", "hello comes first, and once")]
+        if isinstance(message, Hello):
             return self._on_hello(peer, message, now, wall_ms)
+        return self._on_message(peer, message, size, now)
+
+    def _on_message(self, peer: Peer, message: Message, size: int, now: float) -> list[Command]:
+        """A peer that said hello goes on."""
+        link = peer.link
         match message:
-            case Hello():
-                return [_close(peer, "out_of_turn", "hello came twice")]
             case Statements() | StateBatch() | LogBatch():
                 return [Apply(link, message, size)]
             case Positions():
