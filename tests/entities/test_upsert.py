@@ -335,3 +335,11 @@ def test_another_owners_tombstone_is_neither_taken_over_nor_obeyed(connection: C
     dispatch_state(REGISTRY, connection, other, [ahead], OTHER)
     apply(connection, entries(entry("b", 6)))
     assert shown(connection) == [(b"b", 6)]
+
+
+def test_a_tombstone_twice_is_as_once(connection: Connection) -> None:
+    """A delete that comes again changes nothing."""
+    apply(connection, volume(), location(), entries(entry("a", 3)))
+    for _ in range(2):
+        apply(connection, entries(removed=[(uid("a"), 4)]))
+    assert shown(connection) == []

@@ -93,6 +93,7 @@ def _frame(kind: int, *parts: bytes, flag: int = 0) -> bytes:
         b"\x01",
         b"\x01garbage",
         b"\x01" + compress(b""),
+        _frame(4, pack({"owner": b"o" * 16, "of": [1 << 32, bytes(8)], "lo": 0})),
         _frame(2, pack({}), b"odd"),
         _frame(4, pack({"owner": b"short", "of": [1, b"n" * 8], "lo": 0})),
         _frame(4, pack({"owner": b"o" * 16, "of": [1, b"n" * 8], "lo": -1})),

@@ -262,6 +262,18 @@ def test_a_new_link_has_time_for_its_hello() -> None:
     assert side.exchange.tick(HELLO_S / 2) == []
 
 
+def test_who_relayed_what_its_owner_never_signed_is_asked_no_more() -> None:
+    """Rows of an owner are not fetched from a device that forged them."""
+    side = Side(A)
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    side.exchange.distrust(B, C)
+    ahead = Positions(Vectors({C: OwnedPosition(LIFE, 9)}), whole=True)
+    commands = side.exchange.received(1, ahead, 10, 0, 0)
+    assert Send(1, PullState(C, LIFE, 0)) not in commands
+
+
 def test_a_tick_is_due_when_a_source_has_had_its_time() -> None:
     """What is asked of a peer is looked at again before anything else would be due."""
     side = Side(A)

@@ -14,6 +14,7 @@ from leaderless.protocol.membership import (
     Signed,
     Statement,
     StatementKind,
+    counted,
     decode,
     library_of,
     membership_of,
@@ -102,3 +103,10 @@ def test_other_bytes_are_no_statement(body: bytes) -> None:
 def test_the_signature_covers_a_domain() -> None:
     """A statement's signature fits nothing else."""
     assert signed_part(b"x") == DOMAIN + b"x"
+
+
+def test_what_does_not_count_can_be_told_apart() -> None:
+    """Statements that make the membership are named; a stranger's word is not among them."""
+    ben = _add(b"ben", b"anna", parents=(GENESIS.hash,))
+    stray = _add(b"carl", b"nobody")
+    assert counted(LIBRARY, [GENESIS, ben, stray], _key) == {GENESIS.hash, ben.hash}

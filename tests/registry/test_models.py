@@ -121,3 +121,13 @@ def test_a_missing_function_is_our_own_bug() -> None:
     assert needed(_apply) is _apply
     with pytest.raises(ModelError):
         needed(None)
+
+
+def test_a_number_that_no_column_holds_is_not_accepted() -> None:
+    """A field takes signed 64-bit numbers, and none beyond."""
+    field = Field("size", (int,))
+    assert [field.accepts(value) for value in (1 << 63, -(1 << 63), (1 << 63) - 1)] == [
+        False,
+        True,
+        True,
+    ]
