@@ -44,7 +44,7 @@ def export_lines(connection: Connection, registry: Registry) -> Iterator[bytes]:
 
 def _line(model: str, record: bytes, fields: Iterable[tuple[str, Any]], **about: object) -> str:
     shown = {name: value_json(model, name, value) for name, value in fields if value is not None}
-    line = {"model": model, "id": record.hex(), "fields": shown, **about}
+    line = {"schema": 1, "model": model, "id": record.hex(), "fields": shown, **about}
     return json.dumps(line, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 

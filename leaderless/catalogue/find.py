@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from leaderless.catalogue import matching
 from leaderless.catalogue.text import name_json
+from leaderless.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from sqlalchemy import Connection
 
+KINDS: Final = (
+    "file",
+    "directory",
+    "symlink",
+    "fifo",
+    "socket",
+    "block_device",
+    "char_device",
+)
+_MAX_TIME_MS: Final = ((1 << 63) - 1) // 1_000_000
+
 
 @dataclass(frozen=True)
 class Query:
-    """What to look for; None leaves a filter out."""
+    """What to look for; None leaves a filter out.
+
+    `text` may hold bytes that are not UTF-8, as surrogates (os.fsdecode).
+    """
 
     text: str | None = None
     device: bytes | None = None
@@ -29,31 +45,59 @@ class Query:
 def find_entries(
     connection: Connection, query: Query, own: bytes, online: Collection[bytes]
 ) -> list[dict[str, Any]]:
-    """Return entries that fit, newest first among equal names; at most `query.limit`."""
-    conditions = ["e.dead = 0", "l.dead = 0"]
-    values: list[object] = []
-    if query.text:
-        conditions.append("instr(lower(CAST(e.name AS TEXT)), lower(?)) > 0")
-        values.append(query.text)
-    for column, value in (
-        ("i.device = ?", query.device),
-        ("e.extension = ?", query.extension and query.extension.lower().lstrip(".")),
-        ("e.kind = ?", query.kind),
-        ("e.size_bytes > ?", query.larger_bytes),
-        ("e.mtime_ns > ?", None if query.newer_ms is None else query.newer_ms * 1_000_000),
-    ):
-        if value is not None:
-            conditions.append(column)
-            values.append(value)
+    """Return entries that fit, those that changed last first; at most `query.limit`.
+
+    Raises UsageError for a kind that there is not.
+    """
+    if query.kind is not None and query.kind not in KINDS:
+        raise UsageError(f"there is no kind “{query.kind}”", hint=f"kinds: {', '.join(KINDS)}")
+    condition, values = _conditions(connection, query)
     rows = connection.exec_driver_sql(
         "SELECT e.id, e.uuid, i.device, d.name, v.display_name, l.path, e.kind, e.size_bytes,"
-        " e.mtime_ns, l.scan_state, l.name FROM entry e JOIN location l ON l.id = e.location"
+        " e.mtime_ns, l.scan_state, v.mount_point, l.name"
+        " FROM entry e JOIN location l ON l.id = e.location"
         " JOIN volume v ON v.id = l.volume JOIN incarnation i ON i.id = e.epoch"
-        " LEFT JOIN device d ON d.uuid = i.device"
-        f" WHERE {' AND '.join(conditions)} ORDER BY e.id DESC LIMIT ?",
+        " LEFT JOIN device d ON d.uuid = i.device AND d.dead = 0"
+        f" WHERE {condition} ORDER BY e.mtime_ns DESC, e.name, e.uuid LIMIT ?",
         (*values, query.limit),
     ).all()
     return [_found(connection, row, own, online) for row in rows]
+
+
+def _conditions(connection: Connection, query: Query) -> tuple[str, list[object]]:
+    given: list[tuple[str, list[object]]] = []
+    if query.text:
+        given.append(matching.holds(connection, query.text))
+    if query.extension:
+        given.append(_extension(connection, query.extension))
+    if query.larger_bytes is not None:
+        # The size of a directory says nothing of what is in it.
+        given.append(("e.kind <> 'directory' AND e.size_bytes > ?", [query.larger_bytes]))
+    for column, value in (
+        ("i.device = ?", query.device),
+        ("e.kind = ?", query.kind),
+        ("e.mtime_ns > ?", _nanoseconds(query.newer_ms)),
+    ):
+        if value is not None:
+            given.append((column, [value]))
+    conditions = ["e.dead = 0", "l.dead = 0", *(condition for condition, _ in given)]
+    return " AND ".join(conditions), [value for _, values in given for value in values]
+
+
+def _extension(connection: Connection, extension: str) -> tuple[str, list[object]]:
+    """Return the condition of an extension; one of several parts (tar.gz) is how a name ends."""
+    wanted = extension.lower().lstrip(".")
+    if "." in wanted:
+        condition, values = matching.holds(connection, f".{wanted}", at_end=True)
+        return f"e.kind = 'file' AND {condition}", values
+    return "e.extension = ?", [wanted]
+
+
+def _nanoseconds(milliseconds: int | None) -> int | None:
+    """Return a time as files have it; one beyond what a database holds is the last or first."""
+    if milliseconds is None:
+        return None
+    return max(-_MAX_TIME_MS, min(milliseconds, _MAX_TIME_MS)) * 1_000_000
 
 
 def _found(
@@ -62,12 +106,15 @@ def _found(
     own: bytes,
     online: Collection[bytes],
 ) -> dict[str, Any]:
-    key, uuid, device, device_name, drive, root, kind, size, mtime_ns, state, location = row
+    key, uuid, device, device_name, drive, root, kind, size, mtime_ns, state, mount, location = row
     path = entry_path(connection, key, root)
-    if device == own:
-        why = "its drive is not here" if state == "offline" else None
-    else:
-        why = None if device in online else "its device is not connected"
+    why = None
+    if device != own and device not in online:
+        why = "its device is not connected"
+    elif mount is None:
+        why = "its drive is not plugged in"
+    elif device == own and state == "offline":
+        why = "its folder is not here"
     return {
         "id": uuid.hex(),
         "device": device_name or device.hex()[:8],

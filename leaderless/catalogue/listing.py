@@ -6,8 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from entities.device import DEVICE
+from leaderless.catalogue import references
 from leaderless.catalogue.text import name_json
-from leaderless.errors import NotFoundError, UsageError
+from leaderless.errors import NotPermittedError, UsageError
+from leaderless.escape import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -35,7 +37,7 @@ def list_devices(
     listed = []
     for row in found:
         shown: dict[str, Any] = {name: row[name] for name in _DEVICE_FIELDS}
-        shown["addresses"] = json.loads(row["addresses"] or "[]")
+        shown["addresses"] = _addresses(row["addresses"])
         shown.update(
             id=row["uuid"].hex(),
             this_device=row["uuid"] == own,
@@ -113,40 +115,82 @@ def list_locations(connection: Connection, own: bytes) -> list[dict[str, Any]]:
     ]
 
 
+def _addresses(text: str | None) -> list[str]:
+    """Return the addresses in a device's row; others write theirs, and may write no list at all."""
+    try:
+        named = json.loads(text or "[]")
+    except (ValueError, RecursionError):
+        return []
+    return [item for item in named if isinstance(item, str)] if isinstance(named, list) else []
+
+
 def _text(number: int | None) -> str | None:
     return None if number is None else str(number)
 
 
 def find_device(connection: Connection, reference: str) -> bytes:
-    """Return the id of a device by its name or the beginning of its id."""
-    return _find(connection, "device", reference, "SELECT uuid, name FROM device WHERE dead = 0")
+    """Return the id of a device by its name or either end of its id."""
+    names = _names(connection, "SELECT uuid, name FROM device WHERE dead = 0")
+    found = [uuid for uuid, name in names.items() if name == reference]
+    found = found or references.fitting(reference, names)
+    hint = "leaderless device list"
+    return references.the_one("device", reference, found, names, names.__getitem__, hint)
 
 
 def find_own_location(connection: Connection, reference: str, epoch: int) -> bytes:
-    """Return the uuid of a location of this device by its name, path or the beginning of its id."""
-    by_path = connection.exec_driver_sql(
-        "SELECT uuid FROM location WHERE epoch = ? AND dead = 0 AND path = ?",
-        (epoch, reference.encode("utf-8", "surrogateescape").rstrip(b"/") or b"/"),
-    ).scalar()
-    if by_path is not None:
-        return bytes(by_path)
-    query = f"SELECT uuid, name FROM location WHERE dead = 0 AND epoch = {epoch:d}"
-    return _find(connection, "location", reference, query)
+    """Return the uuid of a location of this device by its name, path or either end of its id.
+
+    Raises NotPermittedError, with the device to ask, for one of another device.
+    """
+    path = reference.encode("utf-8", "surrogateescape").rstrip(b"/") or b"/"
+    names = _names(
+        connection, "SELECT uuid, name FROM location WHERE dead = 0 AND epoch = ?", epoch
+    )
+    found = _names(
+        connection,
+        "SELECT uuid, name FROM location WHERE dead = 0 AND epoch = ? AND path = ?",
+        epoch,
+        path,
+    )
+    some = list(found) or [uuid for uuid, name in names.items() if name == reference]
+    some = some or references.fitting(reference, names)
+    if not some:
+        _refuse_elsewhere(connection, reference, epoch)
+    hint = "leaderless location list"
+    return references.the_one("location", reference, some, names, names.__getitem__, hint)
 
 
-def _find(connection: Connection, what: str, reference: str, query: str) -> bytes:
-    rows = connection.exec_driver_sql(query).all()
-    found = [uuid for uuid, name in rows if name == reference]
-    if not found and len(reference) >= 4:
-        found = [uuid for uuid, _ in rows if uuid.hex().startswith(reference.lower())]
-    if not found:
-        raise NotFoundError(f"there is no {what} “{reference}”", hint=f"leaderless {what} list")
-    if len(found) > 1:
-        ids = ", ".join(sorted(uuid.hex() for uuid in found))
-        raise UsageError(
-            f"“{reference}” is the name of several: {ids}", hint="use one of these ids"
-        )
-    return bytes(found[0])
+def _refuse_elsewhere(connection: Connection, reference: str, epoch: int) -> None:
+    rows = connection.exec_driver_sql(
+        "SELECT l.uuid, l.name, i.device, d.name FROM location l"
+        " JOIN incarnation i ON i.id = l.epoch"
+        " LEFT JOIN device d ON d.uuid = i.device AND d.dead = 0"
+        " WHERE l.dead = 0 AND l.epoch <> ?",
+        (epoch,),
+    ).all()
+    fit = references.fitting(reference, [uuid for uuid, *_ in rows])
+    devices = {
+        device: known or device.hex()[:8]
+        for uuid, name, device, known in rows
+        if name == reference or uuid in fit
+    }
+    if devices:
+        where = ", ".join(sorted(devices.values()))
+        raise NotPermittedError(f"“{reference}” is on {where}", hint=f"run this on {where}")
+
+
+def _names(connection: Connection, query: str, *values: object) -> dict[bytes, str]:
+    return {uuid: name for uuid, name in connection.exec_driver_sql(query, values)}
+
+
+def namesakes(connection: Connection, own: bytes) -> list[bytes]:
+    """Return the ids of other devices that are called as this one is."""
+    found = connection.exec_driver_sql(
+        "SELECT uuid FROM device WHERE dead = 0 AND uuid <> ? AND name ="
+        " (SELECT name FROM device WHERE uuid = ?) ORDER BY uuid",
+        (own, own),
+    )
+    return list(found.scalars())
 
 
 async def rename_device(store: Store, name: str) -> None:
@@ -166,14 +210,18 @@ async def rename_device(store: Store, name: str) -> None:
     await store.write(lambda tx: tx.put("device", columns, [row]))
 
 
-def names_for_completion(connection: Connection, kind: str, prefix: str) -> list[str]:
-    """Return the names of tags, devices or locations that begin with `prefix`."""
+def names_for_completion(connection: Connection, kind: str, prefix: str, epoch: int) -> list[str]:
+    """Return the names of tags, devices or own locations that begin with `prefix`.
+
+    Shells print them as they are, one a line: a name that would steer a terminal is left out.
+    """
     queries = {
         "tag": "SELECT canonical_name FROM tag",
         "device": "SELECT name FROM device WHERE dead = 0",
-        "location": "SELECT name FROM location WHERE dead = 0",
+        "location": f"SELECT name FROM location WHERE dead = 0 AND epoch = {epoch:d}",
     }
     if kind not in queries:
         raise UsageError(f"there is nothing to complete for {kind}")
     found = connection.exec_driver_sql(queries[kind]).scalars()
-    return sorted({name for name in found if name and name.startswith(prefix)})[:100]
+    fit = {name for name in found if name and name.startswith(prefix)}
+    return sorted(name for name in fit if printable(name) == name)[:100]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from entities.tag import FIELDS
-from leaderless.errors import NotFoundError, UsageError
+from leaderless.catalogue import references
+from leaderless.errors import UsageError
 from leaderless.protocol.packing import unpack
 from leaderless.protocol.records import decode_ref
 from registry.changes import Create, Delete, Restore, Update
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
     from leaderless.store.store import Store
     from registry.changes import Edit, Value
+    from registry.models import Field
 
+MAX_NAME: Final = 256
+"""Characters of a tag's name."""
 _BY_NAME = {field.name: field for field in FIELDS}
 
 
@@ -32,6 +36,8 @@ def tag_json(row: Mapping[str, Any]) -> dict[str, Any]:
             value = json.loads(value) if value else None
         elif isinstance(value, bytes):
             value = value.hex()
+        elif bool in field.types and value is not None:
+            value = bool(value)
         shown[field.name] = value
     return shown
 
@@ -44,89 +50,150 @@ def list_tags(connection: Connection) -> list[dict[str, Any]]:
     return [tag_json(dict(row)) for row in found]
 
 
-def find_tag(connection: Connection, reference: str) -> bytes:
-    """Return the id of a tag by its name, an alias, NAMESPACE:NAME, or the beginning of its id.
+def list_deleted(connection: Connection) -> list[dict[str, Any]]:
+    """Return the deleted tags with the values they had, by name."""
+    shown = [_deleted_json(uuid, fields) for uuid, fields in _deleted(connection).items()]
+    return sorted(shown, key=lambda tag: (str(tag["canonical_name"] or ""), tag["id"]))
 
-    Raises NotFoundError, or UsageError that lists the ids where several fit.
+
+def _deleted(connection: Connection) -> dict[bytes, dict[str, Any]]:
+    found = connection.exec_driver_sql(
+        "SELECT uuid, kept FROM record WHERE model = 'tag' AND state IS NULL"
+    )
+    return {
+        uuid: {} if kept is None else unpack(kept, len(kept)) for uuid, kept in found.fetchall()
+    }
+
+
+def _deleted_json(uuid: bytes, fields: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": uuid.hex()}
+    for field in FIELDS:
+        value = fields.get(field.name)
+        if field.kind is FieldKind.SET and value is not None:
+            value = sorted(key for key, there in value.items() if there)
+        shown[field.name] = _plain(value)
+    return shown
+
+
+def find_tag(connection: Connection, reference: str) -> bytes:
+    """Return the id of a tag by its name, an alias, NAMESPACE:NAME, or either end of its id.
+
+    Raises NotFoundError, or UsageError that tells apart those that fit.
     """
     namespace, _, name = reference.rpartition(":")
-    found = connection.exec_driver_sql(
-        "SELECT uuid FROM tag WHERE canonical_name = ? OR display_name = ?"
-        " OR (canonical_name = ? AND namespace = ?)"
-        " OR EXISTS (SELECT 1 FROM json_each(aliases) WHERE value = ?)",
-        (reference, reference, name, namespace, reference),
-    ).scalars()
-    return _one("tag", reference, list(found.all()) or _by_id(connection, "tag", reference))
+    found = (
+        connection.exec_driver_sql(
+            "SELECT uuid FROM tag WHERE canonical_name = ? OR display_name = ?"
+            " OR (canonical_name = ? AND namespace = ?)"
+            " OR EXISTS (SELECT 1 FROM json_each(aliases) WHERE value = ?)",
+            (reference, reference, name, namespace, reference),
+        )
+        .scalars()
+        .all()
+    )
+    if len(found) == 1:
+        return bytes(found[0])
+    ids = connection.exec_driver_sql("SELECT uuid FROM tag").scalars().all()
+
+    def about(uuid: bytes) -> str:
+        row = connection.exec_driver_sql("SELECT * FROM tag WHERE uuid = ?", (uuid,)).mappings()
+        return _about(tag_json(dict(row.one())))
+
+    some = found or references.fitting(reference, ids)
+    return references.the_one("tag", reference, some, ids, about, "leaderless tag list")
 
 
 def find_deleted_tag(connection: Connection, reference: str) -> bytes:
-    """Return the id of a deleted tag by the name it had or the beginning of its id."""
-    rows = connection.exec_driver_sql(
-        "SELECT uuid, kept FROM record WHERE model = 'tag' AND state IS NULL"
-    ).all()
-    named = []
-    for uuid, kept in rows:
-        fields = {} if kept is None else unpack(kept, len(kept))
-        by_name = reference in (fields.get("canonical_name"), fields.get("display_name"))
-        by_id = len(reference) >= 4 and uuid.hex().startswith(reference.lower())
-        if by_name or by_id:
-            named.append(uuid)
-    return _one("deleted tag", reference, named)
-
-
-def _by_id(connection: Connection, table: str, reference: str) -> list[bytes]:
-    prefix = reference.lower().replace("-", "")
-    if len(prefix) < 4 or any(digit not in "0123456789abcdef" for digit in prefix):
-        return []
-    found = connection.exec_driver_sql(
-        f"SELECT uuid FROM {table} WHERE lower(hex(uuid)) LIKE ?", (prefix + "%",)
+    """Return the id of a deleted tag by the name it had or either end of its id."""
+    deleted = _deleted(connection)
+    found = [
+        uuid
+        for uuid, fields in deleted.items()
+        if reference in (fields.get("canonical_name"), fields.get("display_name"))
+    ]
+    return references.the_one(
+        "deleted tag",
+        reference,
+        found or references.fitting(reference, deleted),
+        deleted,
+        lambda uuid: _about(_deleted_json(uuid, deleted[uuid])),
+        "leaderless tag list --deleted",
     )
-    return list(found.scalars())
 
 
-def _one(what: str, reference: str, found: list[bytes]) -> bytes:
-    if not found:
-        raise NotFoundError(f"there is no {what} “{reference}”", hint=f"leaderless {what} list")
-    if len(found) > 1:
-        ids = ", ".join(sorted(uuid.hex() for uuid in found))
-        raise UsageError(
-            f"“{reference}” is the name of several: {ids}", hint="use one of these ids"
-        )
-    return bytes(found[0])
+def _about(tag: Mapping[str, Any]) -> str:
+    """Return what tells a tag from another of its name."""
+    said = [f"{name} {tag[name]}" for name in ("namespace", "color") if tag[name]]
+    if tag["aliases"]:
+        said.append(f"aliases {', '.join(tag['aliases'])}")
+    return ", ".join(said)
 
 
 def parse_value(name: str, value: object) -> dict[str | tuple[str, str], Value]:
     """Return the register writes that set a field of a tag to what a person gave.
 
-    A set takes "+element" or "-element" (commas between), a map "key=value" ("key=" removes it).
+    A set takes "+element" or "-element" (commas between), a map "key=value" ("key=" removes it), and
+    both take a list of these. Any other field takes text, or None: unset, which is not empty.
     """
     field = _BY_NAME.get(name)
     if field is None:
         known = ", ".join(sorted(_BY_NAME))
         raise UsageError(f"a tag has no field “{name}”", hint=f"fields: {known}")
-    if value is None and field.kind is FieldKind.PLAIN:
-        return {name: None}
+    if bytes in field.types:
+        raise UsageError(f"{name} is set by the device that makes a tag")
+    if field.kind is not FieldKind.PLAIN:
+        return _parse_parts(field, value)
+    if name == "canonical_name":
+        return {name: _checked_name(value)}
+    if value is None or (not isinstance(value, str) and field.accepts(value)):
+        return {name: value}
     if not isinstance(value, str):
-        raise UsageError(f"{name} is given as text")
-    if field.kind is FieldKind.SET:
-        return _parse_set(name, value)
-    if field.kind is FieldKind.MAP:
-        key, equals, text = value.partition("=")
-        if not equals or not key:
-            raise UsageError(f"{name} takes KEY=VALUE")
-        return {(name, key): text or None}
+        raise UsageError(f"{name} is given as text, once")
     if bool in field.types:
         if value.lower() not in ("true", "false"):
             raise UsageError(f"{name} is true or false")
         return {name: value.lower() == "true"}
     if int in field.types:
         try:
-            return {name: int(value)}
+            number = int(value)
         except ValueError as error:
             raise UsageError(f"{name} is a number") from error
-    if bytes in field.types:
-        raise UsageError(f"{name} is set by the device that makes a tag")
-    return {name: value}
+        if not field.accepts(number):
+            raise UsageError(f"{name} is a number of 64 bits")
+        return {name: number}
+    return {name: _checked_text(name, value)}
+
+
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str) or not name or len(name) > MAX_NAME:
+        raise UsageError(f"a tag's name has 1 to {MAX_NAME} characters")
+    return _checked_text("a tag's name", name)
+
+
+def _checked_text(what: str, text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} is no text: it holds bytes that are not UTF-8") from None
+    return text
+
+
+def _parse_parts(field: Field, value: object) -> dict[str | tuple[str, str], Value]:
+    """Return the writes to the elements of a set or the keys of a map."""
+    form = "+ELEMENT or -ELEMENT" if field.kind is FieldKind.SET else "KEY=VALUE"
+    writes: dict[str | tuple[str, str], Value] = {}
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, str):
+            raise UsageError(f"{field.name} takes {form}")
+        _checked_text(field.name, item)
+        if field.kind is FieldKind.SET:
+            writes.update(_parse_set(field.name, item))
+            continue
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{field.name} takes {form}")
+        writes[field.name, key] = text or None
+    return writes
 
 
 def _parse_set(name: str, value: str) -> dict[str | tuple[str, str], Value]:
@@ -141,10 +208,8 @@ def _parse_set(name: str, value: str) -> dict[str | tuple[str, str], Value]:
 
 async def create_tag(store: Store, name: str, given: Mapping[str, object]) -> bytes:
     """Make a tag; two of one name are two tags. Returns its id."""
-    if not name or len(name) > 256:
-        raise UsageError("a tag's name has 1 to 256 characters")
     fields: dict[str | tuple[str, str], Value] = {
-        "canonical_name": name,
+        "canonical_name": _checked_name(name),
         "created_by_device": store.own_device,
     }
     for key, value in given.items():
@@ -169,9 +234,7 @@ async def set_tag(store: Store, reference: str, given: Mapping[str, object]) -> 
 async def rename_tag(store: Store, reference: str, name: str) -> bytes:
     """Give a tag another name; returns its id."""
     uuid = await store.read(lambda connection: find_tag(connection, reference))
-    if not name or len(name) > 256:
-        raise UsageError("a tag's name has 1 to 256 characters")
-    await _commit(store, "tag.rename", Update("tag", uuid, {"canonical_name": name}))
+    await _commit(store, "tag.rename", Update("tag", uuid, {"canonical_name": _checked_name(name)}))
     return uuid
 
 

@@ -22,13 +22,13 @@ def name_json(name: bytes) -> str | dict[str, str]:
 
 def name_bytes(value: object) -> bytes | None:
     """Return the bytes of a name in JSON, or None if it is none."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
-    if isinstance(value, dict) and isinstance(value.get("b64"), str):
-        try:
+    try:
+        if isinstance(value, str):
+            return value.encode("utf-8", "surrogateescape")
+        if isinstance(value, dict) and isinstance(value.get("b64"), str):
             return base64.b64decode(value["b64"], validate=True)
-        except ValueError:
-            return None
+    except ValueError:
+        return None
     return None
 
 

@@ -6,6 +6,7 @@ import time
 
 import click
 
+from leaderless.catalogue.find import KINDS
 from leaderless.cli.app import Context, names, verb
 from leaderless.cli.client import EXIT_NOT_FOUND
 from leaderless.cli.output import chat, put_json, size_text, table
@@ -14,13 +15,15 @@ from leaderless.cli.values import parse_size, parse_time_ms
 
 @click.command()
 @click.argument("text", required=False)
-@click.option("--tag", shell_complete=names("tag"), help="Only what carries this tag.")
+@click.option(
+    "--tag", shell_complete=names("tag"), help="Only what carries this tag; no file can yet."
+)
 @click.option("--device", shell_complete=names("device"), help="Only on this device.")
-@click.option("--ext", help="Only with this extension.")
-@click.option("--kind", help="file, directory, symlink, …")
-@click.option("--larger", metavar="SIZE", help="Only larger than this: 10M, 1.5G.")
+@click.option("--ext", help="Only with this extension: jpg, tar.gz.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only of this kind.")
+@click.option("--larger", metavar="SIZE", help="Only larger than this: 10M, 1.5G; no directories.")
 @click.option("--newer", metavar="TIME", help="Only changed since: 7d, 2026-01-31.")
-@click.option("--limit", default=50, help="At most so many.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="At most so many.")
 @verb
 def find(
     context: Context,
@@ -33,7 +36,11 @@ def find(
     newer: str | None,
     limit: int,
 ) -> None:
-    """Find files whose name holds TEXT, on all devices, also those that are off."""
+    r"""Find files whose name holds TEXT, on all devices, also those that are off.
+
+    What changed last comes first. TEXT is looked for in any case and however its letters are
+    composed; a name that is shown with escapes (\\n, \\x1b) can be given as it is shown.
+    """
     now_ms = time.time_ns() // 1_000_000
     query = {
         "text": text,
@@ -61,7 +68,7 @@ def find(
         ]
         table(("device", "drive", "now", "size", "path"), rows)
     if not answer["entries"]:
-        chat("Nothing found.")
+        chat(f"Nothing found: {answer['note']}." if answer["note"] else "Nothing found.")
         raise click.exceptions.Exit(EXIT_NOT_FOUND)
-    if len(answer["entries"]) == limit:
+    if answer["is_cut"]:
         chat(f"The first {limit}; more with --limit.")

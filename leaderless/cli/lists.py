@@ -48,6 +48,9 @@ def device_rename(context: Context, device: str, name: str | None) -> None:
         put_json(answer)
     else:
         chat(f"This device is called {name_text(answer['name'])} now.")
+        if answer["namesakes"]:
+            ids = ", ".join(uuid[:8] for uuid in answer["namesakes"])
+            chat(f"Careful: another device of this library has that name too ({ids}).")
 
 
 @click.group()

@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import Any
 
 import click
 
 from leaderless.cli.app import Context, names, verb
-from leaderless.cli.client import EXIT_FAILED
 from leaderless.cli.output import chat, name_text, path_json, put_json, say, size_text, table
+from leaderless.errors import LeaderlessError, NotFoundError
+
+_LOOK_S = 0.2
+_PATIENCE = 10
+"""Looks at a location that stays as it was, until the scan that was asked for counts as over."""
+
+
+class ScanError(LeaderlessError):
+    """A scan did not end well; its message says what to do."""
+
+    code = "scan"
 
 
 @click.group()
@@ -21,7 +32,14 @@ def location() -> None:
 @location.command("add")
 @click.argument("path", type=click.Path())
 @click.option("--name", help="What to call it; default: the folder's name.")
-@click.option("--mode", type=click.Choice(["shallow", "content", "deep"]), default="shallow")
+@click.option(
+    "--mode",
+    type=click.Choice(["shallow", "content", "deep"]),
+    default="shallow",
+    show_default=True,
+    help="shallow: names, sizes and times. content: each file is also read and hashed."
+    " deep: as content, for now.",
+)
 @click.option("--wait", is_flag=True, help="Wait for the first scan, with progress.")
 @verb
 def location_add(context: Context, path: str, name: str | None, mode: str, wait: bool) -> None:
@@ -30,13 +48,13 @@ def location_add(context: Context, path: str, name: str | None, mode: str, wait:
     body = {"path": path_json(absolute), "name": name, "index_mode": mode}
     answer = context.client.post("/v1/locations", body)
     if wait:
-        _watch(context, answer["id"])
+        _watch(context, answer["id"], None)
     if context.json:
         put_json(answer)
     else:
         say(answer["id"])
         if not wait:
-            chat("Indexing; `leaderless status` shows how far it is.")
+            chat(f"Indexing; `{context.command('status')}` shows how far it is.")
 
 
 @location.command("list")
@@ -63,7 +81,8 @@ def location_list(context: Context) -> None:
     table(("name", "device", "drive", "path", "mode", "files", "size", "scan"), rows)
     for item in answer["locations"]:
         if item["error_message"]:
-            say(f"{name_text(item['name'])}: {name_text(item['error_message'])}")
+            why = context.told(name_text(item["error_message"]))
+            say(f"{name_text(item['name'])}: {why}")
         for error in item.get("errors", ())[:20]:
             say(f"  {name_text(error['path'])}: {name_text(error['why'])}")
 
@@ -75,10 +94,11 @@ def location_list(context: Context) -> None:
 @verb
 def location_scan(context: Context, location: str, accept_deletes: bool, wait: bool) -> None:
     """Scan LOCATION of this device now."""
-    body = {"location": location, "accept_deletes": accept_deletes}
+    body = {"location": _reference(location), "accept_deletes": accept_deletes}
+    before = context.client.get("/v1/locations")["locations"] if wait else []
     answer = context.client.post("/v1/locations/scan", body)
     if wait:
-        _watch(context, answer["id"])
+        _watch(context, answer["id"], _item(before, answer["id"]))
     if context.json:
         put_json(answer)
 
@@ -88,28 +108,52 @@ def location_scan(context: Context, location: str, accept_deletes: bool, wait: b
 @verb
 def location_remove(context: Context, location: str) -> None:
     """Take LOCATION out of the catalogue; its files stay untouched."""
-    answer = context.client.post("/v1/locations/remove", {"location": location}, timeout_s=None)
+    body = {"location": _reference(location)}
+    answer = context.client.post("/v1/locations/remove", body, timeout_s=None)
     if context.json:
         put_json(answer)
     else:
         chat("Removed from the catalogue; the files are untouched.")
 
 
-def _watch(context: Context, wanted: str) -> None:
-    """Show a scan until it is over; exits 1 if it did not end well."""
+def _reference(location: str) -> str:
+    """Return a location as the daemon is asked for it: a path is whole, as it works elsewhere."""
+    is_path = location in (".", "..") or location.startswith(("/", "./", "../"))
+    return os.path.abspath(location) if is_path else location  # noqa: PTH100 - as for `add`
+
+
+def _item(listed: list[dict[str, Any]], wanted: str) -> dict[str, Any] | None:
+    return next((item for item in listed if item["id"] == wanted), None)
+
+
+def _watch(context: Context, wanted: str, before: dict[str, Any] | None) -> None:
+    """Show a scan until it is over; raises ScanError if it did not end well.
+
+    `before` is the location as it was when the scan was asked for, as that takes a moment to begin.
+    """
+    shown = sys.stderr.isatty()
+    patience = _PATIENCE
     while True:
-        listed = context.client.get("/v1/locations")["locations"]
-        item = next((item for item in listed if item["id"] == wanted), None)
+        item = _item(context.client.get("/v1/locations")["locations"], wanted)
         if item is None:
-            return
-        if item["scan_state"] not in ("pending", "scanning"):
-            if sys.stderr.isatty():
-                chat("")
-            if item["scan_state"] != "idle":
-                chat(f"{item['scan_state']}: {name_text(item['error_message'])}")
-                sys.exit(EXIT_FAILED)
-            return
-        if sys.stderr.isatty():
-            seen = item.get("entries_seen", "0")
-            click.echo(f"\r{seen} entries seen ", err=True, nl=False)
-        time.sleep(0.2)
+            raise NotFoundError("the location was removed")
+        state = item["scan_state"]
+        if state in ("pending", "scanning"):
+            patience = 0
+        elif patience == 0 or before is None or _told(item) != _told(before):
+            break
+        # A scan that leaves all as it was may be over before it was seen.
+        elif state != "idle":
+            patience -= 1
+        if shown:
+            click.echo(f"\r{item.get('entries_seen', '0')} entries seen ", err=True, nl=False)
+        time.sleep(_LOOK_S)
+    if shown:
+        chat("")
+    if state != "idle":
+        raise ScanError(context.told(f"{state}: {item['error_message']}"))
+
+
+def _told(item: dict[str, Any]) -> tuple[object, ...]:
+    """Return what a scan changes about a location."""
+    return item["scan_state"], item["error_message"], item["last_scan_at_ms"]

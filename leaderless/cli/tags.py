@@ -16,14 +16,33 @@ def tag() -> None:
     """Create, list, show, set, rename, delete and restore tags."""
 
 
-def _fields(pairs: tuple[str, ...]) -> dict[str, str | None]:
-    fields: dict[str, str | None] = {}
+def _fields(pairs: tuple[str, ...], unset: tuple[str, ...] = ()) -> dict[str, object]:
+    """Return fields as the daemon takes them; what is given several times is a list."""
+    given: dict[str, list[str]] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise UsageError(f"“{pair}” is no FIELD=VALUE")
-        fields[name] = value
+        given.setdefault(name, []).append(value)
+    fields: dict[str, object] = {
+        name: values[0] if len(values) == 1 else values for name, values in given.items()
+    }
+    for name in unset:
+        if name in fields:
+            raise UsageError(f"{name} is both set and unset")
+        fields[name] = None
     return fields
+
+
+def _value_text(value: object) -> str:
+    """Return a field's value as it is given to `tag set`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(name_text(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name_text(key)}={_value_text(item)}" for key, item in value.items())
+    return name_text(value)
 
 
 def _done(context: Context, answer: dict[str, Any], text: str) -> None:
@@ -45,10 +64,11 @@ def tag_create(context: Context, name: str, fields: tuple[str, ...]) -> None:
 
 
 @tag.command("list")
+@click.option("--deleted", is_flag=True, help="Those that are deleted and can be restored.")
 @verb
-def tag_list(context: Context) -> None:
+def tag_list(context: Context, deleted: bool) -> None:
     """List every tag."""
-    answer = context.client.get("/v1/tags")
+    answer = context.client.get("/v1/tags", {"deleted": "1"} if deleted else None)
     if context.json:
         put_json(answer)
         return
@@ -70,23 +90,24 @@ def tag_list(context: Context) -> None:
 @click.argument("tag", shell_complete=names("tag"))
 @verb
 def tag_show(context: Context, tag: str) -> None:
-    """Show everything about TAG (a name, an alias, or the beginning of an id)."""
+    """Show everything about TAG (a name, an alias, or either end of an id)."""
     answer = context.client.get("/v1/tags/show", {"tag": tag})
     if context.json:
         put_json(answer)
         return
     for name, value in answer["tag"].items():
         if value not in (None, [], {}):
-            say(f"{name}: {name_text(value)}")
+            say(f"{name}: {_value_text(value)}")
 
 
 @tag.command("set")
 @click.argument("tag", shell_complete=names("tag"))
-@click.argument("fields", nargs=-1, required=True, metavar="FIELD=VALUE...")
+@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.option("--unset", multiple=True, metavar="FIELD", help="Leave it without a value.")
 @verb
-def tag_set(context: Context, tag: str, fields: tuple[str, ...]) -> None:
+def tag_set(context: Context, tag: str, fields: tuple[str, ...], unset: tuple[str, ...]) -> None:
     """Change fields of TAG: color=red aliases=+trip,-tour attributes=key=value."""
-    answer = context.client.post("/v1/tags/set", {"tag": tag, "fields": _fields(fields)})
+    answer = context.client.post("/v1/tags/set", {"tag": tag, "fields": _fields(fields, unset)})
     _done(context, answer, "Changed.")
 
 
@@ -105,7 +126,8 @@ def tag_rename(context: Context, tag: str, name: str) -> None:
 def tag_delete(context: Context, tag: str) -> None:
     """Delete TAG everywhere; `restore` brings it back."""
     answer = context.client.post("/v1/tags/delete", {"tag": tag})
-    _done(context, answer, f"Deleted; `leaderless tag restore {answer['id']}` brings it back.")
+    restore = context.command(f"tag restore {answer['id']}")
+    _done(context, answer, f"Deleted; `{restore}` brings it back.")
 
 
 @tag.command("restore")

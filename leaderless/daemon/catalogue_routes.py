@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from leaderless.catalogue import find, listing, tags
 from leaderless.catalogue.export import export_lines
-from leaderless.catalogue.text import name_bytes
+from leaderless.catalogue.text import name_bytes, name_json
 from leaderless.errors import NotPermittedError, UsageError
 from leaderless.status.http import Answer
 
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request], Awaitable[Answer]]
 
-MAX_FOUND = 10_000
+MAX_FOUND: Final = 10_000
+UNTAGGED: Final = "no file can carry a tag yet"
 
 
 @dataclass
@@ -78,9 +78,12 @@ class CatalogueDesk:
                 raise NotPermittedError(
                     "a device's name is its own word", hint=f"run this on {reference}"
                 )
+        own = self.store.own_device
         await listing.rename_device(self.store, name)
         await self.driver.introduce()
-        return Answer({"device_id": self.store.own_device.hex(), "name": name})
+        others = await self.store.read(lambda c: listing.namesakes(c, own))
+        shown = [uuid.hex() for uuid in others]
+        return Answer({"device_id": own.hex(), "name": name, "namesakes": shown})
 
     # --- what is indexed --------------------------------------------------------------------------
 
@@ -101,10 +104,7 @@ class CatalogueDesk:
                 location["entries_seen"] = str(progress.entries_seen)
                 location["files_hashed"] = str(progress.files_hashed)
                 location["errors"] = [
-                    {
-                        "path": os.fsdecode(item.path).encode("utf-8", "replace").decode(),
-                        "why": item.message,
-                    }
+                    {"path": name_json(item.path), "why": item.message}
                     for item in progress.errors.items[:100]
                 ]
                 location["error_count"] = str(progress.errors.count)
@@ -139,7 +139,9 @@ class CatalogueDesk:
         """Find entries."""
         device, tag = request.text("device"), request.text("tag")
         own, online = self.store.own_device, self.driver.connected()
-        limit = max(1, min(request.number("limit", 50) or 50, MAX_FOUND))
+        limit = request.number("limit", 50)
+        if limit is None or not 1 <= limit <= MAX_FOUND:
+            raise UsageError(f"limit is 1 to {MAX_FOUND}")
 
         def search(connection: Connection) -> list[dict[str, Any]]:
             query = find.Query(
@@ -149,20 +151,23 @@ class CatalogueDesk:
                 request.text("kind"),
                 request.number("larger"),
                 request.number("newer_ms"),
-                limit,
+                limit + 1,
             )
             if tag is not None:
                 tags.find_tag(connection, tag)
                 return []
             return find.find_entries(connection, query, own, online)
 
-        return Answer({"entries": await self.store.read(search)})
+        entries = await self.store.read(search)
+        note = None if tag is None else UNTAGGED
+        return Answer({"entries": entries[:limit], "is_cut": len(entries) > limit, "note": note})
 
     # --- tags -------------------------------------------------------------------------------------
 
-    async def tags(self, _: Request) -> Answer:
-        """Return every tag."""
-        return Answer({"tags": await self.store.read(tags.list_tags)})
+    async def tags(self, request: Request) -> Answer:
+        """Return every tag, or those that are deleted."""
+        listed = tags.list_tags if request.text("deleted") is None else tags.list_deleted
+        return Answer({"tags": await self.store.read(listed)})
 
     async def tag_show(self, request: Request) -> Answer:
         """Return one tag."""
@@ -234,8 +239,9 @@ class CatalogueDesk:
     async def complete(self, request: Request) -> Answer:
         """Return names for the shell's completion."""
         kind, prefix = request.needed("kind"), request.text("prefix") or ""
+        epoch = self.store.own_epoch
         names = await self.store.read(
-            lambda connection: listing.names_for_completion(connection, kind, prefix)
+            lambda connection: listing.names_for_completion(connection, kind, prefix, epoch)
         )
         return Answer({"names": names})
 

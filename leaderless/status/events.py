@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
 KEPT: Final = 10_000
+_MAX_DIGITS: Final = 20
 
 
 class Events:
@@ -65,8 +66,9 @@ class Events:
 
     def _number(self, since: str) -> int | None:
         boot, _, number = since.rpartition("-")
-        known = boot == self._boot and number.isdigit() and int(number) <= self._count
-        return int(number) if known else None
+        if boot != self._boot or not number.isdecimal() or len(number) > _MAX_DIGITS:
+            return None
+        return int(number) if int(number) <= self._count else None
 
     def _gap(self, after: str | None) -> dict[str, Any]:
         return {"schema": 1, "id": after, "at_ms": None, "kind": "gap", "data": {}}

@@ -62,9 +62,12 @@ class Request:
         if value is None:
             return default
         try:
-            return int(value)
-        except (TypeError, ValueError) as error:
+            number = int(value)
+        except (TypeError, ValueError, OverflowError) as error:
             raise UsageError(f"{name} must be a number") from error
+        if not -(1 << 63) <= number < 1 << 63:
+            raise UsageError(f"{name} must be a number of 64 bits")
+        return number
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ class Answer:
 
     def body(self) -> bytes:
         """Return the bytes of the object."""
-        return json.dumps({"schema": 1, **self.data}, ensure_ascii=False).encode() + b"\n"
+        text = json.dumps({"schema": 1, **self.data}, ensure_ascii=False)
+        # Text made from bytes that are not UTF-8 holds surrogates: JSON has escapes for these.
+        return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 class Routes:
@@ -100,6 +105,9 @@ class Routes:
         except LeaderlessError as error:
             status = next((code for kind, code in _STATUS if isinstance(error, kind)), 409)
             return error_answer(status, error.code, error.message, error.hint)
+        except UnicodeEncodeError:
+            # Only what was asked holds text that cannot be written; nothing of it was.
+            return error_answer(400, "usage", "what was given is not all UTF-8")
         except Exception as error:  # noqa: BLE001 - a bug in one answer must not end the daemon
             structlog.get_logger().error("request_failed", path=request.path, exc_info=error)
             return error_answer(500, "bug", f"{type(error).__name__}: {error}")
@@ -111,12 +119,19 @@ def error_answer(status: int, code: str, message: str, hint: str | None = None) 
 
 
 def parse_request(method: str, target: str, body: bytes) -> Request:
-    """Return the request in an HTTP target and body; raises UsageError."""
-    parts = urlsplit(target)
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    """Return the request in an HTTP target and body; raises UsageError.
+
+    Bytes of the query that are not UTF-8 become surrogates, as in names of files.
+    """
+    try:
+        parts = urlsplit(target)
+        pairs = parse_qs(parts.query, errors="surrogateescape")
+    except ValueError as error:
+        raise UsageError("the address is none") from error
+    query = {name: values[-1] for name, values in pairs.items()}
     try:
         given = json.loads(body) if body else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError("the body is no JSON") from error
     if not isinstance(given, dict):
         raise UsageError("the body must be a JSON object")

@@ -7,10 +7,14 @@ equal positions and equal hashes; of every other it says why not, and how far it
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+NAMED: Final = 3
+"""Warnings, and devices that are not in sync, that the first line names; it counts the rest."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,17 @@ def verdict(view: View) -> str:
     if scanning:
         parts.append(f"Indexing {_listed(scanning)}.")
     if alarms:
-        count = len(alarms)
-        parts.append(f"{count} {'warning' if count == 1 else 'warnings'}: {alarms[0]}.")
+        parts.append(_alarmed(alarms))
     return " ".join(parts)
+
+
+def _alarmed(alarms: Sequence[str]) -> str:
+    count = len(alarms)
+    named = [alarm.rstrip(".") for alarm in alarms[:NAMED]]
+    if count > NAMED:
+        named.append(f"and {count - NAMED} more")
+    end = "" if named[-1].endswith(("?", "!")) else "."
+    return f"{counted(count, 'warning')}: {'; '.join(named)}{end}"
 
 
 def _peers_verdict(view: View) -> str:
@@ -90,7 +102,10 @@ def _peers_verdict(view: View) -> str:
     if not rest:
         names = _listed([peer.name for peer in proved])
         return f"In sync with {names}." if len(peers) < 4 else f"In sync with all {len(peers)}."
-    why = "; ".join(_why(peer, view.now_ms) for peer in rest[:3])
+    whys = [_why(peer, view.now_ms) for peer in rest[:NAMED]]
+    if len(rest) > NAMED:
+        whys.append(f"and {len(rest) - NAMED} more")
+    why = "; ".join(whys)
     if not proved:
         return f"Not in sync: {why}."
     return f"In sync with {len(proved)} of {len(peers)} devices; {why}."
@@ -108,9 +123,13 @@ def _ago(milliseconds: int) -> str:
     seconds = max(0, milliseconds // 1000)
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= size:
-            count = seconds // size
-            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+            return f"{counted(seconds // size, unit)} ago"
     return "just now"
+
+
+def counted(count: int, thing: str) -> str:
+    """Return a number of things in words: 1 path, 2 paths."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _listed(names: Sequence[str]) -> str:

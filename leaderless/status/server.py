@@ -8,6 +8,7 @@ to the socket: it is refused.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import h11
+import structlog
 import trio
 
 from leaderless.errors import LeaderlessError
@@ -87,10 +89,14 @@ def _bind(path: Path) -> trio.socket.SocketType:
     return listener
 
 
-def _may_ask(stream: trio.SocketStream) -> bool:
+def may_ask(uid: int, own: int) -> bool:
+    """Return whether a process of user `uid` is answered by a daemon of user `own`."""
+    return uid in (own, 0, _OVERFLOW_UID)
+
+
+def _uid_of(stream: trio.SocketStream) -> int:
     raw = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    uid = int(struct.unpack("3i", raw)[1])
-    return uid in (os.geteuid(), 0, _OVERFLOW_UID)
+    return int(struct.unpack("3i", raw)[1])
 
 
 async def _serve(
@@ -102,10 +108,12 @@ async def _serve(
         except trio.WouldBlock:
             return
         try:
-            if _may_ask(stream):
+            if may_ask(_uid_of(stream), os.geteuid()):
                 await _Conversation(routes, stream).run()
         except* (trio.BrokenResourceError, trio.ClosedResourceError, h11.LocalProtocolError):
             pass  # whoever asked is gone, perhaps in the middle of a stream
+        except* Exception as errors:  # noqa: BLE001 - a stream that breaks must not end the daemon
+            structlog.get_logger().error("answer_failed", exc_info=errors)
         finally:
             connections.release_on_behalf_of(stream)
 
@@ -134,10 +142,28 @@ class _Conversation:
             if slow.cancelled_caught:
                 await self._send(error_answer(408, "too_slow", "the request came too slowly"))
                 return
-            await self._send(await self._answer(request, body))
+            if request.method == b"GET":
+                await self._answer_while_there(request, body)
+            else:
+                await self._send(await self._answer(request, body))
             if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                 return
             self._http.start_next_cycle()
+
+    async def _answer_while_there(self, request: h11.Request, body: bytes | None) -> None:
+        """Answer what changes nothing; stop if whoever asked leaves, as some answers take hours."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._notice_leaving, nursery.cancel_scope)
+            await self._send(await self._answer(request, body))
+            nursery.cancel_scope.cancel()
+
+    async def _notice_leaving(self, scope: trio.CancelScope) -> None:
+        await trio.lowlevel.wait_readable(self._stream.socket)
+        poll = select.poll()
+        poll.register(self._stream.socket, 0)
+        # POLLHUP is said of a connection that is closed both ways: who only sends no more still reads.
+        if any(event & select.POLLHUP for _, event in poll.poll(0)):
+            scope.cancel()
 
     async def _answer(self, request: h11.Request, body: bytes | None) -> Answer:
         names = {name for name, _ in request.headers}

@@ -30,7 +30,7 @@ def test_without_a_daemon_it_says_which_command_starts_one(tmp_path: Path) -> No
     command = [sys.executable, "-m", "leaderless", "--home", str(tmp_path), "status"]
     done = subprocess.run(command, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (3, b"")
-    assert f"leaderless --home {tmp_path} serve".encode() in done.stderr
+    assert f"leaderless --home {tmp_path} init".encode() in done.stderr
 
 
 def test_status_begins_with_the_verdict(device: Device) -> None:

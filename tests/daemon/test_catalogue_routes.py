@@ -26,6 +26,14 @@ async def test_this_device_can_be_renamed(tmp_path: Path, replica: Replica) -> N
         assert rooms.rows("SELECT name FROM device") == [("box",)]
 
 
+async def test_a_name_that_is_nobody_elses_has_no_namesakes(
+    tmp_path: Path, replica: Replica
+) -> None:
+    """The own row does not count."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        assert (await rooms.data("POST", "/v1/devices/rename", name="nas"))["namesakes"] == []
+
+
 async def test_another_device_cannot_be_renamed_here(tmp_path: Path, pair: list[Replica]) -> None:
     """A device's name is its own word: the answer says where to change it."""
     row = pair[1].identity.device
@@ -124,6 +132,42 @@ async def test_entries_are_found_by_text(tmp_path: Path, replica: Replica) -> No
         one = (await rooms.data("GET", "/v1/find", text="file11"))["entries"]
         two = (await rooms.data("GET", "/v1/find", text="file", limit="2"))["entries"]
         assert (len(one), len(two)) == (1, 2)
+
+
+async def test_a_search_says_whether_there_is_more(tmp_path: Path, replica: Replica) -> None:
+    """As many as were asked for are all there are, or not."""
+    add_tree(replica, 3)
+    async with open_rooms(tmp_path, replica) as rooms:
+        cut = await rooms.data("GET", "/v1/find", text="file", limit="2")
+        whole = await rooms.data("GET", "/v1/find", text="file", limit="3")
+        assert (cut["is_cut"], whole["is_cut"]) == (True, False)
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "10001"])
+async def test_a_limit_has_limits(tmp_path: Path, replica: Replica, limit: str) -> None:
+    """Neither nothing nor everything is asked for by mistake."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        assert (await rooms.ask("GET", "/v1/find", limit=limit)).status == 400
+
+
+async def test_that_no_file_carries_a_tag_yet_is_said(tmp_path: Path, replica: Replica) -> None:
+    """An empty list of a tag that is there has a reason; other searches need none."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        await rooms.data("POST", "/v1/tags/create", name="trip")
+        tagged = await rooms.data("GET", "/v1/find", tag="trip")
+        assert tagged["note"] == "no file can carry a tag yet"
+        assert (await rooms.data("GET", "/v1/find", text="x"))["note"] is None
+
+
+async def test_deleted_tags_are_listed_when_asked_for(tmp_path: Path, replica: Replica) -> None:
+    """They are in that list alone."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        for name in ("gone", "here"):
+            await rooms.data("POST", "/v1/tags/create", name=name)
+        await rooms.data("POST", "/v1/tags/delete", tag="gone")
+        (gone,) = (await rooms.data("GET", "/v1/tags", deleted="1"))["tags"]
+        (here,) = (await rooms.data("GET", "/v1/tags"))["tags"]
+        assert (gone["canonical_name"], here["canonical_name"]) == ("gone", "here")
 
 
 async def test_entries_of_a_tag_that_is_not_there_are_an_error(

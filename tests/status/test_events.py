@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import trio
 import trio.testing
 
@@ -54,3 +55,56 @@ async def test_who_follows_hears_of_what_comes() -> None:
         await trio.testing.wait_all_tasks_blocked()
         events.add("tick", 1, {})
     assert found[0]["id"] == "boot-1"
+
+
+@pytest.mark.parametrize(
+    "since",
+    ["boot-²", "boot-" + "9" * 5_000, "boot-", "boot", "", "boot-x", "boot--1", "boot-99"],
+)
+async def test_an_id_that_never_was_is_a_gap(since: str) -> None:
+    """Whatever is given as an id, what is there follows; nothing of it is an error."""
+    events = Events("boot")
+    events.add("tick", 0, {})
+    assert [event["kind"] for event in await _take(events, since, 2)] == ["gap", "tick"]
+
+
+async def test_from_zero_everything_follows() -> None:
+    """Who begins before the first event misses nothing and is told of no gap."""
+    events = Events("boot")
+    events.add("first", 0, {})
+    events.add("second", 0, {})
+    assert [event["kind"] for event in await _take(events, "boot-0", 2)] == ["first", "second"]
+
+
+async def test_each_event_says_what_when_and_in_which_form() -> None:
+    """Its id is how to go on after it; times are decimal strings."""
+    events = Events("boot")
+    events.add("tick", 5, {"n": 1})
+    (event,) = await _take(events, "boot-0", 1)
+    assert event == {"schema": 1, "id": "boot-1", "at_ms": "5", "kind": "tick", "data": {"n": 1}}
+
+
+async def test_a_follower_that_falls_behind_is_told_what_it_missed() -> None:
+    """While it rests, more happen than are kept: there is a gap, and then the oldest kept."""
+    events = Events("boot")
+    events.add("first", 0, {})
+    found: list[dict[str, Any]] = []
+    with trio.fail_after(10):
+        async with events.follow("boot-0") as channel:
+            async for event in channel:
+                found.append(event)
+                if len(found) == 1:
+                    for number in range(2 * KEPT):
+                        events.add("more", number, {})
+                if found[-2:-1] and found[-2]["kind"] == "gap":
+                    break
+    assert found[-1]["id"] == f"boot-{KEPT + 2}"
+
+
+async def test_two_followers_each_hear_everything() -> None:
+    """One that is slow takes nothing from the other."""
+    events = Events("boot")
+    for number in range(3):
+        events.add("tick", number, {})
+    first, second = await _take(events, "boot-0", 3), await _take(events, "boot-0", 3)
+    assert first == second

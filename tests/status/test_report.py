@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from leaderless.status.report import Alert, PeerView, ScanView, View, health, report, verdict
 
 NOW = 1_800_000_000_000
@@ -58,6 +60,30 @@ def test_times_are_said_as_people_say_them() -> None:
     ]
 
 
+def test_one_location_that_is_indexed_is_named_alone() -> None:
+    """Scans that rest are not spoken of."""
+    scans = [
+        ScanView(name, state, 5, 0, 0, (), None)
+        for name, state in (("a", "idle"), ("b", "scanning"))
+    ]
+    assert verdict(replace(VIEW, scans=scans)) == "In sync with ben. Indexing b."
+
+
+def test_the_report_holds_all_that_the_verdict_is_made_from() -> None:
+    """Programs get the parts; counts are decimal strings."""
+    scan = ScanView("docs", "idle", 5, 0, 1, (("/x", "no"),), None)
+    found = report(replace(VIEW, scans=[scan], warnings=[Alert("X", "off", "mend it")]))
+    assert (found["rows"], found["tags"], found["in_sync"], found["health"]) == (
+        "5",
+        "1",
+        True,
+        "attention",
+    )
+    assert found["peers"][0]["name"] == "ben"
+    assert found["locations"][0]["first_errors"] == (("/x", "no"),)
+    assert found["warnings"] == [{"code": "X", "text": "off", "hint": "mend it"}]
+
+
 def test_many_peers_are_counted_and_scans_named() -> None:
     """Four proved peers are a number, running scans and warnings are added."""
     scan = ScanView("docs", "scanning", 5, 0, 0, (), None)
@@ -70,3 +96,62 @@ def test_many_peers_are_counted_and_scans_named() -> None:
     assert health(view) == "attention"
     assert health(replace(view, warnings=[])) == "busy"
     assert health(VIEW) == "ok"
+
+
+def _warned(*texts: str) -> str:
+    """Return what the verdict says after the devices."""
+    view = replace(VIEW, warnings=[Alert("X", text) for text in texts])
+    return verdict(view).removeprefix("In sync with ben. ")
+
+
+def test_each_warning_is_named() -> None:
+    """Two warnings are two sentences' worth, not a number and the first of them."""
+    assert _warned("docs: gone", "clocks differ") == "2 warnings: docs: gone; clocks differ."
+
+
+def test_many_warnings_are_named_in_part_and_counted() -> None:
+    """The line stays one that can be read."""
+    assert _warned("a", "b", "c", "d", "e") == "5 warnings: a; b; c; and 2 more."
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("is the drive unplugged?", "1 warning: is the drive unplugged?"),
+        ("watch out!", "1 warning: watch out!"),
+        ("it ends.", "1 warning: it ends."),
+    ],
+)
+def test_a_warning_keeps_its_own_end(text: str, said: str) -> None:
+    """No second sign is put after a question."""
+    assert _warned(text) == said
+
+
+def test_many_peers_that_are_behind_are_named_in_part_and_counted() -> None:
+    """The first three say why, the rest is a number."""
+    away = [replace(NAS, name=f"nas{at}", last_seen_ms=None) for at in range(5)]
+    assert verdict(replace(VIEW, peers=away)) == (
+        "Not in sync: nas0 was never seen; nas1 was never seen; nas2 was never seen; and 2 more."
+    )
+
+
+def test_in_sync_is_false_while_one_is_not_proved() -> None:
+    """Programs read the same as people do; alone counts as not."""
+    found = [report(replace(VIEW, peers=peers))["in_sync"] for peers in ([BEN], [BEN, NAS], [])]
+    assert found == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("ago_ms", "said"),
+    [
+        (-5_000, "just now"),
+        (59_999, "just now"),
+        (3_600_000, "1 hour ago"),
+        (86_400_000, "1 day ago"),
+        (40 * 86_400_000, "40 days ago"),
+    ],
+)
+def test_a_time_is_in_its_largest_unit(ago_ms: int, said: str) -> None:
+    """A clock that was set back makes no negative time."""
+    peer = replace(NAS, last_seen_ms=str(NOW - ago_ms))
+    assert verdict(replace(VIEW, peers=[peer])) == f"Not in sync: nas was last seen {said}."

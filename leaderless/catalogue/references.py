@@ -1,0 +1,75 @@
+"""Records by what a person calls them: a name, or the beginning or end of an id.
+
+Ids made at one time begin alike, so where a name fits several the ends are shown: four digits, or
+as many as tell each from all others.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Final
+
+from leaderless.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+MIN_DIGITS: Final = 4
+_MAX_NAMED: Final = 10
+
+
+def fitting(reference: str, ids: Iterable[bytes]) -> list[bytes]:
+    """Return the ids that begin or end as a person wrote; fewer than four digits fit none."""
+    digits = reference.lower().replace("-", "")
+    if len(digits) < MIN_DIGITS:
+        return []
+    return [uuid for uuid in ids if uuid.hex().startswith(digits) or uuid.hex().endswith(digits)]
+
+
+def ending(uuid: bytes, ids: Collection[bytes]) -> str:
+    """Return the shortest end of an id that fits none of the other ids."""
+    digits = uuid.hex()
+    for length in range(MIN_DIGITS, len(digits)):
+        if fitting(digits[-length:], ids) == [uuid]:
+            return digits[-length:]
+    return digits
+
+
+def made(uuid: bytes) -> str:
+    """Return when a record was made, which the ids of new records tell; else nothing."""
+    if uuid[6] >> 4 != 7:
+        return ""
+    seconds = int.from_bytes(uuid[:6], "big") // 1000
+    try:
+        moment = dt.datetime.fromtimestamp(seconds, tz=dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        return ""  # the clock of its device stood beyond the calendar
+    return f"made {moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def the_one(
+    what: str,
+    reference: str,
+    found: Sequence[bytes],
+    ids: Collection[bytes],
+    about: Callable[[bytes], str],
+    hint: str,
+) -> bytes:
+    """Return the one id that was found for a reference.
+
+    Raises NotFoundError with `hint`, or UsageError that says of each what tells it apart.
+    """
+    if not found:
+        raise NotFoundError(f"there is no {what} “{reference}”", hint=hint)
+    if len(found) == 1:
+        return bytes(found[0])
+    named = []
+    for uuid in sorted(found)[:_MAX_NAMED]:
+        said = ", ".join(filter(None, (about(uuid), made(uuid))))
+        named.append(f"{ending(uuid, ids)} ({said})" if said else ending(uuid, ids))
+    if len(found) > _MAX_NAMED:
+        named.append(f"and {len(found) - _MAX_NAMED} more")
+    raise UsageError(
+        f"“{reference}” fits {len(found)} {what}s: {', '.join(named)}",
+        hint="say which one by these digits, the end of its id",
+    )

@@ -1,0 +1,209 @@
+"""tag and conflicts, asked of a real daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.cli.asking import Said, answering, http, run
+
+Ask = Callable[..., Said]
+HOSTILE = "red\x1b[31m\u202e\x9b2J"
+
+
+def _tag(ask: Ask, reference: str) -> Any:
+    return ask("--json", "tag", "show", reference).json()["tag"]
+
+
+def _made(ask: Ask, name: str, *fields: str) -> str:
+    said = ask("tag", "create", name, *fields)
+    assert said.code == 0, said.err
+    return said.out.strip()
+
+
+def test_a_new_tags_id_is_the_data(ask: Ask) -> None:
+    """A script takes it from standard output; what people read is beside it."""
+    said = ask("tag", "create", "fresh")
+    assert (len(said.out.strip()), said.err) == (32, "Created.\n")
+
+
+def test_two_tags_of_one_name_are_two(ask: Ask) -> None:
+    """The second is no error, and does not change the first."""
+    first, second = (_made(ask, "twin", f"color={color}") for color in ("red", "blue"))
+    assert [_tag(ask, uuid)["color"] for uuid in (first, second)] == ["red", "blue"]
+
+
+def test_a_name_of_several_tags_is_a_choice(ask: Ask) -> None:
+    """Exit 2, with both ids to choose from, and nothing is changed."""
+    twins = [_made(ask, "ambiguous") for _ in range(2)]
+    said = ask("tag", "set", "ambiguous", "color=red")
+    assert (said.code, said.out) == (2, "")
+    assert all(uuid in said.err or uuid[-4:] in said.err for uuid in twins)
+    assert [_tag(ask, uuid)["color"] for uuid in twins] == [None, None]
+
+
+def test_a_field_given_several_times_is_taken_every_time(ask: Ask) -> None:
+    """Keys of a map and elements of a set can be given one by one."""
+    _made(ask, "many", "attributes=a=1", "attributes=b=x=y,z", "aliases=+one", "aliases=+two")
+    tag = _tag(ask, "many")
+    assert (tag["attributes"], tag["aliases"]) == ({"a": "1", "b": "x=y,z"}, ["one", "two"])
+
+
+def test_a_plain_field_has_one_value(ask: Ask) -> None:
+    """Two at once are refused, as it is not known which is meant."""
+    assert ask("tag", "create", "double", "color=red", "color=blue").code == 2
+
+
+def test_unset_is_not_empty(ask: Ask) -> None:
+    """A field can be without a value, and it can have the empty one."""
+    _made(ask, "hollow", "color=red", "icon=sun")
+    ask("tag", "set", "hollow", "color=", "--unset", "icon")
+    tag = _tag(ask, "hollow")
+    assert (tag["color"], tag["icon"]) == ("", None)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense=1"],
+        ["nonsense"],
+        ["search_weight=heavy"],
+        ["search_weight=99999999999999999999"],
+        ["is_organizational_anchor=perhaps"],
+        ["aliases="],
+        ["aliases=+"],
+        ["attributes=novalue"],
+        ["attributes==x"],
+        ["created_by_device=x"],
+        ["canonical_name="],
+        ["--unset", "canonical_name"],
+        ["--unset", "created_by_device"],
+        ["--unset", "aliases"],
+        ["--unset", "nonsense"],
+        ["color=red", "--unset", "color"],
+        ["description=caf\udce9"],
+        ["canonical_name=" + "x" * 257],
+        [],
+    ],
+)
+def test_what_a_tag_cannot_be_is_refused(ask: Ask, arguments: list[str]) -> None:
+    """Exit 2, nothing on standard output, and the tag is as it was."""
+    uuid = _made(ask, "firm", "color=green")
+    before = _tag(ask, uuid)
+    said = ask("tag", "set", uuid, *arguments)
+    assert (said.code, said.out, _tag(ask, uuid)) == (2, "", before)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 257, "caf\udce9"])
+def test_what_no_tag_can_be_called_is_refused(ask: Ask, name: str) -> None:
+    """Neither a new tag nor one that is there gets such a name."""
+    uuid = _made(ask, "named")
+    assert [ask("tag", "create", name).code, ask("tag", "rename", uuid, name).code] == [2, 2]
+
+
+def test_a_tag_of_no_such_name_is_not_found(ask: Ask) -> None:
+    """Every verb that takes a tag says so, with exit 5."""
+    codes = [
+        ask("tag", *arguments).code
+        for arguments in (
+            ("show", "nobody"),
+            ("set", "nobody", "color=red"),
+            ("rename", "nobody", "x"),
+            ("delete", "nobody"),
+            ("restore", "nobody"),
+        )
+    ]
+    assert codes == [5] * 5
+
+
+def test_show_prints_fields_as_they_are_given(ask: Ask) -> None:
+    """Maps, sets and switches read as `tag set` takes them; what has no value is left out."""
+    fields = ("attributes=place=sea", "aliases=+b,+a", "is_organizational_anchor=true")
+    _made(ask, "shown", *fields, "search_weight=-5")
+    lines = ask("tag", "show", "shown").out.splitlines()
+    wanted = {
+        "canonical_name: shown",
+        "attributes: place=sea",
+        "aliases: a, b",
+        "is_organizational_anchor: true",
+        "search_weight: -5",
+    }
+    assert wanted <= set(lines)
+    assert not any(line.startswith("color") for line in lines)
+
+
+@pytest.mark.parametrize("verb", [["list"], ["show", "hostile"]])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_what_others_wrote_steers_no_terminal(ask: Ask, verb: list[str], form: list[str]) -> None:
+    """Escapes in names, values and keys are spelled out, in words and in JSON."""
+    if ask("tag", "show", "hostile").code == 5:
+        given = (f"color={HOSTILE}", f"attributes={HOSTILE}={HOSTILE}", f"aliases=+{HOSTILE}")
+        _made(ask, "hostile", *given)
+    said = ask(*form, "tag", *verb, terminal=True)
+    assert said.code == 0
+    assert not {"\x1b", "\u202e", "\x9b"} & set(said.out + said.err)
+
+
+def test_a_deleted_tag_comes_back_by_its_id(ask: Ask) -> None:
+    """What `delete` prints is what `restore` takes; its values are there again."""
+    _made(ask, "phoenix", "color=red")
+    uuid = ask("tag", "delete", "phoenix").out.strip()
+    assert ask("tag", "restore", uuid).code == 0
+    assert _tag(ask, "phoenix")["color"] == "red"
+
+
+def test_the_deleted_are_listed_apart(ask: Ask) -> None:
+    """Who wants one back finds it; the living are not among them."""
+    _made(ask, "kept-here")
+    uuid = _made(ask, "gone-there")
+    ask("tag", "delete", uuid)
+    listed = ask("tag", "list", "--deleted").out
+    assert ("gone-there" in listed, "kept-here" in listed) == (True, False)
+
+
+def test_a_renamed_tag_is_the_same_tag(ask: Ask) -> None:
+    """Its id stays, the old name is free."""
+    uuid = _made(ask, "before")
+    assert ask("tag", "rename", "before", "after").out.strip() == uuid
+    assert (ask("tag", "show", "before").code, _tag(ask, "after")["id"]) == (5, uuid)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [["create", "j"], ["set", "ID", "color=red"], ["rename", "ID", "k"], ["delete", "ID"]],
+)
+def test_every_verb_answers_in_json(ask: Ask, verb: list[str]) -> None:
+    """One object with a schema, and no chatter."""
+    uuid = _made(ask, "json")
+    said = ask("tag", *[uuid if word == "ID" else word for word in verb], "--json")
+    assert (said.json()["schema"], said.err) == (1, "")
+
+
+def test_without_conflicts_standard_output_is_empty(ask: Ask) -> None:
+    """A script counts no line; a person is told."""
+    said = ask("conflicts")
+    assert (said.code, said.out, said.err) == (0, "", "No conflicts.\n")
+
+
+def test_conflicts_show_what_was_lost(tmp_path: Any) -> None:
+    """Field and key, the value, who wrote it and why it lost, and none of it steers a terminal."""
+    lost = {
+        "number": 1,
+        "model": "tag",
+        "record": "ab" * 16,
+        "field": "attributes",
+        "subkey": "place",
+        "value": HOSTILE,
+        "author": "cd" * 16,
+        "at_ms": "1769817600000",
+        "cause": "overwritten",
+    }
+    with answering(tmp_path, http({"conflicts": [lost]})):
+        said = run("--home", str(tmp_path), "conflicts")
+    row = said.out.splitlines()[1]
+    assert all(
+        word in row for word in ("attributes.place", "red\\x1b[31m", "cdcdcdcd", "overwritten")
+    )
+    assert "\x1b" not in row
