@@ -12,14 +12,18 @@ import socket
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from leaderless.errors import UsageError
+from leaderless.errors import LeaderlessError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    Parsers = Mapping[str, Callable[[str], object]]
 
 FILE_NAME = "leaderless.toml"
+_NO_PARSERS: Parsers = MappingProxyType({})
 # sockaddr_un.sun_path has 108 bytes with its final zero (unix(7)).
 _MAX_SOCKET_PATH = 107
 
@@ -161,20 +165,24 @@ def find_paths(home: str | None, environment: Mapping[str, str], *, system: bool
     return paths
 
 
-def load(paths: Paths) -> Config:
-    """Return the configuration; raises ConfigError with file, line and remedy for what is wrong."""
-    problems, values = _read(paths.config_file)
+def load(paths: Paths, parsers: Parsers = _NO_PARSERS) -> Config:
+    """Return the configuration; raises ConfigError with file, line and remedy for what is wrong.
+
+    `parsers` are, by option, those of the rooms that know what each text of a list has to be; they
+    raise ValueError or LeaderlessError.
+    """
+    problems, values = _read(paths.config_file, parsers)
     if problems:
         raise ConfigError(problems[0], hint="leaderless config check")
     return Config(paths=paths, **values)
 
 
-def check(paths: Paths) -> list[str]:
-    """Return every problem of the configuration file, in words."""
-    return _read(paths.config_file)[0]
+def check(paths: Paths, parsers: Parsers = _NO_PARSERS) -> list[str]:
+    """Return every problem of the configuration file, in words; `parsers` as for `load`."""
+    return _read(paths.config_file, parsers)[0]
 
 
-def _read(path: Path) -> tuple[list[str], dict[str, Any]]:
+def _read(path: Path, parsers: Parsers) -> tuple[list[str], dict[str, Any]]:
     values: dict[str, Any] = {option.name: option.default for option in OPTIONS}
     problems: list[str] = []
     try:
@@ -182,7 +190,11 @@ def _read(path: Path) -> tuple[list[str], dict[str, Any]]:
         given = tomllib.loads(text)
     except FileNotFoundError:
         text, given = "", {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        return [f"{path}: {error.strerror or error}"], values
+    except UnicodeDecodeError as error:
+        return [f"{path}: it must be UTF-8; byte {error.start + 1} is not"], values
+    except tomllib.TOMLDecodeError as error:
         return [f"{path}: {error}"], values
     known = {option.name: option for option in OPTIONS}
     for name, value in given.items():
@@ -195,6 +207,8 @@ def _read(path: Path) -> tuple[list[str], dict[str, Any]]:
         wrong = _wrong(known[name], value)
         if wrong is not None:
             problems.append(f"{where}: {name} {wrong}")
+        elif unread := _unread(parsers.get(name), value):
+            problems.append(f"{where}: {name}: {unread}")
         else:
             values[name] = tuple(value) if isinstance(value, list) else value
     values["name"] = values["name"] or socket.gethostname()
@@ -219,6 +233,20 @@ def _wrong(option: Option, value: object) -> str | None:
         return "must be a text"
     if option.choices and value not in option.choices:
         return f"must be one of {', '.join(option.choices)}"
+    return None
+
+
+def _unread(parse: Callable[[str], object] | None, value: Any) -> str | None:  # noqa: ANN401
+    """Return why a text of a list means nothing to the room that it is for, or None."""
+    if parse is None:
+        return None
+    for item in value:
+        try:
+            parse(item)
+        except LeaderlessError as error:
+            return error.message if error.hint is None else f"{error.message}; {error.hint}"
+        except ValueError as error:
+            return f"“{item}”: {error}"
     return None
 
 

@@ -28,6 +28,17 @@ class LeaderlessError(Exception):
         self.hint = hint
 
 
+def said_on_purpose(group: BaseExceptionGroup[BaseException]) -> LeaderlessError | None:
+    """Return the error in a group that holds only such as were raised on purpose, else None."""
+    first: LeaderlessError | None = None
+    for error in group.exceptions:
+        said = said_on_purpose(error) if isinstance(error, BaseExceptionGroup) else error
+        if not isinstance(said, LeaderlessError):
+            return None
+        first = first or said
+    return first
+
+
 class UsageError(LeaderlessError):
     """What was asked cannot be asked so; nothing was changed."""
 

@@ -29,10 +29,12 @@ def under_journald(stream: TextIO, environment: Mapping[str, str]) -> bool:
 
 
 def _readable(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Bytes become hex, text loses what could steer a terminal."""
+    """Bytes become hex, text loses what could steer a terminal; a traceback keeps its lines."""
     for key, value in event.items():
         if isinstance(value, bytes):
             event[key] = value.hex()
+        elif isinstance(value, str) and key == "exception":
+            event[key] = "\n".join(printable(line) for line in value.split("\n"))
         elif isinstance(value, str):
             event[key] = printable(value)
     return event
@@ -65,7 +67,9 @@ def configure(stream: TextIO, environment: Mapping[str, str], level: str = "info
     if journald:
         renderer = _Prioritised()
     elif terminal:
-        renderer = structlog.dev.ConsoleRenderer(colors=True)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=True, exception_formatter=structlog.dev.plain_traceback
+        )
     else:
         renderer = structlog.processors.JSONRenderer(sort_keys=True)
     number = logging.getLevelNamesMapping()[level.upper()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 NAME = "leaderless.service"
+SYSTEM_UNITS = Path("/etc/systemd/system")
+PLACES = (Path(__file__).parent.parent / "systemd", Path(sys.prefix) / "share" / "leaderless")
+"""Where the units are: in the checkout, or where pip installed them."""
 
 
 class ServiceError(LeaderlessError):
@@ -26,8 +31,16 @@ class Plan(NamedTuple):
 
     path: Path
     text: str
-    commands: tuple[tuple[str, ...], ...]
-    advice: str | None
+    control: tuple[str, ...]
+    advice: str
+
+    @property
+    def commands(self) -> tuple[tuple[str, ...], ...]:
+        """Return what is run once the unit is written."""
+        return (
+            (*self.control, "daemon-reload"),
+            (*self.control, "enable", "--now", self.path.name),
+        )
 
 
 def run(command: Sequence[str]) -> None:
@@ -41,35 +54,66 @@ def run(command: Sequence[str]) -> None:
         raise ServiceError(f"{' '.join(command)}: {said[0]}")
 
 
-def unit_template(*, system: bool) -> str:
-    """Return the unit with @EXEC@ in it; from the checkout, or from where pip installed it."""
+def unit_template(*, system: bool, places: Sequence[Path] = PLACES) -> str:
+    """Return the unit with @EXEC@ in it."""
     name = "leaderless-system.service" if system else NAME
-    places = (
-        Path(__file__).parent.parent / "systemd" / name,
-        Path(sys.prefix) / "share" / "leaderless" / name,
-    )
     for place in places:
-        if place.exists():
-            return place.read_text(encoding="utf-8")
+        if (place / name).exists():
+            return (place / name).read_text(encoding="utf-8")
     raise NotFoundError(f"{name} was not installed with this program")
 
 
-def plan(*, system: bool, program: Path, home: str | None, environment: Mapping[str, str]) -> Plan:
-    """Return what installing would do."""
-    quoted = f'"{program}"' + (f' --home "{home}"' if home else "")
-    text = unit_template(system=system).replace("@EXEC@", quoted)
+def _quoted(text: str) -> str:
+    """Return a word of a unit's command line (systemd.service(5)); only arguments expand `$`."""
+    for special, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("%", "%%")):
+        text = text.replace(special, escape)
+    return f'"{text}"'
+
+
+def unit_name(home: str | None) -> str:
+    """Return what the service of a home is called; each home has one of its own."""
+    if not home:
+        return NAME
+    path = Path(home).expanduser().absolute()
+    shown = re.sub("[^A-Za-z0-9]+", "-", path.name).strip("-")[:32]
+    return f"leaderless-{shown}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}.service"
+
+
+def unit_folder(environment: Mapping[str, str], *, system: bool) -> Path:
+    """Return where units are."""
     if system:
-        folder = Path("/etc/systemd/system")
+        return SYSTEM_UNITS
+    person = Path(environment.get("HOME") or Path.home())
+    config = Path(environment.get("XDG_CONFIG_HOME") or person / ".config")
+    return config / "systemd/user"
+
+
+def plan(
+    *,
+    system: bool,
+    program: Path,
+    home: str | None,
+    environment: Mapping[str, str],
+    folder: Path | None = None,
+) -> Plan:
+    """Return what installing would do; `folder` is where units are, if not where they always are."""
+    name, quoted = unit_name(home), _quoted(str(program))
+    text = unit_template(system=system)
+    if home:
+        # systemd starts programs in a folder of its own.
+        quoted += " --home " + _quoted(str(Path(home).expanduser().absolute())).replace("$", "$$")
+        # Whichever service ends takes its folder along.
+        runtime = "RuntimeDirectory="
+        text = text.replace(f"{runtime}leaderless", f"{runtime}{name.removesuffix('.service')}")
+    text = text.replace("@EXEC@", quoted)
+    if system:
         control: tuple[str, ...] = ("systemctl",)
         advice = "it is asked as root: sudo leaderless --system status"
     else:
-        person = Path(environment.get("HOME") or Path.home())
-        config = Path(environment.get("XDG_CONFIG_HOME") or person / ".config")
-        folder = config / "systemd/user"
         control = ("systemctl", "--user")
         advice = "the service stops at logout; to keep it: loginctl enable-linger"
-    commands = ((*control, "daemon-reload"), (*control, "enable", "--now", NAME))
-    return Plan(folder / NAME, text, commands, advice)
+    place = folder or unit_folder(environment, system=system)
+    return Plan(place / name, text, control, advice)
 
 
 def install(found: Plan, runner: Callable[[Sequence[str]], None] = run) -> None:
@@ -85,25 +129,24 @@ def install(found: Plan, runner: Callable[[Sequence[str]], None] = run) -> None:
         runner(command)
 
 
-def uninstall(found: Plan, *, system: bool, runner: Callable[[Sequence[str]], None] = run) -> None:
+def uninstall(found: Plan, runner: Callable[[Sequence[str]], None] = run) -> None:
     """Stop the service and take the unit away; the library stays."""
     if not found.path.exists():
         raise NotFoundError(f"no service is installed at {found.path}")
-    control = ("systemctl",) if system else ("systemctl", "--user")
-    runner((*control, "disable", "--now", NAME))
+    runner((*found.control, "disable", "--now", found.path.name))
     try:
         found.path.unlink()
     except PermissionError as error:
         raise NotPermittedError(f"{found.path} cannot be removed") from error
-    runner((*control, "daemon-reload"))
+    runner((*found.control, "daemon-reload"))
 
 
-def program_path() -> Path:
+def program_path(interpreter: Path = Path(sys.executable)) -> Path:
     """Return the absolute path of the installed command."""
-    beside = Path(sys.executable).parent / "leaderless"
+    beside = interpreter.parent / "leaderless"
     if beside.exists():
         return beside
     raise NotFoundError(
-        f"the command leaderless is not installed beside {Path(sys.executable).name}",
+        f"the command leaderless is not installed beside {interpreter.name}",
         hint="pip install .",
     )

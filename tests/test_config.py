@@ -107,3 +107,37 @@ def test_what_is_set_holds(tmp_path: Path) -> None:
     text = 'name = "nas"\npeers = ["a:1"]\nmass_delete_ratio = 0.5\nmdns = false\n'
     config = load(find_paths(str(_written(tmp_path, text)), {}))
     assert (config.name, config.peers, config.mdns) == ("nas", ("a:1",), False)
+
+
+def _even(text: str) -> int:
+    if text == "odd":
+        raise UsageError("“odd” is not even", hint="write even")
+    return int(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('\npeers = ["2", "odd"]', [":2: peers: “odd” is not even; write even"]),
+        ('peers = ["x"]', [":1: peers: “x”: invalid literal"]),
+    ],
+)
+def test_what_a_room_cannot_read_is_named(tmp_path: Path, text: str, words: list[str]) -> None:
+    """Who uses an option says what its texts have to be; the file and line stand before it."""
+    paths = find_paths(str(_written(tmp_path, text)), {})
+    (problem,) = check(paths, {"peers": _even})
+    assert all(word in problem for word in [FILE_NAME, *words])
+    with pytest.raises(ConfigError):
+        load(paths, {"peers": _even})
+
+
+def test_what_a_room_can_read_holds(tmp_path: Path) -> None:
+    """The texts stay as they were written; only options that are set are read."""
+    paths = find_paths(str(_written(tmp_path, 'peers = ["2"]\n')), {})
+    assert load(paths, {"peers": _even, "ignore": _even}).peers == ("2",)
+
+
+def test_a_value_of_a_wrong_kind_is_one_problem(tmp_path: Path) -> None:
+    """What is no list of texts is not read any further."""
+    paths = find_paths(str(_written(tmp_path, "peers = 7\n")), {})
+    assert len(check(paths, {"peers": _even})) == 1

@@ -6,24 +6,26 @@ A verb's module is imported when the verb is used.
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from functools import cached_property, update_wrapper
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from leaderless import __version__
 from leaderless.cli.client import EXIT_FAILED, Client, exit_code, start_command
 from leaderless.cli.output import chat, put_json
-from leaderless.errors import LeaderlessError
+from leaderless.errors import LeaderlessError, NotPermittedError, UsageError
 from leaderless.escape import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from leaderless.config import Config, Paths
+    from leaderless.config import Config, Parsers, Paths
 
 # verb: (module, function, what `--help` says of it)
 VERBS = {
@@ -51,9 +53,25 @@ VERBS = {
 class Context:
     """What every verb gets: the home, and how to print."""
 
-    home: str | None
-    json: bool
+    home: str | None = None
+    json: bool = False
     system: bool = False
+
+    def command(self, verb: str) -> str:
+        """Return the command line with a verb (and its arguments) for this very device."""
+        home = self.home or os.environ.get("LEADERLESS_HOME")
+        given = " --system" if self.system else f" --home {shlex.quote(home)}" if home else ""
+        return f"leaderless{given} {verb}"
+
+    def hint(self, text: str) -> str:
+        """Return a remedy as it is shown: a command of ours is one for this very device."""
+        ours = text.startswith("leaderless ")
+        return self.command(text.removeprefix("leaderless ")) if ours else text
+
+    def told(self, text: str) -> str:
+        """Return what a device says of itself, with its remedy (`…: leaderless …`) for this one."""
+        what, colon, verb = text.rpartition(": leaderless ")
+        return f"{what}: {self.command(verb)}" if colon else text
 
     @cached_property
     def paths(self) -> Paths:
@@ -62,17 +80,23 @@ class Context:
 
         return find_paths(self.home, os.environ, system=self.system)
 
-    def config(self) -> Config:
-        """Return the configuration."""
+    def config(self, parsers: Parsers | None = None) -> Config:
+        """Return the configuration; `parsers` look at what its texts mean."""
         from leaderless.config import load  # noqa: PLC0415 - see the module's docstring
 
-        return load(self.paths)
+        return load(self.paths, parsers or {})
 
     @cached_property
     def client(self) -> Client:
         """Return the daemon to ask."""
+        return Client(self.paths, self._start_command)
+
+    def _start_command(self) -> str:
+        from leaderless import service  # noqa: PLC0415 - only where nobody answers
+
         home = self.home or os.environ.get("LEADERLESS_HOME")
-        return Client(self.paths, start_command(home, system=self.system))
+        unit, units = service.unit_name(home), service.unit_folder(os.environ, system=False)
+        return start_command(self.paths, unit, units, system=self.system)
 
 
 class Verbs(click.Group):
@@ -106,7 +130,9 @@ def root(ctx: click.Context, home: str | None, system: bool, as_json: bool) -> N
     """One catalogue of all files on all your devices, kept by equals."""
     if home is not None and system:
         raise click.UsageError("--home and --system are two different devices")
-    ctx.obj = Context(home, as_json, system)
+    context = ctx.ensure_object(Context)
+    context.home, context.system = home, system
+    context.json = context.json or as_json
 
 
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,38 +154,57 @@ def names(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str
     def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
         given = ctx.find_root().params
         try:
-            client = Context(
-                given.get("home"), json=False, system=given.get("system", False)
-            ).client
+            client = Context(given.get("home"), system=given.get("system", False)).client
             query = {"kind": kind, "prefix": incomplete}
-            return list(client.get("/v1/complete", query, timeout_s=1.0)["names"])
+            found = client.get("/v1/complete", query, timeout_s=1.0)["names"]
         except LeaderlessError:
             return []
+        # Shells print these, and read a line break as the next name.
+        return [name for name in found if printable(name) == name]
 
     return complete
 
 
-def main() -> None:
-    """Run the command line and exit."""
-    as_json = "--json" in sys.argv
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line (None: that of this process) and exit."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    context = Context(json="--json" in given)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
     try:
-        code = root.main(prog_name="leaderless", standalone_mode=False)
+        code = root.main(given, prog_name="leaderless", standalone_mode=False, obj=context)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         sys.exit(130)
-    except click.exceptions.Exit as ended:
-        sys.exit(ended.exit_code)
     except click.ClickException as error:
+        if context.json:
+            _put_error(UsageError(error.format_message()))
         error.show()
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
     except LeaderlessError as error:
-        if as_json:
-            about = {"code": error.code, "message": error.message, "hint": error.hint}
-            put_json({"schema": 1, "error": about})
-        chat(f"leaderless: {printable(error.message)}")
-        if error.hint:
-            chat(f"  → {printable(error.hint)}")
-        sys.exit(exit_code(error))
+        _end(context, error)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        kind = NotPermittedError if isinstance(error, PermissionError) else LeaderlessError
+        _end(context, kind(what))
+
+
+def _end(context: Context, error: LeaderlessError) -> NoReturn:
+    """Say what is wrong, and exit with its code."""
+    error.hint = error.hint and context.hint(error.hint)
+    if context.json:
+        _put_error(error)
+    chat(f"leaderless: {printable(error.message)}")
+    if error.hint:
+        chat(f"  → {printable(error.hint)}")
+    sys.exit(exit_code(error))
+
+
+def _put_error(error: LeaderlessError) -> None:
+    about = {"code": error.code, "message": error.message, "hint": error.hint}
+    put_json({"schema": 1, "error": about})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-from http.client import HTTPConnection, HTTPException
-from pathlib import Path
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -20,10 +20,12 @@ from leaderless.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from leaderless.config import Paths
 
+_PIECE_BYTES = 64 << 10
 EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE = 1, 2, 3
 EXIT_NOT_PERMITTED, EXIT_NOT_FOUND, EXIT_PROBLEMS, EXIT_TIMED_OUT = 4, 5, 6, 75
 _BY_STATUS: dict[int, type[LeaderlessError]] = {
@@ -63,9 +65,9 @@ class _UnixConnection(HTTPConnection):
 
 
 class Client:
-    """The daemon of one home, as it can be asked."""
+    """The daemon of one home, as it can be asked; `start_command` is for whom it does not answer."""
 
-    def __init__(self, paths: Paths, start_command: str) -> None:
+    def __init__(self, paths: Paths, start_command: Callable[[], str]) -> None:
         self._path = os.fspath(paths.socket)
         self._start_command = start_command
 
@@ -86,12 +88,19 @@ class Client:
         return self._ask("DELETE", path, None, None, 10.0)
 
     def lines(self, path: str, query: dict[str, Any] | None = None) -> Iterator[bytes]:
-        """Yield the lines of a stream as they come."""
-        response = self._send("GET", path, query, None, None)
-        if response.status >= 400:
-            raise self._error(response.status, response.read())
-        while line := response.readline():
-            yield line
+        """Yield the lines of a stream as they come; raises UnreachableError where it breaks off."""
+        with self._translated(), closing(_UnixConnection(self._path, None)) as connection:
+            response = _send(connection, "GET", path, query, None)
+            if response.status >= 400:
+                raise _error(response.status, response.read())
+            rest = b""
+            # Not readline: it takes a connection that broke for the end.
+            while data := response.read1(_PIECE_BYTES):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    yield line + b"\n"
+            if rest:
+                yield rest
 
     def _ask(
         self,
@@ -101,29 +110,24 @@ class Client:
         body: dict[str, Any] | None,
         timeout_s: float | None,
     ) -> dict[str, Any]:
-        response = self._send(method, path, query, body, timeout_s)
-        data = response.read()
-        if response.status >= 400:
-            raise self._error(response.status, data)
-        answer = json.loads(data)
+        with self._translated(), closing(_UnixConnection(self._path, timeout_s)) as connection:
+            response = _send(connection, method, path, query, body)
+            status, data = response.status, response.read()
+        if status >= 400:
+            raise _error(status, data)
+        try:
+            answer = json.loads(data)
+        except ValueError:
+            answer = None
         if not isinstance(answer, dict):
             raise LeaderlessError("the daemon answered something else than expected")
         return answer
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, Any] | None,
-        body: dict[str, Any] | None,
-        timeout_s: float | None,
-    ) -> Any:  # noqa: ANN401 - http.client's response, whose stubs vary
-        given = {name: value for name, value in (query or {}).items() if value is not None}
-        target = f"{path}?{urlencode(given)}" if given else path
-        connection = _UnixConnection(self._path, timeout_s)
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Say what a failure of the connection means."""
         try:
-            connection.request(method, target, None if body is None else json.dumps(body).encode())
-            return connection.getresponse()
+            yield
         except TimeoutError as error:
             raise TimedOutError("the daemon did not answer in time") from error
         except PermissionError as error:
@@ -133,24 +137,42 @@ class Client:
             ) from error
         except (OSError, HTTPException) as error:
             raise UnreachableError(
-                f"no daemon answers at {self._path}", hint=self._start_command
+                f"no daemon answers at {self._path}", hint=self._start_command()
             ) from error
 
-    def _error(self, status: int, data: bytes) -> LeaderlessError:
-        try:
-            about = json.loads(data)["error"]
-        except (ValueError, KeyError, TypeError):
-            about = {"message": f"the daemon answered {status}", "code": "failed", "hint": None}
-        error = _BY_STATUS.get(status, LeaderlessError)(about["message"], hint=about.get("hint"))
-        error.code = about.get("code", "failed")
-        return error
+
+def _send(
+    connection: _UnixConnection,
+    method: str,
+    path: str,
+    query: dict[str, Any] | None,
+    body: dict[str, Any] | None,
+) -> HTTPResponse:
+    given = {name: value for name, value in (query or {}).items() if value is not None}
+    # What was typed may be a name that is not UTF-8: its bytes travel as they are.
+    target = f"{path}?{urlencode(given, errors='surrogateescape')}" if given else path
+    connection.request(method, target, None if body is None else json.dumps(body).encode())
+    return connection.getresponse()
 
 
-def start_command(home: str | None, *, system: bool = False) -> str:
-    """Return the command that starts the daemon of a home, or of the machine."""
+def _error(status: int, data: bytes) -> LeaderlessError:
+    kind = _BY_STATUS.get(status, LeaderlessError)
+    try:
+        about = json.loads(data)["error"]
+        error = kind(str(about["message"]), hint=about["hint"])
+        error.code = str(about["code"])
+    except (ValueError, KeyError, TypeError):
+        return kind(f"the daemon answered {status}")
+    return error
+
+
+def start_command(paths: Paths, unit: str, units: Path, *, system: bool = False) -> str:
+    """Return the command that starts the daemon of a home, or of the machine.
+
+    `unit` is what the service of this home is called where it is installed, in the folder `units`.
+    """
     if system:
         return "sudo systemctl start leaderless"
-    unit = Path.home() / ".config/systemd/user/leaderless.service"
-    if home is None and unit.exists():
-        return "systemctl --user start leaderless"
-    return "leaderless serve" if home is None else f"leaderless --home {home} serve"
+    if not paths.database.exists():
+        return "leaderless init"
+    return f"systemctl --user start {unit}" if (units / unit).exists() else "leaderless serve"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from leaderless.escape import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+_BEYOND = re.compile(r"[^\n -~]")
 
 
 def say(text: str) -> None:
@@ -27,7 +30,21 @@ def chat(text: str) -> None:
 
 def put_json(answer: object) -> None:
     """Print an answer for programs."""
-    click.echo(json.dumps(answer, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    indent = 2 if sys.stdout.isatty() else None
+    narrow = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    click.echo(harmless_json(json.dumps(answer, ensure_ascii=narrow, indent=indent)))
+
+
+def harmless_json(text: str) -> str:
+    """Return JSON that says the same with no character that could steer a terminal."""
+    return text if text.isascii() and "\x7f" not in text else _BEYOND.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    if printable(character) == character:
+        return character
+    return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"
 
 
 def name_text(value: object) -> str:
@@ -57,6 +74,11 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return name_text(value)
+
+
+def counted(number: object, thing: str) -> str:
+    """Return a number of things in words: 1 row, 2 rows."""
+    return f"{number} {thing}" if str(number) == "1" else f"{number} {thing}s"
 
 
 def size_text(size: object) -> str:

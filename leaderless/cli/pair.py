@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import click
 
 from leaderless.cli.app import Context, verb
-from leaderless.cli.output import chat, name_text, put_json, say
-from leaderless.errors import LeaderlessError, NotPermittedError, TimedOutError
+from leaderless.cli.output import chat, counted, name_text, put_json, say
+from leaderless.errors import (
+    LeaderlessError,
+    NotFoundError,
+    NotPermittedError,
+    TimedOutError,
+    UsageError,
+)
+from leaderless.pairing.code import parse
+
+_ADDRESS = re.compile(r"(\[[^\]]+\]|[^\[\]:]+):[0-9]+")
 
 
 @click.command()
@@ -19,26 +29,27 @@ from leaderless.errors import LeaderlessError, NotPermittedError, TimedOutError
 def pair(context: Context, code: str | None, address: str | None, no_wait: bool) -> None:
     """Show a code, or type CODE to join another device's library."""
     if code is not None:
-        chat("Looking for the device that shows this code …")
-        answer = context.client.post("/v1/join", {"code": code, "address": address}, timeout_s=90)
-        if context.json:
-            put_json(answer)
-        else:
-            say(f"Joined library {name_text(answer['library'])}.")
+        _join(context, code, address)
         return
+    if address is not None:
+        raise UsageError("--address goes with a code", hint="leaderless pair CODE --address …")
+    was_open = _is_open(context)
     answer = context.client.post("/v1/pair")
     if context.json:
         put_json(answer)
     else:
         say(str(answer["code"]))
     sys.stdout.flush()
-    if no_wait:
-        return
-    chat(f"On the other device, within five minutes: leaderless pair {answer['code']}")
+    if was_open:
+        chat("The code that was shown before is void now.")
+    minutes = counted(-(-int(answer["seconds_left"]) // 60), "minute")
+    chat(f"On the other device, within {minutes}: leaderless pair {answer['code']}")
     chat(
         f"If it does not find this one: leaderless pair {answer['code']}"
         f" --address THIS-HOST:{answer['port']}"
     )
+    if no_wait:
+        return
     try:
         _wait(context)
     except KeyboardInterrupt:
@@ -47,9 +58,32 @@ def pair(context: Context, code: str | None, address: str | None, no_wait: bool)
         raise click.exceptions.Abort from None
 
 
+def _join(context: Context, code: str, address: str | None) -> None:
+    if address is not None and _ADDRESS.fullmatch(address.strip()) is None:
+        # Codes are shown at a port of their own, drawn anew for each: there is no default.
+        hint = "write HOST:PORT; the other device shows the port beside its code"
+        raise UsageError(f"“{address}” is no HOST:PORT", hint=hint)
+    parse(code)
+    chat("Looking for the device that shows this code …")
+    answer = context.client.post("/v1/join", {"code": code, "address": address}, timeout_s=90)
+    if context.json:
+        put_json(answer)
+    else:
+        say(f"Joined library {name_text(answer['library'])}.")
+
+
+def _is_open(context: Context) -> bool:
+    try:
+        return bool(context.client.get("/v1/pair")["state"] == "waiting")
+    except NotFoundError:
+        return False
+
+
 def _wait(context: Context) -> None:
     while True:
         state = context.client.get("/v1/pair", {"wait": 1})
+        if state["state"] != "waiting" and sys.stderr.isatty():
+            chat("")  # ends the line that counts the seconds
         if state["state"] == "paired":
             chat(f"Paired with {name_text(state['device'])}.")
             return

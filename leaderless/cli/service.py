@@ -34,9 +34,7 @@ def service_install(context: Context, scope: str, dry_run: bool) -> None:
     """Run the daemon in the background from now on."""
     found = _plan(context, system=scope == "system")
     if dry_run:
-        say(found.text)
-        for command in found.commands:
-            chat(" ".join(command))
+        _show(context, found)
         return
     if scope == "user" and not context.paths.database.exists():
         raise NotFoundError("there is no device to run yet", hint="leaderless init")
@@ -45,8 +43,20 @@ def service_install(context: Context, scope: str, dry_run: bool) -> None:
         put_json({"schema": 1, "unit": str(found.path), "advice": found.advice})
         return
     say(str(found.path))
-    if found.advice:
-        chat(found.advice)
+    chat(found.advice)
+
+
+def _show(context: Context, found: services.Plan) -> None:
+    """Say what would be done."""
+    commands = [" ".join(command) for command in found.commands]
+    if context.json:
+        about = {"unit": str(found.path), "text": found.text, "commands": commands}
+        put_json({"schema": 1, **about, "advice": found.advice})
+        return
+    chat(f"{found.path}:")
+    say(found.text)
+    for line in (*commands, found.advice):
+        chat(line)
 
 
 @service.command("uninstall")
@@ -56,7 +66,7 @@ def service_install(context: Context, scope: str, dry_run: bool) -> None:
 def service_uninstall(context: Context, scope: str) -> None:
     """Stop the background service and remove it; the library stays."""
     system = scope == "system"
-    services.uninstall(_plan(context, system=system), system=system)
+    services.uninstall(_plan(context, system=system))
     if context.json:
         put_json({"schema": 1})
     else:

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import re
+from typing import TYPE_CHECKING
+
 import click
 
 from leaderless.cli.app import Context, root, verb
 from leaderless.cli.client import EXIT_PROBLEMS
-from leaderless.cli.output import chat, name_text, put_json, say
+from leaderless.cli.output import chat, harmless_json, name_text, put_json, say
+from leaderless.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _parsers() -> dict[str, Callable[[str], object]]:
+    """Return who reads the texts of which options in the end."""
+    from leaderless.discovery.static import parse_address  # noqa: PLC0415 - see cli/__init__.py
+    from leaderless.indexer.ignore import Ignored  # noqa: PLC0415 - the same
+
+    def glob(text: str) -> None:
+        try:
+            Ignored([text])
+        except re.error as error:
+            raise ValueError(str(error)) from error
+
+    return {"advertise": parse_address, "peers": parse_address, "ignore": glob}
 
 
 @click.command()
@@ -17,6 +39,8 @@ from leaderless.cli.output import chat, name_text, put_json, say
 def init(context: Context, name: str | None, library: str, keep: bool) -> None:
     """Make this a device with a library of its own."""
     if keep and context.paths.database.exists():
+        if context.json:
+            put_json({"schema": 1, "home": str(context.paths.state)})
         return
     from leaderless.clock import SYSTEM_CLOCK  # noqa: PLC0415 - see cli/__init__.py
     from leaderless.daemon import init_home  # noqa: PLC0415 - heavy, and needed here only
@@ -25,8 +49,10 @@ def init(context: Context, name: str | None, library: str, keep: bool) -> None:
     if context.json:
         put_json({"schema": 1, "device_id": device.hex(), "home": str(context.paths.state)})
         return
+    chat("This device has a library of its own now. Its id:")
     say(device.hex())
-    chat("Next: `leaderless service install` runs it in the background, `leaderless serve` here.")
+    install, run = context.command("service install"), context.command("serve")
+    chat(f"Next: `{install}` runs it in the background, `{run}` here.")
 
 
 @click.command()
@@ -35,7 +61,7 @@ def serve(context: Context) -> None:
     """Run the daemon in the foreground."""
     from leaderless.daemon import serve as run  # noqa: PLC0415 - heavy, and needed here only
 
-    run(context.config())
+    run(context.config(_parsers()))
 
 
 @click.group()
@@ -53,7 +79,11 @@ def config_show(context: Context) -> None:
         return
     chat(str(found.paths.config_file))
     for name, value in found.options().items():
-        say(f"{name} = {name_text(value)}")
+        # What is JSON here is TOML, too.
+        line = f"{name} = {harmless_json(json.dumps(value, ensure_ascii=False))}"
+        if name == "name":
+            line += f"  # at its start; since then: {context.command('device rename')}"
+        say(line)
 
 
 @config.command("check")
@@ -62,24 +92,37 @@ def config_check(context: Context) -> None:
     """Check the configuration file; exits 6 if something is wrong."""
     from leaderless.config import check  # noqa: PLC0415 - see cli/__init__.py
 
-    problems = check(context.paths)
+    file = context.paths.config_file
+    problems = check(context.paths, _parsers())
     if context.json:
-        put_json({"schema": 1, "problems": problems})
-    for problem in problems:
-        chat(name_text(problem))
+        put_json({"schema": 1, "file": str(file), "exists": file.exists(), "problems": problems})
+    else:
+        for problem in problems:
+            chat(name_text(problem))
     if problems:
         raise click.exceptions.Exit(EXIT_PROBLEMS)
-    if not context.json:
+    if context.json:
+        return
+    if file.exists():
         chat("The configuration is fine.")
+        return
+    chat(f"There is no {name_text(file)}: every option has its default.")
+    if not context.paths.database.exists():
+        chat(f"  → {context.command('init')}")
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), default="bash")
 @verb
-def completion(context: Context, shell: str) -> None:  # noqa: ARG001 - every verb gets it
+def completion(context: Context, shell: str) -> None:
     """Print the completion script of SHELL."""
     from click.shell_completion import get_completion_class  # noqa: PLC0415 - rare
 
     found = get_completion_class(shell)
-    if found is not None:
-        say(found(root, {}, "leaderless", "_LEADERLESS_COMPLETE").source())
+    if found is None:
+        raise UsageError(f"there is no completion for {shell}")
+    script = found(root, {}, "leaderless", "_LEADERLESS_COMPLETE").source()
+    if context.json:
+        put_json({"schema": 1, "script": script})
+    else:
+        say(script)

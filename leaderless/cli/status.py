@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from leaderless.cli.app import Context, verb
-from leaderless.cli.output import chat, name_text, put_json, say, table, time_text
+from leaderless.cli.output import (
+    chat,
+    counted,
+    harmless_json,
+    name_text,
+    put_json,
+    say,
+    table,
+    time_text,
+)
 from leaderless.errors import UsageError
 
 
@@ -20,22 +29,21 @@ def status(context: Context) -> None:
     if context.json:
         put_json(answer)
         return
-    say(name_text(answer["verdict"]))
+    say(context.told(name_text(answer["verdict"])))
     say("")
-    say(
-        f"{name_text(answer['device'])} in library {name_text(answer['library'])}:"
-        f" {answer['rows']} rows, {answer['tags']} tags"
-    )
+    held = f"{counted(answer['rows'], 'row')}, {counted(answer['tags'], 'tag')}"
+    say(f"{name_text(answer['device'])} in library {name_text(answer['library'])}: {held}")
     _peers(answer["peers"])
     for scan in answer["locations"]:
         more = f", {scan['entries_seen']} seen" if scan["state"] == "scanning" else ""
-        say(
-            f"  {name_text(scan['location'])}: {scan['state']}{more}"
-            + (f" ({name_text(scan['message'])})" if scan["message"] else "")
-        )
+        why = f" ({context.told(name_text(scan['message']))})" if scan["message"] else ""
+        say(f"  {name_text(scan['location'])}: {scan['state']}{more}{why}")
     for alert in answer["warnings"]:
-        hint = f"\n    → {name_text(alert['hint'])}" if alert["hint"] else ""
-        say(f"  {alert['code']}: {name_text(alert['text'])}{hint}")
+        if alert["code"].startswith("LOCATION_"):
+            continue  # the location's own line has said it
+        say(f"  warning: {context.told(name_text(alert['text']))}")
+        if alert["hint"]:
+            say(f"    → {context.hint(name_text(alert['hint']))}")
 
 
 def _peers(peers: list[dict[str, Any]]) -> None:
@@ -67,24 +75,33 @@ def peers(context: Context) -> None:
         for peer in answer["peers"]
     ]
     if not rows:
-        chat("No other device is a member yet; `leaderless pair` admits one.")
+        chat(f"No other device is a member yet; `{context.command('pair')}` admits one.")
     table(("name", "phase", "address", "state", "last seen", "id"), rows)
 
 
 @click.command()
 @click.option("--synced", is_flag=True, help="Until every connected device is proved in sync.")
-@click.option("--timeout", default=3600, metavar="SECONDS", help="Give up after this; exit 75.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(0, 31_536_000),
+    default=3600,
+    metavar="SECONDS",
+    help="Give up after this; exit 75.",
+)
+@click.option("--all", "everybody", is_flag=True, help="… those that are away, too.")
 @verb
-def wait(context: Context, synced: bool, timeout: int) -> None:
-    """Wait until something is so."""
+def wait(context: Context, synced: bool, timeout: int, everybody: bool) -> None:
+    """Wait until the devices that are connected are in sync; with --all, until every member is."""
     if not synced:
         raise UsageError("say what to wait for", hint="leaderless wait --synced")
-    query = {"synced": 1, "timeout_s": timeout}
+    query = {"synced": 1, "timeout_s": timeout, "all": 1 if everybody else None}
     answer = context.client.get("/v1/wait", query, timeout_s=timeout + 30)
     if context.json:
         put_json(answer)
-    else:
-        say(name_text(answer["verdict"]))
+        return
+    say(context.told(name_text(answer["verdict"])))
+    if not answer["in_sync"]:
+        chat("This waited for the connected devices only; --all waits for every member.")
 
 
 @click.command()
@@ -93,7 +110,7 @@ def wait(context: Context, synced: bool, timeout: int) -> None:
 def events(context: Context, since: str | None) -> None:
     """Follow what happens, as NDJSON."""
     for line in context.client.lines("/v1/events", {"since": since}):
-        sys.stdout.buffer.write(line)
+        _put_line(line)
         sys.stdout.buffer.flush()
 
 
@@ -102,4 +119,11 @@ def events(context: Context, since: str | None) -> None:
 def export(context: Context) -> None:
     """Print every synced record as canonical NDJSON."""
     for line in context.client.lines("/v1/export"):
-        sys.stdout.buffer.write(line)
+        _put_line(line)
+
+
+def _put_line(line: bytes) -> None:
+    """Print a line of NDJSON: the very bytes, except that none steers a terminal."""
+    if sys.stdout.isatty():
+        line = harmless_json(line.decode("utf-8")).encode("utf-8")
+    sys.stdout.buffer.write(line)

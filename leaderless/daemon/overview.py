@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
-from leaderless.status.report import Alert, PeerView, ScanView, View
+from leaderless.status.report import Alert, PeerView, ScanView, View, counted
 from leaderless.store import log
 from leaderless.store.holdings import read_holdings
 from registry.hlc import MAX_DRIFT_MS, Stamp
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from leaderless.daemon.presence import Presence
     from leaderless.indexer.service import Indexer
     from leaderless.protocol.membership import Membership
     from leaderless.protocol.peer import Peer
@@ -35,8 +36,6 @@ class Facts:
         self.holdings: Holdings = read_holdings(connection)
         named = connection.exec_driver_sql("SELECT uuid, name FROM device WHERE dead = 0")
         self.names: dict[bytes, str] = {uuid: name for uuid, name in named}
-        seen = connection.exec_driver_sql("SELECT device, last_seen_at FROM presence")
-        self.seen: dict[bytes, int | None] = {device: at for device, at in seen}
         self.scans = connection.exec_driver_sql(
             "SELECT uuid, name, scan_state, error_message FROM location"
             " WHERE epoch = ? AND dead = 0 ORDER BY name",
@@ -60,13 +59,13 @@ class Overview:
         driver: Driver,
         indexer: Indexer,
         members: Callable[[], Membership],
-        proved_at: Mapping[bytes, int],
+        presence: Presence,
     ) -> None:
         self._store = store
         self._driver = driver
         self._indexer = indexer
         self._members = members
-        self._proved_at = proved_at
+        self._presence = presence
 
     async def view(self) -> View:
         """Return everything the report needs."""
@@ -81,12 +80,17 @@ class Overview:
         connected = {peer.device: peer for peer in self._driver.exchange.peers.values()}
         own = self._store.own_device
         return View(
-            device=facts.names.get(own, "this device"),
+            device=facts.names.get(own) or _short(own),
             device_id=own.hex(),
             library=members.library_name,
             now_ms=now_ms,
             peers=[
-                self._peer(facts, device, facts.names.get(device) or name, connected.get(device))
+                self._peer(
+                    facts,
+                    device,
+                    facts.names.get(device) or name or _short(device),
+                    connected.get(device),
+                )
                 for name, device in others
             ],
             scans=[self._scan(*row) for row in facts.scans],
@@ -96,10 +100,10 @@ class Overview:
         )
 
     def _peer(self, facts: Facts, device: bytes, name: str, peer: Peer | None) -> PeerView:
-        seen = facts.seen.get(device)
-        proved_at = self._proved_at.get(device)
-        shown_seen = None if seen is None else str(seen)
-        shown_proved = None if proved_at is None else str(proved_at)
+        sighting = self._presence.of(device)
+        seen_ms, proved_ms = sighting.seen_ms, sighting.proved_ms
+        shown_seen = None if seen_ms is None else str(seen_ms)
+        shown_proved = None if proved_ms is None else str(proved_ms)
         if peer is None or peer.hello is None:
             phase = "away" if peer is None else "hello"
             return PeerView(
@@ -138,13 +142,19 @@ class Overview:
         if peer.differs:
             return "positions are equal but hashes differ; this is a fault and is reported"
         if rows or commits:
-            return f"{rows} changes and {commits} commits are still to come from it"
+            rest = [
+                counted(number, thing)
+                for number, thing in ((rows, "change"), (commits, "commit"))
+                if number
+            ]
+            verb = "is" if rows + commits == 1 else "are"
+            return f"{' and '.join(rest)} {verb} still to come from it"
         unproved = facts.holdings.unproved
         if unproved:
             about, reason = next(iter(unproved.items()))
-            return f"of {facts.names.get(about[:16], about[:4].hex())}: {reason}"
+            return f"of {_called(facts, about[:16])}: {reason}"
         behind = peer.unacknowledged
-        return f"{behind} bytes are on their way to it" if behind else "comparing"
+        return f"{counted(behind, 'byte')} on the way to it" if behind else "comparing"
 
     def _scan(self, uuid: bytes, name: str, state: str, message: str | None) -> ScanView:
         progress = self._indexer.progress.get(uuid)
@@ -161,7 +171,7 @@ class Overview:
         alerts = [
             Alert(
                 "FUTURE_STAMP",
-                f"the clock of {facts.names.get(author, author.hex()[:8])} is ahead of ours",
+                f"the clock of {_called(facts, author)} is ahead of ours",
                 "set the clock of that device; its edits count as any other",
             )
             for author in facts.future
@@ -177,13 +187,13 @@ class Overview:
                 )
             )
         for item in facts.shelf:
-            who = facts.names.get(item.feed[:16], item.feed[:4].hex())
+            who = _called(facts, item.feed[:16])
             alerts.append(
                 Alert("SHELVED", f"commit {item.seq} of {who} waits for {item.waits_for}")
             )
         for about, reason in facts.holdings.unproved.items():
             if "signed" in reason or "follow" in reason:
-                alerts.append(Alert("STATE_DIFFERS", f"{about[:4].hex()}: {reason}"))
+                alerts.append(Alert("STATE_DIFFERS", f"{_called(facts, about[:16])}: {reason}"))
         for _, name, state, message in facts.scans:
             if state in ("blocked", "offline", "error"):
                 alerts.append(Alert(f"LOCATION_{state.upper()}", f"{name}: {message}"))
@@ -191,6 +201,15 @@ class Overview:
         if limit is not None:
             alerts.append(Alert("WATCH_LIMIT", "not every folder can be watched", limit))
         if facts.conflicts:
-            text = f"{facts.conflicts} edits lost against others that had not seen them"
+            text = f"{counted(facts.conflicts, 'edit')} lost against others that had not seen them"
             alerts.append(Alert("CONFLICTS", text, "leaderless conflicts"))
         return alerts
+
+
+def _short(device: bytes) -> str:
+    """Return what a device is called that has not said its name yet: as its id is in lists."""
+    return device.hex()[:8]
+
+
+def _called(facts: Facts, device: bytes) -> str:
+    return facts.names.get(device) or _short(device)

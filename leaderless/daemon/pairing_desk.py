@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from leaderless.daemon.browsing import Hints, browse
 from leaderless.daemon.members import Welcome, admission, decode_welcome, encode_welcome
 from leaderless.daemon.whereabouts import parsed_addresses
 from leaderless.discovery.base import HintKind
 from leaderless.discovery.static import parse_address
-from leaderless.errors import LeaderlessError, NotFoundError, UsageError
+from leaderless.errors import NotFoundError, UsageError
 from leaderless.identity import certificate_key, device_id
 from leaderless.pairing import code as codes
-from leaderless.pairing.attempts import LIFETIME_S, CodeRefusedError, CodeState, OpenCode
+from leaderless.pairing.attempts import LIFETIME_S, CodeState, OpenCode
 from leaderless.pairing.host import open_pairing
 from leaderless.pairing.join import join
 from leaderless.protocol.membership import membership_of
@@ -36,11 +37,6 @@ if TYPE_CHECKING:
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
     from leaderless.sync.apply import Applier
-
-BROWSE_S = 10.0
-"""How long a joiner looks for a device that shows a code."""
-MAX_HINTS = 64
-"""Anybody on the network can announce; of more addresses than this the oldest are forgotten."""
 
 
 class PairingDesk:
@@ -66,8 +62,7 @@ class PairingDesk:
         self._suggest = suggest
         self._tell = tell
         self.mdns: Mdns | None = None
-        self._hints: dict[tuple[str, int], None] = {}
-        self._hinted = trio.Event()
+        self.hints = Hints()
         self._open: OpenCode | None = None
         self._scope = trio.CancelScope()
         self._opening = trio.Lock()
@@ -169,6 +164,15 @@ class PairingDesk:
         """Make a joiner a member, durably, and return its welcome."""
         about = unpack(joiner.introduction)
         name = str(about.get("name", ""))[:64] if isinstance(about, dict) else ""
+        member = self._applier.members.members.get(joiner.public_key)
+        # Its connection may have broken after the proof: who comes again is welcomed again.
+        if member is None or member.certificate != joiner.certificate_der:
+            await self._add_member(joiner, name)
+        self._joined = name
+        kept = await self._store.read(statements)
+        return encode_welcome(Welcome(self._store.library, kept, self._addresses()))
+
+    async def _add_member(self, joiner: Joiner, name: str) -> None:
         nonce = secrets.token_bytes(16)
         now_ms = self._store.now_ms()
         said = admission(
@@ -184,63 +188,37 @@ class PairingDesk:
             return members
 
         self._applier.members = await self._store.write(write)
-        self._joined = name
-        kept = await self._store.read(statements)
         self._tell("member_added", {"device": device_id(joiner.public_key), "name": name})
-        return encode_welcome(Welcome(self._store.library, kept, self._addresses()))
 
     # --- typing a code ----------------------------------------------------------------------------
-
-    def hint(self, host: str, port: int) -> None:
-        """Take in an address where somebody may show a code."""
-        self._hints.pop((host, port), None)
-        self._hints[host, port] = None
-        if len(self._hints) > MAX_HINTS:
-            del self._hints[next(iter(self._hints))]
-        self._hinted.set()
-        self._hinted = trio.Event()
 
     async def type_code(self, text: str, address: str | None) -> dict[str, Any]:
         """Join the library of the device that shows this code."""
         code = codes.parse(text)
         members = len(self._applier.members.members)
         await self._store.read(lambda connection: check_may_join(connection, members))
-        candidates = [parse_address(address)] if address else await self._browse()
-        problem: LeaderlessError = NotFoundError(
-            "no device that shows a code was found on this network",
-            hint="run `leaderless pair` on the other device, or add --address HOST:PORT",
-        )
-        for candidate in candidates:
-            try:
-                host = await join(
-                    self._identity,
-                    candidate,
-                    code,
-                    pack({"name": self._config.name}),
-                    partial(self._keep, candidate[0]),
-                )
-            except CodeRefusedError:
-                raise
-            except LeaderlessError as error:
-                problem = error
-                continue
-            name = self._applier.members.library_name
-            return {"device_id": device_id(host.public_key).hex(), "library": name}
-        raise problem
-
-    async def _browse(self) -> list[tuple[str, int]]:
-        if self.mdns is None:
+        attempt = partial(self._attempt, code)
+        if address:
+            host = await attempt(parse_address(address))
+        elif self.mdns is None:
             raise UsageError("mDNS is off here", hint="add --address HOST:PORT")
-        with trio.move_on_after(BROWSE_S):
-            while not self._hints:
-                await self._hinted.wait()
-        return list(reversed(self._hints))
+        else:
+            host = await browse(self.hints, attempt)
+        name = self._applier.members.library_name
+        return {"device_id": device_id(host.public_key).hex(), "library": name}
+
+    async def _attempt(self, code: codes.Code, address: tuple[str, int]) -> Host:
+        introduction = pack({"name": self._config.name})
+        keep = partial(self._keep, address[0])
+        return await join(self._identity, address, code, introduction, keep)
 
     async def _keep(self, called: str, host: Host) -> None:
         """Store the welcome: from here on this device is a member."""
         welcome, members = decode_welcome(host.welcome, self._identity.public_key, host.public_key)
 
         def write(transaction: Transaction) -> int:
+            # Another code may have been typed, and come through, since this one was.
+            check_may_join(transaction.conn, len(self._applier.members.members))
             return join_library(
                 transaction,
                 welcome.library,

@@ -80,14 +80,18 @@ class Desk:
                 yield json.dumps(event).encode() + b"\n"
 
     async def wait(self, request: Request) -> Answer:
-        """Answer once every connected device is proved to be in sync, and there is one."""
+        """Answer once every connected device is proved to be in sync, and there is one.
+
+        `all` waits for every member, those that are away too.
+        """
+        everybody = request.text("all") is not None
         timeout_s = max(0, request.number("timeout_s", 3600) or 0)
         with trio.move_on_after(timeout_s):
             while True:
                 changed = self.changed()
                 view = await self.overview.view()
-                connected = [peer for peer in view.peers if peer.connected]
-                if connected and all(peer.proved for peer in connected):
+                waited_for = [peer for peer in view.peers if everybody or peer.connected]
+                if waited_for and all(peer.proved for peer in waited_for):
                     return Answer(report(view))
                 await changed.wait()
         shown = report(await self.overview.view())

@@ -13,24 +13,25 @@ import random
 import secrets
 import signal
 import sys
+import time
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TextIO
 
 import structlog
 import trio
 
 from entities import MODELS
 from leaderless import __version__
-from leaderless.clock import SYSTEM_CLOCK
+from leaderless.clock import SYSTEM_CLOCK, wall_ms
 from leaderless.daemon.catalogue_routes import CatalogueDesk
 from leaderless.daemon.overview import Overview
 from leaderless.daemon.pairing_desk import PairingDesk
-from leaderless.daemon.presence import Presence
+from leaderless.daemon.presence import Presence, open_presence
 from leaderless.daemon.routes import Desk
-from leaderless.daemon.whereabouts import Whereabouts
+from leaderless.daemon.whereabouts import Whereabouts, parsed_addresses
 from leaderless.discovery.static import parse_address
-from leaderless.errors import LeaderlessError, NotFoundError
+from leaderless.errors import LeaderlessError, NotFoundError, said_on_purpose
 from leaderless.identity import certificate_key, device_id, fingerprint, load_or_create
 from leaderless.ids import RecordIds
 from leaderless.indexer.service import Settings, open_indexer
@@ -47,13 +48,17 @@ from leaderless.transport.websocket import dial, open_listener
 from registry.models import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from leaderless.clock import Clock
     from leaderless.config import Config, Paths
     from leaderless.store import Store
+    from leaderless.sync.driver import Driver
     from leaderless.transport.base import Connection
 
+STOPPING_LOOK_S: Final = 0.1
+STOPPING_LOOKS: Final = 100
+"""So often a home is looked at that a daemon holds which does not answer: ten seconds."""
 _QUIET = frozenset(["dial_failed"])
 
 
@@ -63,26 +68,60 @@ class DaemonRunningError(LeaderlessError):
     code = "already_running"
 
 
+class ListenError(LeaderlessError):
+    """Calls cannot be taken where the configuration says."""
+
+    code = "cannot_listen"
+
+
 def serve(config: Config, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Run the daemon until it is told to stop. Blocks."""
+    """Run the daemon until it is told to stop; raises a LeaderlessError if it cannot. Blocks."""
     configure(sys.stderr, os.environ, config.log_level)
     if not config.paths.database.exists():
         raise NotFoundError(
             f"there is no device at {config.paths.state} yet", hint="leaderless init"
         )
-    with _alone(config.paths):
-        trio.run(Daemon(config, clock, Notifier(os.environ)).run)
+    with alone(config.paths):
+        try:
+            trio.run(Daemon(config, clock, Notifier(os.environ)).run)
+        except BaseExceptionGroup as group:
+            said = said_on_purpose(group)
+            if said is None:
+                raise
+            raise said from group
 
 
 @contextmanager
-def _alone(paths: Paths) -> Iterator[None]:
-    """Hold the home against a second daemon; the kernel lets go when we die."""
-    with (paths.state / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DaemonRunningError(f"a daemon is running already in {paths.state}") from error
+def alone(paths: Paths, wait: Callable[[float], None] = time.sleep) -> Iterator[None]:
+    """Hold the home against a second daemon; the kernel lets go when we die.
+
+    One that holds it but does not answer is about to stop, or to start: it gets some time.
+    """
+    with (paths.state / "lock").open("a+") as lock:
+        patience = STOPPING_LOOKS
+        while not _locked(lock):
+            if patience == 0 or paths.socket.exists():
+                lock.seek(0)
+                holder = lock.read(20).strip()
+                raise DaemonRunningError(
+                    f"a daemon is running already in {paths.state}"
+                    + (f" (process {holder})" if holder else ""),
+                    hint=f"leaderless status asks it; kill {holder} stops it" if holder else None,
+                )
+            patience -= 1
+            wait(STOPPING_LOOK_S)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
         yield
+
+
+def _locked(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _dial(trust: Trust, nursery: trio.Nursery, host: str, port: int) -> Connection:
@@ -99,9 +138,8 @@ class Daemon:
         self._log = structlog.get_logger()
         self._events = Events(secrets.token_hex(4))
         self._changed = trio.Event()
-        self._proved_at: dict[bytes, int] = {}
         self._port = config.listen_port
-        self._presence = Presence()
+        self._presence = Presence(partial(wall_ms, clock))
 
     async def run(self) -> None:
         """Open every room and stay until a signal comes."""
@@ -109,7 +147,7 @@ class Daemon:
             nursery = await stack.enter_async_context(trio.open_nursery())
             await nursery.start(self._stop_on_signal, nursery.cancel_scope)
             try:
-                await self._open(stack, nursery)
+                await self._open(stack)
                 self._notifier.tell("READY=1", f"STATUS=Taking calls at port {self._port}")
                 self._tell("started", {"version": __version__, "port": self._port})
                 await trio.sleep_forever()
@@ -126,13 +164,16 @@ class Daemon:
             async for _ in signals:
                 scope.cancel()
 
-    async def _open(self, stack: AsyncExitStack, nursery: trio.Nursery) -> None:
+    async def _open(self, stack: AsyncExitStack) -> None:
         config, paths = self._config, self._config.paths
         identity = await trio.to_thread.run_sync(load_or_create, paths.keys)
         registry, ids = Registry(MODELS), RecordIds(self._clock)
         store = await stack.enter_async_context(
             open_store(paths.database, registry, self._clock, ids, identity.sign)
         )
+        await stack.enter_async_context(open_presence(self._presence, store))
+        # Tasks that use the store have ended before it is closed.
+        nursery = await stack.enter_async_context(trio.open_nursery())
         members = await store.membership(certificate_key)
         sync = open_sync(store, members, __version__, self._tell)
         driver = await stack.enter_async_context(sync)
@@ -145,17 +186,14 @@ class Daemon:
             }
 
         trust = Trust(identity, pins)
-        listener = await stack.enter_async_context(
-            open_listener(trust, config.listen_host, config.listen_port, driver.run_link)
-        )
-        self._port = listener.port
+        self._port = await self._listen(stack, trust, driver)
         whereabouts = Whereabouts(
             config, self._clock, store, self._port, lambda: self._changed, self._tell
         )
         await whereabouts.describe()
         dialer = Dialer(
             partial(_dial, trust),
-            driver.run_link,
+            partial(self._use_answered, driver),
             driver.connected,
             device_id,
             Backoff(config.reconnect_min_s, config.reconnect_max_s),
@@ -163,7 +201,10 @@ class Daemon:
             self._tell,
         )
         for address in config.peers:
-            dialer.suggest(*parse_address(address))
+            dialer.suggest(*parse_address(address), keep=True)
+        for address in self._presence.addresses():
+            for host, port in parsed_addresses([address]):
+                dialer.suggest(host, port)
         settings = Settings(
             config.ignore,
             config.watch,
@@ -174,7 +215,7 @@ class Daemon:
         indexer = await stack.enter_async_context(open_indexer(store, settings, self._tell))
 
         def suggest(host: str, port: int) -> None:
-            dialer.suggest(host, port, now=True)
+            dialer.suggest(host, port, now=True, keep=True)
 
         desk = PairingDesk(
             nursery,
@@ -186,25 +227,41 @@ class Daemon:
             suggest,
             self._tell,
         )
-        overview = Overview(store, driver, indexer, lambda: driver.applier.members, self._proved_at)
+        overview = Overview(store, driver, indexer, lambda: driver.applier.members, self._presence)
         catalogue = CatalogueDesk(store, driver, indexer)
         api = Desk(config, catalogue, overview, desk, self._events, lambda: self._changed)
         await stack.enter_async_context(serve_status(paths.socket, api.routes()))
         nursery.start_soon(dialer.run)
         nursery.start_soon(whereabouts.call_named, dialer)
         nursery.start_soon(whereabouts.discover, dialer, desk, driver)
-        nursery.start_soon(self._presence.keep, store)
         nursery.start_soon(self._watchdog, store)
+
+    async def _listen(self, stack: AsyncExitStack, trust: Trust, driver: Driver) -> int:
+        """Take calls; return the port."""
+        host, port = self._config.listen_host, self._config.listen_port
+        opened = open_listener(trust, host, port, driver.run_link)
+        try:
+            return (await stack.enter_async_context(opened)).port
+        except (OSError, UnicodeError) as error:
+            where = f"{host} port {port}" if host else f"port {port}"
+            options = "listen_port or listen_host" if host else "listen_port"
+            raise ListenError(
+                f"no calls can be taken at {where}: {getattr(error, 'strerror', error)}",
+                hint=f"set another {options} in {self._config.paths.config_file}",
+            ) from error
+
+    async def _use_answered(self, driver: Driver, connection: Connection) -> None:
+        """Use a connection that we dialled, and remember where it was answered."""
+        self._presence.reached(device_id(connection.peer_key), connection.address)
+        await driver.run_link(connection)
 
     # --- what happens -----------------------------------------------------------------------------
 
     def _tell(self, kind: str, data: Mapping[str, object]) -> None:
         """Hear of an event from any room: to the log, the stream, and whoever waits."""
-        now_ms = self._clock.wall_ns() // 1_000_000
+        now_ms = wall_ms(self._clock)
         device = data.get("device")
         if isinstance(device, bytes):
-            if kind == "proved":
-                self._proved_at[device] = now_ms
             self._presence.heard(kind, device)
         if kind not in _QUIET:
             self._events.add(kind, now_ms, data)

@@ -150,7 +150,7 @@ async def take_hints(
     """Hand each hint to whom it concerns: a code is shown there, or a member takes calls."""
     async for hint in hints:
         if hint.kind is HintKind.PAIR:
-            desk.hint(hint.host, hint.port)
+            desk.hints.add(hint.host, hint.port)
         else:
             dialer.suggest(hint.host, hint.port, now=True)
 

@@ -115,7 +115,8 @@ class Mdns:
 
     async def _attempt(self, work: Callable[[], object]) -> None:
         if not self._closed:
-            await trio.to_thread.run_sync(_try, work)
+            # Announcing takes seconds: who stops does not wait for it, closing takes all back.
+            await trio.to_thread.run_sync(_try, work, abandon_on_cancel=True)
 
     def own_names(self) -> frozenset[str]:
         """Return the names of our own announcements."""

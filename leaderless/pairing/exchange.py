@@ -10,6 +10,7 @@
     host → joiner   sealed welcome
     joiner → host   sealed thanks           both sides know that both have it
 
+A host that refuses the code answers with an empty message instead, whatever the reason.
 The joiner confirms first, so that nobody can test a guess without its being counted. Identities are
 the SHA-256 of both public keys (Abdalla & Pointcheval 2005; RFC 9382); the host's key is the one its
 TLS certificate proved, so whoever ends TLS in the middle fails the exchange.
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from leaderless.pairing.code import Code
 
 _CONTEXT: Final = b"leaderless/pairing/1\0"
+
+
+REFUSED: Final = b""
 
 
 class PairingBrokenError(InvalidDataError):

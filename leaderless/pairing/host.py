@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,7 +12,8 @@ import trio
 
 from leaderless.errors import LeaderlessError
 from leaderless.identity import certificate_key
-from leaderless.pairing.exchange import Exchange
+from leaderless.pairing.attempts import CodeRefusedError
+from leaderless.pairing.exchange import REFUSED, Exchange
 from leaderless.pairing.wire import STEP_S, Wire
 
 if TYPE_CHECKING:
@@ -86,7 +87,14 @@ async def _take(
         async with one_at_a_time:
             with trio.fail_after(STEP_S):
                 await stream.do_handshake()
-            await _pair(identity, code, admit, Wire(stream))
+            wire = Wire(stream)
+            try:
+                await _pair(identity, code, admit, wire)
+            except CodeRefusedError:
+                # Why, is for whoever shows the code alone.
+                with suppress(LeaderlessError):
+                    await wire.send(REFUSED)
+                raise
             tell("paired", "")
     except LeaderlessError as error:
         tell("pairing_failed", error.message)
@@ -102,10 +110,11 @@ async def _pair(
     admit: Callable[[Joiner], Awaitable[bytes]],
     wire: Wire,
 ) -> None:
-    code.check_open(trio.current_time())
     certificate = await wire.receive()
-    joiner_key = certificate_key(certificate)
     theirs = await wire.receive()
+    # Only after both are read: a refusal that leaves bytes unread may be lost on its way.
+    code.check_open(trio.current_time())
+    joiner_key = certificate_key(certificate)
     exchange = await trio.to_thread.run_sync(
         partial(Exchange, code.code, joiner_key, identity.public_key, host=True)
     )

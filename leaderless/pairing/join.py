@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
-from leaderless.errors import UnreachableError, UsageError
+from leaderless.errors import LeaderlessError, UnreachableError, UsageError
 from leaderless.identity import certificate_key
-from leaderless.pairing.exchange import Exchange, PairingBrokenError
+from leaderless.pairing.attempts import CodeRefusedError
+from leaderless.pairing.exchange import REFUSED, Exchange
 from leaderless.pairing.wire import STEP_S, Wire
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ async def join(
 ) -> Host:
     """Prove the code to the device at `address` and become a member.
 
-    `keep` stores the welcome durably; only then is the host told that it arrived. Raises
+    `keep` stores the welcome durably; only then is the host told that it arrived, if it still
+    listens: from there on this device is a member, whether or not the host knows. Raises
     UnreachableError where nobody shows a code, UsageError for an address of our own,
     CodeRefusedError, PairingBrokenError, BadCertificateError, TimedOutError.
     """
@@ -52,21 +54,27 @@ async def join(
         )
         await wire.send(identity.certificate_der)
         await wire.send(exchange.message)
-        theirs = await wire.receive()
+        theirs = await _unless_refused(wire)
         await trio.to_thread.run_sync(exchange.finish, theirs)
         await wire.send(exchange.confirmation(of_host=False))
-        try:
-            confirmation = await wire.receive()
-        except PairingBrokenError as error:
-            text = "the code was refused: it is wrong, used up, or its time is over"
-            hint = "run `leaderless pair` on the other device for a new one"
-            raise PairingBrokenError(text, hint=hint) from error
-        exchange.check(confirmation)
+        exchange.check(await _unless_refused(wire))
         await wire.send(exchange.seal(1, introduction))
         host = Host(host_key, exchange.unseal(1, await wire.receive()))
         await keep(host)
-        await wire.send(exchange.seal(2, b"thanks"))
+        with suppress(LeaderlessError):
+            await wire.send(exchange.seal(2, b"thanks"))
         return host
+
+
+async def _unless_refused(wire: Wire) -> bytes:
+    """Return the host's next message; raises CodeRefusedError if it refuses the code."""
+    message = await wire.receive()
+    if message == REFUSED:
+        raise CodeRefusedError(
+            "the code was refused: it is wrong, used up, or its time is over",
+            hint="run `leaderless pair` on the other device for a new one",
+        )
+    return message
 
 
 @asynccontextmanager

@@ -92,7 +92,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A device that takes part."""
+    """A device that takes part; its name is what it was admitted as, if anybody said."""
 
     public_key: bytes
     certificate: bytes
@@ -201,9 +201,11 @@ def _judged(
             progress = True
             if said.kind is StatementKind.GENESIS:
                 name = said.name
+            # A genesis names the library, not the device that made it.
+            called = "" if said.kind is StatementKind.GENESIS else said.name
             key = key_of(said.certificate)
             if key not in members:
-                members[key] = Member(key, said.certificate, said.role, said.name)
+                members[key] = Member(key, said.certificate, said.role, called)
     decoded = {signed.hash: decode(signed.body) for signed in statements}
     superseded = {parent for at in counted for parent in decoded[at].parents}
     heads = tuple(sorted(counted - superseded))

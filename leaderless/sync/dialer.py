@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from leaderless.transport.base import Connection
 
 MAX_ADDRESSES = 256
-"""Hints come from anybody on the network; more than this are not tried."""
+"""Hints come from anybody on the network; of more than this the worst that fail are forgotten."""
 CONCURRENT = 8
 
 
@@ -34,6 +34,8 @@ class Candidate:
     due: float
     failures: int = 0
     busy: bool = False
+    kept: bool = False
+    """Whether a person named it: it is never forgotten."""
     device: bytes | None = None
     last_error: str | None = None
 
@@ -61,18 +63,39 @@ class Dialer:
         self._wake = trio.Event()
         self.candidates: dict[tuple[str, int], Candidate] = {}
 
-    def suggest(self, host: str, port: int, *, now: bool = False) -> None:
-        """Take an address into the list; `now` calls it at once even if it failed before."""
+    def suggest(self, host: str, port: int, *, now: bool = False, keep: bool = False) -> None:
+        """Take an address into the list, in place of one that fails if it is full.
+
+        `now` calls it at once even if it failed before; `keep` has it stay whatever happens.
+        """
         candidate = self.candidates.get((host, port))
         if candidate is None:
-            if len(self.candidates) >= MAX_ADDRESSES:
+            if len(self.candidates) >= MAX_ADDRESSES and not self._forget_worst() and not keep:
                 return
-            self.candidates[host, port] = Candidate(host, port, trio.current_time())
+            candidate = Candidate(host, port, trio.current_time())
+            self.candidates[host, port] = candidate
             self._wake.set()
-        elif now and not candidate.busy:
+        candidate.kept |= keep
+        if now and not candidate.busy:
             candidate.due = trio.current_time()
             candidate.failures = 0
             self._wake.set()
+
+    def _forget_worst(self) -> bool:
+        """Drop the address that is the least likely to answer; return whether there is one."""
+        connected = self._connected()
+        failing = [
+            item
+            for item in self.candidates.values()
+            if (item.failures or item.last_error is not None)
+            and not (item.kept or item.busy or item.device in connected)
+        ]
+        if not failing:
+            return False
+        # An address where a member has answered once is worth more than one where nobody did.
+        worst = max(failing, key=lambda item: (item.device is None, item.failures))
+        del self.candidates[worst.host, worst.port]
+        return True
 
     def call_all(self) -> None:
         """Call everybody at once: the network changed, or the machine woke."""
@@ -108,6 +131,11 @@ class Dialer:
                 busy += 1
                 yield candidate
 
+    def _failed(self, candidate: Candidate, why: str) -> None:
+        candidate.failures += 1
+        candidate.last_error = why
+        self._tell("dial_failed", {"address": candidate.host, "why": why})
+
     async def _call(self, candidate: Candidate) -> None:
         async with trio.open_nursery() as nursery:
             try:
@@ -123,9 +151,10 @@ class Dialer:
             except SelfDialError:
                 candidate.failures = 32
             except LeaderlessError as error:
-                candidate.failures += 1
-                candidate.last_error = error.message
-                self._tell("dial_failed", {"address": candidate.host, "why": error.message})
+                self._failed(candidate, error.message)
+            except UnicodeError:
+                # Members name their addresses: the resolver cannot even ask for some.
+                self._failed(candidate, "this can be no name of a host")
             nursery.cancel_scope.cancel()
         candidate.busy = False
         candidate.due = trio.current_time() + self._backoff.wait_s(

@@ -6,7 +6,6 @@ its own connection; one sends; reads from the database run beside them.
 
 from __future__ import annotations
 
-import math
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -27,24 +26,22 @@ from leaderless.protocol.commands import (
     Send,
     SendFrame,
     SendStatements,
-    Stream,
 )
 from leaderless.protocol.exchange import Exchange
-from leaderless.protocol.messages import Bye, Statements
-from leaderless.store import log, state_source
+from leaderless.protocol.messages import Bye, PullState, StateBatch, Statements
+from leaderless.store import state_source
 from leaderless.store.holdings import read_holdings
 from leaderless.store.statements import statements
 from leaderless.sync.apply import Applier
+from leaderless.sync.outbox import Outbox
+from leaderless.sync.source import Source
 from leaderless.transport.base import ConnectionLostError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    from sqlalchemy import Connection as Database
-
-    from leaderless.protocol.commands import Command
+    from leaderless.protocol.commands import Command, Key
     from leaderless.protocol.membership import Membership
-    from leaderless.protocol.messages import LogBatch, StateBatch
     from leaderless.protocol.vectors import Holdings
     from leaderless.store.store import Store
     from leaderless.transport.base import Connection
@@ -60,10 +57,9 @@ class Link:
     number: int
     connection: Connection
     device: bytes
-    outbox: trio.MemorySendChannel[bytes]
     nursery: trio.Nursery
-    sent_ahead: dict[bytes, set[bytes]]
-    """Per owner, the ancestors that went out ahead in this session."""
+    outbox: Outbox
+    source: Source
 
 
 class Driver:
@@ -140,13 +136,15 @@ class Driver:
         """Use a connection until it ends; never raises for what the peer does."""
         number = next(self._numbers)
         device = device_id(connection.peer_key)
-        outbox, frames = trio.open_memory_channel[bytes](math.inf)
         why = "the connection was lost"
         async with trio.open_nursery() as nursery:
-            link = Link(number, connection, device, outbox, nursery, {})
+            outbox = Outbox()
+            source = Source(self.store, outbox)
+            link = Link(number, connection, device, nursery, outbox, source)
             self._links[number] = link
             try:
-                nursery.start_soon(self._send, link, frames)
+                nursery.start_soon(self._send, link)
+                nursery.start_soon(self._beside, link, self._serve, None)
                 self._do(
                     self.exchange.link_up(
                         number,
@@ -170,8 +168,10 @@ class Driver:
 
     async def _receive(self, link: Link) -> None:
         while True:
-            frame = await link.connection.receive()
-            message, size = codec.decode_sized(frame)
+            await link.outbox.may_ask_more()
+            message, size = codec.decode_sized(await link.connection.receive())
+            if isinstance(message, PullState):
+                link.source.start_over(message.owner)
             now, wall_ms = trio.current_time(), self.store.now_ms()
             commands = self.exchange.received(link.number, message, size, now, wall_ms)
             self._do([command for command in commands if not isinstance(command, Apply)])
@@ -183,12 +183,15 @@ class Driver:
         outcome = await self.applier.apply(command.message, link.device)
         for kind, data in outcome.notes:
             self._tell(kind, data)
+        if outcome.distrusted is not None and isinstance(command.message, StateBatch):
+            self.exchange.distrust(outcome.distrusted, command.message.owner)
         self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
 
-    async def _send(self, link: Link, frames: trio.MemoryReceiveChannel[bytes]) -> None:
+    async def _send(self, link: Link) -> None:
         try:
-            async for frame in frames:
-                await link.connection.send(frame)
+            while True:
+                await link.connection.send(await link.outbox.first())
+                link.outbox.drop_first()
         except ConnectionLostError:
             link.nursery.cancel_scope.cancel()
 
@@ -234,11 +237,11 @@ class Driver:
                 continue
             match command:
                 case Send(_, message):
-                    link.outbox.send_nowait(codec.encode(message))
+                    link.outbox.put(codec.encode(message))
                 case SendFrame(_, frame):
-                    link.outbox.send_nowait(frame)
+                    link.outbox.put(frame)
                 case Load():
-                    link.nursery.start_soon(self._beside, link, self._load, command)
+                    link.source.ask(command)
                 case SendStatements():
                     link.nursery.start_soon(self._beside, link, self._send_statements, command)
                 case Introduce():
@@ -251,27 +254,15 @@ class Driver:
         await self._say_bye(link, command.code, command.text)
         link.nursery.cancel_scope.cancel()
 
-    async def _load(self, link: Link, command: Load) -> None:
-        key, registry = command.key, self.store.registry
-        sent = link.sent_ahead.setdefault(key.of, set())
+    async def _serve(self, link: Link, _: None) -> None:
+        def loaded(key: Key, reaches: int, frame: bytes | None, size: int) -> None:
+            self._do(self.exchange.loaded(link.number, key, reaches, frame, size))
 
-        def read(database: Database) -> tuple[int, bytes, int] | None:
-            batch: StateBatch | LogBatch | None
-            if key.stream is Stream.STATE:
-                state = state_source.read_batch(database, registry, key.of, command.after, sent)
-                return None if state is None else (state.hi, *codec.encode_sized(state))
-            batch = log.read_log(database, key.of, command.after)
-            if batch is None:
-                return None
-            return batch.after + len(batch.commits), *codec.encode_sized(batch)
-
-        found = await self.store.read(read)
-        reaches, frame, size = found or (command.after, None, 0)
-        self._do(self.exchange.loaded(link.number, key, reaches, frame, size))
+        await link.source.run(loaded)
 
     async def _send_statements(self, link: Link, _: SendStatements) -> None:
         kept = await self.store.read(statements)
-        link.outbox.send_nowait(codec.encode(Statements(kept)))
+        link.outbox.put(codec.encode(Statements(kept)))
 
     async def _introduce(self, link: Link, _: Introduce) -> None:
         own, registry = self.store.own_device, self.store.registry
@@ -279,7 +270,7 @@ class Driver:
             lambda database: state_source.introduction(database, registry, own)
         )
         if batch is not None:
-            link.outbox.send_nowait(codec.encode(batch))
+            link.outbox.put(codec.encode(batch))
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import socket
 import threading
@@ -12,6 +13,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from leaderless.cli.app import main
 from leaderless.config import Paths
@@ -58,11 +61,15 @@ def printed(*, terminal: bool = False, encoding: str = "utf-8") -> Iterator[tupl
 def run(*arguments: str, terminal: bool = False, encoding: str = "utf-8") -> Said:
     """Run the command line in this process."""
     code: object = 0
+    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
     with printed(terminal=terminal, encoding=encoding) as (out, err):
         try:
             main(arguments)
         except SystemExit as ended:
             code = ended.code
+    # `serve` sends the logging of its process to the streams that end here.
+    structlog.reset_defaults()
+    logging.basicConfig(handlers=handlers, level=level, force=True)
     assert isinstance(code, int)
     return Said(code, out.text(), err.text())
 

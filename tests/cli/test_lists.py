@@ -58,5 +58,5 @@ def test_a_drive_has_a_row_for_each_device_that_saw_it(tmp_path: Path) -> None:
     with answering(tmp_path, http({"volumes": [drive]})):
         lines = run("--home", str(tmp_path), "volume", "list").out.splitlines()
     assert len(lines) == 3
-    assert ["backup\\x1b[31m", "ext4", "removable"] == lines[1].split()[:3]
+    assert lines[1].split()[:3] == ["backup\\x1b[31m", "ext4", "removable"]
     assert "/caf\\xe9" in lines[2]

@@ -59,7 +59,7 @@ def test_a_location_is_named_by_its_path_from_here(
 def test_a_location_whose_path_is_not_utf8_is_named_by_it(ask: Ask, tmp_path: Path) -> None:
     """The bytes that were typed are those of the folder."""
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
-    os.mkdir(folder)
+    Path(os.fsdecode(folder)).mkdir()
     assert ask("location", "add", os.fsdecode(folder), "--wait").code == 0
     assert ask("location", "remove", os.fsdecode(folder)).code == 0
 

@@ -54,8 +54,9 @@ def test_a_code_that_nobody_used_is_no_success(tmp_path: Path, state: str, code:
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
 def test_the_time_that_is_left_is_for_people(tmp_path: Path, terminal: bool, shown: bool) -> None:
     """It counts on standard error, where that is a terminal."""
-    states = ({"state": "waiting", "seconds_left": 7}, {"state": "paired", "device": "ben"})
-    said = _shown(tmp_path, *states, terminal=terminal)
+    waiting: dict[str, object] = {"state": "waiting", "seconds_left": 7}
+    paired: dict[str, object] = {"state": "paired", "device": "ben"}
+    said = _shown(tmp_path, waiting, paired, terminal=terminal)
     assert ("7 s left" in said.err, said.out) == (shown, "4-maple-otter-lemon\n")
 
 

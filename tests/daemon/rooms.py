@@ -12,6 +12,7 @@ from leaderless.config import find_paths, load
 from leaderless.daemon.catalogue_routes import CatalogueDesk
 from leaderless.daemon.overview import Overview
 from leaderless.daemon.pairing_desk import PairingDesk
+from leaderless.daemon.presence import Presence
 from leaderless.daemon.routes import Desk
 from leaderless.indexer.service import Settings, open_indexer
 from leaderless.status.events import Events
@@ -40,7 +41,7 @@ class Rooms:
     desk: PairingDesk
     overview: Overview
     events: Events
-    proved_at: dict[bytes, int]
+    presence: Presence
     routes: Routes | None = None
     told: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
     suggested: list[tuple[str, int]] = field(default_factory=list)
@@ -80,7 +81,7 @@ async def open_rooms(
     config = load(paths)
     store, identity = replica.store, replica.identity
     rooms: Rooms | None = None
-    proved_at: dict[bytes, int] = {}
+    presence = Presence(store.now_ms)
     events = Events("boot")
 
     def news() -> None:
@@ -99,6 +100,7 @@ async def open_rooms(
             rooms.suggested.append((host, port))
 
     members = await store.membership(key_of)
+    await presence.load(store)
     with trio.fail_after(deadline_s):
         async with (
             trio.open_nursery() as nursery,
@@ -110,8 +112,8 @@ async def open_rooms(
             desk = PairingDesk(
                 nursery, store, identity, config, applier, lambda: addresses, suggest, tell
             )
-            overview = Overview(store, driver, indexer, lambda: applier.members, proved_at)
-            rooms = opened = Rooms(replica, driver, indexer, desk, overview, events, proved_at)
+            overview = Overview(store, driver, indexer, lambda: applier.members, presence)
+            rooms = opened = Rooms(replica, driver, indexer, desk, overview, events, presence)
             catalogue = CatalogueDesk(store, driver, indexer)
             api = Desk(config, catalogue, overview, desk, events, lambda: opened.changed)
             opened.routes = api.routes()

@@ -46,14 +46,24 @@ async def test_a_member_that_is_away_has_a_name_and_was_seen(
     """Before it has a row of its own here, its name is the one it was admitted with."""
     device = pair[1].identity.device
     async with open_rooms(tmp_path, pair[0]) as rooms:
-        await pair[0].store.write(
-            lambda tx: tx.conn.exec_driver_sql(
-                "INSERT INTO presence (device, last_seen_at) VALUES (?, 7)", (device,)
-            )
-        )
+        rooms.presence.heard("peer_disconnected", device)
         (peer,) = (await rooms.overview.view()).peers
         assert (peer.name, peer.phase, peer.connected) == ("device1", "away", False)
-        assert (peer.why_not, peer.last_seen_ms) == ("not connected", "7")
+        assert (peer.why_not, peer.last_seen_ms) == ("not connected", str(START_MS))
+        assert peer.proved_at_ms is None
+
+
+async def test_a_member_is_known_over_a_restart(tmp_path: Path, pair: list[Replica]) -> None:
+    """When it was seen and when it was proved are those of before."""
+    device = pair[1].identity.device
+    pair[0].store.write_here(
+        lambda tx: tx.conn.exec_driver_sql(
+            "INSERT INTO presence VALUES (?, 7, 'b:1', 5)", (device,)
+        )
+    )
+    async with open_rooms(tmp_path, pair[0]) as rooms:
+        (peer,) = (await rooms.overview.view()).peers
+        assert (peer.last_seen_ms, peer.proved_at_ms) == ("7", "5")
 
 
 async def test_a_peer_that_has_not_said_hello_is_greeting(
@@ -78,12 +88,12 @@ async def test_a_proved_peer_is_live(tmp_path: Path, pair: list[Replica]) -> Non
         open_rooms(tmp_path / "b", pair[1]) as other,
         trio.open_nursery() as nursery,
     ):
-        one.proved_at[pair[1].identity.device] = 5
+        one.presence.heard("proved", pair[1].identity.device)
         nursery.start_soon(_connect, one, other)
         await one.data("GET", "/v1/wait", timeout_s="60")
         (peer,) = (await one.overview.view()).peers
         assert (peer.proved, peer.phase, peer.why_not) == (True, "live", None)
-        assert (peer.rows_behind, peer.commits_behind, peer.proved_at_ms) == (0, 0, "5")
+        assert (peer.rows_behind, peer.commits_behind, peer.proved_at_ms) == (0, 0, str(START_MS))
         nursery.cancel_scope.cancel()
 
 
@@ -152,3 +162,13 @@ async def test_the_progress_of_a_scan_is_shown(tmp_path: Path, replica: Replica)
         (scan,) = (await rooms.overview.view()).scans
         assert (scan.state, scan.entries_seen, scan.errors) == ("walking", 7, 1)
         assert scan.first_errors == (("/bad\\x1b[31m", os.strerror(errno.EACCES)),)
+
+
+async def test_the_founder_is_called_by_its_id_until_it_says_its_name(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """Its row is not here yet, and the library's name is not its own."""
+    founder = pair[0].identity.device
+    async with open_rooms(tmp_path, pair[1]) as rooms:
+        (peer,) = (await rooms.overview.view()).peers
+        assert (peer.id, peer.name) == (founder.hex(), founder.hex()[:8])

@@ -11,11 +11,15 @@ import pytest
 import trio
 import trio.testing
 
-from leaderless.daemon.pairing_desk import MAX_HINTS
+from leaderless.discovery.mdns import open_mdns
+from leaderless.pairing import code as codes
 from leaderless.pairing.attempts import LIFETIME_S
+from leaderless.pairing.exchange import Exchange
+from leaderless.protocol.packing import pack
 from registry.changes import Create
 from tests.daemon.rooms import OPTIONS, Rooms, open_rooms
-from tests.replicas import Replica
+from tests.pairing.people import calling, framed, hear
+from tests.replicas import Replica, make_replicas
 
 
 async def _type(rooms: Rooms, shown: Mapping[str, Any], code: str | None = None) -> Any:
@@ -68,8 +72,8 @@ async def test_a_wrong_code_costs_a_try_and_changes_nothing(
     ):
         shown = await host.desk.show()
         wrong = f"{(int(shown['code'][0]) + 1) % 10}{shown['code'][1:]}"
-        status, _ = await _type(joiner, shown, wrong)
-        assert status != 200
+        status, said = await _type(joiner, shown, wrong)
+        assert (status, said["error"]["code"]) == (403, "code_refused")
         assert host.desk.state()["tries_left"] == 2
         assert len(host.driver.applier.members.members) == 1
         assert joiner.replica.store.library != host.replica.store.library
@@ -139,15 +143,6 @@ async def test_without_mdns_an_address_is_needed(tmp_path: Path, replica: Replic
         assert answer.status == 400
 
 
-async def test_hints_are_bounded_and_the_newest_stay(tmp_path: Path, replica: Replica) -> None:
-    """Who floods the network with announcements does not fill the memory."""
-    async with open_rooms(tmp_path, replica) as rooms:
-        for number in range(MAX_HINTS + 10):
-            rooms.desk.hint(f"192.0.2.{number}", 1)
-        assert len(rooms.desk._hints) == MAX_HINTS
-        assert ("192.0.2.73", 1) in rooms.desk._hints
-
-
 @pytest.mark.parametrize("named", [("no address at all",), ("",)])
 async def test_odd_addresses_in_a_welcome_do_not_spoil_the_joining(
     tmp_path: Path, strangers: list[Replica], named: tuple[str, ...]
@@ -159,3 +154,94 @@ async def test_odd_addresses_in_a_welcome_do_not_spoil_the_joining(
     ):
         status, _ = await _type(joiner, await host.desk.show())
         assert (status, joiner.suggested) == (200, [])
+
+
+# --- without an address ---------------------------------------------------------------------------
+
+
+async def _silent_port(listeners: list[trio.SocketListener]) -> int:
+    listeners += await trio.open_tcp_listeners(0, host="127.0.0.1")
+    return int(listeners[-1].socket.getsockname()[1])
+
+
+async def test_a_code_is_found_among_those_that_are_announced(
+    tmp_path: Path, strangers: list[Replica]
+) -> None:
+    """Neither a stale announcement nor one of a silent stranger keeps the right code from passing."""
+    listeners: list[trio.SocketListener] = []
+    async with (
+        open_rooms(tmp_path / "a", strangers[0]) as host,
+        open_rooms(tmp_path / "b", strangers[1]) as joiner,
+        open_mdns(lambda: "token", interfaces=["127.0.0.1"]) as (joiner.desk.mdns, _),
+    ):
+        shown = await host.desk.show()
+        joiner.desk.hints.add("127.0.0.1", shown["port"])
+        joiner.desk.hints.add("127.0.0.1", 1)
+        joiner.desk.hints.add("127.0.0.1", await _silent_port(listeners))
+        answer = await joiner.ask("POST", "/v1/join", code=shown["code"])
+        assert (answer.status, len(joiner.driver.applier.members.members)) == (200, 2)
+    for listener in listeners:
+        await listener.aclose()
+
+
+# --- coming again ---------------------------------------------------------------------------------
+
+
+async def test_who_comes_again_is_not_admitted_twice(
+    tmp_path: Path, strangers: list[Replica]
+) -> None:
+    """A joiner whose connection broke before its welcome gets it on the second try, as one member."""
+    async with (
+        open_rooms(tmp_path / "a", strangers[0]) as host,
+        open_rooms(tmp_path / "b", strangers[1], OPTIONS.replace("anna", "ben")) as joiner,
+    ):
+        shown = await host.desk.show()
+        await _leave_before_the_welcome(host, strangers[1], shown)
+        while "member_added" not in [kind for kind, _ in host.told]:
+            await trio.lowlevel.checkpoint()
+        status, _ = await _type(joiner, shown)
+        assert (status, len(host.driver.applier.members.members)) == (200, 2)
+        assert host.rows("SELECT count(*) FROM statement") == [(2,)]
+        assert [kind for kind, _ in host.told].count("member_added") == 1
+
+
+async def _leave_before_the_welcome(host: Rooms, joiner: Replica, shown: Mapping[str, Any]) -> None:
+    """Play the joiner up to its introduction."""
+    code, identity = codes.parse(shown["code"]), joiner.identity
+    async with calling(shown["port"]) as stream:
+        key = host.replica.identity.public_key
+        exchange = Exchange(code, identity.public_key, key, host=False)
+        await stream.send_all(framed(identity.certificate_der) + framed(exchange.message))
+        exchange.finish(await hear(stream))
+        await stream.send_all(framed(exchange.confirmation(of_host=False)))
+        exchange.check(await hear(stream))
+        await stream.send_all(framed(exchange.seal(1, pack({"name": "ben"}))))
+
+
+async def test_two_codes_typed_at_once_join_one_library(
+    tmp_path: Path, strangers: list[Replica]
+) -> None:
+    """The second welcome is refused: this device shares its library by then."""
+    (third,) = make_replicas(_folder(tmp_path / "third"), 1)
+    async with (
+        open_rooms(tmp_path / "a", strangers[0]) as host,
+        open_rooms(tmp_path / "b", strangers[1]) as joiner,
+        open_rooms(tmp_path / "c", third) as other,
+    ):
+        answers: list[int] = []
+
+        async def type_in(shown: Mapping[str, Any]) -> None:
+            answers.append((await _type(joiner, shown))[0])
+
+        shown = [await rooms.desk.show() for rooms in (host, other)]
+        async with trio.open_nursery() as nursery:
+            for each in shown:
+                nursery.start_soon(type_in, each)
+        assert sorted(answers) == [200, 403]
+        assert len(joiner.driver.applier.members.members) == 2
+    third.store.close()
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path

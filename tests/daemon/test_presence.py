@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from leaderless.daemon.presence import WRITE_S, Presence
+from leaderless.daemon.presence import WRITE_S, Presence, Sighting, open_presence
 from tests.replicas import START_MS, Replica, query_file
 
 PEER = b"p" * 16
@@ -19,12 +19,10 @@ _SEEN = "SELECT device, last_seen_at FROM presence"
 @asynccontextmanager
 async def keeping(replica: Replica) -> AsyncIterator[tuple[Presence, list[None]]]:
     """Keep presence in a store; the list has an item for every write."""
-    presence, writes = Presence(), list[None]()
+    presence, writes = Presence(replica.store.now_ms), list[None]()
     replica.store.listen(lambda: writes.append(None))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(presence.keep, replica.store)
+    async with open_presence(presence, replica.store):
         yield presence, writes
-        nursery.cancel_scope.cancel()
 
 
 async def _written(writes: list[None], count: int) -> None:
@@ -86,3 +84,73 @@ async def test_other_events_are_no_sighting(
         mock_clock.jump(10 * WRITE_S)
         await trio.testing.wait_all_tasks_blocked()
         assert writes == []
+
+
+async def _seen(replica: Replica) -> Presence:
+    """Return what is known after a restart."""
+    presence = Presence(replica.store.now_ms)
+    await presence.load(replica.store)
+    return presence
+
+
+async def test_what_was_seen_is_known_at_once(replica: Replica) -> None:
+    """Nobody has to wait for the database."""
+    async with keeping(replica) as (presence, _):
+        presence.heard("peer_connected", PEER)
+        assert presence.of(PEER) == Sighting(START_MS)
+
+
+async def test_nothing_is_known_of_who_was_never_seen(replica: Replica) -> None:
+    """A new member has no time and no address."""
+    assert (await _seen(replica)).of(PEER) == Sighting()
+
+
+async def test_a_restart_forgets_nothing(replica: Replica) -> None:
+    """Seen, answered and proved moments before the end: all of it is there afterwards."""
+    async with keeping(replica) as (presence, _):
+        presence.heard("proved", PEER)
+        presence.reached(PEER, "b:1")
+        replica.clock.ms += 1_000
+        presence.heard("peer_disconnected", PEER)
+    known = (await _seen(replica)).of(PEER)
+    assert known == Sighting(START_MS + 1_000, "b:1", START_MS)
+
+
+async def test_an_end_that_is_not_asked_for_forgets_nothing(replica: Replica) -> None:
+    """A daemon that is cancelled still writes."""
+    async with trio.open_nursery() as nursery, keeping(replica) as (presence, _):
+        presence.heard("proved", PEER)
+        nursery.cancel_scope.cancel()
+        await trio.lowlevel.checkpoint()
+    assert (await _seen(replica)).of(PEER).proved_ms == START_MS
+
+
+async def test_what_was_known_before_stays_with_what_is_new(replica: Replica) -> None:
+    """A device that is seen again keeps its address and when it was proved."""
+    for kind in ("proved", "peer_connected"):
+        async with keeping(replica) as (presence, _):
+            presence.heard(kind, PEER)
+            if kind == "proved":
+                presence.reached(PEER, "b:1")
+        replica.clock.ms += 1_000
+    assert (await _seen(replica)).of(PEER) == Sighting(START_MS + 1_000, "b:1", START_MS)
+
+
+async def test_addresses_are_those_where_somebody_answered(replica: Replica) -> None:
+    """Who called us has none of those; who moved has the newest alone."""
+    async with keeping(replica) as (presence, _):
+        presence.heard("peer_connected", b"q" * 16)
+        for address in ("b:1", "b:2"):
+            presence.reached(PEER, address)
+    assert (await _seen(replica)).addresses() == ["b:2"]
+
+
+async def test_a_write_that_was_cut_off_is_done_again(replica: Replica) -> None:
+    """Sightings wait for a database that is busy."""
+    presence = Presence(replica.store.now_ms)
+    presence.heard("proved", PEER)
+    async with replica.store._write_lock:
+        with trio.move_on_after(0):
+            await presence.write(replica.store)
+    await presence.write(replica.store)
+    assert query_file(replica.store.path, _SEEN) == [(PEER, START_MS)]

@@ -116,3 +116,12 @@ async def test_a_mistyped_code_is_refused_at_once(tmp_path: Path, replica: Repli
     async with open_rooms(tmp_path, replica) as rooms:
         answer = await rooms.ask("POST", "/v1/join", code="nonsense", address="127.0.0.1:1")
         assert (answer.status, answer.data["error"]["code"]) == (400, "usage")
+
+
+async def test_wait_for_all_waits_for_those_that_are_away(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """A member that never comes is waited for as long as was said."""
+    async with open_rooms(tmp_path, pair[0]) as rooms:
+        answer = await rooms.ask("GET", "/v1/wait", all="1", timeout_s="0")
+        assert answer.status == 504

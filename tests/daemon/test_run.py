@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,11 +19,13 @@ import trio
 
 from leaderless.config import Config, find_paths, load
 from leaderless.daemon import init_home, serve
-from leaderless.daemon.run import Daemon, DaemonRunningError
+from leaderless.daemon.run import Daemon, DaemonRunningError, ListenError
 from leaderless.errors import NotFoundError
 from leaderless.notify import Notifier
+from leaderless.status.server import SocketTakenError
+from leaderless.store.engine import NewerSchemaError
 from tests.daemon.rooms import OPTIONS
-from tests.replicas import SteppedClock, query_file
+from tests.replicas import START_MS, SteppedClock, query_file
 
 DEADLINE_S = 60.0
 
@@ -161,6 +165,31 @@ async def test_two_daemons_that_name_each_other_meet(tmp_path: Path) -> None:
         assert report["in_sync"] is True
 
 
+async def test_a_restart_calls_where_it_was_answered_before(tmp_path: Path) -> None:
+    """Without mDNS, configuration or rows of addresses: the last known address is enough."""
+    first, second = home(tmp_path / "a"), home(tmp_path / "b")
+    async with running(first, tmp_path / "a"):
+        async with running(second, tmp_path / "b"):
+            shown = await post(first, "/v1/pair", {})
+            address = f"127.0.0.1:{shown['port']}"
+            await post(second, "/v1/join", {"code": shown["code"], "address": address})
+            await ask(second, "/v1/wait?timeout_s=50")
+        (row,) = query_file(second.paths.database, "SELECT * FROM presence")
+        (own,) = query_file(first.paths.database, "SELECT addresses FROM device WHERE epoch = 1")
+        assert (row[1], [row[2]], row[3]) == (START_MS, json.loads(own[0]), START_MS)
+        _forget_addresses(second)
+        async with running(second, tmp_path):
+            before = (await ask(second, "/v1/peers"))["peers"][0]
+            assert (before["last_seen_ms"], before["proved_at_ms"]) == (str(START_MS),) * 2
+            assert (await ask(second, "/v1/wait?timeout_s=50"))["in_sync"] is True
+
+
+def _forget_addresses(config: Config) -> None:
+    """Have a device know no address from the others' rows."""
+    with contextlib.closing(sqlite3.connect(config.paths.database)) as database, database:
+        database.execute("UPDATE device SET addresses = NULL WHERE epoch <> 1")
+
+
 async def post(config: Config, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """Post to the status socket."""
     data = json.dumps(body).encode()
@@ -191,6 +220,63 @@ def test_without_a_device_the_command_that_makes_one_is_named(
     with pytest.raises(NotFoundError) as caught:
         serve(load(find_paths(str(tmp_path), {})))
     assert caught.value.hint == "leaderless init"
+
+
+def test_a_port_that_is_taken_is_named_with_the_option(
+    tmp_path: Path, logging_as_before: None
+) -> None:
+    """What the system said, and which line of which file to change; no group of errors."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        config = home(tmp_path, OPTIONS.replace("listen_port = 0", f"listen_port = {port}"))
+        with pytest.raises(ListenError, match=f"{port}: Address already in use") as caught:
+            serve(config)
+    hint = caught.value.hint or ""
+    assert ("listen_port" in hint, str(config.paths.config_file) in hint) == (True, True)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "two..dots"])
+def test_an_address_that_is_none_of_ours_is_named(
+    tmp_path: Path, logging_as_before: None, host: str
+) -> None:
+    """Calls cannot be taken there: the option that says so stands in the remedy."""
+    config = home(tmp_path, OPTIONS.replace("127.0.0.1", host))
+    with pytest.raises(ListenError) as caught:
+        serve(config)
+    assert "listen_host" in (caught.value.hint or "")
+
+
+def test_a_newer_database_is_refused_in_words(tmp_path: Path, logging_as_before: None) -> None:
+    """The error of a room comes out of the daemon as it is."""
+    config = home(tmp_path)
+    with contextlib.closing(sqlite3.connect(config.paths.database)) as database, database:
+        database.execute("UPDATE schema_version SET version_num = '9999'")
+    with pytest.raises(NewerSchemaError):
+        serve(config)
+
+
+def test_a_taken_socket_is_refused_in_words(tmp_path: Path, logging_as_before: None) -> None:
+    """Somebody else answers there: the second daemon says so."""
+    config = home(tmp_path)
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(str(config.paths.socket))
+        taken.listen()
+        with pytest.raises(SocketTakenError):
+            serve(config)
+
+
+def test_an_error_that_nobody_raised_on_purpose_is_shown_whole(
+    tmp_path: Path, logging_as_before: None
+) -> None:
+    """A bug keeps its traceback."""
+    config = home(tmp_path)
+    config.paths.socket.parent.rmdir()
+    config.paths.socket.parent.touch()
+    with pytest.raises(ExceptionGroup) as caught:
+        serve(config)
+    assert caught.group_contains(OSError)
 
 
 def test_a_second_daemon_in_one_home_is_refused(tmp_path: Path, logging_as_before: None) -> None:

@@ -149,7 +149,7 @@ async def test_hints_go_to_whom_they_concern(tmp_path: Path, replica: Replica) -
             await send.send(Hint("192.0.2.2", 2, HintKind.PAIR))
         await take_hints(receive, calls, rooms.desk)
         assert list(calls.candidates) == [("192.0.2.1", 1)]
-        assert list(rooms.desk._hints) == [("192.0.2.2", 2)]
+        assert list(rooms.desk.hints.newest_first()) == [("192.0.2.2", 2)]
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from leaderless.errors import LeaderlessError, UnreachableError
-from leaderless.pairing.attempts import LIFETIME_S, CodeState
+from leaderless.pairing.attempts import LIFETIME_S, CodeRefusedError, CodeState
 from leaderless.pairing.exchange import Exchange
 from tests.pairing.people import (
     RIGHT,
@@ -58,7 +58,7 @@ async def test_a_used_code_admits_nobody_else(folder: Path) -> None:
     async with table.showing() as port:
         await table.type_code(port)
         await table.until_told(1)
-        with pytest.raises(LeaderlessError):
+        with pytest.raises(CodeRefusedError):
             await table.type_code(port, identity=table.stranger)
     assert [joiner.public_key for joiner in table.admitted] == [table.joiner.public_key]
 
@@ -91,7 +91,7 @@ async def test_a_fourth_try_is_refused_even_with_the_right_code(folder: Path) ->
         for _ in range(3):
             with pytest.raises(LeaderlessError):
                 await table.type_code(port, WRONG)
-        with pytest.raises(LeaderlessError):
+        with pytest.raises(CodeRefusedError):
             await table.type_code(port, RIGHT)
     assert (table.code.state(trio.current_time()), table.code.failures) == (CodeState.VOID, 3)
     assert table.admitted == []
@@ -102,7 +102,7 @@ async def test_an_expired_code_is_refused(folder: Path) -> None:
     table = Table(folder)
     table.code.opened -= LIFETIME_S
     async with table.showing() as port:
-        with pytest.raises(LeaderlessError):
+        with pytest.raises(CodeRefusedError):
             await table.type_code(port)
     assert (table.admitted, table.code.failures) == ([], 0)
 
@@ -124,12 +124,13 @@ async def test_a_code_that_expires_during_the_exchange_is_refused(
 
 
 async def test_whoever_has_not_proved_the_code_hears_nothing_of_the_host(folder: Path) -> None:
-    """A wrong confirmation is answered by the end of the connection."""
+    """A wrong confirmation is answered by an empty message, and the end of the connection."""
     table = Table(folder)
     async with table.showing() as port, calling(port) as stream:
         exchange = await up_to_confirmation(stream, table, WRONG)
         await stream.send_all(framed(exchange.confirmation(of_host=False)))
         with trio.fail_after(30):
+            assert await stream.receive_some() == bytes(4)
             assert await hear(stream) == b""
 
 
@@ -166,7 +167,7 @@ async def test_a_proved_code_is_closed_to_every_other_key(folder: Path) -> None:
             exchange = await up_to_confirmation(stream, table)
             await stream.send_all(framed(exchange.confirmation(of_host=False)))
             await hear(stream)
-        with pytest.raises(LeaderlessError):
+        with pytest.raises(CodeRefusedError):
             await table.type_code(port, identity=table.stranger)
     assert (table.admitted, table.code.failures) == ([], 0)
 

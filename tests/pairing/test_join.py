@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from leaderless.errors import LeaderlessError, TimedOutError, UnreachableError, 
 from leaderless.identity import BadCertificateError, certificate_key
 from leaderless.pairing.attempts import CodeRefusedError
 from leaderless.pairing.exchange import Exchange, PairingBrokenError
-from leaderless.pairing.join import join
+from leaderless.pairing.join import Host, join
 from leaderless.pairing.wire import STEP_S
 from tests.pairing.people import RIGHT, WRONG, Table, answering, framed, hear, with_ca
 
@@ -38,7 +40,7 @@ async def test_a_wrong_code_stores_nothing_and_names_the_remedy(tmp_path: Path) 
     """The person learns that the code was refused and how to get another."""
     table = Table(tmp_path)
     async with table.showing() as port:
-        with pytest.raises(LeaderlessError, match="the code was refused") as caught:
+        with pytest.raises(CodeRefusedError, match="the code was refused") as caught:
             await table.type_code(port, WRONG)
     assert caught.value.hint == "run `leaderless pair` on the other device for a new one"
     assert table.kept == []
@@ -226,6 +228,53 @@ async def test_a_welcome_that_is_kept_is_thanked_for(tmp_path: Path) -> None:
         with trio.fail_after(30):
             await received.wait()
     assert exchanges[0].unseal(2, rogue.heard) == b"thanks"
+
+
+@pytest.mark.parametrize("messages", [0, 1])
+async def test_a_host_that_leaves_without_a_word_has_not_refused(
+    tmp_path: Path, messages: int
+) -> None:
+    """A connection that breaks is told as such: the code may be right."""
+    table = Table(tmp_path)
+    rogue = Rogue(table, RIGHT, lambda _: [])
+
+    async def serve(stream: Stream) -> None:
+        if messages:
+            await rogue.serve(stream)
+
+    assert isinstance(await refusal(table, serve), PairingBrokenError)
+
+
+async def test_a_joiner_that_has_its_welcome_is_a_member_though_the_host_has_gone(
+    tmp_path: Path,
+) -> None:
+    """That nobody takes its thanks is no failure: it could not join again."""
+    table = Table(tmp_path)
+    left = trio.Event()
+
+    async def serve(stream: Stream) -> None:
+        key = certificate_key(await hear(stream))
+        exchange = Exchange(RIGHT, key, table.host.public_key, host=True)
+        exchange.finish(await hear(stream))
+        await stream.send_all(framed(exchange.message))
+        await hear(stream)
+        await stream.send_all(confirmed(exchange))
+        await hear(stream)
+        await stream.send_all(framed(exchange.seal(1, b"welcome")))
+        lingering = struct.pack("ii", 1, 0)  # closing resets the connection at once
+        stream.transport_stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingering)
+        await trio.aclose_forcefully(stream)
+        left.set()
+
+    async def keep(host: Host) -> None:
+        await left.wait()
+        await table.keep(host)
+
+    async with answering(table.host, serve) as port:
+        address = ("127.0.0.1", port)
+        with trio.fail_after(30):
+            host = await join(table.joiner, address, RIGHT, b"hello", keep)
+    assert table.kept == [host]
 
 
 async def test_a_welcome_that_cannot_be_stored_is_not_thanked_for(tmp_path: Path) -> None:

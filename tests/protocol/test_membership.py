@@ -110,3 +110,9 @@ def test_what_does_not_count_can_be_told_apart() -> None:
     ben = _add(b"ben", b"anna", parents=(GENESIS.hash,))
     stray = _add(b"carl", b"nobody")
     assert counted(LIBRARY, [GENESIS, ben, stray], _key) == {GENESIS.hash, ben.hash}
+
+
+def test_the_founder_has_no_name_by_the_statement_that_names_the_library() -> None:
+    """A device is not called like the library that it made."""
+    members = membership_of(LIBRARY, (GENESIS,), _key)
+    assert (members.library_name, members.members[_key(b"anna")].name) == ("home", "")

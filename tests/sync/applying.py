@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from leaderless.errors import LeaderlessError
+from leaderless.protocol.messages import PROTOCOL_VERSION, Hello, Vectors
+from leaderless.protocol.vectors import vectors_digest
 from leaderless.sync.apply import Applier
-from tests.replicas import Replica, key_of, query_file
+from registry.changes import Incarnation
+from tests.replicas import START_MS, Replica, key_of, query_file
 
 if TYPE_CHECKING:
     from leaderless.protocol.messages import LogBatch, StateBatch, Statements
+    from tests.cluster import Node
 
 _TABLES = ("device", "entry", "incarnation", "tombstone", "statement", "feed", "commit_log", "tag")
+
+
+def hello(node: Node, **changed: Any) -> Hello:
+    """Return the first message of a member that holds nothing."""
+    said = Hello(
+        PROTOCOL_VERSION,
+        node.store.library,
+        Incarnation(1, bytes([3]) * 8),
+        {},
+        bytes(32),
+        vectors_digest(Vectors()),
+        START_MS,
+        "hostile",
+    )
+    return replace(said, **changed)
 
 
 async def applier(replica: Replica) -> Applier:

@@ -114,6 +114,27 @@ async def test_a_failed_call_is_told_with_its_cause(
     assert network.told == [("dial_failed", {"address": "a", "why": "no member"})]
 
 
+async def test_a_name_that_can_be_no_host_fails_like_any_other(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Members name their addresses: one that no resolver takes does not end the daemon."""
+    told: list[Mapping[str, object]] = []
+
+    async def dial(_: trio.Nursery, host: str, port: int) -> Connection:
+        await (await trio.open_tcp_stream(host, port)).aclose()
+        raise AssertionError
+
+    dialer = Dialer(
+        dial, Network().use, dict, bytes, BACKOFF, lambda: 1.0, lambda _, data: told.append(data)
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(dialer.run)
+        dialer.suggest("two..dots", 1)
+        await trio.sleep(3)
+        nursery.cancel_scope.cancel()
+    assert [data["address"] for data in told] == ["two..dots"] * 2
+
+
 async def test_nobody_is_called_while_connected(autojump_clock: trio.testing.MockClock) -> None:
     """A device that is connected is not called at any of its addresses."""
     network = Network(answers={"a": b"A", "b": b"A"}, use_lasts_s=1_000)
@@ -205,14 +226,114 @@ async def test_the_own_address_is_remembered(autojump_clock: trio.testing.MockCl
     assert network.told == []
 
 
-async def test_hints_beyond_the_most_are_dropped() -> None:
-    """Anybody can announce: the list of addresses has an end, and what is in it stays."""
+def _fill(dialer: Dialer, but: int = 0) -> None:
+    """Fill the list with addresses that nobody has tried yet, up to so many places."""
+    for number in range(MAX_ADDRESSES - but - len(dialer.candidates)):
+        dialer.suggest(f"host{number}", 1)
+
+
+async def test_a_list_of_untried_hints_takes_no_more() -> None:
+    """Anybody can announce: the list has an end, and what has not had its turn stays."""
     network = Network()
     async with dialing(network) as dialer:
-        for number in range(MAX_ADDRESSES + 1):
-            dialer.suggest(f"host{number}", 1)
+        _fill(dialer)
+        dialer.suggest("late", 1)
         assert len(dialer.candidates) == MAX_ADDRESSES == 256
-        assert ("host256", 1) not in dialer.candidates
+        assert ("late", 1) not in dialer.candidates
+
+
+async def test_a_new_hint_takes_the_place_of_the_one_that_failed_most(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Addresses change for months: a list that was full once is not closed for ever."""
+    network = Network(answers={"late": b"L"})
+    async with dialing(network) as dialer:
+        dialer.suggest("worst", 1)
+        await trio.sleep(20)
+        _fill(dialer)
+        await trio.sleep(5)
+        dialer.suggest("late", 1)
+        assert ("worst", 1) not in dialer.candidates
+        await trio.sleep(1)
+    assert (network.used, len(dialer.candidates)) == ([b"L"], MAX_ADDRESSES)
+
+
+async def test_an_announcement_that_is_repeated_keeps_nobody_in_the_list(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """To be called at once is not to be called with success."""
+    network = Network(call_lasts_s=3)
+    async with dialing(network) as dialer:
+        dialer.suggest("flood", 1)
+        await trio.sleep(4)
+        _fill(dialer)
+        dialer.suggest("flood", 1, now=True)
+        dialer.suggest("late", 1)
+        assert ("late", 1) in dialer.candidates
+
+
+async def test_what_a_person_named_is_never_forgotten(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A configured address stays however often it failed, and has a place in a full list."""
+    network = Network()
+    async with dialing(network) as dialer:
+        dialer.suggest("configured", 1)
+        dialer.suggest("configured", 1, keep=True)
+        await trio.sleep(20)
+        _fill(dialer)
+        dialer.suggest("late", 1)
+        assert ("late", 1) not in dialer.candidates
+        dialer.suggest("also configured", 1, keep=True)
+        assert {("configured", 1), ("also configured", 1)} <= set(dialer.candidates)
+
+
+async def test_an_address_of_a_connected_device_is_not_forgotten(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """It failed before, and is where the device will be when the connection is lost."""
+    network = Network(answers={"a": b"A"})
+    async with dialing(network) as dialer:
+        dialer.suggest("a", 1)
+        await trio.sleep(5.5)
+        network.answers.clear()
+        await trio.sleep(20)
+        network.online[b"A"] = "inbound"
+        _fill(dialer)
+        dialer.suggest("late", 1)
+    assert ("a", 1) in dialer.candidates
+
+
+async def test_where_a_member_has_answered_goes_last(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A device that is off for a week is worth more than an address where nobody ever was."""
+    network = Network(answers={"a": b"A"})
+    async with dialing(network) as dialer:
+        dialer.suggest("a", 1)
+        await trio.sleep(5.5)
+        network.answers.clear()
+        await trio.sleep(100)
+        dialer.suggest("nobody", 1)
+        await trio.sleep(1)
+        _fill(dialer)
+        dialer.suggest("late", 1)
+    assert ("a", 1) in dialer.candidates
+    assert ("nobody", 1) not in dialer.candidates
+
+
+async def test_an_address_that_is_being_called_is_not_forgotten(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """What comes of the call is worth waiting for."""
+    network = Network(call_lasts_s=10)
+    async with dialing(network) as dialer:
+        dialer.suggest("a", 1)
+        await trio.sleep(13)
+        assert dialer.candidates["a", 1].busy
+        _fill(dialer)
+        dialer.suggest("late", 1)
+        assert ("a", 1) in dialer.candidates
 
 
 async def test_few_calls_run_at_one_time(autojump_clock: trio.testing.MockClock) -> None:

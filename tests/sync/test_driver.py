@@ -9,16 +9,21 @@ import trio.testing
 
 from leaderless.protocol import codec
 from leaderless.protocol.exchange import HELLO_S
+from leaderless.protocol.limits import BATCH_ROWS
+from leaderless.protocol.messages import PullState, StateBatch
 from leaderless.store import meta
+from leaderless.store.holdings import read_holdings
 from leaderless.transport.memory import memory_pair
 from registry.changes import Create, Delete, Update
 from tests.cluster import open_cluster, rows
 from tests.replicas import DEVICE_COLUMNS, ENTRY_COLUMNS, add_tree
+from tests.sync.applying import hello
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from leaderless.store.transaction import Transaction
+    from leaderless.transport.memory import MemoryLink
 
 _ENTRIES = "SELECT uuid, rev, name FROM entry WHERE dead = 0 ORDER BY uuid"
 _TAGS = "SELECT uuid, display_name, color FROM tag ORDER BY uuid"
@@ -268,3 +273,32 @@ async def test_a_peer_that_says_nothing_is_left(
         assert ("link_closed", {"device": b.device, "code": "no_hello"}) in a.told
         said = [codec.decode(await ours.receive()) for _ in range(2)]
         assert [type(message).__name__ for message in said] == ["Hello", "Bye"]
+
+
+async def test_who_asks_for_an_owner_anew_gets_the_ancestors_anew(tmp_path: Path) -> None:
+    """On one link: it may have dropped the batch that had brought them."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        a, b = cluster.nodes
+        location, root = add_tree(a.replica, BATCH_ROWS + 100)
+        row = (root, location, None, b"renamed", None, "directory", *[None] * 8)
+        await a.store.write(lambda tx: tx.put("entry", ENTRY_COLUMNS, [row]))
+        ours, theirs = memory_pair(b.replica.identity.public_key, a.replica.identity.public_key)
+        held = (await a.store.read(read_holdings)).vectors.owned[a.device]
+        pull = PullState(a.device, held.incarnation, 0)
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(a.driver.run_link, theirs)
+                await ours.send(codec.encode(hello(b)))
+                for _ in range(2):
+                    await ours.send(codec.encode(pull))
+                    assert root in await _first_entries(ours)
+                nursery.cancel_scope.cancel()
+
+
+async def _first_entries(link: MemoryLink) -> list[object]:
+    """Return the entries in the next batch that begins at the beginning."""
+    while True:
+        said = codec.decode(await link.receive())
+        if isinstance(said, StateBatch) and said.lo == 0 and not said.introduction:
+            entries = [change.rows for change in said.changes if change.model == "entry"]
+            return [row[0] for found in entries for row in found]

@@ -3,54 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from leaderless.protocol import codec
 from leaderless.protocol.membership import Signed
 from leaderless.protocol.messages import (
-    PROTOCOL_VERSION,
     Bye,
-    Hello,
     LogBatch,
     Message,
+    Ping,
     Positions,
     PullState,
     StateBatch,
     Statements,
     Vectors,
 )
-from leaderless.protocol.vectors import vectors_digest
 from leaderless.store.state_source import read_batch
+from leaderless.sync.outbox import MOST_BYTES, NOT_READING_S
 from leaderless.transport.base import ConnectionLostError
 from leaderless.transport.memory import memory_pair
 from registry.changes import Create, Incarnation, Update
 from registry.hlc import CEILING_MS, Stamp
 from tests.cluster import Cluster, Node, open_cluster, rows
 from tests.forgery import TAG, log_batch, own_feed, signed_commit
-from tests.replicas import START_MS, add_tree
+from tests.replicas import add_tree
+from tests.sync.applying import hello
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_LARGE = bytes(512 << 10)
 _STORED = "SELECT (SELECT count(*) FROM commit_log), (SELECT count(*) FROM incarnation)"
-
-
-def hello(node: Node, **changed: Any) -> Hello:
-    """Return the first message of a member that holds nothing."""
-    said = Hello(
-        PROTOCOL_VERSION,
-        node.store.library,
-        Incarnation(1, bytes([3]) * 8),
-        {},
-        bytes(32),
-        vectors_digest(Vectors()),
-        START_MS,
-        "hostile",
-    )
-    return replace(said, **changed)
 
 
 async def say(victim: Node, attacker: Node, *messages: Message) -> Bye | None:
@@ -192,3 +179,27 @@ async def test_a_commit_from_the_future_wins_until_somebody_edits(tmp_path: Path
         await cluster.until_in_sync((0, 1))
         assert [data["device"] for kind, data in b.told if kind == "future_stamp"] == [a.device]
         assert "future_stamp" not in a.kinds()
+
+
+async def test_who_asks_and_never_reads_is_left(
+    tmp_path: Path, mock_clock: trio.testing.MockClock
+) -> None:
+    """What waits for a peer is bounded: nothing more is heard of it, and its link ends by name."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        victim, attacker = cluster.nodes
+        ours, theirs = memory_pair(
+            attacker.replica.identity.public_key, victim.replica.identity.public_key
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(victim.driver.run_link, theirs)
+            await ours.send(codec.encode(hello(attacker)))
+            await cluster.until(lambda: "peer_connected" in victim.kinds())
+            (link,) = victim.driver._links.values()
+            for _ in range(2 * MOST_BYTES // len(_LARGE)):
+                link.outbox.put(_LARGE)
+            await ours.send(codec.encode(Ping()))
+            for wait_s in (NOT_READING_S, 1.0):
+                await trio.testing.wait_all_tasks_blocked()
+                mock_clock.jump(wait_s)
+        told = [data["code"] for kind, data in victim.told if kind == "peer_error"]
+        assert told == ["not_reading"]

@@ -1,0 +1,73 @@
+"""What one peer asked for, read from the database: one batch after the other, as there is room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from leaderless.protocol import codec
+from leaderless.protocol.commands import Stream
+from leaderless.store import log, state_source
+from leaderless.sync.outbox import ROOM_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection as Database
+
+    from leaderless.protocol.commands import Key, Load
+    from leaderless.protocol.messages import LogBatch, StateBatch
+    from leaderless.store.store import Store
+    from leaderless.sync.outbox import Outbox
+
+
+class Source:
+    """The streams to one peer. `ask` never waits, so what decides can call it."""
+
+    def __init__(self, store: Store, outbox: Outbox) -> None:
+        self._store = store
+        self._outbox = outbox
+        # Of each stream the newest question alone: a peer that asks again and again adds nothing.
+        self._wanted: dict[Key, Load] = {}
+        self._asked = trio.Event()
+        # Per owner, the ancestors that went out ahead since the peer asked for that owner last.
+        self._sent_ahead: dict[bytes, set[bytes]] = {}
+
+    def ask(self, load: Load) -> None:
+        """Have a batch read."""
+        self._wanted[load.key] = load
+        self._asked.set()
+
+    def start_over(self, owner: bytes) -> None:
+        """The peer asks for an owner anew: it may have dropped what was sent ahead before."""
+        self._sent_ahead.pop(owner, None)
+
+    async def run(self, loaded: Callable[[Key, int, bytes | None, int], None]) -> None:
+        """Read for ever; `loaded` gets stream, how far the batch reaches, frame or None, size."""
+        while True:
+            await self._outbox.below(ROOM_BYTES)
+            if not self._wanted:
+                await self._asked.wait()
+                self._asked = trio.Event()
+                continue
+            load = self._wanted.pop(next(iter(self._wanted)))
+            reaches, frame, size = await self._read(load.key, load.after)
+            if load.key not in self._wanted:  # else it was asked for anew, from elsewhere
+                loaded(load.key, reaches, frame, size)
+
+    async def _read(self, key: Key, after: int) -> tuple[int, bytes | None, int]:
+        registry = self._store.registry
+        sent = self._sent_ahead.setdefault(key.of, set())
+
+        def read(database: Database) -> tuple[int, bytes, int] | None:
+            batch: StateBatch | LogBatch | None
+            if key.stream is Stream.STATE:
+                state = state_source.read_batch(database, registry, key.of, after, sent)
+                return None if state is None else (state.hi, *codec.encode_sized(state))
+            batch = log.read_log(database, key.of, after)
+            if batch is None:
+                return None
+            return batch.after + len(batch.commits), *codec.encode_sized(batch)
+
+        return await self._store.read(read) or (after, None, 0)

@@ -1,0 +1,172 @@
+"""Batches for one peer, read from a real store as there is room for them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+import trio.testing
+
+from leaderless.protocol import codec
+from leaderless.protocol.commands import Key, Load, Stream
+from leaderless.protocol.limits import BATCH_ROWS
+from leaderless.protocol.messages import LogBatch, StateBatch
+from leaderless.sync.outbox import ROOM_BYTES, Outbox
+from leaderless.sync.source import Source
+from registry.changes import Create
+from tests.forgery import own_feed
+from tests.replicas import ENTRY_COLUMNS, Replica, add_tree
+
+DEADLINE_S = 30.0
+
+
+class Peer:
+    """Somebody who asks a replica, and all that was read for it."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.outbox = Outbox()
+        self.source = Source(replica.store, self.outbox)
+        self.got: list[tuple[Key, int, bytes | None, int]] = []
+        self._news = trio.Event()
+        device = replica.identity.device
+        self.rows = Key(Stream.STATE, device)
+        self.feed = Key(Stream.LOG, own_feed(replica))
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[None]:
+        """Read what this peer asks for."""
+        with trio.fail_after(DEADLINE_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.source.run, self._loaded)
+                yield
+                nursery.cancel_scope.cancel()
+
+    def _loaded(self, key: Key, reaches: int, frame: bytes | None, size: int) -> None:
+        self.got.append((key, reaches, frame, size))
+        self._news.set()
+        self._news = trio.Event()
+
+    async def batch(self, key: Key, after: int = 0) -> StateBatch | LogBatch:
+        """Ask, and return what comes."""
+        already = len(self.got)
+        self.source.ask(Load(1, key, after))
+        while len(self.got) == already:
+            await self._news.wait()
+        frame = self.got[-1][2]
+        assert frame is not None
+        message = codec.decode(frame)
+        assert isinstance(message, StateBatch | LogBatch)
+        return message
+
+
+def _names(batch: StateBatch | LogBatch) -> list[object]:
+    assert isinstance(batch, StateBatch)
+    return [
+        row[2 + list(change.columns).index("name")]
+        for change in batch.changes
+        if change.model == "entry"
+        for row in change.rows
+    ]
+
+
+def _late_root(owner: Replica) -> None:
+    """Make a tree of more than one batch whose root changed after everything in it."""
+    location, root = add_tree(owner, BATCH_ROWS + 100, "late")
+    row = (root, location, None, b"renamed", None, "directory", *[None] * 8)
+    owner.store.write_here(lambda tx: tx.put("entry", ENTRY_COLUMNS, [row]))
+
+
+async def test_rows_and_commits_are_read(replicas: list[Replica]) -> None:
+    """Each stream's batch is told with how far it reaches and what it weighs."""
+    owner = replicas[0]
+    await owner.store.write(lambda tx: tx.commit("t", [Create("tag", bytes(16), {})]))
+    peer = Peer(owner)
+    async with peer.served():
+        rows, commits = await peer.batch(peer.rows), await peer.batch(peer.feed)
+    assert isinstance(rows, StateBatch)
+    assert isinstance(commits, LogBatch)
+    assert [(key, reaches) for key, reaches, _, _ in peer.got] == [
+        (peer.rows, rows.hi),
+        (peer.feed, 1),
+    ]
+    assert all(size > 0 for *_, size in peer.got)
+
+
+async def test_where_nothing_is_left_that_is_told(replicas: list[Replica]) -> None:
+    """No frame, and the position stays."""
+    peer = Peer(replicas[0])
+    async with peer.served():
+        for key in (peer.rows, peer.feed):
+            peer.source.ask(Load(1, key, 1_000))
+        while len(peer.got) < 2:
+            await trio.lowlevel.checkpoint()
+    assert peer.got == [(peer.rows, 1_000, None, 0), (peer.feed, 1_000, None, 0)]
+
+
+async def test_an_ancestor_goes_ahead_once(replicas: list[Replica]) -> None:
+    """The next batch of a stream does not bring along again what the first brought."""
+    _late_root(replicas[0])
+    peer = Peer(replicas[0])
+    async with peer.served():
+        first = await peer.batch(peer.rows)
+        again = await peer.batch(peer.rows)
+    assert ("renamed" in _text(first), "renamed" in _text(again)) == (True, False)
+
+
+async def test_an_ancestor_goes_ahead_again_to_who_asks_anew(replicas: list[Replica]) -> None:
+    """Whoever dropped the first batch lacks it, and its rows would refer to nothing."""
+    _late_root(replicas[0])
+    peer = Peer(replicas[0])
+    async with peer.served():
+        await peer.batch(peer.rows)
+        peer.source.start_over(peer.rows.of)
+        again = await peer.batch(peer.rows)
+    assert "renamed" in _text(again)
+
+
+def _text(batch: StateBatch | LogBatch) -> list[str]:
+    return [name.decode() for name in _names(batch) if isinstance(name, bytes)]
+
+
+async def test_of_one_stream_the_newest_question_counts(replicas: list[Replica]) -> None:
+    """Who asks a thousand times before there is time for it gets one answer."""
+    peer = Peer(replicas[0])
+    for after in range(1_000):
+        peer.source.ask(Load(1, peer.rows, after))
+    peer.source.ask(Load(1, peer.feed, 0))
+    async with peer.served():
+        while peer.feed not in [key for key, *_ in peer.got]:
+            await trio.lowlevel.checkpoint()
+    assert peer.got == [(peer.rows, 999, None, 0), (peer.feed, 0, None, 0)]
+
+
+async def test_what_was_asked_anew_while_it_was_read_is_not_told(
+    replicas: list[Replica],
+) -> None:
+    """The batch of the question before would move the new stream to a wrong position."""
+    peer = Peer(replicas[0])
+    async with peer.served():
+        peer.source.ask(Load(1, peer.rows, 0))
+        while peer.source._wanted:
+            await trio.lowlevel.checkpoint()
+        peer.source.ask(Load(1, peer.rows, 1_000))
+        while not peer.got:
+            await trio.lowlevel.checkpoint()
+    assert peer.got == [(peer.rows, 1_000, None, 0)]
+
+
+async def test_nothing_is_read_for_who_does_not_take_it(
+    replicas: list[Replica], mock_clock: trio.testing.MockClock
+) -> None:
+    """While enough waits to be sent, the rest stays in the database."""
+    peer = Peer(replicas[0])
+    peer.outbox.put(bytes(ROOM_BYTES))
+    async with peer.served():
+        peer.source.ask(Load(1, peer.rows, 0))
+        await trio.testing.wait_all_tasks_blocked()
+        before = list(peer.got)
+        peer.outbox.drop_first()
+        while not peer.got:
+            await trio.lowlevel.checkpoint()
+    assert before == []
