@@ -81,11 +81,11 @@ class Cluster:
         """Wait until each pair has proved to each other that they hold the same."""
 
         def proved(a: int, b: int) -> bool:
-            exchange = self.nodes[a].driver.exchange
+            driver = self.nodes[a].driver
             other = self.nodes[b].device
             return any(
-                peer.device == other and exchange.is_proved(peer)
-                for peer in exchange.peers.values()
+                peer.device == other and driver.is_proved(peer)
+                for peer in driver.exchange.peers.values()
             )
 
         await self.until(lambda: all(proved(a, b) and proved(b, a) for a, b in pairs))

@@ -119,7 +119,7 @@ class Overview:
                 "not connected" if peer is None else "greeting",
                 shown_seen,
             )
-        proved = self._driver.exchange.is_proved(peer)
+        proved = self._driver.is_proved(peer)
         ahead = peer.ahead(facts.holdings.vectors)
         rows = sum(amount for key, amount in ahead.items() if key.stream is Stream.STATE)
         commits = sum(amount for key, amount in ahead.items() if key.stream is Stream.LOG)

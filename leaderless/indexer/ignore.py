@@ -22,4 +22,6 @@ class Ignored:
         """Return whether a path is left out."""
         if self._none:
             return False
-        return self._spec.match_file(os.fsdecode(relative) + ("/" if is_directory else ""))
+        # A newline is a character of a name like any other; in a regular expression it is not.
+        text = os.fsdecode(relative).replace("\n", "\r")
+        return self._spec.match_file(text + ("/" if is_directory else ""))

@@ -44,10 +44,10 @@ class Event(NamedTuple):
 
 
 class Inotify:
-    """An inotify instance; close it when done."""
+    """An inotify instance; close it when done. Raises WatchLimitError if there can be no more."""
 
-    def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
+    def __init__(self, libc: ctypes.CDLL | None = None) -> None:
+        self._libc = libc or ctypes.CDLL(None, use_errno=True)
         self._descriptor = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
             raise _limit_error(ctypes.get_errno())
@@ -98,7 +98,8 @@ def parse_events(data: bytes) -> list[Event]:
 
 
 def _limit_error(code: int) -> WatchLimitError:
+    limit = "max_user_instances=1024" if code == errno.EMFILE else "max_user_watches=1048576"
     return WatchLimitError(
         f"the kernel allows no more file watches ({os.strerror(code)})",
-        hint="sysctl fs.inotify.max_user_watches=1048576",
+        hint=f"sudo sysctl fs.inotify.{limit}",
     )

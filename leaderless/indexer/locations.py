@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import trio
 
 from leaderless.errors import NotFoundError, NotPermittedError, UsageError
 from leaderless.indexer import rows
+from leaderless.indexer.scanner import inode_of
 from leaderless.indexer.volumes import COLUMNS as VOLUME_COLUMNS
-from leaderless.indexer.volumes import volume_of
+from leaderless.indexer.volumes import is_news, volume_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,11 +26,11 @@ MODES = ("shallow", "content", "deep")
 
 
 def check_folder(path: bytes) -> bytes:
-    """Return the normal form of a folder's path; raises UsageError and others with a remedy."""
+    """Return the path of a folder that leads through no link; raises UsageError and others."""
     shown = os.fsdecode(path)
     if not path.startswith(b"/") or b"\0" in path:
         raise UsageError(f"{shown} is no absolute path")
-    path = os.path.normpath(path)
+    path = path.rstrip(b"/") or b"/"
     try:
         found = os.lstat(path)
     except FileNotFoundError as error:
@@ -39,15 +42,23 @@ def check_folder(path: bytes) -> bytes:
         raise UsageError(f"{shown} is a link", hint=f"leaderless location add {target}")
     if not stat.S_ISDIR(found.st_mode):
         raise UsageError(f"{shown} is no folder")
-    try:
-        # Not access(2): it ignores the capability by which the machine's service reads all folders.
-        os.stat(path + b"/.")
-        os.scandir(path).close()
-    except OSError as error:
+    # A link above it would hide which drive it is on, and that two locations overlap.
+    path = os.path.realpath(path)
+    if not _is_readable(path):
         raise NotPermittedError(
             f"{shown} cannot be read by this user", hint=f"chmod u+rx {shown}, or change its owner"
-        ) from error
+        )
     return path
+
+
+def _is_readable(path: bytes) -> bool:
+    try:
+        # Not access(2): it ignores the capability by which the machine's service reads all folders.
+        os.lstat(path + b"/.")
+        os.scandir(path).close()
+    except OSError:
+        return False
+    return True
 
 
 def check_apart(existing: list[Location], path: bytes, name: str) -> None:
@@ -108,6 +119,45 @@ async def _drop(store: Store, model: str, uuids: list[bytes]) -> None:
     await store.write(lambda tx: tx.drop(model, uuids))
 
 
+async def refresh_volumes(store: Store, system: System) -> None:
+    """Bring the rows of this device's volumes in line with what is mounted now.
+
+    A volume is here if it is where one of its locations is, or where it was last; else it has no
+    mount point, and the rest of its row stays as it was last seen.
+    """
+
+    def known(connection: Connection) -> list[tuple[dict[str, Any], list[bytes]]]:
+        paths = rows.locations(connection, store.own_epoch)
+        return [
+            (volume, [item.path for item in paths if item.volume == volume["uuid"]])
+            for volume in rows.volumes(connection, store.own_epoch)
+        ]
+
+    held = await store.read(known)
+    changed = await trio.to_thread.run_sync(_changed_volumes, held, system)
+    if changed:
+        await store.write(lambda tx: tx.put("volume", VOLUME_COLUMNS, changed))
+
+
+def _changed_volumes(
+    held: list[tuple[dict[str, Any], list[bytes]]], system: System
+) -> list[tuple[Any, ...]]:
+    changed = []
+    for volume, paths in held:
+        now = {**volume, "mount_point": None}
+        for path in (*paths, volume["mount_point"]):
+            try:
+                seen = {} if path is None else volume_of(path, system)
+            except (OSError, NotFoundError):
+                continue
+            if seen.get("fingerprint") == volume["fingerprint"]:
+                now.update(seen)
+                break
+        if is_news(volume, now):
+            changed.append(tuple(now[column] for column in VOLUME_COLUMNS))
+    return changed
+
+
 def why_offline(location: Location, root_inode: int | None, system: System) -> str | None:
     """Return why a location cannot be scanned now, or None.
 
@@ -126,7 +176,8 @@ def why_offline(location: Location, root_inode: int | None, system: System) -> s
         return "its file system cannot be read"
     if fingerprint != location.fingerprint:
         return "another file system is mounted there; is the drive unplugged?"
-    inode = found.st_ino - (1 << 64) if found.st_ino >= 1 << 63 else found.st_ino
-    if root_inode is not None and inode != root_inode:
+    if root_inode is not None and inode_of(found) != root_inode:
         return "another folder stands at its path; remove the location and add it anew to use that"
+    if not _is_readable(location.path):
+        return "its folder cannot be read by this user"
     return None

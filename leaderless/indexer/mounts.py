@@ -25,11 +25,14 @@ NETWORK_FILE_SYSTEMS = frozenset(
     ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "afs", "fuse.sshfs", "fuse.rclone"]
 )
 
+NUMBERING_FILE_SYSTEMS = frozenset(["vfat", "msdos", "exfat", "fuseblk", "fuse.exfat"])
+"""File systems that make up inode numbers as they go: the same file has another one next time."""
+
 
 def parse_mountinfo(text: bytes) -> list[Mount]:
     """Return the mounts in a mountinfo text, in its order; lines it cannot read are left out."""
     mounts = []
-    for line in text.splitlines():
+    for line in text.split(b"\n"):
         fields = line.split(b" ")
         try:
             dash = fields.index(b"-", 6)

@@ -52,6 +52,7 @@ class Location(NamedTuple):
     uuid: bytes
     volume: bytes
     fingerprint: str
+    file_system: str | None
     name: str
     path: bytes
     index_mode: str
@@ -64,7 +65,7 @@ class Location(NamedTuple):
 def locations(connection: Connection, epoch: int) -> list[Location]:
     """Return this device's locations."""
     found = connection.exec_driver_sql(
-        "SELECT l.id, l.uuid, v.uuid, v.fingerprint, l.name, l.path, l.index_mode,"
+        "SELECT l.id, l.uuid, v.uuid, v.fingerprint, v.file_system, l.name, l.path, l.index_mode,"
         " l.total_file_count, l.total_byte_size, l.scan_state, l.error_message"
         " FROM location l JOIN volume v ON v.id = l.volume"
         " WHERE l.epoch = ? AND l.dead = 0 ORDER BY l.name, l.uuid",
@@ -73,10 +74,22 @@ def locations(connection: Connection, epoch: int) -> list[Location]:
     return [Location(*row) for row in found]
 
 
+def volumes(connection: Connection, epoch: int) -> list[dict[str, Any]]:
+    """Return this device's volumes, by column."""
+    found = connection.exec_driver_sql(
+        "SELECT uuid, fingerprint, display_name, file_system, mount_point, volume_type,"
+        " device_model, total_bytes, available_bytes, is_removable, is_network"
+        " FROM volume WHERE epoch = ? AND dead = 0 ORDER BY id",
+        (epoch,),
+    )
+    return [dict(row) for row in found.mappings()]
+
+
 def root_of(connection: Connection, location: int) -> Known | None:
     """Return the root entry of a location."""
+    # The plus keeps SQLite from going through all entries of the location: roots are few.
     row = connection.exec_driver_sql(
-        f"{_KNOWN} WHERE location = ? AND parent IS NULL AND dead = 0", (location,)
+        f"{_KNOWN} WHERE +location = ? AND parent IS NULL AND dead = 0", (location,)
     ).first()
     return None if row is None else Known(*row)
 
@@ -128,6 +141,15 @@ def below(connection: Connection, keys: Iterable[int]) -> list[bytes]:
         for uuid, depth in found:
             depth_of[uuid] = max(depth_of.get(uuid, 0), depth)
     return sorted(depth_of, key=lambda uuid: -depth_of[uuid])
+
+
+def count_of(connection: Connection, location: int) -> int:
+    """Return how many entries of a location are known."""
+    return int(
+        connection.exec_driver_sql(
+            "SELECT count(*) FROM entry WHERE location = ? AND dead = 0", (location,)
+        ).scalar_one()
+    )
 
 
 def totals(connection: Connection, location: int) -> tuple[int, int]:

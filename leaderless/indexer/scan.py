@@ -1,8 +1,14 @@
 """One pass over a location, or over some of its directories: look, compare, write.
 
 Directories are read in steps of bounded size, parents first, and written step by step, so an
-interrupted pass loses nothing and a new one finds what is written. What is missing is deleted at the
-end only, when everything that moved has been found, and not without consent if it is too much.
+interrupted pass loses nothing and a new one finds what is written. Rules that keep a tree whole while
+it changes under the pass:
+
+- In one step an identity is given once: what moved is not what was read in its old place, too.
+- A step ends where a directory moved, so that the next one finds in the database where it is now.
+- A directory that moved is read to its bottom: what was said of it under its old path is void.
+- What is missing is deleted at the end only, when everything that moved has been found, not if the
+  folder itself went away meanwhile, and not without consent if it is too much.
 """
 
 from __future__ import annotations
@@ -10,10 +16,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from leaderless.indexer import rows
-from leaderless.indexer.differ import compare, may_be_moved, needs_consent
+from leaderless.errors import NotFoundError
+from leaderless.indexer import moves, rows
+from leaderless.indexer.differ import compare, is_same, needs_consent
+from leaderless.indexer.mounts import NUMBERING_FILE_SYSTEMS
 from leaderless.indexer.scanner import Errors, observe, read_directory
 
 if TYPE_CHECKING:
@@ -21,22 +30,27 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from leaderless.indexer.differ import Appeared, Known
+    from leaderless.indexer.differ import Appeared, Compared, Known
     from leaderless.indexer.ignore import Ignored
     from leaderless.indexer.rows import Location
     from leaderless.indexer.scanner import Observed
     from leaderless.store.store import Store
+    from leaderless.store.transaction import Transaction
 
 STEP_ROWS = 2_000
 STEP_DIRECTORIES = 256
 
 
 class Directory(NamedTuple):
-    """A directory to read: its path and identity; `key` is None if it is new here."""
+    """A directory to read: its path and identity; `key` is None if it is new here.
+
+    `deep` says whether the directories in it are read, too, that nothing happened to.
+    """
 
     path: bytes
     uuid: bytes
     key: int | None
+    deep: bool = True
 
 
 @dataclass
@@ -73,7 +87,7 @@ class BrakedError(Exception):
 
 
 class Pass:
-    """A pass; `run` does it."""
+    """A pass; `run` does it. Raises OSError if the folder is not there."""
 
     def __init__(
         self,
@@ -90,70 +104,110 @@ class Pass:
         self._brake = brake
         self._progress = progress
         self._on_directory = on_directory
-        self._queue: deque[Directory] = deque()
+        # Paths that were named, and in front of them what follows from those before.
+        self._queue: deque[Directory | bytes] = deque()
         self._missing: dict[int, Known] = {}
-        self._claimed: set[int] = set()
-        self._device = os.lstat(location.path).st_dev
+        self._taken: set[int] = set()
+        self._known: dict[int, dict[bytes, Known]] = {}
+        self._relocated = False
+        self._numbered = location.file_system not in NUMBERING_FILE_SYSTEMS
+        self._device = 0
+        self._device, self._inode = self._stand()
         self._first = False
-        self._deep = True
 
     async def run(self, only: Iterable[bytes] | None = None) -> None:
         """Bring the location's entries in line with the disk.
 
         `only` names directories to look at (and whatever is new below them); without it the whole
-        location is read. Raises BrakedError.
+        location is read. Raises BrakedError, and NotFoundError if the folder went away meanwhile.
         """
-        puts = await self._store.read(lambda connection: self._begin(connection, only))
-        await self._write(puts)
+        await self._write(await self._store.read(partial(self._begin, only=only)))
         while self._queue:
-            puts = await self._store.read(self._step)
-            await self._write(puts)
+            await self._write(await self._store.read(self._step))
         await self._drop()
 
     # --- looking ----------------------------------------------------------------------------------
 
+    def _stand(self) -> tuple[int, int]:
+        found = os.lstat(self._location.path)
+        return found.st_dev, found.st_ino
+
+    def _observe(self, name: bytes, path: bytes) -> Observed:
+        return self._normal(observe(name, os.lstat(path), self._device))
+
+    def _normal(self, item: Observed) -> Observed:
+        """Return an observation without the inode where that means nothing."""
+        return item if self._numbered else item._replace(inode=None)
+
     def _begin(self, connection: Connection, only: Iterable[bytes] | None) -> list[tuple[Any, ...]]:
         location = self._location
         root = rows.root_of(connection, location.key)
-        self._progress.entries_known = connection.exec_driver_sql(
-            "SELECT count(*) FROM entry WHERE location = ? AND dead = 0", (location.key,)
-        ).scalar_one()
         name = location.path.rstrip(b"/").rpartition(b"/")[2] or b"/"
-        now = observe(name, os.lstat(location.path), self._device)
+        now = self._observe(name, location.path)
         if root is None:
             self._first = True
             uuid = self._store.ids.new()
             self._queue.append(Directory(location.path, uuid, None))
             return [rows.entry_row(uuid, location.uuid, None, now, None)]
         if only is None:
+            self._progress.entries_known = rows.count_of(connection, location.key)
             self._queue.append(Directory(location.path, root.uuid, root.key))
         else:
-            self._deep = False
-            self._queue.extend(self._known_directories(connection, root, only))
-        if (*root[3:5], *root[5:10]) == tuple(now[:7]):
+            self._queue.extend(sorted(set(only)))
+        if (root.name, root.kind) == (now.name, now.kind) and is_same(root, now):
             return []
         return [rows.entry_row(root.uuid, location.uuid, None, now, root)]
 
-    def _known_directories(
-        self, connection: Connection, root: Known, paths: Iterable[bytes]
-    ) -> Iterable[Directory]:
-        """Yield those of `paths` that are known; others are found through their parents."""
+    def _entered(
+        self, connection: Connection, path: bytes, puts: list[tuple[Any, ...]]
+    ) -> Directory | None:
+        """Return the directory that is known at a path, and put its row if it changed.
+
+        One that is not known (any more) at this path is found through its parent.
+        """
         base = self._location.path.rstrip(b"/")
-        for path in sorted(set(paths)):
-            held: Known | None = root
-            for part in path[len(base) :].strip(b"/").split(b"/"):
-                if part and held is not None:
-                    inside = rows.children_of(connection, held.key)
-                    held = next((child for child in inside if child.name == part), None)
-            if held is not None:
-                yield Directory(path, held.uuid, held.key)
+        above, held = None, rows.root_of(connection, self._location.key)
+        for part in path[len(base) :].strip(b"/").split(b"/"):
+            if part and held is not None:
+                above, held = held, self._children(connection, held.key).get(part)
+        if held is None:
+            return None
+        try:
+            item = self._observe(held.name, path)
+        except OSError:
+            return None
+        if (item.kind, item.inode) != (held.kind, held.inode) or held.kind != "directory":
+            return None
+        if above is not None and held.key not in self._taken and not is_same(held, item):
+            puts.append(rows.entry_row(held.uuid, self._location.uuid, above.uuid, item, held))
+        return Directory(path, held.uuid, held.key, deep=False)
+
+    def _children(self, connection: Connection, key: int) -> dict[bytes, Known]:
+        """Return by name what is known in a directory; asked once in a step."""
+        if key not in self._known:
+            inside = rows.children_of(connection, key)
+            self._known[key] = {child.name: child for child in inside}
+        return self._known[key]
 
     def _step(self, connection: Connection) -> list[tuple[Any, ...]]:
         puts: list[tuple[Any, ...]] = []
         count = 0
+        looked: set[bytes] = set()
+        self._taken.clear()
+        self._known.clear()
+        self._relocated = False
         while self._queue and count < STEP_DIRECTORIES and len(puts) < STEP_ROWS:
             count += 1
-            self._look(connection, self._queue.popleft(), puts)
+            item = self._queue.popleft()
+            if isinstance(item, bytes):
+                directory = None if item in looked else self._entered(connection, item, puts)
+            else:
+                directory = item
+            if directory is not None:
+                looked.add(directory.path)
+                self._look(connection, directory, puts)
+            if self._relocated:
+                break
         return puts
 
     def _look(
@@ -163,23 +217,34 @@ class Pass:
         self._on_directory(directory.path)
         root = self._location.path
         errors = self._progress.errors
-        observed = read_directory(root, directory.path, self._device, self._ignored, errors)
-        if observed is None:
+        listing = read_directory(root, directory.path, self._device, self._ignored, errors)
+        if listing is None:
             return
-        self._progress.entries_seen += len(observed)
+        self._progress.entries_seen += len(listing.found)
         known = [] if directory.key is None else rows.children_of(connection, directory.key)
-        found = compare(known, observed)
-        for held in found.missing:
-            self._miss(held)
-        for held, item in found.same:
-            if self._deep:
-                self._descend(directory, item, held.uuid, held.key)
-        for held, item in found.changed:
-            puts.append(self._row(directory, item, held.uuid, held))
-            if self._deep:
-                self._descend(directory, item, held.uuid, held.key)
+        found = compare(
+            [
+                held
+                for held in known
+                if held.key not in self._taken and held.name not in listing.unread
+            ],
+            [self._normal(item) for item in listing.found],
+        )
+        self._stayed(directory, found, puts)
         if found.appeared:
             self._appeared(connection, directory, found.appeared, puts)
+
+    def _stayed(self, directory: Directory, found: Compared, puts: list[tuple[Any, ...]]) -> None:
+        """Take in what is still in its place, and what is not."""
+        for held in found.missing:
+            self._missing[held.key] = held
+        for held, item in found.changed:
+            self._taken.add(held.key)
+            puts.append(self._row(directory, item, held.uuid, held))
+        for held, item in (*found.same, *found.changed):
+            self._missing.pop(held.key, None)
+            if directory.deep:
+                self._descend(directory, item, held.uuid, held.key)
 
     def _appeared(
         self,
@@ -188,57 +253,27 @@ class Pass:
         appeared: list[Appeared],
         puts: list[tuple[Any, ...]],
     ) -> None:
-        candidates: dict[int, list[Known]] = {}
+        """Give everything at a new name, or of a new inode, its identity: moves before names."""
+        moved: dict[bytes, Known] = {}
         if not self._first:
-            inodes = sorted({item.observed.inode for item in appeared})
-            for held in rows.by_inode(connection, self._location.key, inodes):
-                if held.inode is not None and held.parent is not None:
-                    candidates.setdefault(held.inode, []).append(held)
+            items = [item for item, _ in appeared]
+            moved = moves.moved_here(connection, self._location, directory.path, items, self._taken)
+        for held in moved.values():
+            self._taken.add(held.key)
+            self._missing.pop(held.key, None)
+            self._relocated |= held.kind == "directory"
         for item, fallback in appeared:
-            moved = self._moved(connection, directory, item, candidates.get(item.inode, []))
-            identity = fallback if moved is None else moved
-            if moved is not None:
-                self._claimed.add(moved.key)
-                self._missing.pop(moved.key, None)
-                if fallback is not None:
-                    self._miss(fallback)
+            identity = moved.get(item.name)
+            if fallback is not None and fallback.key not in self._taken:
+                if identity is None:
+                    identity = fallback
+                    self._taken.add(fallback.key)
+                    self._missing.pop(fallback.key, None)
+                else:
+                    self._missing[fallback.key] = fallback
             uuid = self._store.ids.new() if identity is None else identity.uuid
             puts.append(self._row(directory, item, uuid, identity))
             self._descend(directory, item, uuid, None if identity is None else identity.key)
-
-    def _moved(
-        self,
-        connection: Connection,
-        directory: Directory,
-        item: Observed,
-        candidates: list[Known],
-    ) -> Known | None:
-        for held in candidates:
-            if held.key in self._claimed or held.kind != item.kind:
-                continue
-            children: dict[int, set[bytes]] = {}
-            inside: set[bytes] = set()
-            if held.kind == "directory" and held.mtime_ns != item.mtime_ns:
-                names = (child.name for child in rows.children_of(connection, held.key))
-                children[held.key] = set(names)
-                inside = _names_in(directory.path + b"/" + item.name)
-            if not may_be_moved(held, item, children, inside):
-                continue
-            if held.key in self._missing or self._is_gone(connection, held):
-                return held
-        return None
-
-    def _is_gone(self, connection: Connection, held: Known) -> bool:
-        path = rows.path_of(connection, held.key, self._location.path)
-        try:
-            found = os.lstat(path)
-        except OSError:
-            return True
-        return observe(b"", found, self._device).inode != held.inode
-
-    def _miss(self, held: Known) -> None:
-        if held.key not in self._claimed:
-            self._missing[held.key] = held
 
     def _row(
         self, directory: Directory, item: Observed, uuid: bytes, held: Known | None
@@ -248,7 +283,7 @@ class Pass:
     def _descend(self, directory: Directory, item: Observed, uuid: bytes, key: int | None) -> None:
         if item.kind == "directory" and not item.crosses_mount:
             path = directory.path.rstrip(b"/") + b"/" + item.name
-            self._queue.append(Directory(path, uuid, key))
+            self._queue.appendleft(Directory(path, uuid, key))
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -258,25 +293,26 @@ class Pass:
             self._progress.rows_written += len(puts)
 
     async def _drop(self) -> None:
-        gone = [key for key in self._missing if key not in self._claimed]
-        if not gone:
+        if not self._missing:
             return
-        uuids = await self._store.read(lambda connection: rows.below(connection, gone))
-        known = self._progress.entries_known
+        try:
+            stays = self._stand() == (self._device, self._inode)
+        except OSError:
+            stays = False
+        if not stays:
+            raise NotFoundError("the folder went away while it was scanned")
+        uuids = await self._store.read(lambda connection: rows.below(connection, self._missing))
         brake = self._brake
-        if not brake.accepted and needs_consent(len(uuids), known, brake.entries, brake.ratio):
-            raise BrakedError(len(uuids), known)
+        if not brake.accepted and len(uuids) > brake.entries:
+            key = self._location.key
+            known = await self._store.read(lambda connection: rows.count_of(connection, key))
+            if needs_consent(len(uuids), known, brake.entries, brake.ratio):
+                raise BrakedError(len(uuids), known)
         for at in range(0, len(uuids), STEP_ROWS):
-            await self._drop_some(uuids[at : at + STEP_ROWS])
-
-    async def _drop_some(self, uuids: list[bytes]) -> None:
-        await self._store.write(lambda tx: tx.drop("entry", uuids))
-        self._progress.rows_dropped += len(uuids)
+            some = uuids[at : at + STEP_ROWS]
+            await self._store.write(partial(_drop, uuids=some))
+            self._progress.rows_dropped += len(some)
 
 
-def _names_in(path: bytes) -> set[bytes]:
-    try:
-        with os.scandir(path) as entries:
-            return {entry.name for entry in entries}
-    except OSError:
-        return set()
+def _drop(transaction: Transaction, uuids: list[bytes]) -> None:
+    transaction.drop("entry", uuids)

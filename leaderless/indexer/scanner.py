@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 MAX_ERRORS = 1_000
 """Kept one by one; more are only counted."""
 
+GONE = frozenset([errno.ENOENT, errno.ENOTDIR, errno.ELOOP])
+"""What a path that leads nowhere any more, or through a link by now, is answered with."""
+
 _KINDS = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -33,9 +36,16 @@ class Observed(NamedTuple):
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
-    inode: int
+    inode: int | None
     mode: int
     crosses_mount: bool = False
+
+
+class Listing(NamedTuple):
+    """A directory as it is now; of the names in `unread` nothing is known, not that they are gone."""
+
+    found: list[Observed]
+    unread: set[bytes]
 
 
 class PathError(NamedTuple):
@@ -59,9 +69,13 @@ class Errors:
             self.items.append(PathError(path, os.strerror(error.errno or 0)))
 
 
+def inode_of(found: os.stat_result) -> int:
+    """Return an inode number as the database holds it: 64 bits read as signed."""
+    return found.st_ino - (1 << 64) if found.st_ino >= 1 << 63 else found.st_ino
+
+
 def observe(name: bytes, found: os.stat_result, device: int) -> Observed:
     """Return what lstat said of a name; `device` is the location's own."""
-    inode = found.st_ino - (1 << 64) if found.st_ino >= 1 << 63 else found.st_ino
     kind = _KINDS.get(stat.S_IFMT(found.st_mode), "file")
     return Observed(
         name,
@@ -69,7 +83,7 @@ def observe(name: bytes, found: os.stat_result, device: int) -> Observed:
         found.st_size,
         found.st_mtime_ns,
         found.st_ctime_ns,
-        inode,
+        inode_of(found),
         stat.S_IMODE(found.st_mode),
         found.st_dev != device,
     )
@@ -77,21 +91,24 @@ def observe(name: bytes, found: os.stat_result, device: int) -> Observed:
 
 def read_directory(
     root: bytes, path: bytes, device: int, ignored: Ignored, errors: Errors
-) -> list[Observed] | None:
-    """Return what is in a directory now, or None if that is not known.
+) -> Listing | None:
+    """Return what is in a directory now, or None if that is not known: what was known in it stays.
 
-    None means unreadable (noted in `errors`): what was known in it stays. A directory that is gone
-    is empty. A name that vanishes between the listing and its lstat is not there.
+    None means unreadable (noted in `errors`), gone or moved since its parent was read (which says
+    nothing of what was in it: reading the parent again does), or on another file system by now. A
+    name that vanishes between the listing and its lstat is not there.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return []
-        errors.add(path, error)
+        if error.errno not in GONE:
+            errors.add(path, error)
         return None
     found: list[Observed] = []
+    unread: set[bytes] = set()
     try:
+        if os.fstat(handle).st_dev != device:
+            return None
         prefix = path[len(root) :].lstrip(b"/")
         with os.scandir(handle) as entries:
             for entry in entries:
@@ -104,10 +121,11 @@ def read_directory(
                 except FileNotFoundError:
                     continue
                 except OSError as error:
-                    errors.add(path + b"/" + name, error)
+                    errors.add(path.rstrip(b"/") + b"/" + name, error)
+                    unread.add(name)
     except OSError as error:
         errors.add(path, error)
         return None
     finally:
         os.close(handle)
-    return found
+    return Listing(found, unread)

@@ -6,19 +6,24 @@ request; in between the watcher names directories that changed.
 
 from __future__ import annotations
 
+import shlex
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from leaderless.errors import LeaderlessError, NotFoundError
 from leaderless.indexer import rows
-from leaderless.indexer.differ import Known
-from leaderless.indexer.hashing import hash_file
+from leaderless.indexer.hashing import hash_location
 from leaderless.indexer.ignore import Ignored
-from leaderless.indexer.locations import add_location, remove_location, why_offline
+from leaderless.indexer.inotify import Inotify, WatchLimitError
+from leaderless.indexer.locations import (
+    add_location,
+    refresh_volumes,
+    remove_location,
+    why_offline,
+)
 from leaderless.indexer.scan import Brake, BrakedError, Pass, Progress
 from leaderless.indexer.volumes import System
 from leaderless.indexer.watcher import open_watcher
@@ -26,16 +31,14 @@ from leaderless.indexer.watcher import open_watcher
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from sqlalchemy import Connection
-
     from leaderless.indexer.rows import Location
     from leaderless.indexer.watcher import Watcher
     from leaderless.store.store import Store
 
 POLL_S: Final = 60.0
-"""Between full passes where the kernel allows no more watches."""
-RETRY_S: Final = 5.0
-HASH_STEP: Final = 64
+"""From the end of a full pass to the next, where the kernel allows no more watches."""
+LOOK_S: Final = 5.0
+"""Between looks at what is mounted."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,11 @@ class Indexer:
         self._wanted: dict[bytes, Wanted] = {}
         self._wake = trio.Event()
         self._idle = trio.Event()
+        self._turn = trio.Lock()
+        self._current: tuple[bytes, trio.CancelScope] | None = None
+        self._whole: set[bytes] = set()
         self._watcher: Watcher | None = None
+        self._limit: str | None = None
         self._roots: dict[bytes, bytes] = {}
         self.progress: dict[bytes, Progress] = {}
 
@@ -90,15 +97,28 @@ class Indexer:
 
     async def remove(self, uuid: bytes) -> None:
         """Take a location out of the catalogue."""
-        self._wanted.pop(uuid, None)
-        await remove_location(self._store, await self._location(uuid))
+        location = await self._location(uuid)
+        if self._current is not None and self._current[0] == uuid:
+            self._current[1].cancel()
+        async with self._turn:
+            self._wanted.pop(uuid, None)
+            self.progress.pop(uuid, None)
+            await remove_location(self._store, location)
+        await self._locations()
+        if self._watcher is not None:
+            self._watcher.unwatch(location.path)
 
     def request(self, uuid: bytes, *, accept_deletes: bool = False) -> None:
         """Ask for a full pass."""
         wanted = self._wanted.setdefault(uuid, Wanted())
         wanted.full = True
         wanted.accept_deletes |= accept_deletes
-        self._idle = trio.Event()
+        self._stir()
+
+    def _stir(self) -> None:
+        """Begin to work; whoever waits for the end of what is wanted waits on."""
+        if self._idle.is_set():
+            self._idle = trio.Event()
         self._wake.set()
 
     async def wait_idle(self) -> None:
@@ -107,7 +127,7 @@ class Indexer:
 
     def watch_limit(self) -> str | None:
         """Return why changes are only noticed by polling, or None."""
-        return None if self._watcher is None else self._watcher.limit_reached
+        return self._limit
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -118,22 +138,45 @@ class Indexer:
         while True:
             while self._wanted:
                 uuid = next(iter(self._wanted))
-                await self._pass(uuid, self._wanted.pop(uuid))
+                async with self._turn:
+                    wanted = self._wanted.pop(uuid, None)
+                    if wanted is not None:
+                        await self._interruptible(uuid, wanted)
             self._idle.set()
             await self._wake.wait()
             self._wake = trio.Event()
 
     async def repeat(self) -> None:
-        """Ask for full passes from time to time."""
+        """Ask for full passes from time to time, and for one where a drive came or went."""
+        last = trio.current_time()
         while True:
-            limited = self.watch_limit() is not None
-            await trio.sleep(POLL_S if limited else self._settings.full_scan_interval_s)
+            interval_s = self._settings.full_scan_interval_s
+            await trio.sleep(min(interval_s, LOOK_S))
+            if self._limit is not None:
+                interval_s = min(interval_s, POLL_S)
+                if not self._idle.is_set():
+                    last = trio.current_time()
+                    continue
+            due = trio.current_time() - last >= interval_s
+            last = trio.current_time() if due else last
             for location in await self._locations():
-                self.request(location.uuid)
+                if due or await self._changed_sides(location):
+                    self.request(location.uuid)
+
+    async def _changed_sides(self, location: Location) -> bool:
+        """Return whether a location that was here is not any more, or the other way round."""
+        was_offline = location.scan_state == "offline"
+        return (await self._why_offline(location) is not None) != was_offline
+
+    async def _why_offline(self, location: Location) -> str | None:
+        root = await self._store.read(lambda connection: rows.root_of(connection, location.key))
+        inode = None if root is None else root.inode
+        return await trio.to_thread.run_sync(
+            why_offline, location, inode, self._system, abandon_on_cancel=True
+        )
 
     def on_dirty(self, directories: set[bytes], lost: bool) -> None:  # noqa: FBT001 - a callback
         """Take in what the watcher saw."""
-        self._idle = trio.Event()
         if lost:
             self._tell("watch_overflow", {})
         for uuid, path in self._roots.items():
@@ -142,7 +185,7 @@ class Indexer:
                 wanted = self._wanted.setdefault(uuid, Wanted())
                 wanted.directories |= mine
                 wanted.full |= lost
-        self._wake.set()
+                self._stir()
 
     async def _locations(self) -> list[Location]:
         epoch = self._store.own_epoch
@@ -156,77 +199,71 @@ class Indexer:
                 return location
         raise NotFoundError("there is no such location on this device")
 
+    async def _interruptible(self, uuid: bytes, wanted: Wanted) -> None:
+        """Do a pass that ends at once when its location is removed."""
+        with trio.CancelScope() as scope:
+            self._current = (uuid, scope)
+            await self._pass(uuid, wanted)
+        self._current = None
+        if self._watcher is not None and self._watcher.limit_reached is not None:
+            self.poll(self._watcher.limit_reached)
+
     async def _pass(self, uuid: bytes, wanted: Wanted) -> None:
         try:
             location = await self._location(uuid)
         except NotFoundError:
             return
-        root = await self._store.read(lambda connection: rows.root_of(connection, location.key))
-        inode = None if root is None else root.inode
-        offline = await trio.to_thread.run_sync(why_offline, location, inode, self._system)
+        # What the watcher names is enough only where everything else has been seen.
+        wanted.full |= uuid not in self._whole
+        offline = await self._why_offline(location)
+        if wanted.full or offline is not None:
+            await refresh_volumes(self._store, self._system)
+        self._whole.discard(uuid)
         if offline is not None:
             await self._finish(location, "offline", offline)
             return
-        now_ms = self._store.now_ms()
-        progress = Progress(started_ms=now_ms)
-        self.progress[uuid] = progress
         if wanted.full:
+            self.progress[uuid] = Progress(started_ms=self._store.now_ms())
             await self._set_state(location, "scanning", None)
+            location = location._replace(scan_state="scanning", error_message=None)
             self._tell("scan_started", {"location": location.name})
-        brake = Brake(
-            self._settings.mass_delete_count,
-            self._settings.mass_delete_ratio,
-            wanted.accept_deletes,
-        )
+        state, why = await self._outcome(location, wanted, self.progress[uuid])
+        if state != "error":
+            self._whole.add(uuid)
+        await self._finish(location, state, why)
+
+    async def _outcome(
+        self, location: Location, wanted: Wanted, shown: Progress
+    ) -> tuple[str, str | None]:
+        """Do the work of a pass; return the state that it leaves the location in, and why."""
+        # A full pass is what is shown; of a smaller one only its errors are.
+        progress = shown if wanted.full else Progress(errors=shown.errors)
+        settings = self._settings
+        brake = Brake(settings.mass_delete_count, settings.mass_delete_ratio, wanted.accept_deletes)
         watch = self._watcher.watch if self._watcher is not None else _nobody
-        only = None if wanted.full else wanted.directories
         try:
             work = Pass(self._store, location, self._ignored, brake, progress, watch)
-            await work.run(only)
+            await work.run(None if wanted.full else wanted.directories)
+            if wanted.full or progress.rows_written or progress.rows_dropped:
+                await self._count(location)
             if location.index_mode != "shallow":
-                progress.phase = "hashing"
-                await self._hash(location, progress)
+                shown.phase = "hashing"
+                if not await hash_location(self._store, location, shown, self._is_awaited):
+                    self._wanted.setdefault(location.uuid, Wanted())
+                    return location.scan_state, location.error_message
         except BrakedError as braked:
-            command = f"leaderless location scan {location.name} --accept-deletes"
-            text = f"{braked}; if that is right: {command}"
-            await self._finish(location, "blocked", text)
-            return
+            command = f"leaderless location scan {shlex.quote(location.name)} --accept-deletes"
+            return "blocked", f"{braked}; if that is right: {command}"
         except (LeaderlessError, OSError) as error:
-            await self._finish(location, "error", str(error))
-            return
+            return "error", str(error)
+        if location.scan_state == "blocked":
+            return "blocked", location.error_message
         errors = progress.errors.count
-        unread = f"{errors} paths could not be read" if errors else None
-        await self._finish(location, "idle", unread)
+        return "idle", f"{errors} paths could not be read" if errors else None
 
-    async def _hash(self, location: Location, progress: Progress) -> None:
-        """Fill in the content of files that have none; those that change meanwhile wait."""
-        after = 0
-        while True:
-            files = await self._store.read(partial(_unhashed, location=location, after=after))
-            if not files:
-                return
-            after = files[-1].known.key
-            await trio.to_thread.run_sync(_hash_all, files, progress)
-            done = [file for file in files if file.digest is not None]
-            if done:
-                await self._write_hashes(location, done)
-
-    async def _write_hashes(self, location: Location, done: list[Unhashed]) -> None:
-        puts = [
-            (
-                file.known.uuid,
-                location.uuid,
-                file.parent,
-                file.known.name,
-                rows.extension_of(file.known.name),
-                *file.known[4:10],
-                int(file.known.name.startswith(b".")),
-                file.digest,
-                file.known.quick_hash,
-            )
-            for file in done
-        ]
-        await self._store.write(lambda tx: tx.put("entry", rows.ENTRY_COLUMNS, puts))
+    def _is_awaited(self) -> bool:
+        """Return whether something waits to be read: hashing takes hours, and goes on after it."""
+        return any(wanted.full or wanted.directories for wanted in self._wanted.values())
 
     async def _set_state(self, location: Location, state: str, message: str | None) -> None:
         now_ms = self._store.now_ms()
@@ -239,24 +276,32 @@ class Indexer:
         )
 
     async def _finish(self, location: Location, state: str, message: str | None) -> None:
-        """Write what came of a pass; totals travel, the state does not."""
-        if state == "idle":
-            counted = await self._store.read(
-                lambda connection: rows.totals(connection, location.key)
-            )
-            if counted != (location.total_file_count, location.total_byte_size):
-                row = (*_identity(location), *counted)
-                await self._store.write(lambda tx: tx.put("location", rows.LOCATION_COLUMNS, [row]))
-        if (state, message) != (location.scan_state, location.error_message):
-            await self._set_state(location, state, message)
-        progress = self.progress.get(location.uuid)
-        if progress is not None:
-            progress.phase = state
+        """Write what came of a pass, if that is news."""
+        if (state, message) == (location.scan_state, location.error_message):
+            return
+        await self._set_state(location, state, message)
+        if location.uuid in self.progress:
+            self.progress[location.uuid].phase = state
         self._tell(f"scan_{state}", {"location": location.name, "why": message or ""})
+
+    async def _count(self, location: Location) -> None:
+        """Write the totals of a location, if they changed."""
+        counted = await self._store.read(lambda connection: rows.totals(connection, location.key))
+        if counted != (location.total_file_count, location.total_byte_size):
+            row = (*_identity(location), *counted)
+            await self._store.write(lambda tx: tx.put("location", rows.LOCATION_COLUMNS, [row]))
+
+    # --- watching ---------------------------------------------------------------------------------
 
     def use(self, watcher: Watcher) -> None:
         """Have the watcher follow every directory that a pass reads."""
         self._watcher = watcher
+
+    def poll(self, why: str) -> None:
+        """Look at everything often, as not every directory can be watched; say so once."""
+        if self._limit is None:
+            self._limit = why
+            self._tell("watch_limit", {"why": why})
 
 
 def _nobody(_: bytes) -> None:
@@ -267,53 +312,23 @@ def _identity(location: Location) -> tuple[object, ...]:
     return (location.uuid, location.volume, location.name, location.path, location.index_mode)
 
 
-@dataclass
-class Unhashed:
-    """A file without content: what is known of it, where it is, and its hash once it is read."""
-
-    known: Known
-    path: bytes
-    parent: bytes
-    digest: bytes | None = None
-
-
-def _unhashed(connection: Connection, location: Location, after: int) -> list[Unhashed]:
-    """Return the next files of a location that have no content."""
-    found = connection.exec_driver_sql(
-        "SELECT e.id, e.uuid, e.parent, e.name, e.kind, e.size_bytes, e.mtime_ns, e.ctime_ns,"
-        " e.inode, e.mode, e.content, e.quick_hash, p.uuid FROM entry e"
-        " JOIN entry p ON p.id = e.parent WHERE e.location = ? AND e.id > ? AND e.kind = 'file'"
-        " AND e.content IS NULL AND e.dead = 0 ORDER BY e.id LIMIT ?",
-        (location.key, after, HASH_STEP),
-    ).fetchall()
-    return [
-        Unhashed(Known(*row[:12]), rows.path_of(connection, row[0], location.path), row[12])
-        for row in found
-    ]
-
-
-def _hash_all(files: list[Unhashed], progress: Progress) -> None:
-    for file in files:
-        file.digest = hash_file(file.path, file.known)
-        progress.files_hashed += 1
-        progress.bytes_hashed += file.known.size_bytes or 0
-
-
 @asynccontextmanager
 async def open_indexer(
     store: Store,
     settings: Settings,
     tell: Callable[[str, Mapping[str, object]], None],
     system: System | None = None,
+    kernel: Callable[[], Inotify] = Inotify,
 ) -> AsyncIterator[Indexer]:
-    """Keep this device's locations while it is open."""
+    """Keep this device's locations while it is open; `kernel` is asked for watches."""
     indexer = Indexer(store, settings, tell, system or System())
     async with AsyncExitStack() as stack:
         if settings.watch:
             try:
-                indexer.use(await stack.enter_async_context(open_watcher(indexer.on_dirty)))
-            except LeaderlessError as error:
-                tell("watch_limit", {"why": error.message})
+                watcher = open_watcher(indexer.on_dirty, kernel)
+                indexer.use(await stack.enter_async_context(watcher))
+            except WatchLimitError as error:
+                indexer.poll(f"{error.message}; {error.hint}")
         nursery = await stack.enter_async_context(trio.open_nursery())
         nursery.start_soon(indexer.run)
         nursery.start_soon(indexer.repeat)

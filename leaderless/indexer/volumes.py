@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from leaderless.indexer.mounts import Mount
 
+_NEWS_BYTES = 1 << 30
+
 COLUMNS = (
     "uuid",
     "fingerprint",
@@ -69,6 +71,19 @@ def volume_of(path: bytes, system: System) -> dict[str, Any]:
         "is_removable": int(removable),
         "is_network": int(network),
     }
+
+
+def is_news(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Return whether a volume changed so that others should hear of it.
+
+    Free space moves all the time: it is news once it moved by 1 % of the drive or by 1 GiB.
+    """
+    old, new = before["available_bytes"], now["available_bytes"]
+    if old is None or new is None:
+        return dict(before) != dict(now)
+    if abs(new - old) > min((now["total_bytes"] or 0) // 100, _NEWS_BYTES):
+        return True
+    return {**before, "available_bytes": new} != dict(now)
 
 
 def _fingerprint(

@@ -33,8 +33,10 @@ class Watched:
 class Watcher:
     """Watches directories and gathers which of them changed; made by `open_watcher`."""
 
-    def __init__(self, on_dirty: Callable[[set[bytes], bool], None]) -> None:
-        self._inotify = inotify.Inotify()
+    def __init__(
+        self, on_dirty: Callable[[set[bytes], bool], None], kernel: inotify.Inotify
+    ) -> None:
+        self._inotify = kernel
         self._on_dirty = on_dirty
         self._watched: dict[int, Watched] = {}
         self._by_path: dict[bytes, int] = {}
@@ -57,8 +59,14 @@ class Watcher:
         self._watched[watch] = Watched(path if parent is None else name, parent, path)
         self._by_path[path] = watch
 
+    def unwatch(self, root: bytes) -> None:
+        """Stop watching a directory and all below it."""
+        for path, watch in list(self._by_path.items()):
+            if path == root or path.startswith(root.rstrip(b"/") + b"/"):
+                self._inotify.remove(watch)
+
     def _forget_path(self, watch: int) -> None:
-        """A directory that moved is listed under its new path only."""
+        """A directory that moved is listed under its new path only; what was below it follows."""
         held = self._watched.get(watch)
         if held is not None and self._by_path.get(held.listed_as) == watch:
             del self._by_path[held.listed_as]
@@ -110,7 +118,8 @@ class Watcher:
             if path is None:
                 continue
             if event.mask & (inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.UNMOUNT):
-                dirty.add(path.rpartition(b"/")[0])
+                is_root = self._watched[event.watch].parent is None
+                dirty.add(path if is_root else path.rpartition(b"/")[0])
                 if event.mask & inotify.UNMOUNT:
                     lost = True
                 continue
@@ -119,12 +128,16 @@ class Watcher:
 
 
 @asynccontextmanager
-async def open_watcher(on_dirty: Callable[[set[bytes], bool], None]) -> AsyncIterator[Watcher]:
+async def open_watcher(
+    on_dirty: Callable[[set[bytes], bool], None],
+    kernel: Callable[[], inotify.Inotify] = inotify.Inotify,
+) -> AsyncIterator[Watcher]:
     """Watch while it is open; `on_dirty(directories, lost)` hears of changes once they settle.
 
-    `lost` means that the kernel dropped events: everything has to be read again.
+    `lost` means that the kernel dropped events: everything has to be read again. Raises
+    WatchLimitError if there can be no watch at all.
     """
-    watcher = Watcher(on_dirty)
+    watcher = Watcher(on_dirty, kernel())
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watcher.run)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from leaderless.protocol.commands import Command, Key
     from leaderless.protocol.membership import Membership
+    from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings
     from leaderless.store.store import Store
     from leaderless.transport.base import Connection
@@ -79,6 +80,7 @@ class Driver:
         self._numbers = count(1)
         self._links: dict[int, Link] = {}
         self._changed = trio.Event()
+        self._writes = self._told = 0
         self._rearm = trio.Event()
         self.exchange = self._new_exchange()
 
@@ -96,6 +98,7 @@ class Driver:
 
     def on_store_change(self) -> None:
         """A write is durable."""
+        self._writes += 1
         self._changed.set()
 
     async def watch_store(self) -> None:
@@ -103,10 +106,19 @@ class Driver:
         while True:
             await self._changed.wait()
             self._changed = trio.Event()
+            told = self._writes
             holdings = await self.store.read(read_holdings)
             if self.store.library != self.exchange.library:
                 await self._change_library(holdings)
             self._do(self.exchange.ours_changed(holdings, trio.current_time()))
+            self._told = told
+
+    def is_proved(self, peer: Peer) -> bool:
+        """Return whether a peer holds the same as this device at this very moment.
+
+        A write that the exchange was not told of yet is in no proof.
+        """
+        return self._told == self._writes and self.exchange.is_proved(peer)
 
     async def _change_library(self, holdings: Holdings) -> None:
         """Start over in another library: nothing of the old sessions holds any more."""

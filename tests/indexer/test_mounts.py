@@ -7,6 +7,8 @@ from leaderless.indexer.mounts import mount_of, parse_mountinfo
 TEXT = b"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 40 22 8:17 / /media/my\\040disk rw - vfat /dev/sdb1 rw
 41 22 0:50 / /net rw master:3 - nfs4 nas:/export rw
+43 22 0:51 / /odd\rname rw - tmpfs none rw
+44 22 x:y / /broken rw - tmpfs none rw
 broken line
 """
 
@@ -14,7 +16,12 @@ broken line
 def test_mounts_are_read_with_their_escapes() -> None:
     """Octal escapes become bytes, broken lines are left out."""
     mounts = parse_mountinfo(TEXT)
-    assert [mount.mount_point for mount in mounts] == [b"/", b"/media/my disk", b"/net"]
+    assert [mount.mount_point for mount in mounts] == [
+        b"/",
+        b"/media/my disk",
+        b"/net",
+        b"/odd\rname",
+    ]
     assert (mounts[1].device, mounts[1].file_system) == ((8, 17), "vfat")
 
 
@@ -31,3 +38,11 @@ def test_the_longest_mount_above_a_path_counts() -> None:
         assert found is not None
         assert found.mount_point == point
     assert mount_of([], b"/") is None
+
+
+def test_of_two_mounts_at_one_place_the_later_one_counts() -> None:
+    """What was mounted over something hides it."""
+    over = TEXT + b"45 22 8:33 / /net rw - ext4 /dev/sdc1 rw\n"
+    found = mount_of(parse_mountinfo(over), b"/net/a")
+    assert found is not None
+    assert found.device == (8, 33)

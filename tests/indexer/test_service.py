@@ -3,68 +3,20 @@
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import pytest
 import trio
 
-from leaderless.indexer.service import Indexer, Settings, open_indexer
-from tests.replicas import Replica, make_replicas, query_file
+from leaderless.errors import NotFoundError
+from leaderless.indexer.hashing import HASH_STEP
+from leaderless.indexer.service import Settings
+from tests.indexer.bench import make_bench, open_bench
+from tests.indexer.ground import plant
+from tests.unprivileged import as_nobody
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
-
-
-class Bench:
-    """A folder, a replica and its indexer."""
-
-    def __init__(self, folder: Path, replica: Replica, indexer: Indexer) -> None:
-        self.folder = folder
-        self.replica = replica
-        self.indexer = indexer
-        self.location = b""
-
-    async def add(self, mode: str = "shallow") -> None:
-        """Add the folder as a location and wait for its first pass."""
-        self.location = await self.indexer.add(os.fsencode(self.folder), None, mode)
-        await self.settle()
-
-    async def settle(self) -> None:
-        """Wait until nothing is left to look at."""
-        with trio.fail_after(60):
-            await self.indexer.wait_idle()
-
-    async def rescan(self, *, accept_deletes: bool = False) -> None:
-        """Look at everything again."""
-        self.indexer.request(self.location, accept_deletes=accept_deletes)
-        await self.settle()
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Return what a query finds."""
-        return query_file(self.replica.store.path, query)
-
-    def names(self) -> dict[bytes, bytes]:
-        """Return the uuid of every entry by name."""
-        return dict(self.rows("SELECT name, uuid FROM entry WHERE dead = 0"))
-
-    def watermark(self) -> int:
-        """Return the rev of the last change of an own row."""
-        return self.rows("SELECT max(watermark) FROM incarnation")[0][0]
-
-
-@asynccontextmanager
-async def open_bench(tmp_path: Path, settings: Settings | None = None) -> AsyncIterator[Bench]:
-    """Run an indexer over an empty folder, without watches unless settings ask for them."""
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (replica,) = make_replicas(tmp_path, 1)
-    opened = open_indexer(replica.store, settings or Settings(watch=False), lambda *_: None)
-    async with opened as indexer:
-        yield Bench(folder, replica, indexer)
-    with replica.store._writer.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
-    replica.store.close()
 
 
 async def test_strange_names_are_indexed_exactly(tmp_path: Path) -> None:
@@ -194,7 +146,7 @@ async def test_a_folder_that_is_gone_is_offline_not_empty(tmp_path: Path) -> Non
         await bench.add()
         bench.folder.rename(tmp_path / "elsewhere")
         await bench.rescan()
-        assert bench.rows("SELECT scan_state FROM location") == [("offline",)]
+        assert bench.state()[0] == "offline"
         assert b"f" in bench.names()
 
 
@@ -210,18 +162,125 @@ async def test_content_mode_hashes_whole_files(tmp_path: Path) -> None:
         assert not bench.rows(query)[0][0].lower().startswith("6437b3ac")
 
 
-async def test_a_watched_change_is_noticed_without_a_scan(tmp_path: Path) -> None:
-    """A file that appears in a new directory is indexed by the watcher alone."""
-    async with open_bench(tmp_path, Settings(watch=True)) as bench:
+async def test_a_pass_that_went_well_leaves_its_location_idle(tmp_path: Path) -> None:
+    """However often it is scanned, a location ends idle, with the time of it."""
+    async with open_bench(tmp_path) as bench:
         await bench.add()
-        arrived = trio.Event()
+        await bench.rescan()
+        assert bench.state() == ("idle", None)
+        assert bench.rows("SELECT last_scan_at FROM location") == [(bench.store.now_ms(),)]
 
-        def look() -> None:
-            if b"late" in bench.names():
-                arrived.set()
 
-        bench.replica.store.listen(look)
-        (bench.folder / "sub").mkdir()
-        (bench.folder / "sub" / "late").touch()
-        with trio.fail_after(30):
-            await arrived.wait()
+async def test_the_totals_of_a_location_travel(tmp_path: Path) -> None:
+    """How many files and bytes are in a location stands in its row."""
+    async with open_bench(tmp_path) as bench:
+        plant(bench.folder, "a", "d/bc")
+        await bench.add()
+        totals = "SELECT total_file_count, total_byte_size FROM location"
+        assert bench.rows(totals) == [(2, len("a") + len("d/bc"))]
+
+
+async def test_a_pass_tells_of_its_progress(tmp_path: Path) -> None:
+    """What was seen, written and hashed can be asked for, and the end is told."""
+    async with open_bench(tmp_path) as bench:
+        plant(bench.folder, "a", "d/bc")
+        await bench.add("content")
+        progress = bench.indexer.progress[bench.location]
+        assert (progress.phase, progress.entries_seen, progress.rows_written) == ("idle", 3, 4)
+        assert (progress.files_hashed, progress.bytes_hashed) == (2, len("a") + len("d/bc"))
+        assert bench.events() == ["scan_started", "scan_idle"]
+
+
+async def test_a_scan_broken_off_is_whole_after_a_restart(tmp_path: Path) -> None:
+    """A daemon that ends in the middle of its first scan finishes it when it runs again."""
+    async with make_bench(tmp_path) as bench:
+        plant(bench.folder, *[f"d{at % 700}/f{at}" for at in range(2_500)])
+        async with bench.run():
+            await bench.indexer.add(os.fsencode(bench.folder), None, "shallow")
+            await bench.until(lambda: len(bench.names()) > 1)
+        kept = bench.names()
+        assert len(kept) < 3_201
+        async with bench.run():
+            await bench.settle()
+            names = bench.names()
+            assert len(names) == 3_201
+            assert {name: names[name] for name in kept} == kept
+
+
+async def test_whoever_waits_is_not_forgotten_when_more_is_asked_for(tmp_path: Path) -> None:
+    """The end of all passes is told to those who began to wait before the last was wanted."""
+    async with open_bench(tmp_path) as bench:
+        bench.location = await bench.indexer.add(os.fsencode(bench.folder), None, "shallow")
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(bench.indexer.wait_idle)
+                await trio.testing.wait_all_tasks_blocked()
+                bench.indexer.request(bench.location)
+
+
+async def test_a_location_can_be_removed_while_it_is_scanned(tmp_path: Path) -> None:
+    """The pass ends and leaves nothing behind."""
+    async with open_bench(tmp_path) as bench:
+        plant(bench.folder, *[f"d{at % 700}/f{at}" for at in range(2_500)])
+        uuid = await bench.indexer.add(os.fsencode(bench.folder), None, "shallow")
+        await bench.until(lambda: len(bench.names()) > 1)
+        with trio.fail_after(60):
+            await bench.indexer.remove(uuid)
+        await bench.settle()
+        assert bench.names() == {}
+        assert bench.rows("SELECT count(*) FROM location WHERE dead = 0") == [(0,)]
+        assert bench.indexer.progress == {}
+
+
+async def test_what_is_no_location_here_cannot_be_removed(tmp_path: Path) -> None:
+    """An unknown location is an error, and a request to scan it is forgotten."""
+    async with open_bench(tmp_path) as bench:
+        bench.indexer.request(b"unknown")
+        await bench.settle()
+        with pytest.raises(NotFoundError):
+            await bench.indexer.remove(b"unknown")
+
+
+async def test_hashing_waits_for_folders_to_be_read(tmp_path: Path) -> None:
+    """Where much is to be hashed, another location is read first."""
+    async with open_bench(tmp_path) as bench:
+        plant(tmp_path, "other/f", *[f"folder/f{at}" for at in range(HASH_STEP * 2)])
+        await bench.indexer.add(os.fsencode(bench.folder), "large", "content")
+        await bench.indexer.add(os.fsencode(tmp_path / "other"), "small", "shallow")
+        await bench.settle()
+        ends = [about["location"] for event, about in bench.told if event == "scan_idle"]
+        assert ends == ["small", "large"]
+        hashed = "SELECT count(*) FROM entry WHERE content IS NOT NULL"
+        assert bench.rows(hashed) == [(HASH_STEP * 2,)]
+
+
+def test_what_could_not_be_read_is_counted(place: Path) -> None:
+    """An unreadable folder is named in the progress and counted in the state of the location."""
+
+    async def scan(place: Path) -> str:
+        async with open_bench(place) as bench:
+            plant(bench.folder, "locked/f", "open")
+            (bench.folder / "locked").chmod(0)
+            await bench.add()
+            (bench.folder / "locked").chmod(0o700)
+            (error,) = bench.indexer.progress[bench.location].errors.items
+            is_it = error.path.endswith(b"/locked")
+            return f"{bench.state()} {is_it} {error.message}"
+
+    said = "('idle', '1 paths could not be read') True Permission denied"
+    assert as_nobody(lambda: trio.run(scan, place)) == said
+
+
+async def test_the_command_that_accepts_deletes_can_be_pasted(tmp_path: Path) -> None:
+    """A location of any name is quoted as a shell wants it."""
+    async with open_bench(tmp_path, Settings(watch=False, mass_delete_count=1)) as bench:
+        plant(bench.folder, "a", "b")
+        path = os.fsencode(bench.folder)
+        bench.location = await bench.indexer.add(path, "my files; $HOME", "shallow")
+        await bench.settle()
+        (bench.folder / "a").unlink()
+        (bench.folder / "b").unlink()
+        await bench.rescan()
+        _, why = bench.state()
+        assert why is not None
+        assert why.endswith("leaderless location scan 'my files; $HOME' --accept-deletes")

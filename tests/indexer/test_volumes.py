@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from leaderless.errors import NotFoundError
-from leaderless.indexer.volumes import System, volume_of
+from leaderless.indexer.volumes import System, is_news, volume_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,3 +68,46 @@ def test_a_path_on_no_file_system_is_an_error(system: System) -> None:
     system.mountinfo.write_text("")
     with pytest.raises(NotFoundError):
         volume_of(b"/home", system)
+
+
+def test_a_partition_is_removable_if_its_disk_is(system: System) -> None:
+    """The kernel says it of the whole disk, one folder above the partition."""
+    (system.sys_block / "8:17" / "removable").unlink()
+    (system.sys_block / "removable").write_text("1\n")
+    assert volume_of(b"/media/stick", system)["is_removable"] == 1
+
+
+def test_a_drive_without_a_label_is_called_by_its_place(system: System) -> None:
+    """The last name of the mount point, or the root's slash."""
+    assert volume_of(b"/net/a", system)["display_name"] == "net"
+    assert volume_of(b"/home", system)["display_name"] == "/"
+
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("total", "old", "new", "news"),
+    [
+        (1000 * GIB, 500 * GIB, 499 * GIB, False),
+        (1000 * GIB, 500 * GIB, 499 * GIB - 1, True),
+        (1000 * GIB, 500 * GIB, 501 * GIB + 1, True),
+        (1000, 500, 510, False),
+        (1000, 500, 511, True),
+        (1000, None, 500, True),
+        (1000, 500, None, True),
+        (None, 500, 500, False),
+    ],
+)
+def test_free_space_is_news_once_it_moved_much(
+    total: int | None, old: int | None, new: int | None, news: bool
+) -> None:
+    """By more than 1 % of the drive or 1 GiB, so that an idle device has nothing to say."""
+    row = {"display_name": "disk", "total_bytes": total}
+    assert is_news({**row, "available_bytes": old}, {**row, "available_bytes": new}) is news
+
+
+def test_anything_else_is_news_at_once() -> None:
+    """A drive that is mounted elsewhere or has another name changed."""
+    row = {"mount_point": b"/a", "total_bytes": 1000, "available_bytes": 1}
+    assert is_news(row, {**row, "mount_point": None})

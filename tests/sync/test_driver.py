@@ -302,3 +302,15 @@ async def _first_entries(link: MemoryLink) -> list[object]:
         if isinstance(said, StateBatch) and said.lo == 0 and not said.introduction:
             entries = [change.rows for change in said.changes if change.model == "entry"]
             return [row[0] for found in entries for row in found]
+
+
+async def test_a_write_takes_back_in_sync_at_once(tmp_path: Path) -> None:
+    """Between a local write and the exchange hearing of it nobody says in sync."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        a = cluster.nodes[0]
+        await cluster.connect(1, 0)
+        await cluster.until_in_sync((0, 1))
+        (peer,) = a.driver.exchange.peers.values()
+        assert a.driver.is_proved(peer)
+        a.driver.on_store_change()
+        assert not a.driver.is_proved(peer)
