@@ -74,15 +74,20 @@ def inode_of(found: os.stat_result) -> int:
     return found.st_ino - (1 << 64) if found.st_ino >= 1 << 63 else found.st_ino
 
 
+def _held(number: int) -> int:
+    """Return the nearest number that a row can hold: file systems know times after 2262."""
+    return max(-(1 << 63), min(number, (1 << 63) - 1))
+
+
 def observe(name: bytes, found: os.stat_result, device: int) -> Observed:
     """Return what lstat said of a name; `device` is the location's own."""
     kind = _KINDS.get(stat.S_IFMT(found.st_mode), "file")
     return Observed(
         name,
         kind,
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
+        _held(found.st_size),
+        _held(found.st_mtime_ns),
+        _held(found.st_ctime_ns),
         inode_of(found),
         stat.S_IMODE(found.st_mode),
         found.st_dev != device,

@@ -27,6 +27,7 @@ from leaderless.indexer.locations import (
 from leaderless.indexer.scan import Brake, BrakedError, Pass, Progress
 from leaderless.indexer.volumes import System
 from leaderless.indexer.watcher import open_watcher
+from registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -254,7 +255,7 @@ class Indexer:
         except BrakedError as braked:
             command = f"leaderless location scan {shlex.quote(location.name)} --accept-deletes"
             return "blocked", f"{braked}; if that is right: {command}"
-        except (LeaderlessError, OSError) as error:
+        except (LeaderlessError, RegistryError, OSError) as error:
             return "error", str(error)
         if location.scan_state == "blocked":
             return "blocked", location.error_message

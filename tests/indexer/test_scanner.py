@@ -175,3 +175,11 @@ def test_errors_are_counted_beyond_those_that_are_kept() -> None:
     for at in range(MAX_ERRORS + 5):
         errors.add(b"%d" % at, OSError(errno.EIO, ""))
     assert (len(errors.items), errors.count) == (MAX_ERRORS, MAX_ERRORS + 5)
+
+
+def test_a_time_that_no_row_holds_is_the_last_one_that_it_can(tmp_path: Path) -> None:
+    """A file from after the year 2262 is indexed like any other."""
+    (tmp_path / "f").touch()
+    os.utime(tmp_path / "f", ns=(1 << 63, 1 << 63))
+    found = observe(b"f", os.lstat(tmp_path / "f"), os.lstat(tmp_path).st_dev)
+    assert found.mtime_ns == (1 << 63) - 1
