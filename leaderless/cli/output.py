@@ -76,11 +76,6 @@ def _cell(value: object) -> str:
     return name_text(value)
 
 
-def counted(number: object, thing: str) -> str:
-    """Return a number of things in words: 1 row, 2 rows."""
-    return f"{number} {thing}" if str(number) == "1" else f"{number} {thing}s"
-
-
 def size_text(size: object) -> str:
     """Return bytes as people read them."""
     if size is None:

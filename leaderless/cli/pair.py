@@ -8,7 +8,7 @@ import sys
 import click
 
 from leaderless.cli.app import Context, verb
-from leaderless.cli.output import chat, counted, name_text, put_json, say
+from leaderless.cli.output import chat, name_text, put_json, say
 from leaderless.errors import (
     LeaderlessError,
     NotFoundError,
@@ -17,6 +17,7 @@ from leaderless.errors import (
     UsageError,
 )
 from leaderless.pairing.code import parse
+from leaderless.words import counted
 
 _ADDRESS = re.compile(r"(\[[^\]]+\]|[^\[\]:]+):[0-9]+")
 

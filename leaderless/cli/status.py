@@ -10,7 +10,6 @@ import click
 from leaderless.cli.app import Context, verb
 from leaderless.cli.output import (
     chat,
-    counted,
     harmless_json,
     name_text,
     put_json,
@@ -19,6 +18,7 @@ from leaderless.cli.output import (
     time_text,
 )
 from leaderless.errors import UsageError
+from leaderless.words import counted
 
 
 @click.command()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from leaderless.daemon.presence import Presence
     from leaderless.indexer.service import Indexer
     from leaderless.status.http import Request
     from leaderless.store.store import Store
@@ -36,6 +37,7 @@ class CatalogueDesk:
     store: Store
     driver: Driver
     indexer: Indexer
+    presence: Presence
 
     def table(self) -> dict[tuple[str, str], Handler]:
         """Return who answers what."""
@@ -65,9 +67,13 @@ class CatalogueDesk:
     async def devices(self, _: Request) -> Answer:
         """Return every device."""
         own, online = self.store.own_device, self.driver.connected()
-        return Answer(
-            {"devices": await self.store.read(lambda c: listing.list_devices(c, own, online))}
-        )
+        found = await self.store.read(lambda c: listing.list_devices(c, own, online))
+        for device in found:
+            # What is written of sightings is some seconds late.
+            seen_ms = self.presence.of(bytes.fromhex(device["id"])).seen_ms
+            if seen_ms is not None:
+                device["last_seen_ms"] = str(seen_ms)
+        return Answer({"devices": found})
 
     async def device_rename(self, request: Request) -> Answer:
         """Give this device another name."""

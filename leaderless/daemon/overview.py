@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
-from leaderless.status.report import Alert, PeerView, ScanView, View, counted
+from leaderless.status.report import Alert, PeerView, ScanView, View
 from leaderless.store import log
 from leaderless.store.holdings import read_holdings
+from leaderless.words import counted
 from registry.hlc import MAX_DRIFT_MS, Stamp
 
 if TYPE_CHECKING:

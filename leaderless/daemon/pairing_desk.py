@@ -28,6 +28,8 @@ from leaderless.store.statements import keep_statements, statements
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sqlalchemy import Connection as Database
+
     from leaderless.config import Config
     from leaderless.discovery.mdns import Mdns
     from leaderless.identity import Identity
@@ -208,7 +210,7 @@ class PairingDesk:
         return {"device_id": device_id(host.public_key).hex(), "library": name}
 
     async def _attempt(self, code: codes.Code, address: tuple[str, int]) -> Host:
-        introduction = pack({"name": self._config.name})
+        introduction = pack({"name": await self._store.read(_own_name)})
         keep = partial(self._keep, address[0])
         return await join(self._identity, address, code, introduction, keep)
 
@@ -234,3 +236,11 @@ class PairingDesk:
             self._suggest(host_name, port)
             if host_name != called:
                 self._suggest(called, port)
+
+
+def _own_name(connection: Database) -> str:
+    """Return what this device is called now."""
+    own = meta.get(connection, meta.OWN_DEVICE)
+    return str(
+        connection.exec_driver_sql("SELECT name FROM device WHERE uuid = ?", (own,)).scalar_one()
+    )

@@ -228,7 +228,7 @@ class Daemon:
             self._tell,
         )
         overview = Overview(store, driver, indexer, lambda: driver.applier.members, self._presence)
-        catalogue = CatalogueDesk(store, driver, indexer)
+        catalogue = CatalogueDesk(store, driver, indexer, self._presence)
         api = Desk(config, catalogue, overview, desk, self._events, lambda: self._changed)
         await stack.enter_async_context(serve_status(paths.socket, api.routes()))
         nursery.start_soon(dialer.run)

@@ -27,6 +27,7 @@ from leaderless.indexer.locations import (
 from leaderless.indexer.scan import Brake, BrakedError, Pass, Progress
 from leaderless.indexer.volumes import System
 from leaderless.indexer.watcher import open_watcher
+from leaderless.words import counted
 from registry.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ class Indexer:
         if location.scan_state == "blocked":
             return "blocked", location.error_message
         errors = progress.errors.count
-        return "idle", f"{errors} paths could not be read" if errors else None
+        return "idle", f"{counted(errors, 'path')} could not be read" if errors else None
 
     def _is_awaited(self) -> bool:
         """Return whether something waits to be read: hashing takes hours, and goes on after it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -90,7 +91,9 @@ async def _connected(address: tuple[str, int]) -> AsyncIterator[tuple[Wire, byte
             with trio.fail_after(STEP_S):
                 stream = trio.SSLStream(await trio.open_tcp_stream(*address), context)
                 await stream.do_handshake()
-        except (OSError, UnicodeError, trio.BrokenResourceError, trio.TooSlowError) as error:
+        except (socket.gaierror, UnicodeError) as error:
+            raise UnreachableError(f"there is no host {address[0]}") from error
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
             raise UnreachableError(
                 f"no device shows a code at {address[0]}:{address[1]}",
                 hint="run `leaderless pair` on the other device first",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from leaderless.words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -125,11 +127,6 @@ def _ago(milliseconds: int) -> str:
         if seconds >= size:
             return f"{counted(seconds // size, unit)} ago"
     return "just now"
-
-
-def counted(count: int, thing: str) -> str:
-    """Return a number of things in words: 1 path, 2 paths."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _listed(names: Sequence[str]) -> str:

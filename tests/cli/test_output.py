@@ -10,7 +10,6 @@ import pytest
 
 from leaderless.cli.output import (
     chat,
-    counted,
     harmless_json,
     name_text,
     path_json,
@@ -156,9 +155,3 @@ def test_a_time_that_is_not_known_is_a_dash() -> None:
 def test_a_path_travels_with_its_bytes(raw: bytes, shown: object) -> None:
     """As text if it is UTF-8, else in base 64."""
     assert path_json(os.fsdecode(raw)) == shown
-
-
-@pytest.mark.parametrize(("number", "shown"), [(0, "0 rows"), ("1", "1 row"), (2, "2 rows")])
-def test_one_of_a_thing_is_not_many(number: object, shown: str) -> None:
-    """Counts are said as people say them."""
-    assert counted(number, "row") == shown

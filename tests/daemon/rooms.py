@@ -114,7 +114,7 @@ async def open_rooms(
             )
             overview = Overview(store, driver, indexer, lambda: applier.members, presence)
             rooms = opened = Rooms(replica, driver, indexer, desk, overview, events, presence)
-            catalogue = CatalogueDesk(store, driver, indexer)
+            catalogue = CatalogueDesk(store, driver, indexer, presence)
             api = Desk(config, catalogue, overview, desk, events, lambda: opened.changed)
             opened.routes = api.routes()
             yield opened

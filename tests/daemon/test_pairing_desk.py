@@ -44,7 +44,7 @@ async def test_the_right_code_joins_two_devices(tmp_path: Path, strangers: list[
         assert joiner.suggested == [("192.0.2.1", 4747), ("127.0.0.1", 4747)]
         while host.desk.state()["state"] != "paired":
             await host.desk.wait_change()
-        assert host.desk.state()["device"] == "ben"
+        assert host.desk.state()["device"] == "device0"
 
 
 async def test_what_the_joiner_had_comes_along(tmp_path: Path, strangers: list[Replica]) -> None:

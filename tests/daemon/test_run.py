@@ -284,5 +284,6 @@ def test_a_second_daemon_in_one_home_is_refused(tmp_path: Path, logging_as_befor
     config = home(tmp_path)
     with (config.paths.state / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        config.paths.socket.touch()
         with pytest.raises(DaemonRunningError):
             serve(config)

@@ -108,7 +108,7 @@ def _garbage(table: Table) -> dict[str, bytes]:
     return {
         "no certificate": framed(b"garbage") + framed(b""),
         "empty": framed(b"") * 4,
-        "a large certificate": framed(bytes(5000)),
+        "a large certificate": framed(bytes(5000)) + framed(b""),
         "oversize": (MAX_MESSAGE_BYTES + 1).to_bytes(4, "big"),
         "no point": certificate + framed(b"garbage"),
         "not on the curve": certificate + framed(b"A\xe9"),

@@ -55,12 +55,17 @@ async def test_a_device_does_not_join_itself(tmp_path: Path) -> None:
     assert (table.kept, table.admitted, table.code.failures) == ([], [], 0)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "a" * 64, "two..dots", "nobody.invalid"])
-async def test_an_address_where_nobody_shows_a_code_is_unreachable(
-    tmp_path: Path, host: str
-) -> None:
-    """A closed port, a name that cannot exist and one that does not are all named alike."""
+@pytest.mark.parametrize("host", ["a" * 64, "two..dots", "nobody.invalid"])
+async def test_a_host_that_there_is_not_is_named(tmp_path: Path, host: str) -> None:
+    """A name that cannot exist and one that does not are the address's fault, not the code's."""
     table = Table(tmp_path)
+    with pytest.raises(UnreachableError, match="there is no host"):
+        await join(table.joiner, (host, 4747), RIGHT, b"", table.keep)
+
+
+async def test_an_address_where_nobody_shows_a_code_is_unreachable(tmp_path: Path) -> None:
+    """A closed port is named with what to do on the other device."""
+    table, host = Table(tmp_path), "127.0.0.1"
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
     await listeners[0].aclose()
