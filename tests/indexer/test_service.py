@@ -267,7 +267,7 @@ def test_what_could_not_be_read_is_counted(place: Path) -> None:
             is_it = error.path.endswith(b"/locked")
             return f"{bench.state()} {is_it} {error.message}"
 
-    said = "('idle', '1 paths could not be read') True Permission denied"
+    said = "('idle', '1 path could not be read') True Permission denied"
     assert as_nobody(lambda: trio.run(scan, place)) == said
 
 
