@@ -6,10 +6,8 @@ it. Cheap to import: the command line needs it at every start.
 
 from __future__ import annotations
 
-import difflib
 import os
 import socket
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -183,6 +181,9 @@ def check(paths: Paths, parsers: Parsers = _NO_PARSERS) -> list[str]:
 
 
 def _read(path: Path, parsers: Parsers) -> tuple[list[str], dict[str, Any]]:
+    # Most verbs ask for the paths alone, and are to start quickly.
+    import tomllib  # noqa: PLC0415
+
     values: dict[str, Any] = {option.name: option.default for option in OPTIONS}
     problems: list[str] = []
     try:
@@ -200,6 +201,8 @@ def _read(path: Path, parsers: Parsers) -> tuple[list[str], dict[str, Any]]:
     for name, value in given.items():
         where = f"{path}:{_line_of(text, name)}"
         if name not in known:
+            import difflib  # noqa: PLC0415 - rare
+
             near = difflib.get_close_matches(name, known, n=1)
             more = f"; did you mean {near[0]}?" if near else ""
             problems.append(f"{where}: there is no option “{name}”{more}")
