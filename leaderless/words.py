@@ -1,8 +1,24 @@
-"""Numbers in words, the same wherever a person reads them."""
+"""Words for people: numbers of things, and names that are text."""
 
 from __future__ import annotations
+
+from leaderless.errors import UsageError
 
 
 def counted(number: object, thing: str) -> str:
     """Return a number of things in words: 1 path, 2 paths."""
     return f"{number} {thing}" if str(number) == "1" else f"{number} {thing}s"
+
+
+def checked_text(what: str, text: str, most: int) -> str:
+    """Return `text`; raises UsageError if it is empty, longer than `most`, or no text at all.
+
+    What was typed as bytes that are not UTF-8 holds surrogates, which no other device would take.
+    """
+    if not 1 <= len(text) <= most:
+        raise UsageError(f"{what} has 1 to {most} characters")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{what} is no text: it holds bytes that are not UTF-8") from error
+    return text

@@ -1,8 +1,11 @@
-"""Numbers in words."""
+"""Words for people."""
 
 from __future__ import annotations
 
-from leaderless.words import counted
+import pytest
+
+from leaderless.errors import UsageError
+from leaderless.words import checked_text, counted
 
 
 def test_one_thing_is_not_several() -> None:
@@ -13,3 +16,11 @@ def test_one_thing_is_not_several() -> None:
         "2 paths",
         "1 path",
     ]
+
+
+@pytest.mark.parametrize("text", ["", "x" * 65, "b\udcff"])
+def test_a_name_is_text_of_some_length(text: str) -> None:
+    """Nothing, too much, and bytes that are no text are refused by what they were to be."""
+    with pytest.raises(UsageError, match="a device's name"):
+        checked_text("a device's name", text, 64)
+    assert checked_text("a device's name", "küche", 64) == "küche"

@@ -10,6 +10,7 @@ from leaderless.catalogue import references
 from leaderless.catalogue.text import name_json
 from leaderless.errors import NotPermittedError, UsageError
 from leaderless.escape import printable
+from leaderless.words import checked_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -195,8 +196,7 @@ def namesakes(connection: Connection, own: bytes) -> list[bytes]:
 
 async def rename_device(store: Store, name: str) -> None:
     """Give this device another name."""
-    if not name or len(name) > 64:
-        raise UsageError("a device's name has 1 to 64 characters")
+    checked_text("a device's name", name, 64)
     columns = ("uuid", *_DEVICE_FIELDS)
 
     def own_row(connection: Connection) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import Any
 
 import click
 
@@ -52,7 +53,7 @@ def pair(context: Context, code: str | None, address: str | None, no_wait: bool)
     if no_wait:
         return
     try:
-        _wait(context)
+        _wait(context, answer)
     except KeyboardInterrupt:
         context.client.delete("/v1/pair")
         chat("The code is withdrawn.")
@@ -80,9 +81,13 @@ def _is_open(context: Context) -> bool:
         return False
 
 
-def _wait(context: Context) -> None:
+def _wait(context: Context, shown: dict[str, Any]) -> None:
     while True:
         state = context.client.get("/v1/pair", {"wait": 1})
+        if state["code"] not in (None, shown["code"]) or state["port"] != shown["port"]:
+            raise LeaderlessError(
+                "another code was shown meanwhile; this one is void", hint="leaderless pair"
+            )
         if state["state"] != "waiting" and sys.stderr.isatty():
             chat("")  # ends the line that counts the seconds
         if state["state"] == "paired":

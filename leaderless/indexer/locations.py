@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from leaderless.indexer import rows
 from leaderless.indexer.scanner import inode_of
 from leaderless.indexer.volumes import COLUMNS as VOLUME_COLUMNS
 from leaderless.indexer.volumes import is_news, volume_of
+from leaderless.words import checked_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -64,12 +66,20 @@ def _is_readable(path: bytes) -> bool:
 def check_apart(existing: list[Location], path: bytes, name: str) -> None:
     """Raise UsageError where a new location would overlap one that is there, or take its name."""
     for held in existing:
-        if held.name == name:
-            raise UsageError(f"a location is called {name} already", hint="use --name")
+        if held.path == path:
+            raise UsageError(
+                f"that folder is location {held.name} already",
+                hint=f"leaderless location scan {shlex.quote(held.name)}",
+            )
         inside = path.rstrip(b"/") + b"/"
         outside = held.path.rstrip(b"/") + b"/"
         if inside.startswith(outside) or outside.startswith(inside):
-            raise UsageError(f"{os.fsdecode(path)} overlaps with location {held.name}")
+            raise UsageError(
+                f"{os.fsdecode(path)} overlaps with location {held.name}",
+                hint=f"leaderless location remove {shlex.quote(held.name)}, or add another folder",
+            )
+    if any(held.name == name for held in existing):
+        raise UsageError(f"a location is called {name} already", hint="use --name")
 
 
 async def add_location(
@@ -80,6 +90,8 @@ async def add_location(
         raise UsageError(f"index mode is one of {', '.join(MODES)}")
     path = check_folder(path)
     base = path.rstrip(b"/").rpartition(b"/")[2] or b"root"
+    if name is not None:
+        checked_text("a location's name", name, 256)
     chosen = name or base.decode("utf-8", "backslashreplace")
     volume = volume_of(path, system)
     uuid = store.ids.new()

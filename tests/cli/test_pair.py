@@ -12,11 +12,12 @@ from tests.cli.asking import Said, answering, failed, http, run
 
 Ask = Callable[..., Said]
 SHOWN = {"code": "4-maple-otter-lemon", "seconds_left": 300, "tries_left": 3, "port": 4711}
+AFTER = {"code": None, "port": SHOWN["port"]}
 NONE = failed(404, "not_found", "no code is open")
 
 
 def _shown(tmp_path: Path, *states: dict[str, object], terminal: bool = False) -> Said:
-    with answering(tmp_path, NONE, http(SHOWN), *[http(state) for state in states]):
+    with answering(tmp_path, NONE, http(SHOWN), *[http(AFTER | state) for state in states]):
         return run("--home", str(tmp_path), "pair", terminal=terminal)
 
 
@@ -49,6 +50,17 @@ def test_who_shows_a_code_hears_who_came(tmp_path: Path) -> None:
 def test_a_code_that_nobody_used_is_no_success(tmp_path: Path, state: str, code: int) -> None:
     """Its time is over, three were wrong, or it was withdrawn: scripts can tell."""
     assert _shown(tmp_path, {"state": state}).code == code
+
+
+@pytest.mark.parametrize(
+    "later", [{**SHOWN, "code": "5-other-other-other"}, {"state": "paired", "port": 4712}]
+)
+def test_who_holds_a_code_that_another_replaced_is_told_at_once(
+    tmp_path: Path, later: dict[str, object]
+) -> None:
+    """What becomes of a later code is not taken for what became of this one."""
+    said = _shown(tmp_path, {"state": "waiting", **later} | later)
+    assert (said.code, "another code was shown" in said.err) == (1, True)
 
 
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])

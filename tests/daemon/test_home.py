@@ -8,6 +8,7 @@ import pytest
 
 from leaderless.config import Paths, find_paths, load
 from leaderless.daemon.home import InitializedError, init_home
+from leaderless.errors import UsageError
 from leaderless.identity import certificate_key, load_or_create
 from leaderless.protocol.membership import Role, Signed, membership_of
 from tests.replicas import SteppedClock, query_file
@@ -47,8 +48,28 @@ def test_a_configuration_that_is_there_is_kept(paths: Paths) -> None:
     """What a person wrote before is not overwritten."""
     paths.config.mkdir(parents=True)
     paths.config_file.write_text('name = "mine"\n')
-    init_home(paths, "other", "home", SteppedClock())
+    init_home(paths, None, "home", SteppedClock())
     assert paths.config_file.read_text() == 'name = "mine"\n'
+
+
+def test_a_name_that_a_configuration_contradicts_is_refused(paths: Paths) -> None:
+    """Which of the two is meant is for the person to say."""
+    paths.config.mkdir(parents=True)
+    paths.config_file.write_text('name = "mine"\n')
+    with pytest.raises(InitializedError, match="another name"):
+        init_home(paths, "other", "home", SteppedClock())
+    assert not paths.database.exists()
+
+
+@pytest.mark.parametrize(("name", "library"), [("b\udcff", "home"), (None, "q\udcff")])
+def test_a_name_that_is_no_text_leaves_nothing_behind(
+    paths: Paths, name: str | None, library: str
+) -> None:
+    """A refused name makes neither a key nor a configuration."""
+    with pytest.raises(UsageError):
+        init_home(paths, name, library, SteppedClock())
+    assert not paths.state.exists()
+    assert not paths.config_file.exists()
 
 
 def test_nobody_else_can_look_into_a_home(paths: Paths) -> None:

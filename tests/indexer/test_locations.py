@@ -10,6 +10,7 @@ import pytest
 from leaderless.errors import LeaderlessError, NotFoundError, NotPermittedError, UsageError
 from leaderless.indexer.locations import (
     add_location,
+    check_apart,
     check_folder,
     refresh_volumes,
     remove_location,
@@ -321,3 +322,24 @@ async def test_a_drive_whose_locations_were_removed_is_still_seen(
     await refresh_volumes(ground.store, machine.system)
     await refresh_volumes(ground.store, machine.system)
     assert ground.query("SELECT mount_point FROM volume") == [(None,)]
+
+
+def test_a_folder_that_is_a_location_already_is_named_as_such() -> None:
+    """The same folder twice is no matter of its name, and one inside another neither."""
+    held = Location(
+        1,
+        b"u" * 16,
+        b"v" * 16,
+        "uuid:1",
+        None,
+        "docs",
+        b"/docs",
+        "shallow",
+        None,
+        None,
+        "idle",
+        None,
+    )
+    for path, text in ((b"/docs", "that folder is location docs"), (b"/docs/sub", "overlaps")):
+        with pytest.raises(UsageError, match=text):
+            check_apart([held], path, "docs")
