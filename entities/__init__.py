@@ -6,6 +6,30 @@ docstring (owner, conflict rule, local-only columns), table, apply functions, qu
 
 from __future__ import annotations
 
-from entities import device, entry, location, tag, volume
+from entities import (
+    album,
+    album_entry,
+    content,
+    device,
+    entry,
+    location,
+    tag,
+    tag_relation,
+    user_metadata,
+    user_metadata_tag,
+    volume,
+)
 
-MODELS = (device.MODEL, volume.MODEL, location.MODEL, entry.MODEL, tag.MODEL)
+MODELS = (
+    device.MODEL,
+    volume.MODEL,
+    location.MODEL,
+    entry.MODEL,
+    content.MODEL,
+    tag.MODEL,
+    tag_relation.MODEL,
+    album.MODEL,
+    album_entry.MODEL,
+    user_metadata.MODEL,
+    user_metadata_tag.MODEL,
+)

@@ -6,7 +6,7 @@ test holds the two against each other.
 
 from __future__ import annotations
 
-from sqlalchemy import BLOB, Column, Integer, MetaData, Table, Text
+from sqlalchemy import BLOB, Column, Float, Integer, MetaData, Table, Text
 
 METADATA = MetaData()
 
@@ -31,6 +31,17 @@ def owned_table(name: str, *columns: Column[object]) -> Table:
     )
 
 
+def shared_table(name: str, *columns: Column[object]) -> Table:
+    """Return the table that shows a shared model."""
+    return Table(
+        name,
+        METADATA,
+        Column("uuid", BLOB, primary_key=True),
+        *columns,
+        Column("extra", BLOB),  # fields that only newer versions know (MessagePack)
+    )
+
+
 def text(name: str) -> Column[object]:
     """Return a column of text, null where unknown."""
     return Column(name, Text)
@@ -44,3 +55,8 @@ def number(name: str) -> Column[object]:
 def raw(name: str) -> Column[object]:
     """Return a column of bytes, null where unknown."""
     return Column(name, BLOB)
+
+
+def real(name: str) -> Column[object]:
+    """Return a column of a floating-point number, null where unknown."""
+    return Column(name, Float)

@@ -1,32 +1,29 @@
 """A tag: a name to organise by.
 
 Shared: anybody edits, fields merge one by one, two tags of one name stay two (union by uuid; the
-namespace tells them apart). Aliases are a set with a register per element, attributes and
-composition_rules maps with a register per key. Local-only columns: none.
+namespace tells them apart) until somebody merges them: `merged_into` joins tags to components, and
+all that hangs on one of them is shown at the least id of its component, whoever merged in which
+direction. Aliases are a set with a register per element, attributes and composition_rules maps with
+a register per key. Local-only columns: canonical.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-import msgpack
-from sqlalchemy import BLOB, Column, Table
-
-from entities._schema import METADATA, number, raw, text
-from registry.models import Field, FieldKind, Model, Ownership
+from entities._schema import number, raw, shared_table, text
+from entities._shared import SharedRows
+from registry.models import Field, FieldKind, Model, Ownership, WhenGone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
-    from registry.changes import SharedRow, Value
+    from registry.changes import SharedRow
 
-TAG = Table(
+TAG = shared_table(
     "tag",
-    METADATA,
-    Column("uuid", BLOB, primary_key=True),
     text("canonical_name"),
     text("display_name"),
     text("formal_name"),
@@ -43,7 +40,8 @@ TAG = Table(
     text("attributes"),  # JSON map
     text("composition_rules"),  # JSON map
     raw("created_by_device"),
-    raw("extra"),  # fields that only newer versions know (MessagePack)
+    raw("merged_into"),
+    raw("canonical"),  # local: what a merged tag resolves to; null: itself
 )
 
 FIELDS = (
@@ -62,48 +60,55 @@ FIELDS = (
     Field("search_weight", (int,)),
     Field("attributes", (str, int, float, bool), FieldKind.MAP),
     Field("composition_rules", (str, int, float, bool), FieldKind.MAP),
-    Field("created_by_device", (bytes,)),
+    Field("created_by_device", (bytes,), bookkeeping=True),
+    Field("merged_into", (bytes,), reference="tag", when_gone=WhenGone.SET_NULL),
 )
 
-_NAMES = tuple(item.name for item in FIELDS)
-_UPSERT = (
-    f"INSERT INTO tag (uuid, {', '.join(_NAMES)}, extra) "  # noqa: S608 - names from this file
-    f"VALUES (?{', ?' * (len(_NAMES) + 1)}) ON CONFLICT (uuid) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in (*_NAMES, "extra"))
-)
-_DELETE = "DELETE FROM tag WHERE uuid = ?"
+ROWS = SharedRows("tag", FIELDS)
 
 
 def apply_shared_change(connection: Connection, rows: Sequence[SharedRow]) -> None:
-    """Make the visible tags agree with merged records: there with these fields, or not there."""
-    shown = [_values(row) for row in rows if row.fields is not None]
-    gone = [(bytes(row.record),) for row in rows if row.fields is None]
-    if shown:
-        connection.exec_driver_sql(_UPSERT, shown)
-    if gone:
-        connection.exec_driver_sql(_DELETE, gone)
+    """Make the visible tags agree with merged records, and resolve what was merged."""
+    ROWS.apply_shared_change(connection, rows)
+    _resolve(connection)
 
 
-def _values(row: SharedRow) -> tuple[object, ...]:
-    fields = dict(row.fields or {})
-    values = [_shown(item, fields.pop(item.name, None)) for item in FIELDS]
-    extra = msgpack.packb(fields) if fields else None
-    return (bytes(row.record), *values, extra)
+def _resolve(connection: Connection) -> None:
+    """Find the components that merges make; the least id of each is canonical."""
+    merged = connection.exec_driver_sql(
+        "SELECT uuid, merged_into FROM tag WHERE merged_into IS NOT NULL"
+    ).all()
+    least: dict[bytes, bytes] = {}
 
+    def find(uuid: bytes) -> bytes:
+        while (above := least.get(uuid, uuid)) != uuid:
+            uuid = above
+        return uuid
 
-def _shown(item: Field, value: Value) -> object:
-    if item.kind is FieldKind.PLAIN:
-        return value
-    entries = value if isinstance(value, dict) else {}
-    if item.kind is FieldKind.SET:
-        return json.dumps(sorted(key for key, there in entries.items() if there))
-    return json.dumps(entries, sort_keys=True)
+    for one, other in merged:
+        low, high = sorted((find(one), find(other)))
+        least[high] = low
+    resolved = {uuid: find(uuid) for uuid in least if find(uuid) != uuid}
+    held = dict(
+        tuple(row)
+        for row in connection.exec_driver_sql(
+            "SELECT uuid, canonical FROM tag WHERE canonical IS NOT NULL"
+        )
+    )
+    changed = [
+        (resolved.get(uuid), uuid)
+        for uuid in held.keys() | resolved.keys()
+        if held.get(uuid) != resolved.get(uuid)
+    ]
+    if changed:
+        connection.exec_driver_sql("UPDATE tag SET canonical = ? WHERE uuid = ?", changed)
 
 
 MODEL = Model(
     sync_name="tag",
-    version=1,
+    version=2,
     ownership=Ownership.SHARED,
     fields=FIELDS,
+    local_only=("canonical",),
     apply_shared_change=apply_shared_change,
 )

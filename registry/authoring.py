@@ -1,7 +1,8 @@
 """From what a person asks for to the change that is signed.
 
-Adds to an edit what its author saw: the dots of the record and the writes it replaces, so that
-every replica can tell a correction from a conflict without the log.
+Adds to an edit what its author saw: the dots of the record, the writes it replaces, the deletes it
+takes back and the lock it knows of, so that every replica can tell a correction from a conflict
+without the log.
 """
 
 from __future__ import annotations
@@ -9,65 +10,120 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry.changes import (
+    LOCK_FIELD,
     Create,
     Delete,
+    Dismiss,
     Edit,
     FieldWrite,
     Form,
+    Guard,
+    Lock,
     RecordId,
     Restore,
     SharedChange,
-    WriteRef,
+    Unlock,
 )
-from registry.errors import InvalidChangeError
-from registry.merge import flat_fields
+from registry.errors import InvalidChangeError, LockedError
+from registry.merge import flat_fields, visible_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from registry.changes import FieldKey, Value
+    from registry.changes import FieldKey, Value, WriteRef
     from registry.merge import RecordState
 
 
-def change_for(edit: Edit, state: RecordState, kept: Mapping[str, Value]) -> SharedChange:
-    """Return the change that does `edit` to a record in `state`.
+def change_for(
+    edit: Edit, state: RecordState, kept: Mapping[str, Value], author: bytes
+) -> SharedChange:
+    """Return the change by which the device `author` does `edit` to a record in `state`.
 
     `kept` are the fields the record had when it was deleted, for a restore. Raises
     InvalidChangeError where the edit cannot be meant: creating or restoring what is alive, changing
-    or deleting what is not, or writing nothing.
+    or deleting what is not, or writing nothing; LockedError where another device holds a lock.
     """
     record = RecordId(edit.record)
     name = f"{edit.model} {edit.record.hex()}"
+    deaths = tuple(sorted(state.deaths))
+    if isinstance(edit, Dismiss):
+        return SharedChange(Form.DELETE, edit.model, record, seen=edit.losers)
     if isinstance(edit, Create | Restore):
         if state.alive:
             raise InvalidChangeError(f"{name} is there already")
+        form = Form.CREATE if isinstance(edit, Create) else Form.RESTORE
         if isinstance(edit, Create):
-            return SharedChange(Form.CREATE, edit.model, record, writes=_writes(edit.fields, state))
-        writes = tuple(FieldWrite(*key, value) for key, value in flat_fields(kept).items())
-        return SharedChange(Form.RESTORE, edit.model, record, writes=writes)
+            writes = _writes(edit.fields, state)
+        else:
+            held = _keys(flat_fields(kept))
+            old = {key: value for key, value in held.items() if key not in edit.fields}
+            writes = (*_writes(old, state), *_writes(edit.fields, state, edit.settles))
+        return SharedChange(form, edit.model, record, writes=writes, seen=deaths)
     if not state.alive:
         raise InvalidChangeError(f"{name} is not there")
-    dots = tuple(sorted(state.dots))
+    if state.locked_by not in (None, author) and not isinstance(edit, Unlock):
+        raise LockedError(edit.model, record, state.locked_by or b"")
+    if isinstance(edit, Lock):
+        return _lock(edit, record, state)
+    if isinstance(edit, Unlock):
+        return _unlock(edit, record, state)
+    dots, guard = tuple(sorted(state.dots)), state.guard
     if isinstance(edit, Delete):
-        seen = tuple(write.ref for write in state.writes)
-        return SharedChange(Form.DELETE, edit.model, record, dots=dots, seen=seen)
+        seen = {write.ref for write in state.shown().values()} | state.deaths
+        return SharedChange(
+            Form.DELETE, edit.model, record, dots=dots, seen=tuple(sorted(seen)), guard=guard
+        )
     if not edit.fields:
         raise InvalidChangeError(f"an update of {name} names no field")
+    writes = _writes(edit.fields, state, edit.settles)
+    return SharedChange(Form.UPDATE, edit.model, record, dots, writes, guard=guard)
+
+
+def _lock(edit: Lock, record: RecordId, state: RecordState) -> SharedChange:
+    """All values anew, on a dot of their own: neither an edit nor a delete unseen reaches them."""
+    if state.locked_by is not None:
+        raise InvalidChangeError(f"{edit.model} {record.hex()} is locked already")
+    values = _writes(_keys(flat_fields(visible_fields(state))), state)
+    lock = _writes({LOCK_FIELD: True}, state)
+    guard = Guard(state.guard.level + 1)
+    deaths = tuple(sorted(state.deaths))
     return SharedChange(
-        Form.UPDATE, edit.model, record, dots=dots, writes=_writes(edit.fields, state)
+        Form.RESTORE, edit.model, record, writes=(*lock, *values), seen=deaths, guard=guard
     )
+
+
+def _unlock(edit: Unlock, record: RecordId, state: RecordState) -> SharedChange:
+    if state.locked_by is None:
+        raise InvalidChangeError(f"{edit.model} {record.hex()} is not locked")
+    held = state.floor
+    below = [held.level, b"" if held.stamp is None else held.stamp.pack(), held.feed]
+    writes = _writes({LOCK_FIELD: below}, state)
+    dots = tuple(sorted(state.dots))
+    guard = Guard(state.guard.level + 1)
+    return SharedChange(Form.UPDATE, edit.model, record, dots, writes, guard=guard)
+
+
+def _keys(fields: Mapping[FieldKey, Value]) -> dict[str | tuple[str, str], Value]:
+    return {
+        name if subkey is None else (name, subkey): value
+        for (name, subkey), value in fields.items()
+    }
 
 
 def _writes(
-    fields: Mapping[str | tuple[str, str], Value], state: RecordState
+    fields: Mapping[str | tuple[str, str], Value],
+    state: RecordState,
+    settles: Sequence[WriteRef] = (),
 ) -> tuple[FieldWrite, ...]:
-    keys: dict[FieldKey, Value] = {
-        (key, None) if isinstance(key, str) else key: value for key, value in fields.items()
-    }
-    return tuple(
-        FieldWrite(*key, value, tuple(sorted(_refs(state, key)))) for key, value in keys.items()
-    )
+    """Return writes that replace what is shown, and the losers that they settle.
 
-
-def _refs(state: RecordState, key: FieldKey) -> set[WriteRef]:
-    return {write.ref for write in state.on(key)}
+    What else is hidden is not replaced knowingly.
+    """
+    shown = state.shown()
+    writes = []
+    for key, value in fields.items():
+        register: FieldKey = (key, None) if isinstance(key, str) else key
+        held = shown.get(register)
+        over = {*settles} if held is None else {held.ref, *settles}
+        writes.append(FieldWrite(*register, value, tuple(sorted(over))))
+    return tuple(writes)

@@ -117,6 +117,31 @@ class WriteRef(NamedTuple):
     place: int
 
 
+class Guard(NamedTuple):
+    """How often a record had been locked or unlocked when something was written, and by what last.
+
+    Writes are ordered by their guards first, so what was written without having seen a lock loses
+    to it, whatever the clocks say. Of locks that had not seen each other the earlier is the
+    greater. `stamp` is None in a change that locks or unlocks: the guard is its own.
+    """
+
+    level: int = 0
+    stamp: Stamp | None = None
+    feed: bytes = b""
+
+    @property
+    def order(self) -> tuple[int, int, bytes]:
+        """Return what guards are compared by."""
+        since = 0 if self.stamp is None else int.from_bytes(self.stamp.pack(), "big")
+        return self.level, -since, self.feed
+
+
+UNGUARDED = Guard()
+
+LOCK_FIELD = "@lock"
+"""The register of a record's lock: True while locked, the packed guard of the lock afterwards."""
+
+
 class FieldWrite(NamedTuple):
     """One register set to a value, replacing the writes in `over` that its author saw."""
 
@@ -131,7 +156,9 @@ class SharedChange:
     """One change of one shared record inside a commit.
 
     `dots` are those the author saw (update, delete). `writes` set registers (create, update,
-    restore). `seen` are the writes a delete takes away knowingly; others it kills are conflicts.
+    restore). `seen` names changes that its author had before its eyes: the writes that a delete
+    takes away, the deletes that a restore takes back, or the losers of a conflict that is dismissed
+    (then a delete needs no dots). `guard` is the lock that it was written under.
     """
 
     form: Form
@@ -140,6 +167,7 @@ class SharedChange:
     dots: tuple[Dot, ...] = ()
     writes: tuple[FieldWrite, ...] = ()
     seen: tuple[WriteRef, ...] = ()
+    guard: Guard = UNGUARDED
 
 
 class CommitKind(Enum):
@@ -175,6 +203,8 @@ class CommitHeader:
     part: int = 1
     parts: int = 1
     kind: CommitKind = CommitKind.NORMAL
+    data: Mapping[str, Value] = field(default_factory=dict)
+    """What the command was about, in a few words, for the history."""
 
     @property
     def position(self) -> Position:
@@ -196,11 +226,13 @@ class SharedRow:
 
     This is what a model's apply function gets. Map fields are dicts, set fields sorted lists;
     fields that were never written are absent. Registers whose field the model does not know come
-    along too, so that nothing is lost.
+    along too, so that nothing is lost. `order` is the least write in effect: where records compete
+    (edges of a tree), the one of least order was there first.
     """
 
     record: RecordId
     fields: Mapping[str, Value] | None
+    order: WriteRef | None = None
 
 
 # --- what a person asks for -----------------------------------------------------------------------
@@ -217,11 +249,15 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Write these fields of a living record; None as the value of a (field, subkey) removes it."""
+    """Write these fields of a living record; None as the value of a (field, subkey) removes it.
+
+    `settles` names the losers of a conflict over these fields that these values decide.
+    """
 
     model: str
     record: bytes
     fields: Mapping[str | tuple[str, str], Value]
+    settles: tuple[WriteRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +270,40 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Bring a deleted record back with the values it had."""
+    """Bring a deleted record back with the values it had, but for `fields`.
+
+    `settles` names the losers of a conflict that `fields` decide.
+    """
+
+    model: str
+    record: bytes
+    fields: Mapping[str | tuple[str, str], Value] = field(default_factory=dict)
+    settles: tuple[WriteRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Freeze a living record as it is: others' edits that had not seen this lose to it."""
 
     model: str
     record: bytes
 
 
-Edit = Create | Update | Delete | Restore
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """Let everybody edit a locked record again."""
+
+    model: str
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """Let these losers of a conflict rest."""
+
+    model: str
+    record: bytes
+    losers: tuple[WriteRef, ...]
+
+
+Edit = Create | Update | Delete | Restore | Lock | Unlock | Dismiss

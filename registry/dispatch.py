@@ -143,4 +143,4 @@ def _accepted(model: Model, row: SharedRow) -> SharedRow:
             fields[name] = {key: entry for key, entry in value.items() if item.accepts(entry)}
         elif item.accepts(value):
             fields[name] = value
-    return SharedRow(row.record, fields)
+    return SharedRow(row.record, fields, row.order)

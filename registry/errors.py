@@ -5,6 +5,7 @@
     RegistryError
     ├── InvalidChangeError      the change breaks a rule by its own bytes, the same everywhere
     │   └── InvalidStampError   … because its stamp is not one
+    ├── LockedError             another device holds the record locked
     ├── NotOwnerError           somebody speaks for rows of another device
     ├── ModelError              the declaration of a model is wrong (our bug)
     └── ApplyError              a model's apply function failed; names the model and the cause
@@ -23,6 +24,16 @@ class InvalidChangeError(RegistryError):
 
 class InvalidStampError(InvalidChangeError):
     """Sixteen bytes that are no stamp, or one beyond the ceiling."""
+
+
+class LockedError(RegistryError):
+    """An edit of a record that another device, `by`, holds locked."""
+
+    def __init__(self, model: str, record: bytes, by: bytes) -> None:
+        super().__init__(f"{model} {record.hex()} is locked by device {by.hex()}")
+        self.model = model
+        self.record = record
+        self.by = by
 
 
 class NotOwnerError(RegistryError):

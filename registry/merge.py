@@ -1,156 +1,223 @@
 """The merge of shared records: dots decide life, registers decide values.
 
-Theory. A record's life is an observed-remove set of dots (Bieniusa et al. 2012): create and
-restore add one, delete takes the dots its author saw. A field is a last-writer-wins register
+Theory. A record's life is an observed-remove set of dots (Bieniusa et al. 2012): create, restore
+and lock add one, delete takes the dots its author saw. A field is a last-writer-wins register
 that hangs on the dots its author saw and dies with them, so a delete wins over edits that had not
-seen it, and a record made again starts empty. Writes are ordered by (stamp, feed, seq, place in
-the commit).
+seen it, and a record made again starts empty. Writes are ordered by (guard, stamp, feed, seq, place
+in the commit); the guard counts the locks that their author had seen (`registry.changes.Guard`).
 
 The state of a record is a join: for each living dot and register the greatest write. It depends on
-the set of applied changes alone, given that each change comes after those its author saw.
+the set of applied changes alone, given that each change comes after those its author saw. So does
+what is lost: every change that is neither in effect nor named as seen by a later one.
 
 =========  ==================================  =================================================
 change     what happens                        what is lost
 =========  ==================================  =================================================
 create     its dot lives, writes hang on it    a concurrent value that loses
-restore    as create                           as create
+restore    as create                           as create; a delete that had not seen it
+lock       as restore, with all values anew,   edits and deletes that had not seen it, whatever
+           under the next guard                their stamps
 update     writes hang on the dots that live   values it had not seen; itself, if it is older or
                                                all its dots are dead
 delete     its dots die with their writes      writes that it had not seen
 =========  ==================================  =================================================
 
-What is lost goes to a journal, until somebody knowingly overwrites it: `settled` names the
-writes that are no open conflict any more.
+What is lost goes to a journal, until it is seen or in effect again.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from registry.changes import Dot, Form, SharedChange, WriteRef
+from registry.changes import LOCK_FIELD, UNGUARDED, Dot, Form, Guard, SharedChange, WriteRef
+from registry.errors import InvalidStampError
+from registry.hlc import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
-    from registry.changes import FieldKey, FieldWrite, Value
-    from registry.hlc import Stamp
+    from registry.changes import FieldKey, Value
+
+_LOCK: FieldKey = (LOCK_FIELD, None)
 
 
 class Write(NamedTuple):
-    """A value in a register: where it was written, and the dots it hangs on."""
+    """A value in a register: where it was written, the dots it hangs on, the lock it knew of.
+
+    It is `settled` once a later change has named it as seen: that it is out of effect, now or when
+    what hides it has gone and come again, is no loss any more.
+    """
 
     field: str
     subkey: str | None
     value: Value
     ref: WriteRef
     dots: frozenset[Dot]
+    guard: Guard = UNGUARDED
+    settled: bool = False
 
     @property
     def key(self) -> FieldKey:
         """Return the register this write belongs to."""
         return self.field, self.subkey
 
-
-class Cause(Enum):
-    """Why a value is not shown."""
-
-    OVERWRITTEN = "overwritten"
-    DELETED = "deleted"
-
-
-class Loss(NamedTuple):
-    """A write that lost against one its author had not seen."""
-
-    write: Write
-    winner: WriteRef
-    cause: Cause
+    @property
+    def order(self) -> tuple[tuple[int, int, bytes], WriteRef]:
+        """Return what writes to one register are compared by."""
+        return self.guard.order, self.ref
 
 
 @dataclass(frozen=True, slots=True)
 class RecordState:
-    """All that is remembered of a record: its living dots and the writes that hang on them."""
+    """All that is remembered of a record: its living dots and the writes that hang on them.
+
+    `deaths` are deletes that no later change has named as seen.
+    """
 
     dots: frozenset[Dot] = frozenset()
     writes: tuple[Write, ...] = ()
+    deaths: frozenset[WriteRef] = frozenset()
 
     @property
     def alive(self) -> bool:
         """Return whether the record is there."""
         return bool(self.dots)
 
+    @property
+    def failed_deletes(self) -> frozenset[WriteRef]:
+        """Return the deletes that did not take the record away."""
+        return self.deaths if self.dots else frozenset()
+
     def winners(self) -> dict[FieldKey, Write]:
         """Return the greatest living write of each register."""
         best: dict[FieldKey, Write] = {}
         for write in self.writes:
             held = best.get(write.key)
-            if held is None or held.ref < write.ref:
+            if held is None or held.order < write.order:
                 best[write.key] = write
         return best
 
-    def on(self, key: FieldKey) -> tuple[Write, ...]:
-        """Return every living write of one register: what a new write there replaces."""
-        return tuple(write for write in self.writes if write.key == key)
+    def shown(self) -> dict[FieldKey, Write]:
+        """Return the write in effect of each register: none that is below the last lock."""
+        best = self.winners()
+        floor = _floor(best.get(_LOCK))
+        return best if floor.level == 0 else _above(floor, best)
+
+    @property
+    def guard(self) -> Guard:
+        """Return the guard that an edit of today is written under.
+
+        That of the last lock, or of what its author had before it where that is greater: an edit
+        may have known a lock that is gone by now, and whoever sees it can replace it.
+        """
+        held = [write.guard for write in self.writes]
+        return max(held, key=lambda guard: guard.order, default=UNGUARDED)
+
+    @property
+    def floor(self) -> Guard:
+        """Return the guard below which nothing is shown: that of the last lock."""
+        return _floor(self.winners().get(_LOCK))
+
+    @property
+    def locked_by(self) -> bytes | None:
+        """Return the device that holds the record locked, or None."""
+        held = self.winners().get(_LOCK)
+        return None if held is None or held.value is not True else held.ref.feed[:16]
+
+
+def _floor(lock: Write | None) -> Guard:
+    """Return the guard below which nothing is shown: that of the last lock."""
+    if lock is None:
+        return UNGUARDED
+    match lock.value:
+        case [int(level), bytes(stamp), bytes(feed)]:
+            # Whatever its author wrote there, the commit is valid and has to apply.
+            with suppress(InvalidStampError):
+                return Guard(level, Stamp.parse(stamp), feed)
+    return lock.guard
+
+
+def _above(floor: Guard, best: Mapping[FieldKey, Write]) -> dict[FieldKey, Write]:
+    least = floor.order
+    return {key: write for key, write in best.items() if write.guard.order >= least}
 
 
 class Merged(NamedTuple):
-    """A record after a change, what the change cost, and the conflicts it settled."""
+    """A record after a change, and what that does to the journal.
+
+    `lost` are writes that went out of effect unseen; `found` are registers' writes, and `seen`
+    whole changes, that are no loss any more.
+    """
 
     state: RecordState
-    losses: tuple[Loss, ...]
-    settled: frozenset[WriteRef]
+    lost: tuple[Write, ...]
+    found: frozenset[tuple[FieldKey, WriteRef]]
+    seen: frozenset[WriteRef]
 
 
 def merge(state: RecordState, change: SharedChange, dot: Dot, stamp: Stamp, place: int) -> Merged:
     """Return `state` after one change, the place-th of the commit at `dot` with `stamp`."""
     ref = WriteRef(stamp, dot.feed, dot.seq, place)
+    seen = frozenset(change.seen)
+    incoming: list[Write] = []
     if change.form is Form.DELETE:
-        return _delete(state, change, ref)
-    if change.form is Form.UPDATE:
-        dots = state.dots.intersection(change.dots)
+        after = _delete(state, change, ref)
     else:
         dots = frozenset([dot])
-        state = RecordState(state.dots | dots, state.writes)
-    incoming = [Write(write.field, write.subkey, write.value, ref, dots) for write in change.writes]
-    settled = frozenset(seen for asked in change.writes for seen in asked.over)
-    if not dots:
-        losses = tuple(Loss(write, ref, Cause.DELETED) for write in incoming)
-        return Merged(state, losses, settled)
-    before = state.winners()
-    losses = tuple(
-        loss
-        for write, asked in zip(incoming, change.writes, strict=True)
-        if (loss := _loss(before.get(write.key), write, asked)) is not None
+        if change.form is Form.UPDATE:
+            dots = state.dots.intersection(change.dots)
+        guard = change.guard
+        if guard.level and guard.stamp is None:
+            guard = Guard(guard.level, stamp, dot.feed)
+        incoming = [
+            Write(write.field, write.subkey, write.value, ref, dots, guard)
+            for write in change.writes
+        ]
+        after = RecordState(state.dots | dots, _keep((*state.writes, *incoming)), state.deaths)
+    after = RecordState(after.dots, after.writes, after.deaths - seen)
+    before, shown = state.shown(), after.shown()
+    in_effect = {(key, write.ref) for key, write in shown.items()}
+    overwritten = {
+        ((write.field, write.subkey), over) for write in change.writes for over in write.over
+    }
+    after = RecordState(after.dots, _settled(after.writes, overwritten, seen), after.deaths)
+    lost = tuple(
+        write
+        for write in (*before.values(), *incoming)
+        if (write.key, write.ref) not in in_effect | overwritten
+        and write.ref not in seen
+        and not write.settled
     )
-    return Merged(RecordState(state.dots, _keep((*state.writes, *incoming))), losses, settled)
+    return Merged(after, lost, frozenset(in_effect | overwritten), seen)
 
 
-def _loss(held: Write | None, write: Write, asked: FieldWrite) -> Loss | None:
-    if held is None:
-        return None
-    if held.ref > write.ref:
-        # Changes come in causal order: whoever wrote `held` had not seen what only arrives now.
-        return Loss(write, held.ref, Cause.OVERWRITTEN)
-    if held.ref in asked.over:
-        return None
-    return Loss(held, write.ref, Cause.OVERWRITTEN)
-
-
-def _delete(state: RecordState, change: SharedChange, ref: WriteRef) -> Merged:
+def _delete(state: RecordState, change: SharedChange, ref: WriteRef) -> RecordState:
     alive = state.dots.difference(change.dots)
-    kept: list[Write] = []
-    losses: list[Loss] = []
-    seen = frozenset(change.seen)
-    for write in state.writes:
-        if dots := write.dots & alive:
-            kept.append(write._replace(dots=dots))
-        elif write.ref not in seen:
-            losses.append(Loss(write, ref, Cause.DELETED))
-    left = RecordState(alive, _keep(kept))
-    # A write that lost may be shown again, now that what hid it is gone: it is no loss any more.
-    shown = {write.ref for write in left.winners().values()}
-    return Merged(left, tuple(losses), seen | shown)
+    kept = [
+        write._replace(dots=dots)
+        for write in state.writes
+        if (dots := write.dots.intersection(alive))
+    ]
+    # Without dots it takes nothing away: it only says that somebody has seen what was lost.
+    deaths = state.deaths | {ref} if change.dots else state.deaths
+    return RecordState(alive, _keep(kept), deaths)
+
+
+def _settled(
+    writes: tuple[Write, ...],
+    overwritten: AbstractSet[tuple[FieldKey, WriteRef]],
+    seen: AbstractSet[WriteRef],
+) -> tuple[Write, ...]:
+    """Remember of the writes that are kept which of them somebody has seen."""
+    return tuple(
+        write._replace(settled=True)
+        if write.ref in seen or (write.key, write.ref) in overwritten
+        else write
+        for write in writes
+    )
 
 
 def _keep(writes: Iterable[Write]) -> tuple[Write, ...]:
@@ -162,7 +229,7 @@ def _keep(writes: Iterable[Write]) -> tuple[Write, ...]:
     for write in writes:
         for dot in write.dots:
             held = best.get((write.key, dot))
-            if held is None or held.ref < write.ref:
+            if held is None or held.order < write.order:
                 best[write.key, dot] = write
     dots: dict[tuple[FieldKey, WriteRef], set[Dot]] = {}
     for (key, dot), write in best.items():
@@ -183,7 +250,9 @@ def visible_fields(state: RecordState) -> dict[str, Value]:
     Registers with subkeys come as one dict per field, without the entries whose value is None.
     """
     fields: dict[str, Value] = {}
-    for (name, subkey), write in sorted(state.winners().items(), key=_by_key):
+    for (name, subkey), write in sorted(state.shown().items(), key=_by_key):
+        if name == LOCK_FIELD:
+            continue
         if subkey is None:
             fields.setdefault(name, write.value)
             continue
@@ -200,9 +269,15 @@ def _by_key(item: tuple[FieldKey, Write]) -> tuple[str, bool, str]:
     return name, subkey is not None, subkey or ""
 
 
-def highest_overwritten(changes: Iterable[SharedChange]) -> Stamp | None:
-    """Return the highest stamp that these changes replace, or None if they replace nothing."""
+def first_order(state: RecordState) -> WriteRef | None:
+    """Return the least write in effect, None for a record without a value."""
+    return min((write.ref for write in state.shown().values()), default=None)
+
+
+def highest_seen(changes: Iterable[SharedChange]) -> Stamp | None:
+    """Return the highest stamp that these changes have before them, or None for none at all."""
     stamps = [over.stamp for change in changes for write in change.writes for over in write.over]
+    stamps += [ref.stamp for change in changes for ref in change.seen]
     return max(stamps, default=None)
 
 

@@ -7,8 +7,9 @@ these alone, so one more model changes nothing outside its own file. Connections
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,6 +28,17 @@ class Ownership(Enum):
     """Anybody edits; commits are merged."""
 
 
+class WhenGone(Enum):
+    """What a shared record shows while one that it refers to is not there (no write, ever)."""
+
+    CASCADE = "cascade"
+    """It is hidden, too, and comes back with what it refers to."""
+    SET_NULL = "set null"
+    """The reference shows as null."""
+    KEEP = "keep"
+    """Nothing changes; whoever looks finds nothing there."""
+
+
 class FieldKind(Enum):
     """How a shared field is split into registers."""
 
@@ -41,7 +53,10 @@ class FieldKind(Enum):
 class Field:
     """A synced field: its name, the types of its values, and how it merges or refers.
 
-    `reference` names the owned model whose uuid the value is; the referred row travels ahead.
+    `reference` names the model of the same ownership whose uuid the value is: a referred owned row
+    travels ahead, a shared one decides what is shown (`when_gone`). A `bookkeeping` field says how a
+    value came about; when it loses against another that is no conflict to speak of. Numbers lie
+    between `least` and `most`.
     """
 
     name: str
@@ -49,6 +64,10 @@ class Field:
     kind: FieldKind = FieldKind.PLAIN
     nullable: bool = True
     reference: str | None = None
+    when_gone: WhenGone = WhenGone.KEEP
+    bookkeeping: bool = False
+    least: float | None = None
+    most: float | None = None
 
     def accepts(self, value: Value) -> bool:
         """Return whether `value` may stand in this field (of a map or set: in one register)."""
@@ -56,9 +75,17 @@ class Field:
             return self.nullable or self.kind is not FieldKind.PLAIN
         if isinstance(value, bool) and bool not in self.types:
             return False
+        if not isinstance(value, self.types):
+            return False
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return True
         if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
             return False  # no column of a database holds it
-        return isinstance(value, self.types)
+        if not math.isfinite(value):
+            return False  # nor does JSON
+        return (self.least is None or self.least <= value) and (
+            self.most is None or value <= self.most
+        )
 
 
 class Epochs(NamedTuple):
@@ -108,9 +135,23 @@ QueryRows = Callable[[Any, int, int, Sequence[int]], StateQuery]
 Sweep = Callable[[Any], None]
 
 
+class Link(NamedTuple):
+    """The two fields that a many-to-many link joins.
+
+    A link that may exist once has an id derived from both ends, so the same link made on two
+    devices is one. Of a `repeatable` one more than that one may be made, with ids of their own.
+    """
+
+    item: str
+    group: str
+    repeatable: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A synced model.
+
+    `schema` are the statements that create the table of a model that is not built in.
 
     Owned models carry `apply_state_change(connection, epochs, change)`, which upserts and removes
     one batch and returns its effect; `query_state(connection, epoch, lo, hi, limit)`, the rows with
@@ -125,7 +166,8 @@ class Model:
     fields: tuple[Field, ...]
     local_only: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
-    policies: Mapping[str, str] = field(default_factory=dict)
+    link: Link | None = None
+    schema: tuple[str, ...] = ()
     apply_state_change: ApplyState | None = None
     apply_shared_change: ApplyShared | None = None
     query_state: QueryState | None = None
@@ -143,6 +185,20 @@ class Model:
         names = [item.name for item in self.fields]
         if len(set(names)) != len(names) or set(names) & set(self.local_only):
             raise ModelError(f"{self.sync_name}: a field is named twice")
+        if self.link and not {self.link.item, self.link.group} <= set(names):
+            raise ModelError(f"{self.sync_name}: a link joins two of its fields")
+        for item in self.fields:
+            cascades = item.when_gone is WhenGone.CASCADE
+            if cascades and item.reference in (None, self.sync_name):
+                raise ModelError(f"{self.sync_name}.{item.name} cascades from no other model")
+
+    def references(self) -> tuple[Field, ...]:
+        """Return the fields by which other records decide what is shown of this one."""
+        return tuple(
+            item
+            for item in self.fields
+            if item.reference is not None and item.when_gone is not WhenGone.KEEP
+        )
 
     def field(self, name: str) -> Field | None:
         """Return the synced field of that name, or None where this version has none."""
@@ -168,8 +224,12 @@ class Registry:
             if missing:
                 raise ModelError(f"{model.sync_name} stands before {missing[0]}, which it needs")
             for item in model.fields:
-                if item.reference not in (None, model.sync_name, *model.depends_on):
+                if item.reference is None or item.reference == model.sync_name:
+                    continue
+                if item.reference not in model.depends_on:
                     raise ModelError(f"{model.sync_name}.{item.name} refers outside depends_on")
+                if self._models[item.reference].ownership is not model.ownership:
+                    raise ModelError(f"{model.sync_name}.{item.name} refers across ownerships")
             self._models[model.sync_name] = model
 
     def __iter__(self) -> Iterator[Model]:
@@ -186,6 +246,12 @@ class Registry:
     def shared(self) -> tuple[Model, ...]:
         """Return the shared models, parents first."""
         return tuple(model for model in self if model.ownership is Ownership.SHARED)
+
+    def referred(self) -> frozenset[str]:
+        """Return the models whose records decide what is shown of others."""
+        return frozenset(
+            str(item.reference) for model in self.shared() for item in model.references()
+        )
 
     def versions(self) -> dict[str, int]:
         """Return the version of each model, as hello says it."""

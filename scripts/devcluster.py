@@ -10,9 +10,14 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from scripts.device import Device, pair
 from scripts.relay import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # A port that nobody listens at: what a device names as its own address, so that others do not call it.
 _NOWHERE = "127.0.0.1:1"
@@ -34,16 +39,24 @@ def parse_topology(edges: list[str]) -> list[tuple[str, str]]:
 
 
 class Cluster:
-    """Daemons that know their neighbours alone."""
+    """Daemons that know their neighbours alone; `interpreters` are those of some, by name."""
 
-    def __init__(self, base: Path, edges: list[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        base: Path,
+        edges: list[tuple[str, str]],
+        interpreters: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._base = base
         self._edges = edges
         names = list(dict.fromkeys(name for edge in edges for name in edge))
         self._ports = {name: free_port() for name in names}
         self.devices: dict[str, Device] = {}
         for name in names:
-            self.devices[name] = Device(base / name, name, self._options(name))
+            interpreter = interpreters.get(name, sys.executable)
+            self.devices[name] = Device(
+                base / name, name, self._options(name), interpreter=interpreter
+            )
 
     def _options(self, name: str) -> str:
         # The second of a pair calls the first.

@@ -13,15 +13,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROGRAM = (sys.executable, "-m", "leaderless")
+PROGRAM = ("-m", "leaderless")
 START_S = 30.0
 
 
 class Device:
     """A home with a daemon that can be started, stopped and killed."""
 
-    def __init__(self, home: Path, name: str, options: str, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        home: Path,
+        name: str,
+        options: str,
+        prefix: tuple[str, ...] = (),
+        interpreter: str = sys.executable,
+    ) -> None:
         self.home = home
+        self.interpreter = interpreter
         self.name = name
         self._prefix = prefix
         self._process: subprocess.Popen[bytes] | None = None
@@ -31,7 +39,7 @@ class Device:
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line that asks this device."""
-        return [*self._prefix, *PROGRAM, "--home", str(self.home), *arguments]
+        return [*self._prefix, self.interpreter, *PROGRAM, "--home", str(self.home), *arguments]
 
     def run(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[bytes]:
         """Run a verb; raises RuntimeError unless it exits with `code` (None: any)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,26 @@ class Query:
     larger_bytes: int | None = None
     newer_ms: int | None = None
     limit: int = 50
+    tags: Sequence[bytes] | None = None
+    """Carried by one of these at least: a tag with all that are merged into it or below it."""
+    locations: Sequence[int] | None = None
+    """In one of these (local keys)."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether every filter is left out, so that everything fits."""
+        filters = (self.device, self.extension, self.kind, self.larger_bytes, self.newer_ms)
+        others = (self.text, self.tags, self.locations)
+        return all(value is None for value in (*filters, *others))
+
+
+# By index from the tags to the entries: a rare tag is found at once among millions of files.
+_TAGGED: Final = (
+    "e.id IN (WITH carried (item) AS (SELECT m.item FROM user_metadata_tag m WHERE m.tag IN"
+    " (SELECT t.uuid FROM tag t WHERE lower(hex(t.uuid)) IN (SELECT value FROM json_each(?))))"
+    " SELECT id FROM entry WHERE uuid IN (SELECT item FROM carried) UNION ALL SELECT id FROM entry"
+    " WHERE content IN (SELECT c.hash FROM carried JOIN content c ON c.uuid = carried.item))"
+)
 
 
 def find_entries(
@@ -49,9 +70,7 @@ def find_entries(
 
     Raises UsageError for a kind that there is not.
     """
-    if query.kind is not None and query.kind not in KINDS:
-        raise UsageError(f"there is no kind “{query.kind}”", hint=f"kinds: {', '.join(KINDS)}")
-    condition, values = _conditions(connection, query)
+    condition, values = fitting(connection, query)
     rows = connection.exec_driver_sql(
         "SELECT e.id, e.uuid, i.device, d.name, v.display_name, l.path, e.kind, e.size_bytes,"
         " e.mtime_ns, l.scan_state, v.mount_point, l.name"
@@ -64,12 +83,23 @@ def find_entries(
     return [_found(connection, row, own, online) for row in rows]
 
 
-def _conditions(connection: Connection, query: Query) -> tuple[str, list[object]]:
+def fitting(connection: Connection, query: Query) -> tuple[str, list[object]]:
+    """Return a condition on entry e in location l of incarnation i, and its values.
+
+    Raises UsageError for a kind that there is not.
+    """
+    if query.kind is not None and query.kind not in KINDS:
+        raise UsageError(f"there is no kind “{query.kind}”", hint=f"kinds: {', '.join(KINDS)}")
     given: list[tuple[str, list[object]]] = []
     if query.text:
         given.append(matching.holds(connection, query.text))
     if query.extension:
         given.append(_extension(connection, query.extension))
+    if query.tags is not None:
+        given.append((_TAGGED, [json.dumps([tag.hex() for tag in query.tags])]))
+    if query.locations is not None:
+        inside = "e.location IN (SELECT value FROM json_each(?))"
+        given.append((inside, [json.dumps(list(query.locations))]))
     if query.larger_bytes is not None:
         # The size of a directory says nothing of what is in it.
         given.append(("e.kind <> 'directory' AND e.size_bytes > ?", [query.larger_bytes]))
@@ -108,13 +138,7 @@ def _found(
 ) -> dict[str, Any]:
     key, uuid, device, device_name, drive, root, kind, size, mtime_ns, state, mount, location = row
     path = entry_path(connection, key, root)
-    why = None
-    if device != own and device not in online:
-        why = "its device is not connected"
-    elif mount is None:
-        why = "its drive is not plugged in"
-    elif device == own and state == "offline":
-        why = "its folder is not here"
+    why = why_away(device, own, online, mount, state)
     return {
         "id": uuid.hex(),
         "device": device_name or device.hex()[:8],
@@ -128,6 +152,19 @@ def _found(
         "reachable": why is None,
         "why": why,
     }
+
+
+def why_away(
+    device: bytes, own: bytes, online: Collection[bytes], mount: bytes | None, scan_state: str
+) -> str | None:
+    """Return why an entry cannot be reached now, None if it can; `mount` is where its drive is."""
+    if device != own and device not in online:
+        return "its device is not connected"
+    if mount is None:
+        return "its drive is not plugged in"
+    if device == own and scan_state == "offline":
+        return "its folder is not here"
+    return None
 
 
 def entry_path(connection: Connection, key: int, root: bytes) -> bytes:

@@ -161,6 +161,25 @@ def find_own_location(connection: Connection, reference: str, epoch: int) -> byt
     return references.the_one("location", reference, some, names, names.__getitem__, hint)
 
 
+def find_locations(connection: Connection, reference: str) -> list[int]:
+    """Return the local keys of the locations of that name or path, or the one of that id.
+
+    On any device: folders of one name on two devices are both meant. Raises NotFoundError, or
+    UsageError where an end of an id fits several.
+    """
+    rows = connection.exec_driver_sql(
+        "SELECT id, uuid, name, path FROM location WHERE dead = 0 ORDER BY id"
+    ).all()
+    path = reference.encode("utf-8", "surrogateescape").rstrip(b"/") or b"/"
+    found = [key for key, _, name, at in rows if reference == name or path == at]
+    if found:
+        return found
+    names = {uuid: name for _, uuid, name, _ in rows}
+    fit, hint = references.fitting(reference, names), "leaderless location list"
+    one = references.the_one("location", reference, fit, names, names.__getitem__, hint)
+    return [key for key, uuid, _, _ in rows if uuid == one]
+
+
 def _refuse_elsewhere(connection: Connection, reference: str, epoch: int) -> None:
     rows = connection.exec_driver_sql(
         "SELECT l.uuid, l.name, i.device, d.name FROM location l"
@@ -211,12 +230,13 @@ async def rename_device(store: Store, name: str) -> None:
 
 
 def names_for_completion(connection: Connection, kind: str, prefix: str, epoch: int) -> list[str]:
-    """Return the names of tags, devices or own locations that begin with `prefix`.
+    """Return the names of tags, albums, devices or own locations that begin with `prefix`.
 
     Shells print them as they are, one a line: a name that would steer a terminal is left out.
     """
     queries = {
         "tag": "SELECT canonical_name FROM tag",
+        "album": "SELECT name FROM album",
         "device": "SELECT name FROM device WHERE dead = 0",
         "location": f"SELECT name FROM location WHERE dead = 0 AND epoch = {epoch:d}",
     }

@@ -10,9 +10,14 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from leaderless.errors import NotFoundError, UsageError
+from leaderless.protocol.packing import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from sqlalchemy import Connection
+
+    from registry.changes import Value
 
 MIN_DIGITS: Final = 4
 _MAX_NAMED: Final = 10
@@ -73,3 +78,13 @@ def the_one(
         f"“{reference}” fits {len(found)} {what}s: {', '.join(named)}",
         hint="say which one by these digits, the end of its id",
     )
+
+
+def deleted(connection: Connection, model: str) -> dict[bytes, dict[str, Value]]:
+    """Return the deleted records of a model with the values they had, as far as they are kept."""
+    found = connection.exec_driver_sql(
+        "SELECT uuid, kept FROM record WHERE model = ? AND state IS NULL", (model,)
+    )
+    return {
+        uuid: {} if kept is None else unpack(kept, len(kept)) for uuid, kept in found.fetchall()
+    }

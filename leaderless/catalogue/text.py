@@ -45,3 +45,8 @@ def value_json(model: str, field: str, value: Value) -> Any:  # noqa: ANN401 - J
     if isinstance(value, list):
         return [value_json(model, field, item) for item in value]
     return value
+
+
+def plain_json(value: Value) -> Any:  # noqa: ANN401 - JSON
+    """Return a value as people are shown it: bytes, which are ids there, as hex."""
+    return value.hex() if isinstance(value, bytes) else value

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -40,13 +41,33 @@ VERBS = {
     "volume": ("lists", "volume", "List drives."),
     "location": ("locations", "location", "Add, list, scan and remove indexed folders."),
     "find": ("find", "find", "Find files on all devices, also those that are off."),
-    "tag": ("tags", "tag", "Create, list, show, set, rename, delete and restore tags."),
-    "conflicts": ("tags", "conflicts", "List values that lost against others."),
+    "tag": ("tags", "tag", "Make tags, put them on files, and relate them to each other."),
+    "album": ("albums", "album", "Make albums and arrange what is in them."),
+    "show": ("show", "show", "Show everything about a file."),
+    "note": ("metadata", "note", "Write a note to files, or take it away."),
+    "favorite": ("metadata", "favorite", "Make files favorites."),
+    "rate": ("metadata", "rate", "Rate files from 0 to 5."),
+    "hide": ("metadata", "hide", "Mark files as hidden."),
+    "meta": ("metadata", "meta", "Set and unset data of your own on files."),
+    "copies": ("copies", "copies", "List every copy of a file."),
+    "at-risk": ("copies", "at_risk", "List files that exist on one device only."),
+    "duplicates": ("copies", "duplicates", "List contents that are there more than once."),
+    "record": ("records", "record", "List and edit records of any model, also of packages."),
+    "history": ("history", "history", "Say who did what, when, and who has it."),
+    "changes": ("history", "changes", "Say what others did while you were away."),
+    "undo": ("history", "undo", "Take an action back."),
+    "conflicts": ("conflicts", "conflicts", "List, restore and dismiss what lost against others."),
+    "lock": ("history", "lock", "Freeze a tag, an album or what is said of a file."),
+    "unlock": ("history", "unlock", "Let everybody edit it again."),
+    "rebuild": ("history", "rebuild", "Recompute what is shown from the log, and prove it equal."),
     "export": ("status", "export", "Print every synced record as canonical NDJSON."),
     "config": ("setup", "config", "Show and check the configuration."),
     "service": ("service", "service", "Install or remove the background service."),
     "completion": ("setup", "completion", "Print the completion script of a shell."),
 }
+
+_OURS = re.compile(r"(^|; |, or )leaderless (?=[a-z])")
+"""Where a remedy begins with a command of ours, the only one or one of several."""
 
 
 @dataclass
@@ -64,9 +85,8 @@ class Context:
         return f"leaderless{given} {verb}"
 
     def hint(self, text: str) -> str:
-        """Return a remedy as it is shown: a command of ours is one for this very device."""
-        ours = text.startswith("leaderless ")
-        return self.command(text.removeprefix("leaderless ")) if ours else text
+        """Return a remedy as it is shown: commands of ours are for this very device."""
+        return _OURS.sub(lambda found: found[1] + self.command(""), text)
 
     def told(self, text: str) -> str:
         """Return what a device says of itself, with its remedy (`…: leaderless …`) for this one."""

@@ -16,9 +16,12 @@ from leaderless.cli.values import parse_size, parse_time_ms
 @click.command()
 @click.argument("text", required=False)
 @click.option(
-    "--tag", shell_complete=names("tag"), help="Only what carries this tag; no file can yet."
+    "--tag", shell_complete=names("tag"), help="Only what carries this tag, or one below it."
 )
 @click.option("--device", shell_complete=names("device"), help="Only on this device.")
+@click.option(
+    "--location", shell_complete=names("location"), help="Only in locations of this name or path."
+)
 @click.option("--ext", help="Only with this extension: jpg, tar.gz.")
 @click.option("--kind", type=click.Choice(KINDS), help="Only of this kind.")
 @click.option("--larger", metavar="SIZE", help="Only larger than this: 10M, 1.5G; no directories.")
@@ -30,6 +33,7 @@ def find(
     text: str | None,
     tag: str | None,
     device: str | None,
+    location: str | None,
     ext: str | None,
     kind: str | None,
     larger: str | None,
@@ -46,6 +50,7 @@ def find(
         "text": text,
         "tag": tag,
         "device": device,
+        "location": location,
         "ext": ext,
         "kind": kind,
         "larger": None if larger is None else parse_size(larger),
@@ -68,7 +73,7 @@ def find(
         ]
         table(("device", "drive", "now", "size", "path"), rows)
     if not answer["entries"]:
-        chat(f"Nothing found: {answer['note']}." if answer["note"] else "Nothing found.")
+        chat("Nothing found.")
         raise click.exceptions.Exit(EXIT_NOT_FOUND)
     if answer["is_cut"]:
         chat(f"The first {limit}; more with --limit.")

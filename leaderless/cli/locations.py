@@ -14,7 +14,6 @@ from leaderless.cli.output import chat, name_text, path_json, put_json, say, siz
 from leaderless.errors import LeaderlessError, NotFoundError
 
 _LOOK_S = 0.2
-_PATIENCE = 10
 """Looks at a location that stays as it was, until the scan that was asked for counts as over."""
 
 
@@ -48,7 +47,7 @@ def location_add(context: Context, path: str, name: str | None, mode: str, wait:
     body = {"path": path_json(absolute), "name": name, "index_mode": mode}
     answer = context.client.post("/v1/locations", body)
     if wait:
-        _watch(context, answer["id"], None)
+        _watch(context, answer)
     if context.json:
         put_json(answer)
     else:
@@ -95,10 +94,9 @@ def location_list(context: Context) -> None:
 def location_scan(context: Context, location: str, accept_deletes: bool, wait: bool) -> None:
     """Scan LOCATION of this device now."""
     body = {"location": _reference(location), "accept_deletes": accept_deletes}
-    before = context.client.get("/v1/locations")["locations"] if wait else []
     answer = context.client.post("/v1/locations/scan", body)
     if wait:
-        _watch(context, answer["id"], _item(before, answer["id"]))
+        _watch(context, answer)
     if context.json:
         put_json(answer)
 
@@ -122,29 +120,17 @@ def _reference(location: str) -> str:
     return os.path.abspath(location) if is_path else location  # noqa: PTH100 - as for `add`
 
 
-def _item(listed: list[dict[str, Any]], wanted: str) -> dict[str, Any] | None:
-    return next((item for item in listed if item["id"] == wanted), None)
-
-
-def _watch(context: Context, wanted: str, before: dict[str, Any] | None) -> None:
-    """Show a scan until it is over; raises ScanError if it did not end well.
-
-    `before` is the location as it was when the scan was asked for, as that takes a moment to begin.
-    """
+def _watch(context: Context, asked: dict[str, Any]) -> None:
+    """Show a scan until the pass that was asked for is over; raises ScanError if that went wrong."""
     shown = sys.stderr.isatty()
-    patience = _PATIENCE
     while True:
-        item = _item(context.client.get("/v1/locations")["locations"], wanted)
+        listed = context.client.get("/v1/locations")["locations"]
+        item = next((item for item in listed if item["id"] == asked["id"]), None)
         if item is None:
             raise NotFoundError("the location was removed")
         state = item["scan_state"]
-        if state in ("pending", "scanning"):
-            patience = 0
-        elif patience == 0 or before is None or _told(item) != _told(before):
+        if item["passes"] >= asked["pass"] and state not in ("pending", "scanning"):
             break
-        # A scan that leaves all as it was may be over before it was seen.
-        elif state != "idle":
-            patience -= 1
         if shown:
             click.echo(f"\r{item.get('entries_seen', '0')} entries seen ", err=True, nl=False)
         time.sleep(_LOOK_S)
@@ -152,8 +138,3 @@ def _watch(context: Context, wanted: str, before: dict[str, Any] | None) -> None
         chat("")
     if state != "idle":
         raise ScanError(context.told(f"{state}: {item['error_message']}"))
-
-
-def _told(item: dict[str, Any]) -> tuple[object, ...]:
-    """Return what a scan changes about a location."""
-    return item["scan_state"], item["error_message"], item["last_scan_at_ms"]

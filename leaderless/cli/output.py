@@ -56,6 +56,17 @@ def name_text(value: object) -> str:
     return printable(str(value))
 
 
+def value_text(value: object) -> str:
+    """Return a field's value from JSON as it is given to `set`, safe on a terminal."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(name_text(item) for item in value)
+    if isinstance(value, dict) and "b64" not in value:
+        return ", ".join(f"{name_text(key)}={value_text(item)}" for key, item in value.items())
+    return name_text(value)
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows in columns under headings; nothing at all if there is no row."""
     shown = [[_cell(value) for value in row] for row in rows]

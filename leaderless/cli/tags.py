@@ -1,48 +1,27 @@
-"""tag and conflicts."""
+"""tag: making and editing tags; what is done with them stands in `tagging`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from leaderless.cli import tagging
 from leaderless.cli.app import Context, names, verb
-from leaderless.cli.output import chat, name_text, put_json, say, table, time_text
-from leaderless.errors import UsageError
+from leaderless.cli.output import chat, name_text, put_json, say, table, value_text
+from leaderless.cli.values import parse_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @click.group()
 def tag() -> None:
-    """Create, list, show, set, rename, delete and restore tags."""
+    """Make tags, put them on files, and relate them to each other."""
 
 
-def _fields(pairs: tuple[str, ...], unset: tuple[str, ...] = ()) -> dict[str, object]:
-    """Return fields as the daemon takes them; what is given several times is a list."""
-    given: dict[str, list[str]] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise UsageError(f"“{pair}” is no FIELD=VALUE")
-        given.setdefault(name, []).append(value)
-    fields: dict[str, object] = {
-        name: values[0] if len(values) == 1 else values for name, values in given.items()
-    }
-    for name in unset:
-        if name in fields:
-            raise UsageError(f"{name} is both set and unset")
-        fields[name] = None
-    return fields
-
-
-def _value_text(value: object) -> str:
-    """Return a field's value as it is given to `tag set`."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return ", ".join(name_text(item) for item in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{name_text(key)}={_value_text(item)}" for key, item in value.items())
-    return name_text(value)
+for _name in ("add", "remove", "parent", "unparent", "relate", "unrelate", "merge"):
+    tag.add_command(getattr(tagging, _name))
 
 
 def _done(context: Context, answer: dict[str, Any], text: str) -> None:
@@ -59,7 +38,7 @@ def _done(context: Context, answer: dict[str, Any], text: str) -> None:
 @verb
 def tag_create(context: Context, name: str, fields: tuple[str, ...]) -> None:
     """Make a tag called NAME; two of one name are two tags."""
-    answer = context.client.post("/v1/tags/create", {"name": name, "fields": _fields(fields)})
+    answer = context.client.post("/v1/tags/create", {"name": name, "fields": parse_fields(fields)})
     _done(context, answer, "Created.")
 
 
@@ -75,6 +54,9 @@ def tag_list(context: Context, deleted: bool) -> None:
     rows = [
         (
             item["canonical_name"],
+            item.get("files"),
+            _list(item.get("parents", ())),
+            _list(item["merged"]),
             item["display_name"],
             item["namespace"],
             item["color"],
@@ -83,7 +65,14 @@ def tag_list(context: Context, deleted: bool) -> None:
         )
         for item in answer["tags"]
     ]
-    table(("name", "shown as", "namespace", "color", "aliases", "id"), rows)
+    headings = ("name", "files", "under", "merged", "shown as", "namespace", "color", "aliases")
+    table((*headings, "id"), rows)
+    if not rows and not deleted:
+        chat(f"No tags; `{context.command('tag create NAME')}` makes one.")
+
+
+def _list(tags: Sequence[dict[str, Any]]) -> str:
+    return ", ".join(name_text(tag["name"]) for tag in tags)
 
 
 @tag.command("show")
@@ -96,8 +85,20 @@ def tag_show(context: Context, tag: str) -> None:
         put_json(answer)
         return
     for name, value in answer["tag"].items():
-        if value not in (None, [], {}):
-            say(f"{name}: {_value_text(value)}")
+        if name != "merged_into" and value not in (None, [], {}):
+            say(f"{name}: {_shown(name, value)}")
+
+
+def _shown(name: str, value: Any) -> str:  # noqa: ANN401 - JSON
+    """Return a field as people read it."""
+    if name in ("merged", "parents", "children"):
+        return _list(value)
+    if name == "relations":
+        return ", ".join(f"{name_text(item['name'])} ({item['kind']})" for item in value)
+    if name == "skipped":
+        edges = [f"{name_text(edge['child'])} under {name_text(edge['parent'])}" for edge in value]
+        return f"{', '.join(edges)}: would close a circle, so it does not count"
+    return value_text(value)
 
 
 @tag.command("set")
@@ -107,7 +108,9 @@ def tag_show(context: Context, tag: str) -> None:
 @verb
 def tag_set(context: Context, tag: str, fields: tuple[str, ...], unset: tuple[str, ...]) -> None:
     """Change fields of TAG: color=red aliases=+trip,-tour attributes=key=value."""
-    answer = context.client.post("/v1/tags/set", {"tag": tag, "fields": _fields(fields, unset)})
+    answer = context.client.post(
+        "/v1/tags/set", {"tag": tag, "fields": parse_fields(fields, unset)}
+    )
     _done(context, answer, "Changed.")
 
 
@@ -136,29 +139,3 @@ def tag_delete(context: Context, tag: str) -> None:
 def tag_restore(context: Context, tag: str) -> None:
     """Bring a deleted TAG (its name or id) back with the values it had."""
     _done(context, context.client.post("/v1/tags/restore", {"tag": tag}), "Restored.")
-
-
-@click.command()
-@verb
-def conflicts(context: Context) -> None:
-    """List values that lost against others which had not seen them."""
-    answer = context.client.get("/v1/conflicts")
-    if context.json:
-        put_json(answer)
-        return
-    rows = [
-        (
-            item["number"],
-            item["model"],
-            item["record"][:12],
-            item["field"] + (f".{item['subkey']}" if item["subkey"] else ""),
-            item["value"],
-            item["author"][:8],
-            time_text(item["at_ms"]),
-            item["cause"],
-        )
-        for item in answer["conflicts"]
-    ]
-    if not rows:
-        chat("No conflicts.")
-    table(("no", "model", "record", "field", "lost value", "author", "at", "cause"), rows)

@@ -1,20 +1,21 @@
-"""The routes about what is catalogued: devices, drives, locations, entries, tags, and all of it."""
+"""The routes about what is catalogued: devices, drives, locations, entries, and all of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from leaderless.catalogue import find, listing, tags
+from leaderless.catalogue import find, listing
 from leaderless.catalogue.export import export_lines
 from leaderless.catalogue.text import name_bytes, name_json
+from leaderless.daemon.filters import find_query
 from leaderless.errors import NotPermittedError, UsageError
 from leaderless.status.http import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from sqlalchemy import Connection
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from leaderless.sync.driver import Driver
 
     Handler = Callable[[Request], Awaitable[Answer]]
-
-MAX_FOUND: Final = 10_000
-UNTAGGED: Final = "no file can carry a tag yet"
 
 
 @dataclass
@@ -50,14 +48,6 @@ class CatalogueDesk:
             ("POST", "/v1/locations/scan"): self.location_scan,
             ("POST", "/v1/locations/remove"): self.location_remove,
             ("GET", "/v1/find"): self.find,
-            ("GET", "/v1/tags"): self.tags,
-            ("GET", "/v1/tags/show"): self.tag_show,
-            ("POST", "/v1/tags/create"): self.tag_create,
-            ("POST", "/v1/tags/set"): self.tag_set,
-            ("POST", "/v1/tags/rename"): self.tag_rename,
-            ("POST", "/v1/tags/delete"): self.tag_delete,
-            ("POST", "/v1/tags/restore"): self.tag_restore,
-            ("GET", "/v1/conflicts"): self.conflicts,
             ("GET", "/v1/export"): self.export,
             ("GET", "/v1/complete"): self.complete,
         }
@@ -105,7 +95,9 @@ class CatalogueDesk:
         own = self.store.own_device
         found = await self.store.read(lambda c: listing.list_locations(c, own))
         for location in found:
-            progress = self.indexer.progress.get(bytes.fromhex(location["id"]))
+            uuid = bytes.fromhex(location["id"])
+            location["passes"] = self.indexer.ended[uuid]
+            progress = self.indexer.progress.get(uuid)
             if progress is not None:
                 location["entries_seen"] = str(progress.entries_seen)
                 location["files_hashed"] = str(progress.files_hashed)
@@ -122,14 +114,15 @@ class CatalogueDesk:
         if path is None:
             raise UsageError("path is missing, or neither text nor {b64}")
         mode = request.text("index_mode") or "shallow"
-        uuid = await self.indexer.add(path, request.text("name"), mode)
-        return Answer({"id": uuid.hex()})
+        uuid, number = await self.indexer.add(path, request.text("name"), mode)
+        return Answer({"id": uuid.hex(), "pass": number})
 
     async def location_scan(self, request: Request) -> Answer:
         """Scan a location now."""
         uuid = await self._own_location(request)
-        self.indexer.request(uuid, accept_deletes=request.body.get("accept_deletes") is True)
-        return Answer({"id": uuid.hex()})
+        accept_deletes = request.body.get("accept_deletes") is True
+        number = self.indexer.request(uuid, accept_deletes=accept_deletes)
+        return Answer({"id": uuid.hex(), "pass": number})
 
     async def location_remove(self, request: Request) -> Answer:
         """Take a location out of the catalogue."""
@@ -143,75 +136,15 @@ class CatalogueDesk:
 
     async def find(self, request: Request) -> Answer:
         """Find entries."""
-        device, tag = request.text("device"), request.text("tag")
         own, online = self.store.own_device, self.driver.connected()
-        limit = request.number("limit", 50)
-        if limit is None or not 1 <= limit <= MAX_FOUND:
-            raise UsageError(f"limit is 1 to {MAX_FOUND}")
 
-        def search(connection: Connection) -> list[dict[str, Any]]:
-            query = find.Query(
-                request.text("text"),
-                None if device is None else listing.find_device(connection, device),
-                request.text("ext"),
-                request.text("kind"),
-                request.number("larger"),
-                request.number("newer_ms"),
-                limit + 1,
-            )
-            if tag is not None:
-                tags.find_tag(connection, tag)
-                return []
-            return find.find_entries(connection, query, own, online)
+        def search(connection: Connection) -> tuple[int, list[dict[str, Any]]]:
+            query = find_query(connection, request)
+            one_more = replace(query, limit=query.limit + 1)
+            return query.limit, find.find_entries(connection, one_more, own, online)
 
-        entries = await self.store.read(search)
-        note = None if tag is None else UNTAGGED
-        return Answer({"entries": entries[:limit], "is_cut": len(entries) > limit, "note": note})
-
-    # --- tags -------------------------------------------------------------------------------------
-
-    async def tags(self, request: Request) -> Answer:
-        """Return every tag, or those that are deleted."""
-        listed = tags.list_tags if request.text("deleted") is None else tags.list_deleted
-        return Answer({"tags": await self.store.read(listed)})
-
-    async def tag_show(self, request: Request) -> Answer:
-        """Return one tag."""
-        reference = request.needed("tag")
-        uuid = await self.store.read(lambda c: tags.find_tag(c, reference))
-        return await self._tag(uuid)
-
-    async def tag_create(self, request: Request) -> Answer:
-        """Make a tag."""
-        fields = _fields(request)
-        return await self._tag(await tags.create_tag(self.store, request.needed("name"), fields))
-
-    async def tag_set(self, request: Request) -> Answer:
-        """Change fields of a tag."""
-        fields = _fields(request)
-        return await self._tag(await tags.set_tag(self.store, request.needed("tag"), fields))
-
-    async def tag_rename(self, request: Request) -> Answer:
-        """Give a tag another name."""
-        reference, name = request.needed("tag"), request.needed("name")
-        return await self._tag(await tags.rename_tag(self.store, reference, name))
-
-    async def tag_delete(self, request: Request) -> Answer:
-        """Delete a tag."""
-        return Answer({"id": (await tags.delete_tag(self.store, request.needed("tag"))).hex()})
-
-    async def tag_restore(self, request: Request) -> Answer:
-        """Bring a deleted tag back."""
-        return await self._tag(await tags.restore_tag(self.store, request.needed("tag")))
-
-    async def _tag(self, uuid: bytes) -> Answer:
-        found = await self.store.read(tags.list_tags)
-        shown = next((tag for tag in found if tag["id"] == uuid.hex()), {"id": uuid.hex()})
-        return Answer({"tag": shown})
-
-    async def conflicts(self, _: Request) -> Answer:
-        """Return the journal of values that lost."""
-        return Answer({"conflicts": await self.store.read(tags.conflicts)})
+        limit, entries = await self.store.read(search)
+        return Answer({"entries": entries[:limit], "is_cut": len(entries) > limit})
 
     # --- export -----------------------------------------------------------------------------------
 
@@ -250,10 +183,3 @@ class CatalogueDesk:
             lambda connection: listing.names_for_completion(connection, kind, prefix, epoch)
         )
         return Answer({"names": names})
-
-
-def _fields(request: Request) -> Mapping[str, object]:
-    fields = request.body.get("fields", {})
-    if not isinstance(fields, dict):
-        raise UsageError("fields must be an object")
-    return fields

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from leaderless.catalogue.conflicts import conflicts
 from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
@@ -15,17 +16,19 @@ from leaderless.words import counted
 from registry.hlc import MAX_DRIFT_MS, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
     from leaderless.daemon.presence import Presence
     from leaderless.indexer.service import Indexer
+    from leaderless.plugins import LeftOut
     from leaderless.protocol.membership import Membership
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings
     from leaderless.store.store import Store
     from leaderless.sync.driver import Driver
+    from registry.models import Registry
 
 CLOCK_SUSPECT_MS = 60_000
 
@@ -33,7 +36,7 @@ CLOCK_SUSPECT_MS = 60_000
 class Facts:
     """What the database says, read in one snapshot."""
 
-    def __init__(self, connection: Connection, now_ms: int, epoch: int) -> None:
+    def __init__(self, connection: Connection, now_ms: int, epoch: int, registry: Registry) -> None:
         self.holdings: Holdings = read_holdings(connection)
         named = connection.exec_driver_sql("SELECT uuid, name FROM device WHERE dead = 0")
         self.names: dict[bytes, str] = {uuid: name for uuid, name in named}
@@ -46,9 +49,7 @@ class Facts:
         self.shelf = log.shelf(connection)
         bound = Stamp(max(now_ms + MAX_DRIFT_MS, 0), 0, 0).pack()
         self.future = log.future_authors(connection, now_ms, bound)
-        self.conflicts = int(
-            connection.exec_driver_sql("SELECT count(*) FROM journal").scalar_one()
-        )
+        self.conflicts = len(conflicts(connection, registry))
 
 
 class Overview:
@@ -61,17 +62,22 @@ class Overview:
         indexer: Indexer,
         members: Callable[[], Membership],
         presence: Presence,
+        left_out: Sequence[LeftOut] = (),
     ) -> None:
         self._store = store
         self._driver = driver
         self._indexer = indexer
         self._members = members
         self._presence = presence
+        self._left_out = left_out
 
     async def view(self) -> View:
         """Return everything the report needs."""
         now_ms, epoch = self._store.now_ms(), self._store.own_epoch
-        facts = await self._store.read(lambda connection: Facts(connection, now_ms, epoch))
+        registry = self._store.registry
+        facts = await self._store.read(
+            lambda connection: Facts(connection, now_ms, epoch, registry)
+        )
         members = self._members()
         others = sorted(
             (member.name, device_id(key))
@@ -201,6 +207,14 @@ class Overview:
         limit = self._indexer.watch_limit()
         if limit is not None:
             alerts.append(Alert("WATCH_LIMIT", "not every folder can be watched", limit))
+        alerts += [
+            Alert(
+                "PACKAGE_LEFT_OUT",
+                f"the models of package {item.package} are not used: {item.why}",
+                "mend or uninstall the package, then restart the daemon",
+            )
+            for item in self._left_out
+        ]
         if facts.conflicts:
             text = f"{counted(facts.conflicts, 'edit')} lost against others that had not seen them"
             alerts.append(Alert("CONFLICTS", text, "leaderless conflicts"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -16,13 +16,21 @@ from leaderless.status.http import Answer, Request, Routes
 from leaderless.status.report import report
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from leaderless.config import Config
-    from leaderless.daemon.catalogue_routes import CatalogueDesk
     from leaderless.daemon.overview import Overview
     from leaderless.daemon.pairing_desk import PairingDesk
     from leaderless.status.events import Events
+
+    Handler = Callable[[Request], Awaitable[Answer]]
+
+
+class HasTable(Protocol):
+    """A desk with routes of its own."""
+
+    def table(self) -> dict[tuple[str, str], Handler]:
+        """Return who answers what."""
 
 
 @dataclass
@@ -30,14 +38,15 @@ class Desk:
     """The rooms that answer."""
 
     config: Config
-    catalogue: CatalogueDesk
+    desks: Sequence[HasTable]
     overview: Overview
     pairing: PairingDesk
     events: Events
     changed: Callable[[], trio.Event]
 
     def routes(self) -> Routes:
-        """Return the table of all routes."""
+        """Return the table of all routes, those of the other desks too."""
+        others = [item for desk in self.desks for item in desk.table().items()]
         return Routes(
             {
                 ("GET", "/v1/status"): self.status,
@@ -49,7 +58,7 @@ class Desk:
                 ("GET", "/v1/pair"): self.pair_state,
                 ("DELETE", "/v1/pair"): self.pair_close,
                 ("POST", "/v1/join"): self.join,
-                **self.catalogue.table(),
+                **dict(others),
             }
         )
 

@@ -24,11 +24,16 @@ import trio
 from entities import MODELS
 from leaderless import __version__
 from leaderless.clock import SYSTEM_CLOCK, wall_ms
+from leaderless.daemon.album_routes import AlbumDesk
 from leaderless.daemon.catalogue_routes import CatalogueDesk
+from leaderless.daemon.history_routes import HistoryDesk
+from leaderless.daemon.metadata_routes import MetadataDesk
 from leaderless.daemon.overview import Overview
 from leaderless.daemon.pairing_desk import PairingDesk
 from leaderless.daemon.presence import Presence, open_presence
+from leaderless.daemon.record_routes import RecordDesk
 from leaderless.daemon.routes import Desk
+from leaderless.daemon.tagging_routes import TaggingDesk
 from leaderless.daemon.whereabouts import Whereabouts, parsed_addresses
 from leaderless.discovery.static import parse_address
 from leaderless.errors import LeaderlessError, NotFoundError, said_on_purpose
@@ -37,9 +42,11 @@ from leaderless.ids import RecordIds
 from leaderless.indexer.service import Settings, open_indexer
 from leaderless.logs import configure
 from leaderless.notify import Notifier
+from leaderless.plugins import load_models
 from leaderless.status.events import Events
 from leaderless.status.server import serve_status
 from leaderless.store import open_store
+from leaderless.store.adoption import TABLES
 from leaderless.sync.backoff import Backoff
 from leaderless.sync.dialer import Dialer
 from leaderless.sync.driver import open_sync
@@ -167,13 +174,17 @@ class Daemon:
     async def _open(self, stack: AsyncExitStack) -> None:
         config, paths = self._config, self._config.paths
         identity = await trio.to_thread.run_sync(load_or_create, paths.keys)
-        registry, ids = Registry(MODELS), RecordIds(self._clock)
+        brought = await trio.to_thread.run_sync(load_models, MODELS, TABLES)
+        registry, ids = Registry(brought.models), RecordIds(self._clock)
         store = await stack.enter_async_context(
             open_store(paths.database, registry, self._clock, ids, identity.sign)
         )
         await stack.enter_async_context(open_presence(self._presence, store))
         # Tasks that use the store have ended before it is closed.
         nursery = await stack.enter_async_context(trio.open_nursery())
+        left_out = brought.without(store.failed)
+        for item in left_out:
+            self._tell("package_left_out", item._asdict())
         members = await store.membership(certificate_key)
         sync = open_sync(store, members, __version__, self._tell)
         driver = await stack.enter_async_context(sync)
@@ -227,9 +238,23 @@ class Daemon:
             suggest,
             self._tell,
         )
-        overview = Overview(store, driver, indexer, lambda: driver.applier.members, self._presence)
-        catalogue = CatalogueDesk(store, driver, indexer, self._presence)
-        api = Desk(config, catalogue, overview, desk, self._events, lambda: self._changed)
+        overview = Overview(
+            store,
+            driver,
+            indexer,
+            lambda: driver.applier.members,
+            self._presence,
+            left_out,
+        )
+        desks = (
+            CatalogueDesk(store, driver, indexer, self._presence),
+            HistoryDesk(store),
+            TaggingDesk(store),
+            AlbumDesk(store, driver),
+            MetadataDesk(store, driver),
+            RecordDesk(store, brought.packages),
+        )
+        api = Desk(config, desks, overview, desk, self._events, lambda: self._changed)
         await stack.enter_async_context(serve_status(paths.socket, api.routes()))
         nursery.start_soon(dialer.run)
         nursery.start_soon(whereabouts.call_named, dialer)

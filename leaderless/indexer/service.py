@@ -7,6 +7,7 @@ request; in between the watcher names directories that changed.
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -88,14 +89,16 @@ class Indexer:
         self._limit: str | None = None
         self._roots: dict[bytes, bytes] = {}
         self.progress: dict[bytes, Progress] = {}
+        self._begun: Counter[bytes] = Counter()
+        self.ended: Counter[bytes] = Counter()
+        """How many passes over a location have ended, since the daemon began."""
 
     # --- what others ask --------------------------------------------------------------------------
 
-    async def add(self, path: bytes, name: str | None, index_mode: str) -> bytes:
-        """Make a folder a location and begin to scan it; return its uuid."""
+    async def add(self, path: bytes, name: str | None, index_mode: str) -> tuple[bytes, int]:
+        """Make a folder a location and begin to scan it; return its uuid, and as `request`."""
         uuid = await add_location(self._store, self._system, path, name, index_mode)
-        self.request(uuid)
-        return uuid
+        return uuid, self.request(uuid)
 
     async def remove(self, uuid: bytes) -> None:
         """Take a location out of the catalogue."""
@@ -110,12 +113,13 @@ class Indexer:
         if self._watcher is not None:
             self._watcher.unwatch(location.path)
 
-    def request(self, uuid: bytes, *, accept_deletes: bool = False) -> None:
-        """Ask for a full pass."""
+    def request(self, uuid: bytes, *, accept_deletes: bool = False) -> int:
+        """Ask for a full pass; it is done once so many passes have ended as is returned."""
         wanted = self._wanted.setdefault(uuid, Wanted())
         wanted.full = True
         wanted.accept_deletes |= accept_deletes
         self._stir()
+        return self._begun[uuid] + 1
 
     def _stir(self) -> None:
         """Begin to work; whoever waits for the end of what is wanted waits on."""
@@ -203,10 +207,12 @@ class Indexer:
 
     async def _interruptible(self, uuid: bytes, wanted: Wanted) -> None:
         """Do a pass that ends at once when its location is removed."""
+        self._begun[uuid] += 1
         with trio.CancelScope() as scope:
             self._current = (uuid, scope)
             await self._pass(uuid, wanted)
         self._current = None
+        self.ended[uuid] = self._begun[uuid]
         if self._watcher is not None and self._watcher.limit_reached is not None:
             self.poll(self._watcher.limit_reached)
 

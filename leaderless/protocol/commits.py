@@ -3,13 +3,15 @@
 ::
 
     header = [1, kind, library, feed, seq, stamp, previous, membership, command, command id,
-              part, parts, body hash, body bytes, [[feed, seq, hash], …]]
+              part, parts, body hash, body bytes, [[feed, seq, hash], …], data?]
     body   = [feed, …] change change …
-    change = [form, model, record, [[feed#, seq], …], [write, …], [ref, …]]
+    change = [form, model, record, [[feed#, seq], …], [write, …], [ref, …], guard?]
+    guard  = [level, stamp or nil, feed# or nil]
     write  = [field, subkey, value, [ref, …]]
     ref    = [stamp, feed#, seq, place]
 
-`feed#` counts in the list at the body's start. The signature covers the domain
+`feed#` counts in the list at the body's start; `data` (a map) and `guard` are left out where there
+is none. The signature covers the domain
 `leaderless/commit/1` and the header's bytes; the hash of a commit is the BLAKE3 of its header.
 """
 
@@ -22,6 +24,7 @@ from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import check_depth, pack, unpack, unpack_each
 from registry.changes import (
+    UNGUARDED,
     CommitHeader,
     CommitKind,
     Dependency,
@@ -29,6 +32,7 @@ from registry.changes import (
     FeedId,
     FieldWrite,
     Form,
+    Guard,
     RecordId,
     SharedChange,
     WriteRef,
@@ -37,7 +41,7 @@ from registry.errors import InvalidStampError
 from registry.hlc import Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 DOMAIN = b"leaderless/commit/1\0"
 FEED_BYTES = 44
@@ -65,6 +69,7 @@ def encode_header(header: CommitHeader) -> bytes:
             header.body_hash,
             header.body_bytes,
             [list(dependency) for dependency in header.dependencies],
+            *([dict(header.data)] if header.data else []),
         ]
     )
 
@@ -81,8 +86,11 @@ def decode_header(data: bytes) -> CommitHeader:
 
 
 def _header(fields: Any) -> CommitHeader:  # noqa: ANN401 - bytes from outside, checked here
-    if not isinstance(fields, list) or len(fields) != 15 or fields[0] != 1:
+    if not isinstance(fields, list) or len(fields) not in (15, 16) or fields[0] != 1:
         raise InvalidCommitError("a commit's header is of an unknown version")
+    data = fields.pop() if len(fields) == 16 else {}
+    if not isinstance(data, dict) or any(not isinstance(name, str) for name in data):
+        raise InvalidCommitError("a commit's data is no map of names")
     (_, kind, library, feed, seq, stamp, previous, membership, command) = fields[:9]
     (command_id, part, parts, body_hash, body_bytes, dependencies) = fields[9:]
     kinds = {number: name for name, number in _KINDS.items()}
@@ -117,6 +125,7 @@ def _header(fields: Any) -> CommitHeader:  # noqa: ANN401 - bytes from outside, 
         command_id=command_id,
         body_hash=body_hash,
         body_bytes=body_bytes,
+        data=data,
         dependencies=tuple(Dependency(*item) for item in dependencies),
         part=part,
         parts=parts,
@@ -150,11 +159,20 @@ def encode_body(changes: Iterable[SharedChange]) -> bytes:
                     for write in change.writes
                 ],
                 refs(change.seen),
+                *_packed_guard(change.guard, number),
             ]
         )
         for change in changes
     ]
     return pack(list(feeds)) + b"".join(packed)
+
+
+def _packed_guard(guard: Guard, number: Callable[[bytes], int]) -> list[list[object]]:
+    if guard.level == 0:
+        return []
+    if guard.stamp is None:
+        return [[guard.level, None, None]]
+    return [[guard.level, guard.stamp.pack(), number(guard.feed)]]
 
 
 def decode_body(header: CommitHeader, body: bytes) -> tuple[SharedChange, ...]:
@@ -186,7 +204,7 @@ def _feeds(item: object) -> list[bytes]:
 
 def _change(item: Any, feeds: Sequence[bytes]) -> SharedChange:  # noqa: ANN401 - checked here
     check_depth(item)
-    form, model, record, dots, writes, seen = item
+    form, model, record, dots, writes, seen, *guards = item
     if not _is_bytes(record, 16) or not isinstance(model, str) or not 1 <= len(model) <= _MAX_NAME:
         raise InvalidCommitError("a change names no record")
     change = SharedChange(
@@ -196,14 +214,30 @@ def _change(item: Any, feeds: Sequence[bytes]) -> SharedChange:  # noqa: ANN401 
         tuple(Dot(feeds[_index(feed)], _positive(seq)) for feed, seq in dots),
         tuple(_write(write, feeds) for write in writes),
         tuple(_ref(ref, feeds) for ref in seen),
+        _guard(guards, feeds),
     )
     keys = {(write.field, write.subkey) for write in change.writes}
     if len(keys) != len(change.writes):
         raise InvalidCommitError("a change writes one register twice")
-    needs_dots = change.form in (Form.UPDATE, Form.DELETE)
-    if needs_dots != bool(change.dots) or (change.form is Form.DELETE and change.writes):
+    deletes = change.form is Form.DELETE
+    needs_dots = change.form is Form.UPDATE or (deletes and not change.seen)
+    may_have_dots = change.form is Form.UPDATE or deletes
+    if (needs_dots and not change.dots) or (change.dots and not may_have_dots):
+        raise InvalidCommitError("a change does not fit its form")
+    if deletes and change.writes:
         raise InvalidCommitError("a change does not fit its form")
     return change
+
+
+def _guard(items: Sequence[Any], feeds: Sequence[bytes]) -> Guard:
+    match items:
+        case []:
+            return UNGUARDED
+        case [[int(level), None, None]]:
+            return Guard(_positive(level))
+        case [[int(level), bytes(stamp), int(feed)]]:
+            return Guard(_positive(level), Stamp.parse(stamp), feeds[_index(feed)])
+    raise InvalidCommitError("a change's guard has another shape")
 
 
 def _write(item: Any, feeds: Sequence[bytes]) -> FieldWrite:  # noqa: ANN401 - checked here

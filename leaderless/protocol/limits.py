@@ -59,8 +59,8 @@ would gain nothing."""
 MAX_STATEMENTS: Final = 1_000
 """That make a library's membership; they travel in one message."""
 
-MAX_STREAMS: Final = 8_192
-"""That a peer may have asked for at once: two for each member and incarnation; a few MiB."""
+MAX_STREAMS: Final = 1_024
+"""That a peer may have asked for at once: two for each member and each life of one."""
 
 MAX_POSITIONS: Final = 65_536
 """That a peer may tell: old incarnations add up; at some 200 bytes each 13 MiB."""

@@ -3,7 +3,8 @@
 ::
 
     state = [[feed, …], [[feed#, seq], …], [[field, subkey, value, stamp, feed#, seq, place,
-             [dot#, …]], …]]
+             [dot#, …], guard?, settled?], …]]
+    guard = [level, stamp, feed#], or nil for none if `settled` follows
 
 Feeds and dots are sorted, writes stand in the order of `registry.merge.canonical_order`, so equal
 states have equal bytes on every replica. The element of the shared set hash is [model, uuid] +
@@ -12,13 +13,18 @@ these bytes; a record without a living dot has none.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import msgpack
 
 from leaderless.protocol.hashing import element
 from leaderless.protocol.packing import pack
-from registry.changes import Dot, WriteRef
+from registry.changes import UNGUARDED, Dot, Guard, WriteRef
 from registry.hlc import Stamp
 from registry.merge import RecordState, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 def encode_state(state: RecordState) -> bytes | None:
@@ -27,6 +33,7 @@ def encode_state(state: RecordState) -> bytes | None:
         return None
     dots = sorted(state.dots)
     used = {dot.feed for dot in dots} | {write.ref.feed for write in state.writes}
+    used |= {write.guard.feed for write in state.writes if write.guard.level}
     feeds = {feed: at for at, feed in enumerate(sorted(used))}
     places = {dot: at for at, dot in enumerate(dots)}
     return pack(
@@ -43,6 +50,7 @@ def encode_state(state: RecordState) -> bytes | None:
                     write.ref.seq,
                     write.ref.place,
                     sorted(places[dot] for dot in write.dots),
+                    *_packed_rest(write, feeds),
                 ]
                 for write in state.writes
             ],
@@ -50,10 +58,13 @@ def encode_state(state: RecordState) -> bytes | None:
     )
 
 
-def decode_state(data: bytes | None) -> RecordState:
-    """Return the state in bytes that `encode_state` made (our own, from our own database)."""
+def decode_state(data: bytes | None, deaths: frozenset[WriteRef] = frozenset()) -> RecordState:
+    """Return the state in bytes that `encode_state` made (our own, from our own database).
+
+    `deaths` stand beside it: a dead record has no bytes here.
+    """
     if data is None:
-        return RecordState()
+        return RecordState(deaths=deaths)
     feeds, dots, writes = msgpack.unpackb(data, max_array_len=len(data))
     known = [Dot(feeds[feed], seq) for feed, seq in dots]
     return RecordState(
@@ -65,10 +76,43 @@ def decode_state(data: bytes | None) -> RecordState:
                 value,
                 WriteRef(Stamp.parse(stamp), feeds[feed], seq, place),
                 frozenset(known[at] for at in on),
+                _guard(rest[0] if rest else None, feeds),
+                len(rest) > 1,
             )
-            for field, subkey, value, stamp, feed, seq, place, on in writes
+            for field, subkey, value, stamp, feed, seq, place, on, *rest in writes
         ),
+        deaths,
     )
+
+
+def _packed_rest(write: Write, feeds: Mapping[bytes, int]) -> list[object]:
+    """Return what only some writes have: a guard, and that they are settled."""
+    guard = write.guard
+    packed: list[object] = []
+    if guard.stamp is not None:
+        packed.append([guard.level, guard.stamp.pack(), feeds[guard.feed]])
+    if write.settled:
+        packed = [*(packed or [None]), True]
+    return packed
+
+
+def _guard(item: Sequence[Any] | None, feeds: Sequence[bytes]) -> Guard:
+    if item is None:
+        return UNGUARDED
+    level, stamp, feed = item
+    return Guard(level, Stamp.parse(stamp), feeds[feed])
+
+
+def encode_refs(refs: Iterable[WriteRef]) -> bytes | None:
+    """Return names of writes as canonical bytes, None for none."""
+    listed = [[ref.stamp.pack(), ref.feed, ref.seq, ref.place] for ref in sorted(refs)]
+    return pack(listed) if listed else None
+
+
+def decode_refs(data: bytes | None) -> frozenset[WriteRef]:
+    """Return the names of writes in bytes that `encode_refs` made."""
+    listed = [] if data is None else msgpack.unpackb(data)
+    return frozenset(WriteRef(Stamp.parse(stamp), *rest) for stamp, *rest in listed)
 
 
 def record_element(model: str, record: bytes, state: bytes | None) -> int:

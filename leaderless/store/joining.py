@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from leaderless.store.transaction import Transaction
 
 # Emptied at a join; the joined library fills them anew.
-_OF_THE_OLD_LIBRARY = ("commit_log", "feed", "record", "journal", "statement")
+_OF_THE_OLD_LIBRARY = (
+    "commit_log",
+    "feed",
+    "record",
+    "reference",
+    "journal",
+    "confirmation",
+    "statement",
+)
 
 
 def check_may_join(connection: Connection, members: int) -> None:
@@ -52,7 +60,7 @@ def join_library(
     brought = _shared_records(connection, transaction)
     for table in _OF_THE_OLD_LIBRARY:
         connection.exec_driver_sql(f"DELETE FROM {table}")
-    for model in transaction.registry.shared():
+    for model in reversed(transaction.registry.shared()):
         connection.exec_driver_sql(f"DELETE FROM {model.sync_name}")
     meta.put(connection, meta.LIBRARY, library)
     meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)

@@ -15,7 +15,7 @@ from leaderless.store import meta
 from leaderless.store.registers import Records
 from registry.changes import Dot
 from registry.hlc import is_from_future
-from registry.merge import highest_overwritten
+from registry.merge import highest_seen
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -130,8 +130,10 @@ def apply_ready(connection: Connection, registry: Registry, now_ms: int) -> int:
         for feed in feeds(connection):
             at = feed
             while at.applied < at.received:
-                group = _next_group(connection, at)
-                reason = _waits_for(connection, group)
+                # Looked at before anything is decoded: a command of many parts comes bit by bit.
+                reason = _missing_part(connection, at)
+                group = [] if reason is not None else _next_group(connection, at)
+                reason = reason or _waits_for(connection, group)
                 if reason is not None:
                     _shelve(connection, at, reason)
                     break
@@ -141,6 +143,15 @@ def apply_ready(connection: Connection, registry: Registry, now_ms: int) -> int:
                 progress = True
     records.save()
     return applied
+
+
+def _missing_part(connection: Connection, feed: Feed) -> str | None:
+    """Return which part of its next command a feed lacks, or None."""
+    header = connection.exec_driver_sql(
+        "SELECT header FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, feed.applied + 1)
+    ).scalar_one()
+    parts, here = commits.decode_header(header).parts, feed.received - feed.applied
+    return None if here >= parts else f"part {here + 1} of {parts} of its command"
 
 
 def _next_group(connection: Connection, feed: Feed) -> list[Received]:
@@ -164,9 +175,6 @@ def _next_group(connection: Connection, feed: Feed) -> list[Received]:
 
 def _waits_for(connection: Connection, group: list[Received]) -> str | None:
     """Return why a group cannot take effect yet, or None."""
-    first = group[0].header
-    if len(group) < first.parts:
-        return f"part {len(group) + 1} of {first.parts} of its command"
     for commit in group:
         for needed in commit.header.dependencies:
             held = connection.exec_driver_sql(
@@ -193,10 +201,12 @@ def take(
 ) -> Feed:
     """Let the next stored commit of `feed` take effect; return the feed after it."""
     header = commit.header
+    records.load((change.model, change.record) for change in commit.changes)
     for place, change in enumerate(commit.changes):
         records.apply(change, Dot(header.feed, header.seq), header.stamp, place)
     connection.exec_driver_sql(
-        "UPDATE commit_log SET applied_at = ?, waits_for = NULL WHERE feed = ? AND seq = ?",
+        "UPDATE commit_log SET applied_at = coalesce(applied_at, ?), waits_for = NULL"
+        " WHERE feed = ? AND seq = ?",
         (now_ms, feed.key, header.seq),
     )
     feed = feed._replace(applied=header.seq, applied_hash=commit.hash)
@@ -262,7 +272,7 @@ def future_authors(connection: Connection, wall_ms: int, bound: bytes) -> list[b
         header = commits.decode_header(header_bytes)
         if header.feed[:16] in named:
             continue
-        overwritten = highest_overwritten(commits.decode_body(header, body))
+        overwritten = highest_seen(commits.decode_body(header, body))
         if is_from_future(header.stamp, overwritten, wall_ms):
             named[bytes(header.feed[:16])] = None
     return list(named)

@@ -8,21 +8,34 @@ import msgpack
 
 from leaderless.protocol import hashing
 from leaderless.protocol.packing import pack
-from leaderless.protocol.records import decode_state, encode_ref, encode_state, record_element
+from leaderless.protocol.records import (
+    decode_refs,
+    decode_state,
+    encode_ref,
+    encode_refs,
+    encode_state,
+    record_element,
+)
 from leaderless.store import meta
+from leaderless.store.visibility import Visibility
 from registry.changes import Dot, RecordId, SharedRow
 from registry.dispatch import dispatch_shared
-from registry.merge import RecordState, merge, visible_fields
+from registry.merge import RecordState, first_order, merge, visible_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection
 
-    from registry.changes import SharedChange, Value
+    from registry.changes import SharedChange, Value, WriteRef
     from registry.hlc import Stamp
-    from registry.merge import Loss
+    from registry.merge import Write
     from registry.models import Registry
+
+Key = tuple[str, bytes]
+"""A record: (model, uuid)."""
+
+_LOOKUP = 500
 
 
 class Records:
@@ -32,22 +45,43 @@ class Records:
         self._connection = connection
         self._registry = registry
         self._now_ms = now_ms
-        self._before: dict[tuple[str, bytes], bytes | None] = {}
-        self._states: dict[tuple[str, bytes], RecordState] = {}
-        self._kept: dict[tuple[str, bytes], dict[str, Value]] = {}
-        self._touched: dict[tuple[str, bytes], None] = {}
+        self._before: dict[Key, bytes | None] = {}
+        self._states: dict[Key, RecordState] = {}
+        self._kept: dict[Key, dict[str, Value]] = {}
+        self._touched: dict[Key, None] = {}
 
     def state(self, model: str, record: bytes) -> RecordState:
         """Return a record's state, empty if nothing is known of it."""
         key = (model, bytes(record))
         if key not in self._states:
-            row = self._connection.exec_driver_sql(
-                "SELECT state, kept FROM record WHERE model = ? AND uuid = ?", key
-            ).first()
-            self._before[key] = None if row is None else row[0]
-            self._states[key] = decode_state(self._before[key])
-            self._kept[key] = {} if row is None or row[1] is None else msgpack.unpackb(row[1])
+            self.load([key])
         return self._states[key]
+
+    def load(self, keys: Iterable[Key]) -> None:
+        """Read records ahead, many at a time."""
+        wanted: dict[str, list[bytes]] = {}
+        for model, record in keys:
+            key = (model, bytes(record))
+            if key not in self._states:
+                self._remember(key, None, None, None)
+                wanted.setdefault(model, []).append(key[1])
+        for model, records in wanted.items():
+            for at in range(0, len(records), _LOOKUP):
+                chunk = records[at : at + _LOOKUP]
+                rows = self._connection.exec_driver_sql(
+                    "SELECT uuid, state, kept, deaths FROM record WHERE model = ? AND uuid IN"
+                    f" ({', '.join('?' * len(chunk))})",
+                    (model, *chunk),
+                )
+                for uuid, *held in rows:
+                    self._remember((model, uuid), *held)
+
+    def _remember(
+        self, key: Key, packed: bytes | None, kept: bytes | None, deaths: bytes | None
+    ) -> None:
+        self._before[key] = packed
+        self._states[key] = decode_state(packed, decode_refs(deaths))
+        self._kept[key] = {} if kept is None else msgpack.unpackb(kept)
 
     def kept(self, model: str, record: bytes) -> Mapping[str, Value]:
         """Return the fields a record had when it was deleted."""
@@ -59,56 +93,87 @@ class Records:
         key = (change.model, bytes(change.record))
         before = self.state(*key)
         merged = merge(before, change, dot, stamp, place)
-        if before.alive and not merged.state.alive:
+        after = merged.state
+        if before.alive and not after.alive:
             self._kept[key] = visible_fields(before)
-        self._states[key] = merged.state
+        self._states[key] = after
         self._touched[key] = None
-        for settled in merged.settled:
-            self._connection.exec_driver_sql(
-                "DELETE FROM journal WHERE record = ? AND loser = ?", (key[1], encode_ref(settled))
-            )
-        for loss in merged.losses:
-            self._note(key, loss)
+        failed = after.failed_deletes - before.failed_deletes
+        in_vain = before.failed_deletes - after.failed_deletes
+        self._note(key, merged.lost, failed)
+        # Nothing is lost of a record that was never written before: there is nothing to look for.
+        names = change.seen or any(write.over for write in change.writes)
+        if before.dots or before.deaths or names:
+            self._settle(key, merged.found, merged.seen | in_vain)
 
-    def _note(self, key: tuple[str, bytes], loss: Loss) -> None:
-        write = loss.write
-        self._connection.exec_driver_sql(
-            "INSERT INTO journal (model, record, field, subkey, value, loser, winner, cause,"
-            " noted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *key,
-                write.field,
-                write.subkey,
-                pack(write.value),
-                encode_ref(write.ref),
-                encode_ref(loss.winner),
-                loss.cause.value,
-                self._now_ms,
-            ),
-        )
+    def _note(self, key: Key, lost: Iterable[Write], failed: Iterable[WriteRef]) -> None:
+        rows = [
+            (write.field, write.subkey or "", pack(write.value), encode_ref(write.ref))
+            for write in lost
+        ]
+        rows += [("", "", pack(None), encode_ref(ref)) for ref in failed]
+        if rows:
+            self._connection.exec_driver_sql(
+                "INSERT INTO journal (model, record, field, subkey, value, loser, noted_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [(*key, *row, self._now_ms) for row in rows],
+            )
+
+    def _settle(
+        self, key: Key, found: Iterable[tuple[Any, WriteRef]], seen: Iterable[WriteRef]
+    ) -> None:
+        """Take out of the journal what is in effect again or was seen."""
+        if not self._connection.exec_driver_sql(
+            "SELECT 1 FROM journal WHERE record = ? LIMIT 1", (key[1],)
+        ).first():
+            return
+        for (field, subkey), ref in found:
+            self._connection.exec_driver_sql(
+                "DELETE FROM journal WHERE record = ? AND loser = ? AND field = ? AND subkey = ?",
+                (key[1], encode_ref(ref), field, subkey or ""),
+            )
+        for ref in seen:
+            self._connection.exec_driver_sql(
+                "DELETE FROM journal WHERE record = ? AND loser = ?", (key[1], encode_ref(ref))
+            )
 
     def save(self) -> None:
         """Write the touched records, the shared set hash and the visible tables."""
+        if not self._touched:
+            return
         total = 0
         rows: list[tuple[Any, ...]] = []
-        visible: dict[str, list[SharedRow]] = {}
+        flipped: list[Key] = []
         for key in self._touched:
             state = self._states[key]
             packed = encode_state(state)
             total += record_element(*key, packed) - record_element(*key, self._before[key])
+            if (packed is None) != (self._before[key] is None):
+                flipped.append(key)
             self._before[key] = packed
             kept = None if state.alive or not self._kept[key] else pack(self._kept[key])
-            rows.append((*key, packed, kept))
-            fields = visible_fields(state) if state.alive else None
-            visible.setdefault(key[0], []).append(SharedRow(RecordId(key[1]), fields))
-        self._touched.clear()
-        if not rows:
-            return
+            rows.append((*key, packed, kept, encode_refs(state.deaths), state.locked_by))
         self._connection.exec_driver_sql(
-            "INSERT INTO record (model, uuid, state, kept) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (model, uuid) DO UPDATE SET state = excluded.state, kept = excluded.kept",
+            "INSERT INTO record (model, uuid, state, kept, deaths, locked_by)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (model, uuid) DO UPDATE SET"
+            " state = excluded.state, kept = excluded.kept, deaths = excluded.deaths,"
+            " locked_by = excluded.locked_by",
             rows,
         )
         held = meta.get(self._connection, meta.SHARED_HASH)
         meta.put(self._connection, meta.SHARED_HASH, hashing.add(held, total))
+        touched = list(self._touched)
+        self._touched.clear()
+        self.show(touched, flipped)
+
+    def show(self, touched: Iterable[Key], flipped: Iterable[Key]) -> None:
+        """Make the visible tables agree with records; `flipped` came to life or died."""
+        visibility = Visibility(self._connection, self._registry, self.state)
+        visible: dict[str, list[SharedRow]] = {}
+        concerned = visibility.concerned(touched, flipped)
+        self.load(concerned)
+        for key in concerned:
+            fields = visibility.fields(*key)
+            order = None if fields is None else first_order(self.state(*key))
+            visible.setdefault(key[0], []).append(SharedRow(RecordId(key[1]), fields, order))
         dispatch_shared(self._registry, self._connection, visible)

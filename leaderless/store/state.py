@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgpack
 
 from leaderless.protocol import hashing
+from leaderless.store import opaque
 from registry.changes import Incarnation, StateChange
 from registry.dispatch import dispatch_state
-from registry.errors import NotOwnerError
 from registry.models import Epochs, StateRow, needed
 
 if TYPE_CHECKING:
@@ -92,72 +92,25 @@ def apply_changes(
 ) -> tuple[int, int]:
     """Apply rows and tombstones of one owner; return the change of (row count, set hash sum)."""
     epochs = epochs_of(connection, copy.owner, copy.epoch)
-    outcome = dispatch_state(registry, connection, epochs, changes, copy.owner)
     count = total = 0
+    ready: list[StateChange] = []
+    for change in changes:
+        if registry.get(change.model) is None:
+            ready.append(change)
+            continue
+        more, added, fresh = opaque.make_way(connection, epochs, change)
+        ready.append(fresh)
+        count += more
+        total += added
+    outcome = dispatch_state(registry, connection, epochs, ready, copy.owner)
     for model, effect in outcome.effects:
         count += len(effect.after) - len(effect.before)
         total += hashing.rows_sum(model, effect.after) - hashing.rows_sum(model, effect.before)
     for change in outcome.unknown:
-        more, added = _keep_opaque(connection, epochs, change)
+        more, added = opaque.keep(connection, epochs, change)
         count += more
         total += added
     return count, total
-
-
-def _keep_opaque(connection: Connection, epochs: Epochs, change: StateChange) -> tuple[int, int]:
-    """Keep rows of a model that nobody here knows, as they are; a tombstone wins over any row."""
-    count = total = 0
-    for row in change.rows:
-        fields = {
-            name: value
-            for name, value in zip(change.columns, row[2:], strict=True)
-            if value is not None
-        }
-        state = StateRow(bytes(row[0]), int(str(row[1])), fields)  # type: ignore[call-overload]
-        held, is_current = _held_opaque(connection, epochs, change.model, state.uuid)
-        buried = connection.exec_driver_sql(
-            "SELECT epoch FROM tombstone WHERE uuid = ?", (state.uuid,)
-        ).scalar()
-        if buried in epochs.known or (held and is_current and held.rev >= state.rev):
-            continue
-        connection.exec_driver_sql(
-            "INSERT INTO opaque_row (uuid, model, epoch, rev, fields) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (uuid) DO UPDATE SET epoch = excluded.epoch, rev = excluded.rev,"
-            " fields = excluded.fields",
-            (state.uuid, change.model, epochs.current, state.rev, msgpack.packb(fields)),
-        )
-        count += 1 if held is None else 0
-        total += _element(change.model, state) - _element(change.model, held)
-    for uuid, rev in change.removed:
-        held, _ = _held_opaque(connection, epochs, change.model, uuid)
-        connection.exec_driver_sql("DELETE FROM opaque_row WHERE uuid = ?", (uuid,))
-        connection.exec_driver_sql(
-            "INSERT INTO tombstone (uuid, model, epoch, rev) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (uuid) DO UPDATE SET epoch = excluded.epoch, rev = excluded.rev"
-            " WHERE excluded.epoch <> tombstone.epoch OR excluded.rev > tombstone.rev",
-            (uuid, change.model, epochs.current, rev),
-        )
-        count -= 0 if held is None else 1
-        total -= _element(change.model, held)
-    return count, total
-
-
-def _held_opaque(
-    connection: Connection, epochs: Epochs, model: str, uuid: bytes
-) -> tuple[StateRow | None, bool]:
-    """Return the opaque row of that id, and whether it is of the owner's current incarnation."""
-    held = connection.exec_driver_sql(
-        "SELECT epoch, rev, fields FROM opaque_row WHERE uuid = ?", (uuid,)
-    ).first()
-    if held is None:
-        return None, False
-    if held[0] not in epochs.known:
-        raise NotOwnerError(f"{model} {uuid.hex()} belongs to another device")
-    return StateRow(uuid, held[1], msgpack.unpackb(held[2])), held[0] == epochs.current
-
-
-def _element(model: str, row: StateRow | None) -> int:
-    return 0 if row is None else hashing.element(hashing.row_bytes(model, row))
 
 
 def put_copy(connection: Connection, copy: Copy) -> None:
@@ -239,21 +192,21 @@ def _without_older(connection: Connection, registry: Registry, copy: Copy) -> Co
             for uuid, rev, *values in query.rows:
                 named = zip(query.columns, values, strict=True)
                 fields = {name: value for name, value in named if value is not None}
-                total += _element(model.sync_name, StateRow(uuid, rev, fields))
+                total += opaque.element(model.sync_name, StateRow(uuid, rev, fields))
             count += len(query.rows)
             # What deleted ancestors of this incarnation hang on stays, as dead rows do.
             connection.exec_driver_sql(
                 f"UPDATE {model.sync_name} SET dead = 1, epoch = ? WHERE epoch = ?",
                 (copy.epoch, epoch),
             )
-        opaque = connection.exec_driver_sql(
+        unknown = connection.exec_driver_sql(
             "DELETE FROM opaque_row WHERE epoch = ? RETURNING model, uuid, rev, fields", (epoch,)
         ).all()
         total += sum(
-            _element(model, StateRow(uuid, rev, msgpack.unpackb(fields)))
-            for model, uuid, rev, fields in opaque
+            opaque.element(model, StateRow(uuid, rev, msgpack.unpackb(fields)))
+            for model, uuid, rev, fields in unknown
         )
-        count += len(opaque)
+        count += len(unknown)
     if older:
         for model in reversed(registry.owned()):
             needed(model.sweep_state)(connection)

@@ -17,6 +17,7 @@ from leaderless.errors import LeaderlessError
 from leaderless.protocol import hashing
 from leaderless.protocol.membership import membership_of
 from leaderless.store import engine, meta, state
+from leaderless.store.adoption import adopt
 from leaderless.store.statements import keep_statements, statements
 from leaderless.store.transaction import Transaction
 
@@ -64,6 +65,7 @@ class Store:
         self._readers = trio.CapacityLimiter(_READERS)
         self._writers = trio.CapacityLimiter(1)
         self._listeners: list[Callable[[], None]] = []
+        self.failed: dict[str, str] = {}  # models that could not be used here, and why
         self.own_device = b""
         self.own_epoch = 0
         self.library = b""
@@ -71,6 +73,8 @@ class Store:
     def load(self) -> None:
         """Bring the schema up to date and read what this file is. Blocks; call before anything."""
         engine.migrate(self._writer, self.path)
+        with self._writer.begin() as connection:
+            self.registry, self.failed = adopt(connection, self.registry, self.now_ms())
         self._load_facts()
 
     def _load_facts(self) -> None:
@@ -126,7 +130,7 @@ class Store:
         try:
             with self._writer.begin() as connection:
                 transaction = Transaction(
-                    connection, self.registry, self._sign, self.now_ms(), self.ids.new
+                    connection, self.registry, self._sign, self.now_ms(), self._command_id
                 )
                 result = fn(transaction)
                 transaction.finish()
@@ -137,6 +141,10 @@ class Store:
         if transaction.facts_changed:
             self._load_facts()
         return result
+
+    def _command_id(self) -> bytes:
+        """Return an id that differs from others at its ends, as people tell actions by these."""
+        return hashing.digest(self.ids.new())[:16]
 
     async def membership(self, key_of: Callable[[bytes], bytes]) -> Membership:
         """Return who is a member by the statements that are kept here."""

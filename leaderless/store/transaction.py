@@ -6,9 +6,9 @@ leaves the machine is read from the database afterwards, so nothing leaves befor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from leaderless.errors import NotFoundError, UsageError
+from leaderless.errors import NotFoundError, NotPermittedError, UsageError
 from leaderless.protocol import commits, hashing, limits
 from leaderless.protocol.checkpoint import DOMAIN as CHECKPOINT_DOMAIN
 from leaderless.protocol.checkpoint import Checkpoint
@@ -27,21 +27,44 @@ from registry.changes import (
     StateChange,
     feed_id,
 )
-from registry.errors import InvalidChangeError
+from registry.errors import InvalidChangeError, LockedError
 from registry.hlc import stamp_above
-from registry.merge import highest_overwritten
+from registry.merge import highest_seen
 from registry.models import FieldKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
     from leaderless.store.state import Copy
+    from registry.changes import Value
     from registry.models import Registry
 
 # Half of what a body may have: the split is by packed changes, feeds come on top.
 _PART_BYTES = limits.MAX_BODY_BYTES // 2
+
+
+class LockedRecordError(NotPermittedError):
+    """Another device holds a record locked; `by` is its id."""
+
+    code = "locked"
+
+    def __init__(self, error: LockedError) -> None:
+        super().__init__(
+            f"{error.model} {error.record.hex()} is locked by another device",
+            hint=f"leaderless unlock {error.record.hex()}",
+        )
+        self.by = error.by
+
+
+class _About(NamedTuple):
+    """What all parts of one command say of it."""
+
+    command: str
+    command_id: bytes
+    data: Mapping[str, Value]
+    parts: int
 
 
 class Transaction:
@@ -61,12 +84,15 @@ class Transaction:
         self._sign = sign
         self._command_id = command_id
         self._own: Copy | None = None
+        self._own_device: DeviceId | None = None
         self.facts_changed = False
 
     @property
     def own_device(self) -> DeviceId:
         """Return this device's id."""
-        return DeviceId(meta.get(self.conn, meta.OWN_DEVICE))
+        if self._own_device is None:
+            self._own_device = DeviceId(meta.get(self.conn, meta.OWN_DEVICE))
+        return self._own_device
 
     # --- owned rows -------------------------------------------------------------------------------
 
@@ -143,18 +169,22 @@ class Transaction:
 
     # --- shared records ---------------------------------------------------------------------------
 
-    def commit(self, command: str, edits: Sequence[Edit]) -> bytes:
+    def commit(
+        self, command: str, edits: Sequence[Edit], data: Mapping[str, Value] | None = None
+    ) -> bytes:
         """Write one user action as one signed commit (or parts that apply together).
 
-        Returns its command id. Raises UsageError if an edit cannot be meant; nothing is changed
-        then, as the transaction fails as a whole.
+        `data` says in a few words what the command was about. Returns its command id. Raises
+        UsageError if an edit cannot be meant; nothing is changed then, as the transaction fails as
+        a whole.
         """
         records = Records(self.conn, self.registry, self.now_ms)
         command_id = self._command_id()
         parts = self._parts(records, edits)
         feed = log.feed_of(self.conn, feed_id(self.own_device, self._own_copy().incarnation))
+        about = _About(command, command_id, data or {}, len(parts))
         for part, changes in enumerate(parts, start=1):
-            feed = self._append(records, feed, command, command_id, (part, len(parts)), changes)
+            feed = self._append(records, feed, about, part, changes)
         records.save()
         return command_id
 
@@ -163,6 +193,7 @@ class Transaction:
         parts: list[list[SharedChange]] = [[]]
         size = 0
         seen: set[tuple[str, bytes]] = set()
+        records.load((edit.model, edit.record) for edit in edits)
         for edit in edits:
             key = (edit.model, bytes(edit.record))
             if key in seen:
@@ -170,11 +201,11 @@ class Transaction:
             seen.add(key)
             self._check(edit)
             try:
-                change = change_for(
-                    edit, records.state(*key), records.kept(edit.model, edit.record)
-                )
+                change = change_for(edit, records.state(*key), records.kept(*key), self.own_device)
             except InvalidChangeError as error:
                 raise UsageError(str(error)) from error
+            except LockedError as error:
+                raise LockedRecordError(error) from error
             cost = len(commits.encode_body([change]))
             if parts[-1] and (len(parts[-1]) >= limits.MAX_CHANGES or size + cost > _PART_BYTES):
                 parts.append([])
@@ -202,9 +233,8 @@ class Transaction:
         self,
         records: Records,
         feed: log.Feed,
-        command: str,
-        command_id: bytes,
-        part: tuple[int, int],
+        about: _About,
+        part: int,
         changes: Sequence[SharedChange],
     ) -> log.Feed:
         tag = int.from_bytes(self.own_device[-6:], "big")
@@ -214,16 +244,17 @@ class Transaction:
             library=meta.get(self.conn, meta.LIBRARY),
             feed=feed_id(self.own_device, self._own_copy().incarnation),
             seq=feed.received + 1,
-            stamp=stamp_above(tick, highest_overwritten(changes)),
+            stamp=stamp_above(tick, highest_seen(changes)),
             previous=feed.received_hash,
             membership=meta.get(self.conn, meta.MEMBERSHIP),
-            command=command,
-            command_id=command_id,
+            command=about.command,
+            command_id=about.command_id,
             body_hash=hashing.digest(body),
             body_bytes=len(body),
+            data=about.data,
             dependencies=self._dependencies(feed),
-            part=part[0],
-            parts=part[1],
+            part=part,
+            parts=about.parts,
         )
         packed = commits.encode_header(header)
         try:

@@ -19,7 +19,7 @@ from leaderless.store import log, meta, state
 from leaderless.store.statements import keep_statements, statements
 from registry.errors import RegistryError
 from registry.hlc import is_from_future
-from registry.merge import highest_overwritten
+from registry.merge import highest_seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -179,7 +179,7 @@ class Applier:
             for signed in batch.commits:
                 commit = self._commit(key, batch.feed, signed)
                 new = log.receive(transaction.conn, commit, transaction.now_ms)
-                overwritten = highest_overwritten(commit.changes)
+                overwritten = highest_seen(commit.changes)
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
                     ahead.append(batch.feed[:16])
             log.apply_ready(transaction.conn, self._store.registry, transaction.now_ms)

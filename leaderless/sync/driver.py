@@ -28,11 +28,12 @@ from leaderless.protocol.commands import (
     SendStatements,
 )
 from leaderless.protocol.exchange import Exchange
-from leaderless.protocol.messages import Bye, PullState, StateBatch, Statements
+from leaderless.protocol.messages import Bye, Hello, Positions, PullState, StateBatch, Statements
 from leaderless.store import state_source
 from leaderless.store.holdings import read_holdings
 from leaderless.store.statements import statements
 from leaderless.sync.apply import Applier
+from leaderless.sync.confirmations import Confirmations
 from leaderless.sync.outbox import Outbox
 from leaderless.sync.source import Source
 from leaderless.transport.base import ConnectionLostError
@@ -77,6 +78,7 @@ class Driver:
         self.applier = applier
         self._software = software
         self._tell = tell
+        self.confirmations = Confirmations(store)
         self._numbers = count(1)
         self._links: dict[int, Link] = {}
         self._changed = trio.Event()
@@ -187,6 +189,9 @@ class Driver:
             now, wall_ms = trio.current_time(), self.store.now_ms()
             commands = self.exchange.received(link.number, message, size, now, wall_ms)
             self._do([command for command in commands if not isinstance(command, Apply)])
+            peer = self.exchange.peers.get(link.number)
+            if peer is not None and peer.known and isinstance(message, Hello | Positions):
+                self.confirmations.heard(link.device, peer.feeds)
             for command in commands:
                 if isinstance(command, Apply):
                     await self._apply(link, command)
@@ -299,6 +304,7 @@ async def open_sync(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(driver.watch_store)
         nursery.start_soon(driver.keep_time)
+        nursery.start_soon(driver.confirmations.keep)
         try:
             yield driver
         finally:

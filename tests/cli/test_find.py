@@ -48,6 +48,7 @@ def test_a_found_file_is_a_row_that_says_where(ask: Ask, shelf: Path, daemon: De
         (["--ext", "pdf"], "Report 100%.PDF"),
         (["--kind", "directory", "--device", "anna", "subfolder"], "subfolder"),
         (["--larger", "2k", "--ext", "bin"], "large.bin"),
+        (["--location", "shelf", "--ext", "pdf"], "Report 100%.PDF"),
     ],
 )
 def test_each_filter_finds_what_it_means(
@@ -55,6 +56,15 @@ def test_each_filter_finds_what_it_means(
 ) -> None:
     """One file fits."""
     assert _paths(ask("--json", "find", *filters)) == [str(shelf / name)]
+
+
+def test_a_tag_finds_what_carries_it_or_one_below(ask: Ask, shelf: Path) -> None:
+    """Whatever else the tags are called."""
+    for name in ("find-upper", "find-lower"):
+        ask("tag", "create", name)
+    ask("tag", "parent", "find-lower", "find-upper")
+    ask("tag", "add", "find-lower", str(shelf / "large.bin"))
+    assert _paths(ask("--json", "find", "--tag", "find-upper")) == [str(shelf / "large.bin")]
 
 
 def test_newer_leaves_out_what_is_old(ask: Ask) -> None:
@@ -108,8 +118,10 @@ def test_what_cannot_be_meant_is_refused(ask: Ask, filters: list[str]) -> None:
     assert (said.code, said.json()["schema"], said.json()["error"]["code"]) == (2, 1, "usage")
 
 
-@pytest.mark.parametrize("filters", [["--device", "nobody"], ["--tag", "nothing-tagged"]])
-def test_a_device_or_tag_that_is_not_there_is_not_found(ask: Ask, filters: list[str]) -> None:
+@pytest.mark.parametrize(
+    "filters", [["--device", "nobody"], ["--tag", "nothing-tagged"], ["--location", "nowhere"]]
+)
+def test_what_a_filter_names_and_is_not_there_is_not_found(ask: Ask, filters: list[str]) -> None:
     """The error names it."""
     said = ask("find", *filters)
     assert (said.code, filters[1] in said.err) == (5, True)

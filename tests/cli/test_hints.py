@@ -74,6 +74,16 @@ def test_the_machines_own_device_is_named_by_its_option() -> None:
     assert Context(system=True).hint("leaderless conflicts") == "leaderless --system conflicts"
 
 
+@pytest.mark.parametrize("between", [", or ", "; "])
+def test_each_of_several_commands_is_for_the_device_that_was_asked(between: str) -> None:
+    """Whichever is taken."""
+    hint = Context("/a").hint(f"leaderless album list{between}leaderless album create NAME")
+    assert hint.split(between) == [
+        "leaderless --home /a album list",
+        "leaderless --home /a album create NAME",
+    ]
+
+
 def test_without_a_home_a_remedy_is_short() -> None:
     """The user's own device needs no option."""
     assert Context().hint("leaderless init") == "leaderless init"

@@ -22,8 +22,11 @@ def _folder(tmp_path: Path, name: str, *files: str) -> Path:
     return folder
 
 
-def _item(state: str, at: str | None = "1", message: str | None = None) -> bytes:
-    about = {"scan_state": state, "last_scan_at_ms": at, "error_message": message}
+ASKED = http({"id": "ab", "pass": 2})
+
+
+def _item(state: str, message: str | None = None, *, passes: int = 2) -> bytes:
+    about = {"scan_state": state, "passes": passes, "error_message": message}
     return http({"locations": [{"id": "ab", **about}]})
 
 
@@ -107,24 +110,32 @@ def test_every_verb_answers_in_json(ask: Ask, tmp_path: Path, verb: str) -> None
 def test_a_scan_that_stops_to_ask_is_a_failure(tmp_path: Path) -> None:
     """Exit 1, with the reason; in JSON, too."""
     message = "1,200 of 1,300 entries are gone"
-    answers = (_item("idle"), http({"id": "ab"}), _item("scanning"), _item("blocked", "1", message))
+    answers = (ASKED, _item("idle", passes=1), _item("scanning"), _item("blocked", message))
     with answering(tmp_path, *answers):
         said = run("--home", str(tmp_path), "--json", "location", "scan", "docs", "--wait")
     assert (said.code, said.json()["schema"]) == (1, 1)
     assert message in said.json()["error"]["message"]
 
 
+def test_what_a_scan_before_had_found_is_not_the_answer(tmp_path: Path) -> None:
+    """The wait ends with the pass that was asked for, whatever state an earlier one has left."""
+    before = _item("blocked", "3,001 entries are gone", passes=1)
+    with answering(tmp_path, ASKED, before, before, _item("idle")):
+        said = run("--home", str(tmp_path), "location", "scan", "docs", "--wait")
+    assert said.code == 0
+
+
 def test_a_scan_that_changes_nothing_is_not_waited_for_in_vain(tmp_path: Path) -> None:
     """A drive that was away and still is: the wait ends, and says so."""
-    away = _item("offline", None, "its folder is not there")
-    with answering(tmp_path, away, http({"id": "ab"}), *[away] * 50):
+    away = "its folder is not there"
+    with answering(tmp_path, ASKED, _item("offline", away, passes=1), _item("offline", away)):
         said = run("--home", str(tmp_path), "location", "scan", "docs", "--wait")
     assert (said.code, "its folder is not there" in said.err) == (1, True)
 
 
 def test_a_location_that_is_removed_meanwhile_ends_the_wait(tmp_path: Path) -> None:
     """There is nothing left to wait for."""
-    with answering(tmp_path, http({"id": "ab"}), _item("scanning"), http({"locations": []})):
+    with answering(tmp_path, ASKED, _item("scanning"), http({"locations": []})):
         said = run("--home", str(tmp_path), "location", "add", "/docs", "--wait")
     assert said.code == 5
 
@@ -132,7 +143,7 @@ def test_a_location_that_is_removed_meanwhile_ends_the_wait(tmp_path: Path) -> N
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
 def test_progress_is_for_people(tmp_path: Path, terminal: bool, shown: bool) -> None:
     """It is on standard error, and only where that is a terminal."""
-    with answering(tmp_path, http({"id": "ab"}), _item("scanning"), _item("idle")):
+    with answering(tmp_path, ASKED, _item("scanning"), _item("idle")):
         said = run("--home", str(tmp_path), "location", "add", "/d", "--wait", terminal=terminal)
     assert ("entries seen" in said.err, said.out) == (shown, "ab\n")
 

@@ -1,4 +1,4 @@
-"""tag and conflicts, asked of a real daemon."""
+"""tag, asked of a real daemon."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.asking import Said, answering, http, run
+from tests.cli.asking import Said
 
 Ask = Callable[..., Said]
 HOSTILE = "red\x1b[31m\u202e\x9b2J"
@@ -181,29 +181,22 @@ def test_every_verb_answers_in_json(ask: Ask, verb: list[str]) -> None:
     assert (said.json()["schema"], said.err) == (1, "")
 
 
-def test_without_conflicts_standard_output_is_empty(ask: Ask) -> None:
-    """A script counts no line; a person is told."""
-    said = ask("conflicts")
-    assert (said.code, said.out, said.err) == (0, "", "No conflicts.\n")
+def test_a_list_shows_what_is_above_and_what_was_merged(ask: Ask) -> None:
+    """Beside each tag, and in `show` by name."""
+    for name in ("upper", "lower", "lowest"):
+        _made(ask, name)
+    ask("tag", "parent", "lower", "upper")
+    ask("tag", "merge", "lower", "lowest")
+    (row,) = (line for line in ask("tag", "list").out.splitlines() if line.startswith("lower "))
+    assert row.split()[:4] == ["lower", "0", "upper", "lowest"]
+    assert {"parents: upper", "merged: lowest"} <= set(ask("tag", "show", "lower").out.splitlines())
 
 
-def test_conflicts_show_what_was_lost(tmp_path: Any) -> None:
-    """Field and key, the value, who wrote it and why it lost, and none of it steers a terminal."""
-    lost = {
-        "number": 1,
-        "model": "tag",
-        "record": "ab" * 16,
-        "field": "attributes",
-        "subkey": "place",
-        "value": HOSTILE,
-        "author": "cd" * 16,
-        "at_ms": "1769817600000",
-        "cause": "overwritten",
-    }
-    with answering(tmp_path, http({"conflicts": [lost]})):
-        said = run("--home", str(tmp_path), "conflicts")
-    row = said.out.splitlines()[1]
-    assert all(
-        word in row for word in ("attributes.place", "red\\x1b[31m", "cdcdcdcd", "overwritten")
-    )
-    assert "\x1b" not in row
+def test_relations_in_words_steer_no_terminal(ask: Ask) -> None:
+    """The name of the other tag is spelled out where it has escapes."""
+    _made(ask, "calm")
+    uuid = _made(ask, f"wild{HOSTILE}")
+    ask("tag", "relate", "calm", uuid, "--kind", "synonym")
+    said = ask("tag", "show", "calm", terminal=True).out
+    assert "relations: wildred\\x1b[31m" in said
+    assert "\x1b" not in said

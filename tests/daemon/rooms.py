@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from leaderless.config import find_paths, load
+from leaderless.daemon.album_routes import AlbumDesk
 from leaderless.daemon.catalogue_routes import CatalogueDesk
+from leaderless.daemon.history_routes import HistoryDesk
+from leaderless.daemon.metadata_routes import MetadataDesk
 from leaderless.daemon.overview import Overview
 from leaderless.daemon.pairing_desk import PairingDesk
 from leaderless.daemon.presence import Presence
+from leaderless.daemon.record_routes import RecordDesk
 from leaderless.daemon.routes import Desk
+from leaderless.daemon.tagging_routes import TaggingDesk
 from leaderless.indexer.service import Settings, open_indexer
 from leaderless.status.events import Events
 from leaderless.status.http import Answer, Request, Routes
@@ -114,8 +119,15 @@ async def open_rooms(
             )
             overview = Overview(store, driver, indexer, lambda: applier.members, presence)
             rooms = opened = Rooms(replica, driver, indexer, desk, overview, events, presence)
-            catalogue = CatalogueDesk(store, driver, indexer, presence)
-            api = Desk(config, catalogue, overview, desk, events, lambda: opened.changed)
+            desks = (
+                CatalogueDesk(store, driver, indexer, presence),
+                HistoryDesk(store),
+                TaggingDesk(store),
+                AlbumDesk(store, driver),
+                MetadataDesk(store, driver),
+                RecordDesk(store),
+            )
+            api = Desk(config, desks, overview, desk, events, lambda: opened.changed)
             opened.routes = api.routes()
             yield opened
             nursery.cancel_scope.cancel()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import trio
 
-from leaderless.daemon.overview import CLOCK_SUSPECT_MS
+from leaderless.daemon.overview import CLOCK_SUSPECT_MS, Overview
 from leaderless.indexer.scan import Progress
+from leaderless.plugins import LeftOut
 from leaderless.transport.memory import memory_pair
 from registry.changes import Create
 from registry.hlc import Stamp
@@ -172,3 +173,20 @@ async def test_the_founder_is_called_by_its_id_until_it_says_its_name(
     async with open_rooms(tmp_path, pair[1]) as rooms:
         (peer,) = (await rooms.overview.view()).peers
         assert (peer.id, peer.name) == (founder.hex(), founder.hex()[:8])
+
+
+async def test_a_package_that_is_left_out_is_named(tmp_path: Path, replica: Replica) -> None:
+    """With the reason, and what to do about it."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        members = rooms.driver.applier.members
+        left_out = (LeftOut("acme-notes", "it is no Model"),)
+        overview = Overview(
+            replica.store, rooms.driver, rooms.indexer, lambda: members, rooms.presence, left_out
+        )
+        (alert,) = (await overview.view()).warnings
+        assert (alert.code, alert.text) == (
+            "PACKAGE_LEFT_OUT",
+            "the models of package acme-notes are not used: it is no Model",
+        )
+        assert alert.hint is not None
+        assert "restart the daemon" in alert.hint

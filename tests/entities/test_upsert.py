@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from entities import MODELS
 from entities._schema import BOOKKEEPING, METADATA
-from leaderless.store.migrations.versions import v0001_first
+from leaderless.store.migrations import versions
 from registry.changes import DeviceId, Incarnation, StateChange
 from registry.dispatch import dispatch_state
 from registry.errors import ApplyError, InvalidChangeError, NotOwnerError
@@ -40,10 +40,10 @@ def connection() -> Iterator[Connection]:
         raw.execute("PRAGMA foreign_keys = ON")
 
     with engine.connect() as opened:
-        path = v0001_first.__file__.removesuffix(".py") + ".sql"
         raw = opened.connection.driver_connection
         assert raw is not None
-        raw.executescript(Path(path).read_text(encoding="utf-8"))
+        for path in sorted(Path(versions.__file__).parent.glob("v*.sql")):
+            raw.executescript(path.read_text(encoding="utf-8"))
         for key, device in ((1, OWNER), (2, OTHER)):
             opened.exec_driver_sql(
                 "INSERT INTO incarnation (id, device, generation, nonce, set_hash)"
@@ -274,6 +274,10 @@ def test_tables_are_what_the_migration_makes(connection: Connection) -> None:
         table = METADATA.tables[model.sync_name]
         synced = {item.name for item in model.fields}
         assert {c.name for c in table.columns} == {*synced, *model.local_only, *BOOKKEEPING}
+    for model in REGISTRY.shared():
+        table = METADATA.tables[model.sync_name]
+        synced = {item.name for item in model.fields}
+        assert {c.name for c in table.columns} == {*synced, *model.local_only, "uuid", "extra"}
 
 
 def test_local_only_columns_start_fresh_and_are_left_alone(connection: Connection) -> None:

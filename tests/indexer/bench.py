@@ -54,7 +54,7 @@ class Bench:
 
     async def add(self, mode: str = "shallow") -> None:
         """Add the folder as a location and wait for its first pass."""
-        self.location = await self.indexer.add(os.fsencode(self.folder), None, mode)
+        self.location, _ = await self.indexer.add(os.fsencode(self.folder), None, mode)
         await self.settle()
 
     async def settle(self) -> None:

@@ -210,7 +210,7 @@ async def test_a_scan_broken_off_is_whole_after_a_restart(tmp_path: Path) -> Non
 async def test_whoever_waits_is_not_forgotten_when_more_is_asked_for(tmp_path: Path) -> None:
     """The end of all passes is told to those who began to wait before the last was wanted."""
     async with open_bench(tmp_path) as bench:
-        bench.location = await bench.indexer.add(os.fsencode(bench.folder), None, "shallow")
+        bench.location, _ = await bench.indexer.add(os.fsencode(bench.folder), None, "shallow")
         with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(bench.indexer.wait_idle)
@@ -222,7 +222,7 @@ async def test_a_location_can_be_removed_while_it_is_scanned(tmp_path: Path) -> 
     """The pass ends and leaves nothing behind."""
     async with open_bench(tmp_path) as bench:
         plant(bench.folder, *[f"d{at % 700}/f{at}" for at in range(2_500)])
-        uuid = await bench.indexer.add(os.fsencode(bench.folder), None, "shallow")
+        uuid, _ = await bench.indexer.add(os.fsencode(bench.folder), None, "shallow")
         await bench.until(lambda: len(bench.names()) > 1)
         with trio.fail_after(60):
             await bench.indexer.remove(uuid)
@@ -276,7 +276,7 @@ async def test_the_command_that_accepts_deletes_can_be_pasted(tmp_path: Path) ->
     async with open_bench(tmp_path, Settings(watch=False, mass_delete_count=1)) as bench:
         plant(bench.folder, "a", "b")
         path = os.fsencode(bench.folder)
-        bench.location = await bench.indexer.add(path, "my files; $HOME", "shallow")
+        bench.location, _ = await bench.indexer.add(path, "my files; $HOME", "shallow")
         await bench.settle()
         (bench.folder / "a").unlink()
         (bench.folder / "b").unlink()
@@ -284,3 +284,15 @@ async def test_the_command_that_accepts_deletes_can_be_pasted(tmp_path: Path) ->
         _, why = bench.state()
         assert why is not None
         assert why.endswith("leaderless location scan 'my files; $HOME' --accept-deletes")
+
+
+async def test_a_pass_that_was_asked_for_can_be_told_from_those_before(tmp_path: Path) -> None:
+    """Asked twice while nothing runs is one pass; asked while it runs is one more."""
+    async with open_bench(tmp_path) as bench:
+        await bench.add()
+        first = bench.indexer.request(bench.location)
+        assert bench.indexer.request(bench.location) == first
+        assert bench.indexer.ended[bench.location] < first
+        await bench.settle()
+        assert bench.indexer.ended[bench.location] == first
+        assert bench.indexer.request(bench.location) == first + 1

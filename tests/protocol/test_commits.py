@@ -27,6 +27,7 @@ from registry.changes import (
     FeedId,
     FieldWrite,
     Form,
+    Guard,
     RecordId,
     SharedChange,
     WriteRef,
@@ -51,6 +52,15 @@ CHANGES = (
         (FieldWrite("name", None, {"a": [1]}, (REF,)),),
     ),
     SharedChange(Form.DELETE, "tag", RecordId(b"t" * 16), (Dot(FEED, 1),), (), (REF,)),
+    SharedChange(Form.DELETE, "tag", RecordId(b"u" * 16), seen=(REF,)),
+    SharedChange(Form.RESTORE, "tag", RecordId(b"v" * 16), guard=Guard(1)),
+    SharedChange(
+        Form.UPDATE,
+        "tag",
+        RecordId(b"w" * 16),
+        (Dot(OTHER, 3),),
+        guard=Guard(2, Stamp(5, 1, 2), OTHER),
+    ),
 )
 
 
@@ -79,6 +89,20 @@ def test_a_commit_survives_its_bytes() -> None:
     assert decode_header(encode_header(header)) == header
     assert decode_body(header, body) == CHANGES
     assert signed_part(b"x") == DOMAIN + b"x"
+
+
+def test_what_a_command_was_about_is_signed_with_it() -> None:
+    """A header without it is shorter by that."""
+    header = replace(header_for(b""), data={"tag": "trip", "count": 3})
+    assert decode_header(encode_header(header)) == header
+
+
+@pytest.mark.parametrize("data", [5, [], {5: "x"}, {b"tag": "x"}])
+def test_what_a_command_was_about_is_told_by_name(data: object) -> None:
+    """Anything else is invalid for everyone."""
+    fields = unpack(encode_header(header_for(b"")))
+    with pytest.raises(InvalidCommitError):
+        decode_header(pack([*fields, data]))
 
 
 def _fields(**changed: Any) -> bytes:
@@ -160,6 +184,12 @@ RECORD = b"r" * 16
         _body([FEED], [1, "tag", RECORD, [[0, 0]], [], []]),
         _body([], [0, "tag", RECORD, [], [[5, None, 1, []]], []]),
         _body([], [0, "tag", RECORD, [], [["a", None, 1, []]] * 2, []]),
+        _body([], [2, "tag", RECORD, [], [], []]),
+        _body([], [0, "tag", RECORD, [], [], [], 5]),
+        _body([], [0, "tag", RECORD, [], [], [], [0, None, None]]),
+        _body([], [0, "tag", RECORD, [], [], [], [1, bytes(16), None]]),
+        _body([], [0, "tag", RECORD, [], [], [], [1, None, None], [1, None, None]]),
+        _body([FEED], [0, "tag", RECORD, [], [], [], [1, bytes(16), 7]]),
         _body([], [0, "tag", RECORD, [], [], []], [3, "tag", RECORD, [], [], []]),
         _body([], [0, "tag", RECORD, [], [["a", None, [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]], []]], []]),
     ],

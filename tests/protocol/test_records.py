@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from leaderless.protocol.records import (
     decode_ref,
+    decode_refs,
     decode_state,
     encode_ref,
+    encode_refs,
     encode_state,
     record_element,
 )
-from registry.changes import Dot, WriteRef
+from registry.changes import Dot, Guard, WriteRef
 from registry.hlc import Stamp
 from registry.merge import RecordState, Write
 
@@ -21,6 +25,15 @@ STATE = RecordState(frozenset([ONE, TWO]), (Write("name", None, "x", REF, frozen
 def test_a_state_survives_its_bytes() -> None:
     """Dots and writes come back as they were."""
     assert decode_state(encode_state(STATE)) == STATE
+
+
+def test_a_settled_write_survives_its_bytes_with_and_without_a_guard() -> None:
+    """That somebody has seen a write is remembered, beside the lock that it knew of or none."""
+    guard = Guard(2, Stamp(4, 0, 1), b"b" * 44)
+    for write in STATE.writes:
+        for made in (write._replace(settled=True), write._replace(settled=True, guard=guard)):
+            state = RecordState(STATE.dots, (made,))
+            assert decode_state(encode_state(state)) == state
 
 
 def test_a_dead_record_has_no_bytes_and_no_element() -> None:
@@ -39,3 +52,26 @@ def test_the_element_tells_records_apart() -> None:
 def test_a_reference_survives_its_bytes() -> None:
     """The name of a write comes back from the journal."""
     assert decode_ref(encode_ref(REF)) == REF
+
+
+@pytest.mark.parametrize("guard", [Guard(), Guard(3, Stamp(4, 0, 1), b"c" * 44)])
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_write_keeps_its_guard_and_that_it_is_settled(guard: Guard, settled: bool) -> None:
+    """Whichever of the two it has."""
+    (write,) = STATE.writes
+    state = RecordState(STATE.dots, (write._replace(guard=guard, settled=settled),))
+    assert decode_state(encode_state(state)) == state
+
+
+def test_deletes_that_nobody_has_seen_stand_beside_the_state() -> None:
+    """A dead record has them too, though it has no bytes of its own."""
+    deaths = decode_refs(encode_refs([REF]))
+    assert deaths == {REF}
+    assert decode_state(None, deaths) == RecordState(deaths=deaths)
+
+
+def test_no_references_have_no_bytes() -> None:
+    """And nothing is read from none; several come in one order."""
+    other = REF._replace(seq=1)
+    assert (encode_refs([]), decode_refs(None)) == (None, frozenset())
+    assert encode_refs([REF, other]) == encode_refs([other, REF])

@@ -5,24 +5,50 @@ from __future__ import annotations
 import pytest
 
 from registry.authoring import change_for
-from registry.changes import Create, Delete, Dot, Edit, Form, Restore, Update
-from registry.errors import InvalidChangeError
+from registry.changes import (
+    LOCK_FIELD,
+    Create,
+    Delete,
+    Dismiss,
+    Dot,
+    Edit,
+    Form,
+    Guard,
+    Lock,
+    Restore,
+    Unlock,
+    Update,
+    WriteRef,
+)
+from registry.errors import InvalidChangeError, LockedError
 from registry.hlc import Stamp
 from registry.merge import RecordState, merge
 
 RECORD = bytes(16)
+ME = b"m" * 16
 ALIVE = merge(
     RecordState(),
-    change_for(Create("tag", RECORD, {"name": "x"}), RecordState(), {}),
+    change_for(Create("tag", RECORD, {"name": "x"}), RecordState(), {}, ME),
     Dot(b"a", 1),
     Stamp(1, 0, 0),
     0,
 ).state
 
+LOSER = WriteRef(Stamp(7, 0, 0), b"b", 1, 0)
+
+
+def _edited(state: RecordState, edit: Edit, author: bytes, ms: int) -> RecordState:
+    """Return a record after an edit of a device whose feed has one letter."""
+    change = change_for(edit, state, {}, author)
+    return merge(state, change, Dot(author + bytes(28), ms), Stamp(ms, 0, 0), 0).state
+
+
+LOCKED = _edited(ALIVE, Lock("tag", RECORD), ME, 2)
+
 
 def test_an_update_names_dots_and_what_it_replaces() -> None:
     """An update carries the living dots and the write it overwrites."""
-    change = change_for(Update("tag", RECORD, {"name": "y", ("set", "k"): True}), ALIVE, {})
+    change = change_for(Update("tag", RECORD, {"name": "y", ("set", "k"): True}), ALIVE, {}, ME)
     assert change.dots == (Dot(b"a", 1),)
     named, keyed = change.writes
     assert [ref.seq for ref in named.over] == [1]
@@ -31,17 +57,25 @@ def test_an_update_names_dots_and_what_it_replaces() -> None:
 
 def test_a_delete_names_the_writes_it_saw() -> None:
     """A delete takes away knowingly what its author had before it."""
-    change = change_for(Delete("tag", RECORD), ALIVE, {})
+    change = change_for(Delete("tag", RECORD), ALIVE, {}, ME)
     assert (change.form, len(change.seen)) == (Form.DELETE, 1)
 
 
 def test_a_restore_carries_the_kept_values() -> None:
     """A restore writes the fields that the record had."""
-    change = change_for(Restore("tag", RECORD), RecordState(), {"name": "x", "map": {"k": 1}})
+    change = change_for(Restore("tag", RECORD), RecordState(), {"name": "x", "map": {"k": 1}}, ME)
     assert {(w.field, w.subkey, w.value) for w in change.writes} == {
         ("name", None, "x"),
         ("map", "k", 1),
     }
+
+
+def test_an_update_settles_losers_of_its_own_fields_alone() -> None:
+    """What else a loser's author had written in the same change stays a loss."""
+    loser = WriteRef(Stamp(9, 0, 0), b"b", 1, 0)
+    change = change_for(Update("tag", RECORD, {"name": "y"}, (loser,)), ALIVE, {}, ME)
+    assert loser in change.writes[0].over
+    assert change.seen == ()
 
 
 @pytest.mark.parametrize(
@@ -52,9 +86,85 @@ def test_a_restore_carries_the_kept_values() -> None:
         (Update("tag", RECORD, {"name": "y"}), RecordState()),
         (Delete("tag", RECORD), RecordState()),
         (Update("tag", RECORD, {}), ALIVE),
+        (Lock("tag", RECORD), RecordState()),
+        (Lock("tag", RECORD), LOCKED),
+        (Unlock("tag", RECORD), ALIVE),
+        (Unlock("tag", RECORD), RecordState()),
     ],
 )
 def test_what_cannot_be_meant_is_refused(edit: Edit, state: RecordState) -> None:
     """Making what is there, changing what is not, and writing nothing are errors."""
     with pytest.raises(InvalidChangeError):
-        change_for(edit, state, {})
+        change_for(edit, state, {}, ME)
+
+
+def test_a_value_that_settles_a_conflict_names_the_loser_too() -> None:
+    """So that no replica reports it any more."""
+    edit = Update("tag", RECORD, {"name": "y", "color": "red"}, settles=(LOSER,))
+    named, colored = change_for(edit, ALIVE, {}, ME).writes
+    assert (len(named.over), LOSER in named.over, colored.over) == (2, True, (LOSER,))
+
+
+def test_a_dismissal_names_losers_and_takes_nothing_away() -> None:
+    """It has no dots, and is possible for a record that is gone."""
+    for state in (ALIVE, RecordState()):
+        change = change_for(Dismiss("tag", RECORD, (LOSER,)), state, {}, ME)
+        assert (change.form, change.dots, change.seen) == (Form.DELETE, (), (LOSER,))
+
+
+def test_what_makes_a_record_alive_takes_its_deletes_back() -> None:
+    """Its author had them before its eyes."""
+    dead = RecordState(deaths=frozenset([LOSER]))
+    for edit in (Create("tag", RECORD, {"name": "x"}), Restore("tag", RECORD)):
+        assert change_for(edit, dead, {}, ME).seen == (LOSER,)
+
+
+def test_a_lock_writes_all_values_anew() -> None:
+    """On a life of its own, a guard higher, so that nothing unseen reaches them."""
+    change = change_for(Lock("tag", RECORD), ALIVE, {}, ME)
+    written = {write.field: write.value for write in change.writes}
+    assert (change.form, change.guard) == (Form.RESTORE, Guard(1))
+    assert written == {LOCK_FIELD: True, "name": "x"}
+
+
+@pytest.mark.parametrize(
+    "edit", [Update("tag", RECORD, {"name": "y"}), Delete("tag", RECORD), Lock("tag", RECORD)]
+)
+def test_what_another_device_has_locked_cannot_be_edited(edit: Edit) -> None:
+    """The error names that device."""
+    with pytest.raises(LockedError) as caught:
+        change_for(edit, LOCKED, {}, b"o" * 16)
+    assert caught.value.by == ME
+
+
+def test_who_has_locked_a_record_edits_it_under_the_lock() -> None:
+    """Its edits carry the guard of the lock, and stay in effect."""
+    change = change_for(Update("tag", RECORD, {"name": "y"}), LOCKED, {}, ME)
+    assert (change.guard.level, change.guard.stamp) == (1, Stamp(2, 0, 0))
+
+
+def test_anybody_unlocks() -> None:
+    """The lock goes, and what was below it stays below it."""
+    other = b"o" * 16
+    change = change_for(Unlock("tag", RECORD), LOCKED, {}, other)
+    (write,) = change.writes
+    assert (change.form, change.guard, write.field) == (Form.UPDATE, Guard(2), LOCK_FIELD)
+    assert write.value == [1, Stamp(2, 0, 0).pack(), ME + bytes(28)]
+    free = _edited(LOCKED, Unlock("tag", RECORD), other, 3)
+    assert (free.locked_by, free.floor.level) == (None, 1)
+
+
+def test_an_unlock_of_a_lock_without_a_guard_is_below_nothing() -> None:
+    """A hostile peer may have written the lock's register as any other."""
+    state = _edited(ALIVE, Update("tag", RECORD, {LOCK_FIELD: True}), ME, 2)
+    (write,) = change_for(Unlock("tag", RECORD), state, {}, ME).writes
+    assert write.value == [0, b"", b""]
+
+
+def test_a_restore_may_decide_a_conflict() -> None:
+    """The given value stands in place of the kept one, and its loser is named as seen."""
+    loser = WriteRef(Stamp(5, 0, 0), b"b", 1, 0)
+    edit = Restore("tag", RECORD, {"name": "y"}, (loser,))
+    change = change_for(edit, RecordState(), {"name": "x", "color": "red"}, ME)
+    written = {write.field: (write.value, write.over) for write in change.writes}
+    assert written == {"name": ("y", (loser,)), "color": ("red", ())}

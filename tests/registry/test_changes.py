@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.changes import (
+    UNGUARDED,
     WHOLE_LIBRARY,
     CommitHeader,
     FeedId,
+    Guard,
     Incarnation,
     Position,
     feed_device,
@@ -40,3 +42,12 @@ def test_a_commit_stands_at_its_position() -> None:
     feed = FeedId(bytes(44))
     header = CommitHeader(b"", feed, 3, Stamp(1, 0, 0), b"", b"", "tag.set", b"", b"", 0)
     assert header.position == Position(feed, 3)
+
+
+def test_guards_are_ordered_by_level_and_the_earlier_lock_first() -> None:
+    """Of locks that had not seen each other the one that was there first is the greater."""
+    early, late = (Guard(1, Stamp(ms, 0, 0), b"a") for ms in (1, 2))
+    other = Guard(1, Stamp(2, 0, 0), b"b")
+    rising = [UNGUARDED, late, other, early, Guard(2, Stamp(9, 0, 0), b"a")]
+    falling = rising[::-1]
+    assert sorted(falling, key=lambda guard: guard.order) == rising

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from registry.changes import DeviceId, Incarnation, RecordId, SharedRow, StateChange
+from registry.changes import DeviceId, Incarnation, RecordId, SharedRow, StateChange, WriteRef
 from registry.dispatch import dispatch_shared, dispatch_state
 from registry.errors import ApplyError, InvalidChangeError, NotOwnerError
+from registry.hlc import Stamp
 from registry.models import Epochs, Field, FieldKind, Registry, StateEffect
 from tests.registry.test_models import owned, shared
 
@@ -131,6 +132,15 @@ def test_merged_records_reach_their_model_without_what_it_cannot_show() -> None:
     assert seen.shown[0].fields == {"set": {"a": True}, "new": 1}
     assert seen.shown[1].fields is None
     assert seen.shown[2].fields == {"name": "x"}
+
+
+def test_merged_records_come_with_the_order_of_what_is_in_effect() -> None:
+    """A model in which records compete can tell which of them was there first."""
+    seen = Seen()
+    order = WriteRef(Stamp(1, 2, 3), bytes(44), 4, 5)
+    rows = [SharedRow(RecordId(b"r" * 16), {"name": "x"}, order)]
+    dispatch_shared(seen.registry, None, {"tag": rows})
+    assert seen.shown[0].order == order
 
 
 def test_an_owned_model_named_in_a_commit_is_not_touched() -> None:

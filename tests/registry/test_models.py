@@ -12,11 +12,13 @@ from registry.models import (
     Epochs,
     Field,
     FieldKind,
+    Link,
     Model,
     Ownership,
     Registry,
     StateEffect,
     StateQuery,
+    WhenGone,
     needed,
 )
 
@@ -53,6 +55,13 @@ def shared(name: str, *fields: Field) -> Model:
     return Model(name, 2, Ownership.SHARED, fields, apply_shared_change=_nothing)
 
 
+def _about(model: str, when_gone: WhenGone) -> Model:
+    """Return a shared model of records that refer to one of another model."""
+    field = Field("x", (bytes,), reference=model, when_gone=when_gone)
+    functions: dict[str, Any] = {"apply_shared_change": _nothing}
+    return Model("about", 1, Ownership.SHARED, (field,), depends_on=(model,), **functions)
+
+
 def test_a_registry_lists_its_models_parents_first() -> None:
     """Models come in the order of the tuple, by ownership, with their versions."""
     registry = Registry((owned("a"), owned("b", depends_on=("a",)), shared("t")))
@@ -69,10 +78,11 @@ def test_a_registry_lists_its_models_parents_first() -> None:
         (shared("t"), shared("t")),
         (owned("b", depends_on=("a",)),),
         (owned("b", Field("x", reference="a")),),
+        (owned("a"), _about("a", WhenGone.SET_NULL)),
     ],
 )
 def test_a_registry_that_cannot_work_is_refused(models: tuple[Model, ...]) -> None:
-    """Two of one name, a child before its parent and a reference to nowhere are errors."""
+    """Two of one name, a child before its parent, a reference to nowhere or across ownerships."""
     with pytest.raises(ModelError):
         Registry(models)
 
@@ -123,6 +133,16 @@ def test_a_missing_function_is_our_own_bug() -> None:
         needed(None)
 
 
+def test_what_is_no_number_is_not_accepted() -> None:
+    """Neither "not a number" nor infinity stands in a field: JSON has no word for them."""
+    field = Field("size", (int, float))
+    assert [field.accepts(value) for value in (float("nan"), float("inf"), 1.5)] == [
+        False,
+        False,
+        True,
+    ]
+
+
 def test_a_number_that_no_column_holds_is_not_accepted() -> None:
     """A field takes signed 64-bit numbers, and none beyond."""
     field = Field("size", (int,))
@@ -131,3 +151,36 @@ def test_a_number_that_no_column_holds_is_not_accepted() -> None:
         True,
         True,
     ]
+
+
+def test_a_link_joins_fields_of_its_model() -> None:
+    """Whoever names another one is told."""
+    fields = (Field("item"), Field("group"))
+    link = Link("item", "group")
+    Model("x", 1, Ownership.SHARED, fields, link=link, apply_shared_change=_nothing)
+    with pytest.raises(ModelError, match="joins two"):
+        Model("x", 1, Ownership.SHARED, fields[:1], link=link, apply_shared_change=_nothing)
+
+
+@pytest.mark.parametrize("reference", [None, "t"])
+def test_a_record_is_hidden_with_one_of_another_model_alone(reference: str | None) -> None:
+    """With nothing, or with one of its own model, it could hide itself."""
+    with pytest.raises(ModelError, match="cascades"):
+        shared("t", Field("x", (bytes,), reference=reference, when_gone=WhenGone.CASCADE))
+
+
+@pytest.mark.parametrize(
+    ("when_gone", "decides"),
+    [(WhenGone.CASCADE, True), (WhenGone.SET_NULL, True), (WhenGone.KEEP, False)],
+)
+def test_what_a_model_refers_to_decides_what_is_shown(when_gone: WhenGone, decides: bool) -> None:
+    """Unless nothing changes when it is gone."""
+    model = _about("t", when_gone)
+    assert bool(model.references()) is decides
+    assert Registry((shared("t"), model)).referred() == ({"t"} if decides else set())
+
+
+@pytest.mark.parametrize(("value", "fits"), [(0, True), (5, True), (-1, False), (5.5, False)])
+def test_a_number_lies_within_the_bounds_of_its_field(value: float, fits: bool) -> None:
+    """Both bounds are within."""
+    assert Field("x", (int, float), least=0, most=5).accepts(value) is fits

@@ -200,7 +200,7 @@ def test_records_of_unknown_models_stay_behind(meeting: Meeting) -> None:
     within(
         meeting.joiner,
         lambda conn: conn.exec_driver_sql(
-            "INSERT INTO record (model, uuid, state) VALUES ('album', ?, x'939090')",
+            "INSERT INTO record (model, uuid, state) VALUES ('bookmark', ?, x'939090')",
             (b"1" * 16,),
         ),
     )

@@ -143,7 +143,7 @@ def test_records_of_unknown_models_take_effect(replicas: list[Replica]) -> None:
     a, b, _ = replicas
     (item,) = _commits(a, 1)
     write = FieldWrite("title", None, "holidays")
-    album = SharedChange(Form.CREATE, "album", RecordId(b"1" * 16), writes=(write,))
-    store_commits(b, signed_anew(a.identity, item, [album]))
-    assert query_file(b.store.path, "SELECT model, uuid FROM record") == [("album", b"1" * 16)]
+    bookmark = SharedChange(Form.CREATE, "bookmark", RecordId(b"1" * 16), writes=(write,))
+    store_commits(b, signed_anew(a.identity, item, [bookmark]))
+    assert query_file(b.store.path, "SELECT model, uuid FROM record") == [("bookmark", b"1" * 16)]
     assert within(b, log.shelf) == []

@@ -26,7 +26,7 @@ from tests.replicas import Replica, query_file
 from tests.store.passing import log_of, own_feed, store_commits, within
 
 TAG = RecordId(b"t" * 16)
-_JOURNAL = "SELECT field, value, cause FROM journal ORDER BY id"
+_JOURNAL = "SELECT field, value FROM journal ORDER BY id"
 _STAMP = Stamp(1_800_000_000_000, 0, 1)
 _DOT = Dot(b"f" * 44, 1)
 
@@ -57,8 +57,7 @@ def _met(replicas: list[Replica], mine: Edit, theirs: Edit) -> tuple[Replica, Re
 
 def _journal(replica: Replica) -> list[tuple[Any, ...]]:
     return [
-        (field, msgpack.unpackb(value), cause)
-        for field, value, cause in query_file(replica.store.path, _JOURNAL)
+        (field, msgpack.unpackb(value)) for field, value in query_file(replica.store.path, _JOURNAL)
     ]
 
 
@@ -71,13 +70,13 @@ def test_what_loses_is_in_the_journal_of_both(replicas: list[Replica]) -> None:
     """The earlier of two edits is kept, with its value, wherever they met."""
     mine, theirs = Update("tag", TAG, {"color": "red"}), Update("tag", TAG, {"color": "green"})
     for replica in _met(replicas, mine, theirs):
-        assert _journal(replica) == [("color", "red", "overwritten")]
+        assert _journal(replica) == [("color", "red")]
 
 
 def test_an_edit_that_a_delete_had_not_seen_is_in_the_journal(replicas: list[Replica]) -> None:
     """The delete wins, and what it took away unseen can be found."""
     for replica in _met(replicas, Update("tag", TAG, {"color": "red"}), Delete("tag", TAG)):
-        assert ("color", "red", "deleted") in _journal(replica)
+        assert ("color", "red") in _journal(replica)
 
 
 def test_an_edit_that_its_own_author_replaced_leaves_the_journal(
@@ -91,11 +90,11 @@ def test_an_edit_that_its_own_author_replaced_leaves_the_journal(
     b.clock.ms += 1_000
     _edit(b, Update("tag", TAG, {"color": "green"}))
     store_commits(c, *log_of(a, own_feed(a)), *log_of(b, own_feed(b)))
-    assert _journal(c) == [("color", "red", "overwritten")]
+    assert _journal(c) == [("color", "red")]
     a.clock.ms += 2_000
     _edit(a, Update("tag", TAG, {"color": "crimson"}))
     store_commits(c, *log_of(a, own_feed(a)))
-    assert _journal(c) == [("color", "green", "overwritten")]
+    assert _journal(c) == [("color", "green")]
 
 
 def test_a_shown_loss_leaves_the_journal(replicas: list[Replica]) -> None:
@@ -109,7 +108,7 @@ def test_a_shown_loss_leaves_the_journal(replicas: list[Replica]) -> None:
     _edit(b, Delete("tag", TAG))
     _exchange(a, b)
     assert query_file(a.store.path, "SELECT color FROM tag") == [("red",)]
-    assert "red" not in [value for _, value, _ in _journal(a)]
+    assert "red" not in [value for _, value in _journal(a)]
 
 
 def test_equal_records_have_equal_hashes(replicas: list[Replica]) -> None:
@@ -157,7 +156,7 @@ def test_the_visible_table_follows(replica: Replica) -> None:
 def test_records_of_unknown_models_are_kept_and_counted(replica: Replica) -> None:
     """They have no table here, and are in the hash as everywhere."""
     change = SharedChange(
-        Form.CREATE, "album", RecordId(b"1" * 16), writes=(FieldWrite("title", None, "trip"),)
+        Form.CREATE, "bookmark", RecordId(b"1" * 16), writes=(FieldWrite("title", None, "trip"),)
     )
 
     def write(conn: Any) -> None:
@@ -166,7 +165,7 @@ def test_records_of_unknown_models_are_kept_and_counted(replica: Replica) -> Non
         records.save()
 
     within(replica, write)
-    assert query_file(replica.store.path, "SELECT model FROM record") == [("album",)]
+    assert query_file(replica.store.path, "SELECT model FROM record") == [("bookmark",)]
     assert _shared_hash(replica) != hashing.EMPTY_SET
 
 

@@ -63,7 +63,7 @@ def _alien(
     """Return a batch of rows of a model that only newer versions have."""
     incarnation = Incarnation(1, b"\x01" * 8)
     device = DeviceId(owner.identity.device)
-    change = StateChange("album", device, incarnation, ("title", "size"), rows, removed)
+    change = StateChange("bookmark", device, incarnation, ("title", "size"), rows, removed)
     return StateBatch(device, incarnation, lo, hi, hi, hi, (change,))
 
 
@@ -240,8 +240,8 @@ def test_forgetting_drops_all_that_is_held_of_an_owner(replicas: list[Replica]) 
     pull(c, b, c)
     before = dump(b)
     pull(a, b, a)
-    album = (a.store.ids.new(), 8, "holidays", 3)
-    take(b, _alien(a, [album], lo=7, hi=8))
+    bookmark = (a.store.ids.new(), 8, "holidays", 3)
+    take(b, _alien(a, [bookmark], lo=7, hi=8))
     copy = held(b, a)._replace(fault="differs")
     within(b, lambda conn: state.forget(conn, b.store.registry, copy))
     assert dump(b)[:-1] == before[:-1]

@@ -128,18 +128,18 @@ def test_ghosts_of_unknown_models_go_too(replicas: list[Replica]) -> None:
 def test_rows_of_unknown_models_are_kept(replicas: list[Replica]) -> None:
     """They stand as they came, count, and are in the set hash."""
     a, b, _ = replicas
-    album = (b"1" * 16, 5, "holidays", None)
-    copy = take(b, _alien(a, [album])).copy
-    assert query_file(b.store.path, OPAQUE) == [(b"1" * 16, "album", 5)]
+    bookmark = (b"1" * 16, 5, "holidays", None)
+    copy = take(b, _alien(a, [bookmark])).copy
+    assert query_file(b.store.path, OPAQUE) == [(b"1" * 16, "bookmark", 5)]
     assert (copy.row_count, copy.set_hash == hashing.EMPTY_SET) == (1, False)
 
 
 @pytest.mark.parametrize(
     ("rows", "removed", "kept"),
     [
-        ([(b"1" * 16, 5, "again", 1)], [], [(b"1" * 16, "album", 5)]),
-        ([(b"1" * 16, 4, "older", 1)], [], [(b"1" * 16, "album", 5)]),
-        ([(b"1" * 16, 6, "newer", 1)], [], [(b"1" * 16, "album", 6)]),
+        ([(b"1" * 16, 5, "again", 1)], [], [(b"1" * 16, "bookmark", 5)]),
+        ([(b"1" * 16, 4, "older", 1)], [], [(b"1" * 16, "bookmark", 5)]),
+        ([(b"1" * 16, 6, "newer", 1)], [], [(b"1" * 16, "bookmark", 6)]),
         ([], [(b"1" * 16, 6)], []),
         ([], [(b"1" * 16, 6), (b"1" * 16, 7)], []),
         ([(b"1" * 16, 7, "late", 1)], [(b"1" * 16, 6)], []),
@@ -182,7 +182,7 @@ def test_a_tombstone_of_another_device_hides_no_unknown_row(replicas: list[Repli
     a, b, c = replicas
     take(b, _alien(c, [], [(b"1" * 16, 6)]))
     take(b, _alien(a, [(b"1" * 16, 5, "holidays", 1)]))
-    assert query_file(b.store.path, OPAQUE) == [(b"1" * 16, "album", 5)]
+    assert query_file(b.store.path, OPAQUE) == [(b"1" * 16, "bookmark", 5)]
 
 
 def test_an_unknown_row_of_a_new_incarnation_replaces_the_old(replicas: list[Replica]) -> None:
@@ -194,5 +194,5 @@ def test_an_unknown_row_of_a_new_incarnation_replaces_the_old(replicas: list[Rep
     (change,) = old.changes
     batch = replace(old, incarnation=later, changes=(replace(change, incarnation=later),))
     copy = take(b, batch).copy
-    assert query_file(b.store.path, OPAQUE) == [(b"1" * 16, "album", 2)]
+    assert query_file(b.store.path, OPAQUE) == [(b"1" * 16, "bookmark", 2)]
     assert copy.row_count == 1

@@ -1,3 +1,22 @@
+CREATE TABLE album (
+    uuid BLOB NOT NULL PRIMARY KEY CHECK (length(uuid) = 16),
+    name TEXT,
+    description TEXT,
+    cover BLOB,                                 -- an entry or a content
+    sort_order TEXT,
+    created_by_device BLOB,
+    extra BLOB
+) STRICT, WITHOUT ROWID;
+CREATE TABLE album_entry (
+    uuid BLOB NOT NULL PRIMARY KEY CHECK (length(uuid) = 16),
+    item BLOB,                                  -- an entry or a content
+    scope TEXT,                                 -- which of the two
+    album BLOB NOT NULL REFERENCES album (uuid) DEFERRABLE INITIALLY DEFERRED,
+    position TEXT,                              -- a fractional index
+    added_by BLOB,
+    caption TEXT,
+    extra BLOB
+) STRICT, WITHOUT ROWID;
 CREATE TABLE commit_log (
     feed INTEGER NOT NULL REFERENCES feed (id),
     seq INTEGER NOT NULL CHECK (seq >= 1),
@@ -12,6 +31,21 @@ CREATE TABLE commit_log (
     applied_at INTEGER,
     waits_for TEXT,                             -- why it is on the shelf, or null
     PRIMARY KEY (feed, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE confirmation (
+    device BLOB NOT NULL CHECK (length(device) = 16),
+    feed BLOB NOT NULL CHECK (length(feed) = 44),
+    received INTEGER NOT NULL,
+    applied INTEGER NOT NULL,
+    PRIMARY KEY (device, feed)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE content (
+    uuid BLOB NOT NULL PRIMARY KEY CHECK (length(uuid) = 16),
+    hash BLOB,                                  -- BLAKE3 of the whole file
+    size_bytes INTEGER,
+    mime TEXT,
+    kind TEXT,
+    extra BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE device (
     id INTEGER PRIMARY KEY,
@@ -84,11 +118,9 @@ CREATE TABLE journal (
     model TEXT NOT NULL,
     record BLOB NOT NULL CHECK (length(record) = 16),
     field TEXT NOT NULL,
-    subkey TEXT,
+    subkey TEXT NOT NULL,                       -- '' for a plain field
     value BLOB NOT NULL,                        -- MessagePack
-    loser BLOB NOT NULL,                        -- packed reference of the write that lost
-    winner BLOB NOT NULL,
-    cause TEXT NOT NULL,                        -- overwritten, deleted
+    loser BLOB NOT NULL,                        -- packed reference of the change that lost
     noted_at INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE location (
@@ -129,8 +161,15 @@ CREATE TABLE record (
     model TEXT NOT NULL,
     uuid BLOB NOT NULL CHECK (length(uuid) = 16),
     state BLOB,                                 -- null once no dot lives
-    kept BLOB,                                  -- the fields it had when it was deleted, for a restore
+    kept BLOB, deaths BLOB, locked_by BLOB,                                  -- the fields it had when it was deleted, for a restore
     PRIMARY KEY (model, uuid)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reference (
+    target BLOB NOT NULL CHECK (length(target) = 16),
+    model TEXT NOT NULL,                        -- of the record that refers
+    record BLOB NOT NULL CHECK (length(record) = 16),
+    field TEXT NOT NULL,
+    PRIMARY KEY (target, model, record, field)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE schema_version (
 	version_num VARCHAR(32) NOT NULL, 
@@ -162,12 +201,45 @@ CREATE TABLE tag (
     composition_rules TEXT,                     -- JSON map
     created_by_device BLOB,
     extra BLOB
+, merged_into BLOB, canonical BLOB) STRICT, WITHOUT ROWID;
+CREATE TABLE tag_relation (
+    uuid BLOB NOT NULL PRIMARY KEY CHECK (length(uuid) = 16),
+    child BLOB NOT NULL REFERENCES tag (uuid) DEFERRABLE INITIALLY DEFERRED,
+    parent BLOB NOT NULL REFERENCES tag (uuid) DEFERRABLE INITIALLY DEFERRED,
+    relation TEXT,                              -- parent_child, synonym, related
+    strength REAL,
+    written BLOB,                               -- the edge's place among all: local, as the next
+    skipped INTEGER NOT NULL DEFAULT 0,         -- 1: it would close a cycle
+    extra BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE tombstone (
     uuid BLOB NOT NULL PRIMARY KEY CHECK (length(uuid) = 16),
     model TEXT NOT NULL,
     epoch INTEGER NOT NULL REFERENCES incarnation (id),
     rev INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE user_metadata (
+    uuid BLOB NOT NULL PRIMARY KEY CHECK (length(uuid) = 16),
+    scope TEXT,                                 -- entry or content
+    target BLOB,
+    note TEXT,
+    favorite INTEGER,
+    hidden INTEGER,
+    rating INTEGER,
+    custom_data TEXT,                           -- JSON map
+    extra BLOB
+) STRICT, WITHOUT ROWID;
+CREATE TABLE user_metadata_tag (
+    uuid BLOB NOT NULL PRIMARY KEY CHECK (length(uuid) = 16),
+    item BLOB,                                  -- an entry or a content
+    scope TEXT,
+    tag BLOB NOT NULL REFERENCES tag (uuid) DEFERRABLE INITIALLY DEFERRED,
+    context TEXT,
+    variant TEXT,
+    confidence REAL,
+    source TEXT,                                -- user, ai, import
+    attributes TEXT,                            -- JSON map
+    extra BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE volume (
     id INTEGER PRIMARY KEY,
@@ -187,17 +259,30 @@ CREATE TABLE volume (
     is_removable INTEGER CHECK (is_removable IN (0, 1)),
     is_network INTEGER CHECK (is_network IN (0, 1))
 ) STRICT;
+CREATE INDEX album_by_name ON album (name);
+CREATE INDEX album_entry_by_album ON album_entry (album, position);
+CREATE INDEX album_entry_by_item ON album_entry (item);
 CREATE INDEX commit_by_command ON commit_log (command_id);
 CREATE INDEX commit_by_stamp ON commit_log (stamp);
+CREATE INDEX content_by_hash ON content (hash);
 CREATE INDEX device_by_rev ON device (epoch, rev);
+CREATE INDEX entry_by_content ON entry (content, location, size_bytes, inode, kind, dead)
+    WHERE content IS NOT NULL;
 CREATE INDEX entry_by_location ON entry (location, inode);
 CREATE INDEX entry_by_parent ON entry (parent);
 CREATE INDEX entry_by_rev ON entry (epoch, rev);
 CREATE INDEX entry_dead ON entry (id) WHERE dead = 1;
-CREATE INDEX journal_by_loser ON journal (record, loser);
+CREATE UNIQUE INDEX journal_by_loser ON journal (record, loser, field, subkey);
 CREATE INDEX location_by_rev ON location (epoch, rev);
 CREATE INDEX location_by_volume ON location (volume);
 CREATE INDEX opaque_row_by_rev ON opaque_row (epoch, rev);
+CREATE INDEX reference_by_record ON reference (model, record);
+CREATE INDEX tag_by_canonical ON tag (canonical) WHERE canonical IS NOT NULL;
 CREATE INDEX tag_by_name ON tag (canonical_name);
+CREATE INDEX tag_relation_by_child ON tag_relation (child);
+CREATE INDEX tag_relation_by_parent ON tag_relation (parent);
 CREATE INDEX tombstone_by_rev ON tombstone (epoch, rev);
+CREATE INDEX user_metadata_by_target ON user_metadata (target);
+CREATE INDEX user_metadata_tag_by_item ON user_metadata_tag (item);
+CREATE INDEX user_metadata_tag_by_tag ON user_metadata_tag (tag);
 CREATE INDEX volume_by_rev ON volume (epoch, rev);

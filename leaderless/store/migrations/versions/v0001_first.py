@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
-from alembic import op
+from leaderless.store.migrations.statements import run_file
 
 revision = "0001"
 down_revision = None
@@ -13,10 +12,4 @@ down_revision = None
 
 def upgrade() -> None:
     """Create every table."""
-    text = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-    statement = ""
-    for line in text.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            op.get_bind().exec_driver_sql(statement)
-            statement = ""
+    run_file(Path(__file__).with_suffix(".sql"))

@@ -1,0 +1,88 @@
+"""Where a shown value came from, by the log: behind what an undo wrote stands what was before."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from leaderless.catalogue.history import whole_action
+from leaderless.protocol import commits
+from registry.changes import Form
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from leaderless.catalogue.history import Action
+    from registry.changes import CommitHeader, FieldKey, Position, SharedChange, WriteRef
+    from registry.merge import Write
+
+UNDO: Final = "undo"
+_COMMITS = 8
+"""Decoded commits that are kept: one of 10,000 changes is some 20 MiB of objects."""
+
+Decoded = tuple["CommitHeader", "tuple[SharedChange, ...]"]
+
+
+class Origins:
+    """Reads the log for one undo; commits are decoded once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._commit = lru_cache(_COMMITS)(self._read)
+
+    def change(self, ref: WriteRef) -> SharedChange | None:
+        """Return the change that a reference names, None if the log has lost it."""
+        found = self._commit(ref.feed, ref.seq)
+        if found is None or ref.place >= len(found[1]):
+            return None
+        return found[1][ref.place]
+
+    def is_undo(self, position: Position) -> bool:
+        """Return whether the commit at a position took something back."""
+        found = self._commit(*position)
+        return found is not None and found[0].command == UNDO
+
+    def of(self, held: Write) -> WriteRef | None:
+        """Return the write that first gave a register the value it shows, None for that of none.
+
+        What an undo wrote is the value from before the action that it took back.
+        """
+        ref: WriteRef | None = held.ref
+        while ref is not None:
+            found, change = self._commit(ref.feed, ref.seq), self.change(ref)
+            if found is None or change is None or found[0].command != UNDO:
+                return ref
+            of = found[0].data.get("command_id")
+            taken = whole_action(self._connection, of) if isinstance(of, bytes) else None
+            if taken is None:
+                return ref
+            ref = self._replaced(taken, change, held.key)
+        return None
+
+    def _replaced(self, taken: Action, change: SharedChange, key: FieldKey) -> WriteRef | None:
+        """Return the write that an action took out of effect in one register of a record."""
+        for _, _, item in taken.changes():
+            if (item.model, item.record) != (change.model, change.record):
+                continue
+            seen = list(item.seen) if item.form is Form.DELETE else []
+            for write in item.writes:
+                if (write.field, write.subkey) == key:
+                    seen = list(write.over)
+            return max((ref for ref in seen if self._wrote(ref, key)), default=None)
+        return None
+
+    def _wrote(self, ref: WriteRef, key: FieldKey) -> bool:
+        change = self.change(ref)
+        writes = () if change is None else change.writes
+        return any((write.field, write.subkey) == key for write in writes)
+
+    def _read(self, feed: bytes, seq: int) -> Decoded | None:
+        row = self._connection.exec_driver_sql(
+            "SELECT c.header, c.body FROM commit_log c JOIN feed f ON f.id = c.feed"
+            " WHERE f.feed = ? AND c.seq = ?",
+            (feed, seq),
+        ).first()
+        if row is None:
+            return None
+        header = commits.decode_header(row[0])
+        return header, commits.decode_body(header, row[1])

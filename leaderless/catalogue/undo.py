@@ -1,0 +1,194 @@
+"""Taking an action back: a new commit that does the opposite, where nothing later stands on it.
+
+An action is undone whole or not at all. A created record is deleted, a deleted one restored, a
+value replaced by the one it had replaced, which the log still has. Whatever was edited since, by
+anyone, is not touched: the undo is refused with the edit that stands in the way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leaderless.catalogue.conflicts import DISMISS, LOSER, device_name, record_name
+from leaderless.catalogue.history import Action, Filter, actions, find_action
+from leaderless.catalogue.origins import UNDO, Origins
+from leaderless.errors import LeaderlessError, NotFoundError, UsageError
+from leaderless.protocol import commits
+from leaderless.protocol.records import decode_ref, decode_refs, decode_state
+from registry.changes import LOCK_FIELD, Delete, Form, Lock, Restore, Unlock, Update, WriteRef
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from leaderless.store.store import Store
+    from leaderless.store.transaction import Transaction
+    from registry.changes import CommitHeader, Edit, FieldWrite, SharedChange, Value
+    from registry.merge import RecordState
+
+_NOT_BY_ITSELF = frozenset([UNDO, DISMISS])
+"""Actions that an undo without an id passes over: undos go on backwards, and nothing takes back that
+somebody has seen something."""
+
+
+class StandsOnError(LeaderlessError):
+    """Something later stands on what was to be undone."""
+
+    code = "stands_on"
+
+
+async def undo(store: Store, reference: str | None) -> Action:
+    """Take back the action with that id, or this device's last one that can still be taken back.
+
+    Returns what was undone. Raises NotFoundError, StandsOnError.
+    """
+
+    def write(transaction: Transaction) -> Action:
+        connection = transaction.conn
+        action = _chosen(connection, transaction.own_device, reference)
+        undoing = _Undoing(connection, action)
+        edits = [
+            edit
+            for header, place, change in action.changes()
+            if (edit := undoing.reverse(header, place, change)) is not None
+        ]
+        if not edits:
+            raise StandsOnError("there is nothing left of it to take back")
+        data = {"command_id": action.command_id, "command": action.command}
+        transaction.commit(UNDO, edits, data)
+        return action
+
+    return await store.write(write)
+
+
+def undone_ids(connection: Connection) -> frozenset[bytes]:
+    """Return the command ids of what was undone, by an undo that was not undone itself."""
+    rows = connection.exec_driver_sql(
+        "SELECT header, command_id FROM commit_log WHERE command = ? AND applied_at IS NOT NULL"
+        " ORDER BY stamp DESC",
+        (UNDO,),
+    ).all()
+    undone: set[bytes] = set()
+    for header, command_id in rows:
+        of = commits.decode_header(header).data.get("command_id")
+        if isinstance(of, bytes) and command_id not in undone:
+            undone.add(of)
+    return frozenset(undone)
+
+
+def _chosen(connection: Connection, own: bytes, reference: str | None) -> Action:
+    gone = undone_ids(connection)
+    if reference is not None:
+        found = find_action(connection, reference)
+        if len(found) != 1:
+            what = "several actions have" if found else "no action has"
+            raise NotFoundError(f"{what} the id “{reference}”", hint="leaderless history")
+        if found[0].command_id in gone:
+            raise UsageError("that was taken back already", hint="leaderless history")
+        return found[0]
+    for action in actions(connection, Filter(author=own, limit=1_000)):
+        if action.command not in _NOT_BY_ITSELF and action.command_id not in gone:
+            return action
+    raise NotFoundError("nothing was done on this device that could be undone")
+
+
+class _Undoing:
+    """One action and what stands now, while the edits are made that take it back."""
+
+    def __init__(self, connection: Connection, action: Action) -> None:
+        self._connection = connection
+        self._origins = Origins(connection)
+        loser = action.data.get(LOSER)
+        self._loser = decode_ref(loser) if isinstance(loser, bytes) else None
+        self._own = {header.position for header, _ in action.bodies}
+        self._made = {(item.model, bytes(item.record)) for _, _, item in action.changes()}
+
+    def reverse(self, header: CommitHeader, place: int, change: SharedChange) -> Edit | None:
+        """Return the edit that takes one change back; raises StandsOnError."""
+        ref = WriteRef(header.stamp, *header.position, place)
+        state = self._state(change)
+        about = change.model, bytes(change.record)
+        if any(write.field == LOCK_FIELD for write in change.writes):
+            self._check_current(change, state, ref)
+            return Lock(*about) if state.locked_by is None else Unlock(*about)
+        if change.form is Form.DELETE:
+            if not change.dots:
+                return None
+            if state.alive:
+                raise self._stands(change, "it is there again")
+            if ref not in state.deaths:
+                raise self._stands(change, "it was restored and deleted again since")
+            return Restore(*about)
+        self._check_current(change, state, ref)
+        if change.form is Form.UPDATE:
+            return Update(*about, {_key(write): self._before(write) for write in change.writes})
+        self._check_alone(change, state)
+        if change.form is Form.CREATE:
+            self._check_unlinked(change)
+        # Contents stay: what others say of them hangs on the same record.
+        return None if change.model == "content" else Delete(*about)
+
+    def _state(self, change: SharedChange) -> RecordState:
+        row = self._connection.exec_driver_sql(
+            "SELECT state, deaths FROM record WHERE model = ? AND uuid = ?",
+            (change.model, change.record),
+        ).first()
+        return decode_state(None) if row is None else decode_state(row[0], decode_refs(row[1]))
+
+    def _check_current(self, change: SharedChange, state: RecordState, ref: WriteRef) -> None:
+        """Raise StandsOnError where a value of this change is not what is shown now."""
+        if not state.alive:
+            raise self._stands(change, "it was deleted since")
+        shown = state.shown()
+        for write in change.writes:
+            held = shown.get((write.field, write.subkey))
+            if held is None:
+                raise self._stands(change, f"its {write.field} was changed since")
+            if held.ref != ref and self._origins.of(held) != ref:
+                by = device_name(self._connection, held.ref.feed[:16])
+                raise self._stands(change, f"its {write.field} was changed since by {by}")
+
+    def _check_alone(self, change: SharedChange, state: RecordState) -> None:
+        """Raise StandsOnError where others have made a record, too, or have written to it since."""
+        for dot in state.dots - self._own:
+            if self._origins.is_undo(dot):
+                continue  # it brought back what this action had made
+            by = device_name(self._connection, dot.feed[:16])
+            raise self._stands(change, f"{by} made it, too")
+        for write in state.shown().values():
+            if (write.ref.feed, write.ref.seq) in self._own:
+                continue
+            origin = self._origins.of(write)
+            if origin is not None and (origin.feed, origin.seq) not in self._own:
+                by = device_name(self._connection, write.ref.feed[:16])
+                raise self._stands(change, f"its {write.field} was written since by {by}")
+
+    def _check_unlinked(self, change: SharedChange) -> None:
+        """Raise StandsOnError where others were linked to a record since it was made."""
+        linked = self._connection.exec_driver_sql(
+            "SELECT model, record FROM reference WHERE target = ?", (bytes(change.record),)
+        ).all()
+        if any((model, record) not in self._made for model, record in linked):
+            raise self._stands(change, "other things were linked to it since")
+
+    def _before(self, write: FieldWrite) -> Value:
+        """Return the value that a write had replaced; raises StandsOnError if the log lost it."""
+        over = [ref for ref in write.over if ref != self._loser]
+        if not over:
+            return None
+        change = self._origins.change(max(over))
+        if change is None:
+            raise StandsOnError("the value it had replaced is not in the log any more")
+        for held in change.writes:
+            if (held.field, held.subkey) == (write.field, write.subkey):
+                return held.value
+        return None
+
+    def _stands(self, change: SharedChange, why: str) -> StandsOnError:
+        name = record_name(self._connection, change.model, change.record)
+        return StandsOnError(
+            f"{change.model} {name}: {why}", hint="leaderless history shows what came after"
+        )
+
+
+def _key(write: FieldWrite) -> str | tuple[str, str]:
+    return write.field if write.subkey is None else (write.field, write.subkey)

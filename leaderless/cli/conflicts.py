@@ -1,0 +1,98 @@
+"""conflicts: what lost against what its author had not seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from leaderless.cli.app import Context, verb
+from leaderless.cli.output import chat, put_json, table, time_text
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_context
+def conflicts(ctx: click.Context, as_json: bool) -> None:
+    """Show what lost, and let it win or rest. Without a command: list."""
+    ctx.obj.json = ctx.obj.json or as_json
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(conflicts_list)
+
+
+@conflicts.command("list")
+@verb
+def conflicts_list(context: Context) -> None:
+    """List values and deletes that lost, with what they lost against."""
+    answer = context.client.get("/v1/conflicts")
+    if context.json:
+        put_json(answer)
+        return
+    rows = [_row(item) for item in answer["conflicts"]]
+    if not rows:
+        chat("No conflicts.")
+        return
+    table(("no", "what", "field", "lost", "by", "at", "shown", "by", "at", "why"), rows)
+    restore = context.command("conflicts restore NO")
+    chat(f"`{restore}` lets one win, `… dismiss NO` lets it rest.")
+
+
+def _row(item: dict[str, Any]) -> tuple[object, ...]:
+    field = item["field"] or "(delete)"
+    return (
+        item["number"],
+        f"{item['model']} {item['name']}",
+        field + (f".{item['subkey']}" if item["subkey"] else ""),
+        item["value"],
+        item["author"],
+        time_text(item["at_ms"]),
+        item["winning_value"],
+        item["winner"],
+        time_text(item["winner_at_ms"]),
+        item["cause"],
+    )
+
+
+@conflicts.command("show")
+@click.argument("number", type=int)
+@verb
+def conflicts_show(context: Context, number: int) -> None:
+    """Show one conflict whole."""
+    answer = context.client.get("/v1/conflicts")
+    found = [item for item in answer["conflicts"] if item["number"] == number]
+    if not found:
+        from leaderless.errors import NotFoundError  # noqa: PLC0415 - rare
+
+        raise NotFoundError(f"there is no conflict {number}", hint="leaderless conflicts")
+    if context.json:
+        put_json({"schema": 1, "conflict": found[0]})
+        return
+    table(("", ""), [(name, value) for name, value in found[0].items()])
+
+
+@conflicts.command("restore")
+@click.argument("number", type=int)
+@verb
+def conflicts_restore(context: Context, number: int) -> None:
+    """Let what lost win, on every device."""
+    answer = context.client.post("/v1/conflicts/restore", {"number": number})
+    if context.json:
+        put_json(answer)
+        return
+    chat(f"Restored; `{context.command('undo')}` takes it back.")
+
+
+@conflicts.command("dismiss")
+@click.argument("number", type=int, required=False)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@verb
+def conflicts_dismiss(context: Context, number: int | None, everything: bool) -> None:
+    """Let what lost rest, on every device."""
+    if (number is None) != everything:
+        raise click.UsageError("name one conflict by its number, or --all")
+    body = {"all": True} if number is None else {"number": number}
+    answer = context.client.post("/v1/conflicts/dismiss", body)
+    if context.json:
+        put_json(answer)
+        return
+    chat(f"Dismissed: {answer['dismissed']}.")

@@ -1,0 +1,143 @@
+"""history, changes, undo, lock, unlock, rebuild."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from leaderless.cli.app import Context, names, verb
+from leaderless.cli.client import EXIT_PROBLEMS
+from leaderless.cli.output import chat, name_text, put_json, say, table, time_text
+from leaderless.cli.targets import record_reference
+from leaderless.cli.values import parse_time_ms
+from leaderless.words import counted
+
+
+@click.command()
+@click.argument("target", required=False)
+@click.option("--since", metavar="TIME", help="Not older than this: 7d, 2026-01-31.")
+@click.option("--by", metavar="DEVICE", shell_complete=names("device"), help="Done on this device.")
+@click.option(
+    "--device", metavar="DEVICE", shell_complete=names("device"), help="About files of this device."
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@verb
+def history(
+    context: Context,
+    target: str | None,
+    since: str | None,
+    by: str | None,
+    device: str | None,
+    limit: int,
+) -> None:
+    """Say who did what, newest first; of TARGET alone (a path, an id, tag:NAME or album:NAME)."""
+    now_ms = int(time.time() * 1000)
+    query = {
+        "target": None if target is None else record_reference(target),
+        "since_ms": None if since is None else parse_time_ms(since, now_ms),
+        "by": by,
+        "device": device,
+        "limit": limit,
+    }
+    _show(context, context.client.get("/v1/history", query), "Nothing was done.")
+
+
+@click.command()
+@click.option("--since-last", is_flag=True, help="Since you last asked (the default).")
+@click.option("--keep", is_flag=True, help="Do not count this as having looked.")
+@verb
+def changes(context: Context, since_last: bool, keep: bool) -> None:  # noqa: ARG001 - the only mode
+    """Say what others did since you last asked."""
+    answer = context.client.get("/v1/changes", {} if keep else {"seen": 1})
+    _show(context, answer, "Nothing new.")
+
+
+def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
+    if context.json:
+        put_json(answer)
+        return
+    rows = [
+        (
+            item["id"][-8:],
+            time_text(item["authored_ms"]),
+            item["author"],
+            item["command"] + (" (undone)" if item["undone"] else ""),
+            _about(item),
+            ", ".join(item["confirmed_by"]),
+        )
+        for item in answer["actions"]
+    ]
+    if not rows:
+        chat(nothing)
+    table(("id", "when", "on", "action", "what", "confirmed by"), rows)
+
+
+def _about(item: dict[str, Any]) -> str:
+    said = item["data"]
+    named = [str(said[name]) for name in ("tag", "album", "name", "key") if name in said]
+    if "count" in said:
+        named.append(counted(said["count"], "file"))
+    if named:
+        return ", ".join(named)
+    if item["changes"] > len(item["records"]) or len(item["records"]) > 2:
+        return counted(f"{item['changes']:,}", "change")
+    return ", ".join(f"{record['model']} {record['name']}" for record in item["records"])
+
+
+@click.command()
+@click.argument("commit", required=False)
+@verb
+def undo(context: Context, commit: str | None) -> None:
+    """Take the action COMMIT back (its id from history); without one, the last of this device."""
+    answer = context.client.post("/v1/undo", {"id": commit} if commit else {}, timeout_s=600.0)
+    if context.json:
+        put_json(answer)
+        return
+    item = answer["undone"]
+    about = f"{name_text(item['command'])}, {name_text(_about(item))}"
+    chat(f"Taken back: {about}. `{context.command('undo')}` again goes on.")
+
+
+@click.command()
+@click.argument("target")
+@verb
+def lock(context: Context, target: str) -> None:
+    """Freeze TARGET (a path, an id, tag:NAME, album:NAME): others' unseen edits lose to it."""
+    _guard(context, "lock", target, "Locked")
+
+
+@click.command()
+@click.argument("target")
+@verb
+def unlock(context: Context, target: str) -> None:
+    """Let everybody edit TARGET again."""
+    _guard(context, "unlock", target, "Unlocked")
+
+
+def _guard(context: Context, what: str, target: str, done: str) -> None:
+    answer = context.client.post(f"/v1/{what}", {"target": record_reference(target)})
+    if context.json:
+        put_json(answer)
+        return
+    chat(f"{done}: {answer['model']} {name_text(answer['name'])}.")
+
+
+@click.command()
+@verb
+def rebuild(context: Context) -> None:
+    """Run the whole log again; exits 6 if the result is not what stood there (it is now)."""
+    chat("Running the log again …")
+    answer = context.client.post("/v1/rebuild", timeout_s=3_600.0)
+    if context.json:
+        put_json(answer)
+    else:
+        commits = counted(f"{answer['commits']:,}", "commit")
+        say(f"{commits} make {counted(format(answer['records'], ','), 'record')}.")
+        for difference in answer["differences"]:
+            say(name_text(difference))
+        if answer["equal"]:
+            chat("That is what stood there.")
+    if not answer["equal"]:
+        raise click.exceptions.Exit(EXIT_PROBLEMS)

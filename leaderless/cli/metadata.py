@@ -1,0 +1,163 @@
+"""note, favorite, rate, hide, meta: what is said of files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from leaderless.cli.app import Context, verb
+from leaderless.cli.output import chat, put_json, say
+from leaderless.cli.tagging import LONG_S
+from leaderless.cli.targets import file_options, reference
+from leaderless.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SCOPE = click.option(
+    "--scope",
+    type=click.Choice(["content", "entry"]),
+    help="All copies (content), or this file alone (entry); default: all copies, where the whole"
+    " file was hashed.",
+)
+_TYPES: dict[str, Callable[[str], object]] = {"text": str, "integer": int, "number": float}
+
+
+@click.command()
+@file_options
+@click.argument("words", required=False, metavar="[TEXT]")
+@click.option("--clear", is_flag=True, help="Take the note away.")
+@_SCOPE
+@verb
+def note(
+    context: Context, words: str | None, clear: bool, scope: str | None, files: dict[str, Any]
+) -> None:
+    """Write the note TEXT to files: TARGETs (paths, DEVICE:PATH or ids), or what a search finds.
+
+    The last word is the note, so put it in quotes: `leaderless note photo.jpg "at the sea"`.
+    """
+    value = _last(words, clear, files, "leaderless note TARGET TEXT, or --clear")
+    _write(context, {"note": value}, scope, files)
+
+
+@click.command()
+@file_options
+@click.option("--off", is_flag=True, help="Not a favorite any more.")
+@_SCOPE
+@verb
+def favorite(context: Context, off: bool, scope: str | None, files: dict[str, Any]) -> None:
+    """Make files favorites: TARGETs (paths, DEVICE:PATH or ids), or what a search finds."""
+    _write(context, {"favorite": not off}, scope, files)
+
+
+@click.command()
+@file_options
+@click.option("--off", is_flag=True, help="Not hidden any more.")
+@_SCOPE
+@verb
+def hide(context: Context, off: bool, scope: str | None, files: dict[str, Any]) -> None:
+    """Mark files as hidden: TARGETs (paths, DEVICE:PATH or ids), or what a search finds."""
+    _write(context, {"hidden": not off}, scope, files)
+
+
+@click.command()
+@file_options
+@click.argument("stars", required=False)
+@click.option("--clear", is_flag=True, help="Take the rating away.")
+@_SCOPE
+@verb
+def rate(
+    context: Context, stars: str | None, clear: bool, scope: str | None, files: dict[str, Any]
+) -> None:
+    """Rate files from 0 to 5: TARGETs (paths, DEVICE:PATH or ids), or what a search finds."""
+    how = "leaderless rate TARGET 4, or --clear"
+    value = _last(stars, clear, files, how)
+    if value is not None and value not in tuple("012345"):
+        raise UsageError(f"“{value}” is no rating from 0 to 5", hint=how)
+    _write(context, {"rating": None if value is None else int(value)}, scope, files)
+
+
+@click.group()
+def meta() -> None:
+    """Set and unset data of your own on files: a value for each KEY."""
+
+
+@meta.command("set")
+@file_options
+@click.argument("key")
+@click.argument("value")
+@click.option(
+    "--type",
+    "value_type",
+    type=click.Choice([*_TYPES, "boolean"]),
+    default="text",
+    show_default=True,
+    help="What VALUE is.",
+)
+@_SCOPE
+@verb
+def meta_set(
+    context: Context,
+    key: str,
+    value: str,
+    value_type: str,
+    scope: str | None,
+    files: dict[str, Any],
+) -> None:
+    """Set KEY to VALUE on files: TARGETs (paths, DEVICE:PATH or ids), or what a search finds."""
+    _write(context, {"custom_data": {key: _typed(value, value_type)}}, scope, files)
+
+
+@meta.command("unset")
+@file_options
+@click.argument("key")
+@_SCOPE
+@verb
+def meta_unset(context: Context, key: str, scope: str | None, files: dict[str, Any]) -> None:
+    """Take KEY away from files: TARGETs (paths, DEVICE:PATH or ids), or what a search finds."""
+    _write(context, {"custom_data": {key: None}}, scope, files)
+
+
+def _last(value: str | None, clear: bool, files: dict[str, Any], hint: str) -> str | None:
+    """Return the value that stands behind the files; with --clear it is one more file."""
+    if clear:
+        if value is not None:
+            files["targets"].append(reference(value))
+        return None
+    if value is None or not (files["targets"] or files.get("where")):
+        raise UsageError("a file and what to say of it are needed", hint=hint)
+    return value
+
+
+def _typed(value: str, kind: str) -> object:
+    if kind == "boolean":
+        if value.lower() not in ("true", "false"):
+            raise UsageError(f"“{value}” is neither true nor false")
+        return value.lower() == "true"
+    try:
+        return _TYPES[kind](value)
+    except ValueError as error:
+        raise UsageError(f"“{value}” is no {kind}") from error
+
+
+def _write(
+    context: Context, fields: dict[str, Any], scope: str | None, files: dict[str, Any]
+) -> None:
+    body = {"fields": fields, **files}
+    if scope is not None:
+        body["scope"] = scope
+    answer = context.client.post("/v1/metadata", body, timeout_s=LONG_S)
+    if context.json:
+        put_json(answer)
+        return
+    say(answer["count"])
+    if answer["id"] is None:
+        chat("There was nothing to take away.")
+    else:
+        chat(f"Done; `{context.command('undo ' + answer['id'])}` takes it back.")
+    if answer["own"] != "0":
+        chat(
+            f"{answer['own']} of these files show what was said of them alone;"
+            " --scope entry changes that."
+        )

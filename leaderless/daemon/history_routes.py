@@ -1,0 +1,161 @@
+"""The routes about what was done: history, undo, conflicts, locks, and the proof by rebuilding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from leaderless.catalogue import conflicts, history, undo
+from leaderless.catalogue.history import Filter
+from leaderless.catalogue.listing import find_device
+from leaderless.catalogue.records import find_reference
+from leaderless.errors import UsageError
+from leaderless.status.http import Answer
+from leaderless.store import meta
+from leaderless.store.rebuild import rebuild
+from registry.changes import Lock, Unlock
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sqlalchemy import Connection
+
+    from leaderless.status.http import Request
+    from leaderless.store.store import Store
+    from leaderless.store.transaction import Transaction
+
+    Handler = Callable[[Request], Awaitable[Answer]]
+
+MAX_ACTIONS = 10_000
+LAST_LOOK = "last_look_ms"
+"""The fact that says when a person here last asked what others did."""
+
+
+@dataclass
+class HistoryDesk:
+    """Answers about what was done."""
+
+    store: Store
+
+    def table(self) -> dict[tuple[str, str], Handler]:
+        """Return who answers what."""
+        return {
+            ("GET", "/v1/history"): self.history,
+            ("GET", "/v1/changes"): self.changes,
+            ("POST", "/v1/undo"): self.undo,
+            ("GET", "/v1/conflicts"): self.conflicts,
+            ("POST", "/v1/conflicts/restore"): self.conflict_restore,
+            ("POST", "/v1/conflicts/dismiss"): self.conflict_dismiss,
+            ("POST", "/v1/lock"): self.lock,
+            ("POST", "/v1/unlock"): self.unlock,
+            ("POST", "/v1/rebuild"): self.rebuild,
+        }
+
+    async def history(self, request: Request) -> Answer:
+        """Return what was done, newest first."""
+        target, by, device = request.text("target"), request.text("by"), request.text("device")
+        limit = max(1, min(request.number("limit", 50) or 50, MAX_ACTIONS))
+        since_ms, epoch = request.number("since_ms"), self.store.own_epoch
+
+        def listed(connection: Connection) -> list[dict[str, Any]]:
+            records = None
+            if target is not None:
+                found = find_reference(connection, epoch, target)
+                records = history.records_of((found.record, found.item), connection)
+            elif device is not None:
+                records = history.records_on(connection, find_device(connection, device))
+            author = None if by is None else find_device(connection, by)
+            wanted = Filter(since_ms, author, records, None, limit)
+            return self._json(connection, wanted)
+
+        return Answer({"actions": await self.store.read(listed)})
+
+    async def changes(self, request: Request) -> Answer:
+        """Return what others did since a person here last asked; `seen` remembers this look."""
+        own = self.store.own_device
+        limit = max(1, min(request.number("limit", 1_000) or 1_000, MAX_ACTIONS))
+
+        def listed(connection: Connection) -> tuple[int | None, int, list[dict[str, Any]]]:
+            since = meta.get(connection, LAST_LOOK)
+            # Up to what this look can see: what is being applied meanwhile is for the next one.
+            newest = history.last_applied_ms(connection)
+            wanted = Filter(after_applied_ms=since or 0, limit=limit, not_author=own)
+            return since, newest, self._json(connection, wanted)
+
+        since, newest, found = await self.store.read(listed)
+        if request.text("seen") is not None:
+            await self.store.write(lambda tx: meta.put(tx.conn, LAST_LOOK, newest))
+        return Answer({"since_ms": None if since is None else str(since), "actions": found})
+
+    def _json(self, connection: Connection, wanted: Filter) -> list[dict[str, Any]]:
+        undone = undo.undone_ids(connection)
+        return [
+            history.action_json(connection, action, undone.__contains__)
+            for action in history.actions(connection, wanted)
+        ]
+
+    async def undo(self, request: Request) -> Answer:
+        """Take an action back."""
+        action = await undo.undo(self.store, request.text("id"))
+        shown = await self.store.read(lambda c: history.action_json(c, action, lambda _: True))
+        return Answer({"undone": shown})
+
+    async def conflicts(self, _: Request) -> Answer:
+        """Return what lost against what its author had not seen."""
+        registry = self.store.registry
+
+        def listed(connection: Connection) -> list[dict[str, Any]]:
+            found = conflicts.conflicts(connection, registry)
+            return [conflicts.conflict_json(connection, conflict) for conflict in found]
+
+        return Answer({"conflicts": await self.store.read(listed)})
+
+    async def conflict_restore(self, request: Request) -> Answer:
+        """Let what lost win."""
+        number = request.number("number")
+        if number is None:
+            raise UsageError("number is missing", hint="leaderless conflicts")
+        found = await conflicts.restore_conflict(self.store, number)
+        shown = await self.store.read(lambda c: conflicts.conflict_json(c, found))
+        return Answer({"restored": shown})
+
+    async def conflict_dismiss(self, request: Request) -> Answer:
+        """Let one conflict rest, or all."""
+        number = request.number("number")
+        if number is None and request.body.get("all") is not True:
+            raise UsageError("number or all is missing", hint="leaderless conflicts")
+        return Answer({"dismissed": await conflicts.dismiss_conflict(self.store, number)})
+
+    async def lock(self, request: Request) -> Answer:
+        """Freeze a record as it is."""
+        return await self._guard("lock", request)
+
+    async def unlock(self, request: Request) -> Answer:
+        """Let everybody edit a record again."""
+        return await self._guard("unlock", request)
+
+    async def _guard(self, command: str, request: Request) -> Answer:
+        reference, epoch = request.needed("target"), self.store.own_epoch
+        kind = Lock if command == "lock" else Unlock
+
+        def write(transaction: Transaction) -> dict[str, Any]:
+            found = find_reference(transaction.conn, epoch, reference)
+            name = conflicts.record_name(transaction.conn, found.model, found.record)
+            edit = kind(found.model, found.record)
+            transaction.commit(f"{found.model}.{command}", [edit], {"name": name})
+            return {"model": found.model, "record": found.record.hex(), "name": name}
+
+        return Answer(await self.store.write(write))
+
+    async def rebuild(self, _: Request) -> Answer:
+        """Run the log again and say whether the result is what stood there."""
+        registry = self.store.registry
+        done = await self.store.write(lambda tx: rebuild(tx.conn, registry, tx.now_ms))
+        return Answer(
+            {
+                "commits": done.commits,
+                "records": done.records,
+                "equal": not done.differences,
+                "differences": list(done.differences),
+            }
+        )

@@ -1,0 +1,150 @@
+"""The routes about tags: editing them, putting them on files, and how they stand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from leaderless.catalogue import tag_listing, tag_relations, tagging, tags
+from leaderless.daemon.filters import fields_of, files_of
+from leaderless.errors import UsageError
+from leaderless.status.http import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from leaderless.status.http import Request
+    from leaderless.store.store import Store
+
+    Handler = Callable[[Request], Awaitable[Answer]]
+
+
+@dataclass
+class TaggingDesk:
+    """Answers about tags."""
+
+    store: Store
+
+    def table(self) -> dict[tuple[str, str], Handler]:
+        """Return who answers what."""
+        return {
+            ("GET", "/v1/tags"): self.tags,
+            ("GET", "/v1/tags/show"): self.show,
+            ("POST", "/v1/tags/create"): self.create,
+            ("POST", "/v1/tags/set"): self.set,
+            ("POST", "/v1/tags/rename"): self.rename,
+            ("POST", "/v1/tags/delete"): self.delete,
+            ("POST", "/v1/tags/restore"): self.restore,
+            ("POST", "/v1/tags/add"): self.add,
+            ("POST", "/v1/tags/remove"): self.remove,
+            ("POST", "/v1/tags/parent"): self.parent,
+            ("POST", "/v1/tags/unparent"): self.unparent,
+            ("POST", "/v1/tags/relate"): self.relate,
+            ("POST", "/v1/tags/unrelate"): self.unrelate,
+            ("POST", "/v1/tags/merge"): self.merge,
+        }
+
+    # --- tags themselves --------------------------------------------------------------------------
+
+    async def tags(self, request: Request) -> Answer:
+        """Return every tag, or those that are deleted."""
+        deleted = request.text("deleted") is not None
+        listed = tag_listing.list_deleted if deleted else tag_listing.list_tags
+        return Answer({"tags": await self.store.read(listed)})
+
+    async def show(self, request: Request) -> Answer:
+        """Return one tag."""
+        reference = request.needed("tag")
+        return await self._tag(await self.store.read(lambda c: tags.find_tag(c, reference)))
+
+    async def create(self, request: Request) -> Answer:
+        """Make a tag."""
+        fields = fields_of(request)
+        return await self._tag(await tags.create_tag(self.store, request.needed("name"), fields))
+
+    async def set(self, request: Request) -> Answer:
+        """Change fields of a tag."""
+        fields = fields_of(request)
+        return await self._tag(await tags.set_tag(self.store, request.needed("tag"), fields))
+
+    async def rename(self, request: Request) -> Answer:
+        """Give a tag another name."""
+        reference, name = request.needed("tag"), request.needed("name")
+        return await self._tag(await tags.rename_tag(self.store, reference, name))
+
+    async def delete(self, request: Request) -> Answer:
+        """Delete a tag."""
+        return Answer({"id": (await tags.delete_tag(self.store, request.needed("tag"))).hex()})
+
+    async def restore(self, request: Request) -> Answer:
+        """Bring a deleted tag back."""
+        return await self._tag(await tags.restore_tag(self.store, request.needed("tag")))
+
+    async def _tag(self, uuid: bytes) -> Answer:
+        return Answer({"tag": await self.store.read(lambda c: tag_listing.show_tag(c, uuid))})
+
+    # --- on files ---------------------------------------------------------------------------------
+
+    async def add(self, request: Request) -> Answer:
+        """Put a tag on files."""
+        source = request.text("source") or "user"
+        return _tagged(
+            await tagging.add_tag(
+                self.store,
+                request.needed("tag"),
+                files_of(request),
+                request.text("context"),
+                source,
+            )
+        )
+
+    async def remove(self, request: Request) -> Answer:
+        """Take a tag off files."""
+        return _tagged(
+            await tagging.remove_tag(self.store, request.needed("tag"), files_of(request))
+        )
+
+    # --- to each other ----------------------------------------------------------------------------
+
+    async def parent(self, request: Request) -> Answer:
+        """Put a tag under another."""
+        ends = request.needed("child"), request.needed("parent")
+        return Answer({"new": await tag_relations.put_under(self.store, *ends)})
+
+    async def unparent(self, request: Request) -> Answer:
+        """Take a tag from under another."""
+        ends = request.needed("child"), request.needed("parent")
+        return Answer({"gone": await tag_relations.take_from_under(self.store, *ends)})
+
+    async def relate(self, request: Request) -> Answer:
+        """Say that two tags are synonyms or related."""
+        strength = request.body.get("strength")
+        if strength is not None and (
+            not isinstance(strength, int | float) or not 0 <= strength <= 1
+        ):
+            raise UsageError("strength is a number from 0 to 1")
+        ends = request.needed("tag"), request.needed("other")
+        kind = request.text("kind") or "related"
+        return Answer({"new": await tag_relations.relate(self.store, *ends, kind, strength)})
+
+    async def unrelate(self, request: Request) -> Answer:
+        """Say that two tags are not synonyms or related any more."""
+        ends = request.needed("tag"), request.needed("other")
+        return Answer({"gone": await tag_relations.unrelate(self.store, *ends)})
+
+    async def merge(self, request: Request) -> Answer:
+        """Make two tags one."""
+        ends = request.needed("tag"), request.needed("other")
+        uuid, new = await tag_relations.merge(self.store, *ends)
+        shown = await self.store.read(lambda c: tag_listing.show_tag(c, uuid))
+        return Answer({"new": new, "tag": shown})
+
+
+def _tagged(done: tagging.Tagged) -> Answer:
+    return Answer(
+        {
+            "tag": {"id": done.tag.hex(), "canonical_name": done.name},
+            "files": str(done.targets),
+            "count": str(done.touched),
+        }
+    )

@@ -1,0 +1,115 @@
+"""Shared tables recomputed from what they are made of, and held against what stood there.
+
+Registers, journal and visible tables are functions of the log; `rebuild` runs it again from the
+start. `show_again` makes the visible tables of some models anew from the registers: after a model
+was installed, or changed its version.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from leaderless.protocol import commits, hashing
+from leaderless.store import log, meta
+from leaderless.store.registers import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from sqlalchemy import Connection
+
+    from registry.models import Registry
+
+# Each with the columns that are functions of the log; `kept` is this device's own memory.
+_DERIVED = {
+    "record": "model, uuid, state, deaths, locked_by",
+    "journal": "model, record, field, subkey, value, loser",
+    "reference": "target, model, record, field",
+}
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild found: commits that were run, records that they make, and what differed."""
+
+    commits: int
+    records: int
+    differences: tuple[str, ...]
+
+
+def rebuild(
+    connection: Connection,
+    registry: Registry,
+    now_ms: int,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Rebuilt:
+    """Run the whole log again; returns where the result differs from what stood there.
+
+    The caller holds one transaction around it. `tell` hears how many commits were run.
+    """
+    shown = [model.sync_name for model in registry.shared()]
+    tables = {**_DERIVED, **dict.fromkeys(shown, "*")}
+    held = meta.get(connection, meta.SHARED_HASH)
+    for table, columns in tables.items():
+        connection.exec_driver_sql(
+            f"CREATE TEMP TABLE was_{table} AS SELECT {columns} FROM {table}"
+        )
+    noted = (
+        "CREATE TEMP TABLE was_noted AS SELECT record, loser, field, subkey, noted_at FROM journal"
+    )
+    connection.exec_driver_sql(noted)
+    # What a restore brings back is this device's own memory, not the log's.
+    connection.exec_driver_sql(
+        "CREATE TEMP TABLE was_kept AS SELECT model, uuid, kept FROM record WHERE kept IS NOT NULL"
+    )
+    for table in reversed(tables):
+        connection.exec_driver_sql(f"DELETE FROM {table}")
+    meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
+    clock = meta.clock(connection)
+    connection.exec_driver_sql("UPDATE feed SET applied = 0, applied_hash = ?", (commits.NO_HASH,))
+    run = log.apply_ready(connection, registry, now_ms)
+    tell(run)
+    meta.put_clock(connection, clock)
+    connection.exec_driver_sql(
+        "UPDATE journal SET noted_at = coalesce((SELECT noted_at FROM was_noted w WHERE"
+        " w.record = journal.record AND w.loser = journal.loser AND w.field = journal.field"
+        " AND w.subkey = journal.subkey), noted_at)"
+    )
+    connection.exec_driver_sql(
+        "UPDATE record SET kept = coalesce((SELECT kept FROM was_kept w WHERE"
+        " w.model = record.model AND w.uuid = record.uuid), kept) WHERE state IS NULL"
+    )
+    differences = [
+        difference
+        for table, columns in tables.items()
+        if (difference := _difference(connection, table, columns)) is not None
+    ]
+    if held != meta.get(connection, meta.SHARED_HASH):
+        differences.append("the set hash")
+    for table in (*tables, "noted", "kept"):
+        connection.exec_driver_sql(f"DROP TABLE was_{table}")
+    records = connection.exec_driver_sql("SELECT count(*) FROM record").scalar_one()
+    return Rebuilt(run, records, tuple(differences))
+
+
+def _difference(connection: Connection, table: str, columns: str) -> str | None:
+    """Return how many rows of a table came and went, None if it is as it was."""
+    now, was = f"SELECT {columns} FROM {table}", f"SELECT * FROM was_{table}"
+    came = connection.exec_driver_sql(f"SELECT count(*) FROM ({now} EXCEPT {was})").scalar_one()
+    went = connection.exec_driver_sql(f"SELECT count(*) FROM ({was} EXCEPT {now})").scalar_one()
+    return None if came == went == 0 else f"{table}: {went} rows were wrong, {came} are right now"
+
+
+def show_again(
+    connection: Connection, registry: Registry, models: Collection[str], now_ms: int
+) -> int:
+    """Make the visible tables of `models` anew from the registers; return how many records."""
+    records = Records(connection, registry, now_ms)
+    keys = [
+        (model, uuid)
+        for model in models
+        for uuid in connection.exec_driver_sql(
+            "SELECT uuid FROM record WHERE model = ?", (model,)
+        ).scalars()
+    ]
+    records.show(keys, keys)
+    return len(keys)

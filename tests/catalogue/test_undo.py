@@ -1,0 +1,199 @@
+"""Taking actions back, and refusing where something later stands on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from leaderless.catalogue import tags
+from leaderless.catalogue.conflicts import conflicts, dismiss_conflict
+from leaderless.catalogue.history import Filter, actions
+from leaderless.catalogue.undo import StandsOnError, undo, undone_ids
+from leaderless.errors import NotFoundError, UsageError
+from registry.changes import Create, Delete, Edit, Lock, Restore, Update
+from registry.derived import link_id
+from tests.replicas import Replica, query_file
+from tests.store.passing import log_of, own_feed, store_commits
+
+TAG, ITEM = b"t" * 16, b"i" * 16
+
+
+async def do(replica: Replica, command: str, *edits: Edit) -> None:
+    """Do one action."""
+    replica.clock.ms += 1_000
+    await replica.store.write(lambda tx: tx.commit(command, edits))
+
+
+def shown(replica: Replica, columns: str = "canonical_name, color") -> list[tuple[Any, ...]]:
+    """Return the visible tags."""
+    return query_file(replica.store.path, f"SELECT {columns} FROM tag")  # noqa: S608
+
+
+async def test_an_undone_update_shows_the_value_before(replica: Replica) -> None:
+    """The value that was replaced is written again, one that was not there is gone."""
+    await do(replica, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    await do(replica, "tag.set", Update("tag", TAG, {"canonical_name": "tour", "color": "red"}))
+    await undo(replica.store, None)
+    assert shown(replica) == [("trip", None)]
+
+
+async def test_an_undone_create_is_gone_and_an_undone_delete_is_back(replica: Replica) -> None:
+    """Records go and come back with their values."""
+    await do(replica, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    await do(replica, "tag.delete", Delete("tag", TAG))
+    await undo(replica.store, None)
+    assert shown(replica) == [("trip", None)]
+    await undo(replica.store, None)
+    assert shown(replica) == []
+
+
+async def test_each_undo_takes_back_the_action_before(replica: Replica) -> None:
+    """Undo again goes on backwards, not to and fro."""
+    await do(replica, "tag.create", Create("tag", TAG, {"color": "blue"}))
+    await do(replica, "tag.set", Update("tag", TAG, {"color": "red"}))
+    await do(replica, "tag.set", Update("tag", TAG, {"color": "green"}))
+    await undo(replica.store, None)
+    await undo(replica.store, None)
+    assert shown(replica, "color") == [("blue",)]
+
+
+async def test_an_undo_can_be_undone_by_its_id(replica: Replica) -> None:
+    """Taking an undo back does the action again, and it counts as done."""
+    await do(replica, "tag.create", Create("tag", TAG, {"color": "blue"}))
+    await do(replica, "tag.set", Update("tag", TAG, {"color": "red"}))
+    action = await undo(replica.store, None)
+    newest = (await replica.store.read(lambda c: actions(c, Filter(limit=1))))[0]
+    await undo(replica.store, newest.command_id.hex())
+    assert shown(replica, "color") == [("red",)]
+    assert action.command_id not in await replica.store.read(undone_ids)
+
+
+async def test_a_bulk_action_is_undone_as_one(replica: Replica) -> None:
+    """However many records an action made, one undo takes all of them."""
+    links = [bytes([at]) * 16 for at in range(40)]
+    await do(replica, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    edits = [
+        Create(
+            "user_metadata_tag",
+            link_id("user_metadata_tag", item, TAG),
+            {"item": item, "scope": "entry", "tag": TAG},
+        )
+        for item in links
+    ]
+    await do(replica, "tag.add", *edits)
+    await undo(replica.store, None)
+    assert query_file(replica.store.path, "SELECT count(*) FROM user_metadata_tag") == [(0,)]
+    assert len(shown(replica)) == 1
+
+
+async def test_a_later_edit_stands_in_the_way(replicas: list[Replica]) -> None:
+    """What somebody else wrote since is named, and nothing is changed."""
+    a, b, _ = replicas
+    await do(a, "tag.create", Create("tag", TAG, {"color": "blue"}))
+    await do(a, "tag.set", Update("tag", TAG, {"color": "red"}))
+    store_commits(b, *log_of(a, own_feed(a)))
+    b.clock.ms += 60_000
+    await do(b, "tag.set", Update("tag", TAG, {"color": "green"}))
+    store_commits(a, *log_of(b, own_feed(b)))
+    with pytest.raises(StandsOnError, match="color was changed since"):
+        await undo(a.store, None)
+    assert shown(a, "color") == [("green",)]
+
+
+async def test_a_tag_that_is_in_use_is_not_unmade(replica: Replica) -> None:
+    """A create is not undone while something else was linked to it since."""
+    await do(replica, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    created = (await replica.store.read(lambda c: actions(c, Filter(limit=1))))[0]
+    link = link_id("user_metadata_tag", ITEM, TAG)
+    fields = {"item": ITEM, "scope": "entry", "tag": TAG}
+    await do(replica, "tag.add", Create("user_metadata_tag", link, fields))
+    with pytest.raises(StandsOnError, match="linked"):
+        await undo(replica.store, created.command_id.hex())
+
+
+async def test_a_lock_is_undone_as_an_unlock(replica: Replica) -> None:
+    """After the undo of a lock the record is free, and after that of the undo locked again."""
+    await do(replica, "tag.create", Create("tag", TAG, {"color": "blue"}))
+    await do(replica, "tag.lock", Lock("tag", TAG))
+    await undo(replica.store, None)
+    assert query_file(replica.store.path, "SELECT locked_by FROM record") == [(None,)]
+
+
+async def test_what_was_undone_is_not_undone_twice(replica: Replica) -> None:
+    """An id that was taken back already is refused, and so is one that nobody knows."""
+    await do(replica, "tag.create", Create("tag", TAG, {"color": "blue"}))
+    action = await undo(replica.store, None)
+    with pytest.raises(UsageError, match="already"):
+        await undo(replica.store, action.command_id.hex())
+    with pytest.raises(NotFoundError):
+        await undo(replica.store, "ffffffffffff")
+    with pytest.raises(NotFoundError):
+        await undo(replica.store, None)
+
+
+async def test_an_undo_arrives_at_the_peer_like_any_action(replicas: list[Replica]) -> None:
+    """The peer shows what was before, and nothing is lost there."""
+    a, b, _ = replicas
+    uuid = await tags.create_tag(a.store, "trip", {"color": "blue"})
+    await tags.set_tag(a.store, uuid.hex(), {"color": "red"})
+    await undo(a.store, None)
+    store_commits(b, *log_of(a, own_feed(a)))
+    assert shown(b, "color") == [("blue",)]
+    assert await b.store.read(lambda c: conflicts(c, b.store.registry)) == []
+
+
+async def test_a_restore_is_undone_though_links_came_back_with_it(replica: Replica) -> None:
+    """What was linked before stands on the record, not on its restore."""
+    link = link_id("user_metadata_tag", ITEM, TAG)
+    fields = {"item": ITEM, "scope": "entry", "tag": TAG}
+    await do(replica, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    await do(replica, "tag.add", Create("user_metadata_tag", link, fields))
+    await do(replica, "tag.delete", Delete("tag", TAG))
+    await do(replica, "tag.restore", Restore("tag", TAG))
+    await undo(replica.store, None)
+    assert shown(replica) == []
+
+
+async def test_an_undo_without_an_id_passes_over_dismissals(replicas: list[Replica]) -> None:
+    """That somebody has seen a conflict is not taken back; the action before it is."""
+    a, b, _ = replicas
+    await do(a, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    store_commits(b, *log_of(a, own_feed(a)))
+    await do(a, "tag.set", Update("tag", TAG, {"color": "red"}))
+    b.clock.ms += 60_000
+    await do(b, "tag.set", Update("tag", TAG, {"color": "green"}))
+    store_commits(a, *log_of(b, own_feed(b)))
+    await do(a, "tag.set", Update("tag", TAG, {"icon": "palm"}))
+    assert await dismiss_conflict(a.store, None) == 1
+    await undo(a.store, None)
+    assert shown(a, "color, icon") == [("green", None)]
+
+
+async def test_what_another_device_made_too_is_not_taken_from_it(replicas: list[Replica]) -> None:
+    """A file that two devices tagged alike stays tagged: the other's tagging stands on it."""
+    a, b, _ = replicas
+    await do(a, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    store_commits(b, *log_of(a, own_feed(a)))
+    link = link_id("user_metadata_tag", ITEM, TAG)
+    fields = {"item": ITEM, "scope": "entry", "tag": TAG}
+    await do(b, "tag.add", Create("user_metadata_tag", link, fields))
+    a.clock.ms += 60_000
+    await do(a, "tag.add", Create("user_metadata_tag", link, fields))
+    store_commits(a, *log_of(b, own_feed(b)))
+    with pytest.raises(StandsOnError, match="made it, too"):
+        await undo(a.store, None)
+    assert query_file(a.store.path, "SELECT count(*) FROM user_metadata_tag") == [(1,)]
+
+
+async def test_an_old_delete_is_not_undone_over_a_later_one(replicas: list[Replica]) -> None:
+    """Who restored it and deleted it again has had the last word."""
+    a, b, _ = replicas
+    await do(a, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    await do(a, "tag.delete", Delete("tag", TAG))
+    store_commits(b, *log_of(a, own_feed(a)))
+    await do(b, "tag.restore", Restore("tag", TAG))
+    await do(b, "tag.delete", Delete("tag", TAG))
+    store_commits(a, *log_of(b, own_feed(b)))
+    with pytest.raises(StandsOnError, match="deleted again"):
+        await undo(a.store, None)

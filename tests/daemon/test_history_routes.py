@@ -1,0 +1,132 @@
+"""What can be asked about what was done: history, changes, undo, conflicts, locks, rebuild."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from registry.changes import Create, Delete, Update
+from tests.daemon.rooms import Rooms, open_rooms
+from tests.replicas import Replica
+from tests.store.passing import log_of, own_feed, store_commits
+
+TAG = b"t" * 16
+
+
+def _set(replica: Replica, **fields: Any) -> None:
+    replica.clock.ms += 1_000
+    edit = Update("tag", TAG, fields)
+    replica.store.write_here(lambda tx: tx.commit("tag.set", [edit], {"tag": "trip"}))
+
+
+def _shared(a: Replica, b: Replica) -> None:
+    """Give both a tag."""
+    edit = Create("tag", TAG, {"canonical_name": "trip"})
+    a.store.write_here(lambda tx: tx.commit("tag.create", [edit], {"tag": "trip"}))
+    store_commits(b, *log_of(a, own_feed(a)))
+
+
+async def _commands(rooms: Rooms, path: str, **query: Any) -> list[str]:
+    return [item["command"] for item in (await rooms.data("GET", path, **query))["actions"]]
+
+
+async def test_history_says_who_did_what(tmp_path: Path, pair: list[Replica]) -> None:
+    """Newest first, of everybody or of one device, or of one thing alone."""
+    a, b = pair
+    _shared(a, b)
+    _set(b, color="red")
+    async with open_rooms(tmp_path, b) as rooms:
+        assert await _commands(rooms, "/v1/history") == ["tag.set", "tag.create"]
+        assert await _commands(rooms, "/v1/history", by="device1") == ["tag.set"]
+        assert await _commands(rooms, "/v1/history", target="tag:trip", limit="1") == ["tag.set"]
+
+
+async def test_changes_are_those_of_others_since_the_last_look(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """Own actions neither show nor crowd out others', and a look counts only if it says so."""
+    a, b = pair
+    _shared(a, b)
+    for at in range(5):
+        _set(b, color=str(at))
+    async with open_rooms(tmp_path, b) as rooms:
+        assert await _commands(rooms, "/v1/changes", limit="1") == ["tag.create"]
+        assert await _commands(rooms, "/v1/changes", seen="1") == ["tag.create"]
+        assert await _commands(rooms, "/v1/changes") == []
+
+
+async def test_an_undone_restore_of_a_conflict_shows_what_was_in_effect(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """The value that had won is back, not the one that was restored."""
+    a, b = pair
+    _shared(a, b)
+    _set(a, color="red")
+    b.clock.ms += 60_000
+    _set(b, color="green")
+    store_commits(b, *log_of(a, own_feed(a)))
+    async with open_rooms(tmp_path, b) as rooms:
+        (conflict,) = (await rooms.data("GET", "/v1/conflicts"))["conflicts"]
+        assert (conflict["value"], conflict["winning_value"]) == ("red", "green")
+        await rooms.data("POST", "/v1/conflicts/restore", number=conflict["number"])
+        assert rooms.rows("SELECT color FROM tag") == [("red",)]
+        done = await rooms.data("POST", "/v1/undo")
+        assert done["undone"]["command"] == "conflict.restore"
+        assert rooms.rows("SELECT color FROM tag") == [("green",)]
+
+
+async def test_a_dismissed_conflict_is_listed_no_more(tmp_path: Path, pair: list[Replica]) -> None:
+    """One by its number, or all; something has to be named."""
+    a, b = pair
+    _shared(a, b)
+    _set(a, color="red")
+    b.clock.ms += 60_000
+    _set(b, color="green")
+    store_commits(b, *log_of(a, own_feed(a)))
+    async with open_rooms(tmp_path, b) as rooms:
+        assert (await rooms.ask("POST", "/v1/conflicts/dismiss")).status == 400
+        assert (await rooms.ask("POST", "/v1/conflicts/restore")).status == 400
+        assert (await rooms.data("POST", "/v1/conflicts/dismiss", all=True))["dismissed"] == 1
+        assert (await rooms.data("GET", "/v1/conflicts"))["conflicts"] == []
+
+
+async def test_a_lock_of_another_device_is_named(tmp_path: Path, pair: list[Replica]) -> None:
+    """What is locked there cannot be edited here until it is unlocked."""
+    a, b = pair
+    _shared(a, b)
+    async with open_rooms(tmp_path / "a", a) as rooms:
+        assert (await rooms.data("POST", "/v1/lock", target="tag:trip"))["name"] == "trip"
+    store_commits(b, *log_of(a, own_feed(a)))
+    async with open_rooms(tmp_path / "b", b) as rooms:
+        refused = await rooms.ask("POST", "/v1/tags/set", tag="trip", fields={"color": "red"})
+        assert (refused.status, refused.data["error"]["code"]) == (403, "locked")
+        await rooms.data("POST", "/v1/unlock", target="tag:trip")
+        await rooms.data("POST", "/v1/tags/set", tag="trip", fields={"color": "red"})
+
+
+async def test_a_rebuild_of_what_is_right_says_equal(tmp_path: Path, pair: list[Replica]) -> None:
+    """Nothing differs, and the numbers are those of the log."""
+    a, b = pair
+    _shared(a, b)
+    async with open_rooms(tmp_path, b) as rooms:
+        done = await rooms.data("POST", "/v1/rebuild")
+    assert (done["equal"], done["commits"], done["records"]) == (True, 1, 1)
+
+
+async def test_a_restored_conflict_of_a_deleted_record_is_one_action(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """The record is back with the value that had lost, and one undo takes both back."""
+    a, b = pair
+    _shared(a, b)
+    _set(a, color="red")
+    b.clock.ms += 60_000
+    b.store.write_here(lambda tx: tx.commit("tag.delete", [Delete("tag", TAG)]))
+    store_commits(b, *log_of(a, own_feed(a)))
+    async with open_rooms(tmp_path, b) as rooms:
+        (conflict,) = (await rooms.data("GET", "/v1/conflicts"))["conflicts"]
+        assert conflict["cause"] == "deleted"
+        await rooms.data("POST", "/v1/conflicts/restore", number=conflict["number"])
+        assert rooms.rows("SELECT canonical_name, color FROM tag") == [("trip", "red")]
+        await rooms.data("POST", "/v1/undo")
+        assert rooms.rows("SELECT * FROM tag") == []

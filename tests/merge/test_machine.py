@@ -1,0 +1,226 @@
+"""Three devices that do anything, hear of some of it, and agree once they have heard all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgpack
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from leaderless.store.rebuild import rebuild
+from leaderless.store.transaction import LockedRecordError
+from registry.changes import (
+    Create,
+    Delete,
+    Dismiss,
+    Edit,
+    Lock,
+    Restore,
+    Unlock,
+    Update,
+)
+from tests.merge import world
+from tests.merge.devices import (
+    Library,
+    agreed,
+    edit,
+    feeds,
+    hand,
+    journal,
+    meet,
+    open_library,
+    state_of,
+    told,
+)
+from tests.merge.oracle import Key, replay
+from tests.replicas import Replica, query_file
+from tests.store.passing import within
+
+EXAMPLES = int(os.environ.get("LEADERLESS_MERGE_EXAMPLES", "200"))
+STEPS = 12
+
+RECORDS = world.records()
+# What is written, by model; few values and few fields, so that devices get into each other's way.
+WRITES: dict[str, list[world.Fields]] = {
+    "tag": [
+        {"color": "red"},
+        {"color": "blue"},
+        {"icon": "sun", "color": None},
+        {("aliases", "sea"): True},
+        {("aliases", "sea"): None, ("attributes", "k"): 1},
+        *({"merged_into": tag} for tag in world.TAGS),
+        {"merged_into": None},
+    ],
+    "tag_relation": [{"relation": "parent_child"}, {"relation": "related"}, {"strength": 0.5}],
+    "album": [{"name": "one"}, {"name": "two"}, {"description": "text", "cover": world.ITEMS[0]}],
+    "album_entry": [{"position": "a"}, {"position": "b"}, {"caption": "x"}],
+    "user_metadata": [
+        {"note": "one"},
+        {"note": "two", "rating": 3},
+        {"favorite": True},
+        {("custom_data", "k"): 1, ("custom_data", "l"): "x"},
+        {("custom_data", "k"): None},
+    ],
+    "user_metadata_tag": [{"variant": "one"}, {"confidence": 0.5}, {("attributes", "k"): True}],
+}
+WHATS = ("write", "write", "write", "end", "lock", "dismiss", "settle", "hear", "hear")
+MANY = 1 << 30
+
+Act = tuple[int, str, int, int]
+
+keys = st.sampled_from(sorted(RECORDS))
+devices = st.integers(0, 2)
+numbers = st.integers(0, 8)
+acts = st.tuples(devices, st.sampled_from(WHATS), numbers, numbers)
+
+
+class Merging(RuleBasedStateMachine):
+    """Devices of one library; `library` is set by the test."""
+
+    library: Library
+
+    @initialize(about=st.lists(keys, min_size=1, max_size=3, unique=True))
+    def begin(self, about: list[Key]) -> None:
+        """All start with nothing, and care about a few records and what those hang on."""
+        self.devices = self.library.forget()
+        self.keys = sorted({*about, *(end for key in about for end in world.ends(key))})
+
+    @rule(script=st.lists(acts, min_size=5, max_size=15), heals=st.booleans())
+    def live(self, script: list[Act], heals: bool) -> None:
+        """Devices do one thing each, or hear of a few commits; sometimes all meet afterwards."""
+        for who, what, which, number in script:
+            device = self.devices[who]
+            if what == "hear":
+                self._hear(self.devices[(who + 1 + which % 2) % 3], device, number)
+            else:
+                self._commit(device, [(what, self._key(which), number)])
+        if heals:
+            self.heal()
+
+    @rule(who=devices, script=st.lists(acts, min_size=2, max_size=4))
+    def do_at_once(self, who: int, script: list[Act]) -> None:
+        """A device does several things in one commit."""
+        whats = [(what, self._key(which), number) for _, what, which, number in script]
+        self._commit(self.devices[who], whats)
+
+    @rule(who=devices, ms=st.sampled_from([-2_000, -3, 5, 5_000]))
+    def turn_clock(self, who: int, ms: int) -> None:
+        """Somebody's clock jumps."""
+        self.devices[who].clock.ms += ms
+
+    @rule(giver=devices, taker=devices)
+    def hear_all(self, giver: int, taker: int) -> None:
+        """A device gets all that another has, again what it has already."""
+        for feed in feeds(self.devices[giver]) if giver != taker else ():
+            hand(self.devices[giver], self.devices[taker], feed)
+
+    @rule()
+    def heal(self) -> None:
+        """Everybody hears everything: all are equal, and what the oracle says."""
+        meet(*self.devices)
+        first, *others = [agreed(device) for device in self.devices]
+        for other in others:
+            assert other == first
+        outcomes = replay(told(self.devices[0]))
+        assert first.journal == {loss for item in outcomes.values() for loss in item.losses}
+        assert first.tables == world.tables(outcomes)
+
+    def teardown(self) -> None:
+        """Every example ends healed, and running the log again changes nothing."""
+        if not hasattr(self, "devices"):
+            return
+        self.heal()
+        device = self.devices[1]
+        run = within(device, lambda conn: rebuild(conn, device.store.registry, 0))
+        assert run.differences == ()
+        assert query_file(device.store.path, "PRAGMA foreign_key_check") == []
+
+    def _key(self, which: int) -> Key:
+        return self.keys[which % len(self.keys)]
+
+    def _hear(self, giver: Replica, taker: Replica, number: int) -> None:
+        """Hand on some commits of one feed, anybody's; one of them again."""
+        known = sorted(feeds(giver))
+        if known:
+            feed = known[number % len(known)]
+            held = feeds(taker).get(feed, 0)
+            hand(giver, taker, feed, max(0, held - 1), MANY if number % 2 else 3)
+
+    def _commit(self, device: Replica, whats: list[tuple[str, Key, int]]) -> None:
+        """Do what can be meant; of several edits of one record the first."""
+        edits: dict[Key, Edit] = {}
+        for what, key, number in whats:
+            made = _edit(device, what, key, number)
+            if made is not None:
+                edits.setdefault((made.model, made.record), made)
+        if not edits:
+            return
+        try:
+            edit(device, *edits.values())
+        except LockedRecordError:
+            return
+        for made in edits.values():
+            if isinstance(made, Update):
+                _assert_shown(device, made)
+
+
+def _edit(device: Replica, what: str, key: Key, number: int) -> Edit | None:
+    """Return what a device is to do to a record, None where there is nothing to do."""
+    if what in ("dismiss", "settle"):
+        return _settling(device, what, number)
+    state = state_of(device, *key)
+    if not state.alive:
+        choices = WRITES[key[0]]
+        fields = {**RECORDS[key], **choices[number % len(choices)]}
+        return Restore(*key) if what == "end" else Create(*key, fields)
+    match what:
+        case "end":
+            return Delete(*key)
+        case "lock":
+            return Lock(*key) if state.locked_by is None else Unlock(*key)
+    choices = WRITES[key[0]]
+    return Update(*key, choices[number % len(choices)])
+
+
+def _settling(device: Replica, what: str, number: int) -> Edit | None:
+    """Return an edit that dismisses something of the journal, or writes what had lost."""
+    lost = sorted(journal(device))
+    if not lost:
+        return None
+    loss = lost[number % len(lost)]
+    alive = state_of(device, loss.model, loss.record).alive
+    if what == "dismiss" or not alive or not loss.field or loss.field.startswith("@"):
+        return Dismiss(loss.model, loss.record, (loss.loser,))
+    register: Any = loss.field if loss.subkey is None else (loss.field, loss.subkey)
+    return Update(loss.model, loss.record, {register: msgpack.unpackb(loss.value)}, (loss.loser,))
+
+
+def _assert_shown(device: Replica, made: Update) -> None:
+    """Whoever writes a value sees it, whatever clocks and locks there were."""
+    shown = state_of(device, made.model, made.record).shown()
+    for key, value in made.fields.items():
+        register = (key, None) if isinstance(key, str) else key
+        assert shown[register].value == value
+
+
+def test_devices_that_heard_everything_agree_with_the_oracle(tmp_path: Path) -> None:
+    """Whatever three devices do and hear in between, they end equal, and as a naive replay says."""
+    with open_library(tmp_path, 3) as library:
+
+        class Here(Merging):
+            pass
+
+        Here.library = library
+        run_state_machine_as_test(
+            Here,
+            settings=settings(
+                max_examples=EXAMPLES,
+                stateful_step_count=STEPS,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
