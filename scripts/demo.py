@@ -23,7 +23,6 @@ from scripts.relay import Relay
 
 LEAST_ENTRIES = 50_000
 STATUS_MS = 150
-STATUS_STARTS = 8
 MOST_S = 180
 CANDIDATES = ("/usr/share", "/usr/lib", "/usr/include", "/usr/local", "/var/lib", "/opt")
 
@@ -137,7 +136,6 @@ class Demo:
         self.folders = folders
         self.base = base
         self.wire = Wire()
-        self.is_busy = os.getloadavg()[0] > (os.cpu_count() or 1)
         self.scratch = make_scratch(base)
         self.anna, self.ben = make_devices(base, self.wire)
 
@@ -186,13 +184,12 @@ class Demo:
         bare_ms = statistics.median(starts) * 1_000
         story.facts.update(status_ms=round(usual_ms), status_best_ms=round(best_ms))
         story.facts["bare_start_ms"] = round(bare_ms)
-        # Judged by the best; where something else keeps the machine busy, against an empty process.
-        most_ms = STATUS_STARTS * bare_ms if self.is_busy else STATUS_MS
+        # Judged by the best: whatever else runs on this machine may slow the others down.
         story.check(
             "status_is_quick",
             f"meanwhile `leaderless status`, the whole process, took {usual_ms:.0f} ms"
             f" ({best_ms:.0f} at best, of {len(waits)}; an empty one {bare_ms:.0f}).",
-            held=best_ms <= max(STATUS_MS, most_ms),
+            held=best_ms <= STATUS_MS,
         )
         self.wire.cut()
         ben.start()

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from leaderless.transport.base import Connection
 
 STOPPING_LOOK_S: Final = 0.1
+SWITCH_S: Final = 0.0005
 STOPPING_LOOKS: Final = 100
 """So often a home is looked at that a daemon holds which does not answer: ten seconds."""
 _QUIET = frozenset(["dial_failed"])
@@ -88,6 +89,9 @@ def serve(config: Config, clock: Clock = SYSTEM_CLOCK) -> None:
         raise NotFoundError(
             f"there is no device at {config.paths.state} yet", hint="leaderless init"
         )
+    # A question is answered by many short turns (each query gives the interpreter's lock back);
+    # while a batch is applied, the default of 5 ms would be waited for at each of them.
+    sys.setswitchinterval(SWITCH_S)
     with alone(config.paths):
         try:
             trio.run(Daemon(config, clock, Notifier(os.environ)).run)
