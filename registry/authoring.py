@@ -25,29 +25,27 @@ from registry.changes import (
     Unlock,
 )
 from registry.errors import InvalidChangeError, LockedError
-from registry.merge import flat_fields, visible_fields
+from registry.state import set_registers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from registry.changes import FieldKey, Value, WriteRef
-    from registry.merge import RecordState
+    from registry.state import RecordState
 
 
-def change_for(
-    edit: Edit, state: RecordState, kept: Mapping[str, Value], author: bytes
-) -> SharedChange:
+def change_for(edit: Edit, state: RecordState, author: bytes) -> SharedChange:
     """Return the change by which the device `author` does `edit` to a record in `state`.
 
-    `kept` are the fields the record had when it was deleted, for a restore. Raises
-    InvalidChangeError where the edit cannot be meant: creating or restoring what is alive, changing
-    or deleting what is not, or writing nothing; LockedError where another device holds a lock.
+    Raises InvalidChangeError where the edit cannot be meant: creating or restoring what is alive,
+    changing or deleting what is not, or writing nothing; LockedError where another device holds a
+    lock.
     """
     record = RecordId(edit.record)
     name = f"{edit.model} {edit.record.hex()}"
-    deaths = tuple(sorted(state.deaths))
+    deaths = tuple(sorted(state.died_of))
     if isinstance(edit, Dismiss):
-        return SharedChange(Form.DELETE, edit.model, record, seen=edit.losers)
+        return _dismissal(edit)
     if isinstance(edit, Create | Restore):
         if state.alive:
             raise InvalidChangeError(f"{name} is there already")
@@ -55,9 +53,10 @@ def change_for(
         if isinstance(edit, Create):
             writes = _writes(edit.fields, state)
         else:
-            held = _keys(flat_fields(kept))
+            before = state.remembered
+            held = set_registers(before)
             old = {key: value for key, value in held.items() if key not in edit.fields}
-            writes = (*_writes(old, state), *_writes(edit.fields, state, edit.settles))
+            writes = (*_writes(old, before), *_writes(edit.fields, before, edit.settles))
         return SharedChange(form, edit.model, record, writes=writes, seen=deaths)
     if not state.alive:
         raise InvalidChangeError(f"{name} is not there")
@@ -69,7 +68,7 @@ def change_for(
         return _unlock(edit, record, state)
     dots, guard = tuple(sorted(state.dots)), state.guard
     if isinstance(edit, Delete):
-        seen = {write.ref for write in state.shown().values()} | state.deaths
+        seen = {write.ref for write in state.shown().values()} | state.died_of
         return SharedChange(
             Form.DELETE, edit.model, record, dots=dots, seen=tuple(sorted(seen)), guard=guard
         )
@@ -79,14 +78,27 @@ def change_for(
     return SharedChange(Form.UPDATE, edit.model, record, dots, writes, guard=guard)
 
 
+def _dismissal(edit: Dismiss) -> SharedChange:
+    over: dict[FieldKey, list[WriteRef]] = {}
+    for register, loser in edit.losers:
+        over.setdefault(register, []).append(loser)
+    writes = tuple(
+        FieldWrite(*register, None, tuple(sorted(losers))) for register, losers in over.items()
+    )
+    deletes = tuple(sorted(edit.deletes))
+    return SharedChange(
+        Form.DISMISS, edit.model, RecordId(edit.record), writes=writes, seen=deletes
+    )
+
+
 def _lock(edit: Lock, record: RecordId, state: RecordState) -> SharedChange:
     """All values anew, on a dot of their own: neither an edit nor a delete unseen reaches them."""
     if state.locked_by is not None:
         raise InvalidChangeError(f"{edit.model} {record.hex()} is locked already")
-    values = _writes(_keys(flat_fields(visible_fields(state))), state)
+    values = _writes(set_registers(state), state)
     lock = _writes({LOCK_FIELD: True}, state)
     guard = Guard(state.guard.level + 1)
-    deaths = tuple(sorted(state.deaths))
+    deaths = tuple(sorted(state.died_of))
     return SharedChange(
         Form.RESTORE, edit.model, record, writes=(*lock, *values), seen=deaths, guard=guard
     )
@@ -101,13 +113,6 @@ def _unlock(edit: Unlock, record: RecordId, state: RecordState) -> SharedChange:
     dots = tuple(sorted(state.dots))
     guard = Guard(state.guard.level + 1)
     return SharedChange(Form.UPDATE, edit.model, record, dots, writes, guard=guard)
-
-
-def _keys(fields: Mapping[FieldKey, Value]) -> dict[str | tuple[str, str], Value]:
-    return {
-        name if subkey is None else (name, subkey): value
-        for (name, subkey), value in fields.items()
-    }
 
 
 def _writes(

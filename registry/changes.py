@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING, NamedTuple, NewType
+from typing import TYPE_CHECKING, Final, NamedTuple, NewType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,17 @@ RecordId = NewType("RecordId", bytes)
 FeedId = NewType("FeedId", bytes)
 
 Value = object
-"""A field's value: None, bool, int, float, str, bytes, or lists and maps of these."""
+"""A field's value: None, bool, int, float, str, bytes, or lists and maps of these; or UNSET."""
+
+
+class Unset(Enum):
+    """The type of UNSET."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+"""What a register is written with to be as if it had never been written; None says that it is empty."""
 
 FieldKey = tuple[str, str | None]
 """A register within a record: (field, subkey); the subkey names a map's entry or a set's element,
@@ -106,6 +116,7 @@ class Form(IntEnum):
     UPDATE = 1
     DELETE = 2
     RESTORE = 3
+    DISMISS = 4
 
 
 class WriteRef(NamedTuple):
@@ -156,9 +167,10 @@ class SharedChange:
     """One change of one shared record inside a commit.
 
     `dots` are those the author saw (update, delete). `writes` set registers (create, update,
-    restore). `seen` names changes that its author had before its eyes: the writes that a delete
-    takes away, the deletes that a restore takes back, or the losers of a conflict that is dismissed
-    (then a delete needs no dots). `guard` is the lock that it was written under.
+    restore); those of a dismissal set nothing, they only name losers in `over`. `seen` names whole
+    changes that its author had before its eyes: those whose writes a delete takes away, or the
+    deletes that a restore takes back or a dismissal lets rest. `guard` is the lock that it was
+    written under.
     """
 
     form: Form
@@ -251,6 +263,7 @@ class Create:
 class Update:
     """Write these fields of a living record; None as the value of a (field, subkey) removes it.
 
+    UNSET makes a field as if it had never been written.
     `settles` names the losers of a conflict over these fields that these values decide.
     """
 
@@ -299,11 +312,12 @@ class Unlock:
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """Let these losers of a conflict rest."""
+    """Let these losers of conflicts rest: writes by their register, and deletes."""
 
     model: str
     record: bytes
-    losers: tuple[WriteRef, ...]
+    losers: tuple[tuple[FieldKey, WriteRef], ...] = ()
+    deletes: tuple[WriteRef, ...] = ()
 
 
 Edit = Create | Update | Delete | Restore | Lock | Unlock | Dismiss

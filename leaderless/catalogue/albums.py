@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from leaderless.catalogue import references
 from leaderless.catalogue.album_entries import files_in, links_of
-from leaderless.catalogue.conflicts import device_name
+from leaderless.catalogue.names import device_name
 from leaderless.catalogue.places import entries_json
 from leaderless.catalogue.targets import find_target, missing_contents
 from leaderless.catalogue.values import check_name
 from leaderless.errors import UsageError
 from leaderless.protocol.records import decode_state
 from registry.changes import Create, Delete, Restore, Update
-from registry.merge import first_order
+from registry.state import first_order
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

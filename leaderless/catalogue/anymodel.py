@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from entities.content import content_id
 from entities.user_metadata import metadata_id
 from leaderless.catalogue import references
-from leaderless.catalogue.conflicts import record_name
+from leaderless.catalogue.names import record_name
 from leaderless.catalogue.text import value_json
 from leaderless.catalogue.values import parse_value
 from leaderless.errors import NotFoundError, UsageError

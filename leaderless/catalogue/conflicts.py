@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from leaderless.catalogue.names import device_name, record_name
+from leaderless.catalogue.text import plain_json
 from leaderless.errors import NotFoundError, UsageError
 from leaderless.protocol.packing import unpack
-from leaderless.protocol.records import decode_ref, decode_refs, decode_state, encode_ref
+from leaderless.protocol.records import decode_ref, decode_state, encode_ref
 from registry.changes import LOCK_FIELD, Delete, Dismiss, Restore, Update
 
 if TYPE_CHECKING:
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
     from registry.changes import Edit, Value, WriteRef
-    from registry.merge import RecordState, Write
     from registry.models import Registry
+    from registry.state import RecordState, Write
 
 DISMISS = "conflict.dismiss"
 LOSER = "loser"
@@ -53,28 +55,28 @@ class Conflict(NamedTuple):
 
 def conflicts(connection: Connection, registry: Registry) -> list[Conflict]:
     """Return every conflict that a person may want to settle, oldest first."""
-    return [
-        conflict
-        for conflict in _journal(connection)
-        if not (conflict.cause in _BY_VALUE and conflict.value == conflict.winning)
-        and not _is_bookkeeping(registry, conflict)
-    ]
+    return [item for item in _journal(connection) if _is_worth_telling(registry, item)]
 
 
-def _is_bookkeeping(registry: Registry, conflict: Conflict) -> bool:
+def _is_worth_telling(registry: Registry, conflict: Conflict) -> bool:
+    """Return whether it would make a difference, for anybody but ourselves."""
+    if conflict.cause in _BY_VALUE and conflict.value == conflict.winning:
+        return False
     model = registry.get(conflict.model)
     item = None if model is None else model.field(conflict.field)
-    return conflict.field == LOCK_FIELD or (item is not None and item.bookkeeping)
+    return conflict.field != LOCK_FIELD and (item is None or not item.bookkeeping)
 
 
-def _journal(connection: Connection) -> Iterator[Conflict]:
+def _journal(connection: Connection, where: str = "", *values: object) -> Iterator[Conflict]:
+    """Yield what the journal holds, oldest first; `where` is a condition in SQL."""
     found = connection.exec_driver_sql(
         "SELECT j.id, j.model, j.record, j.field, j.subkey, j.value, j.loser, r.state, r.deaths"
         " FROM journal j LEFT JOIN record r ON r.model = j.model AND r.uuid = j.record"
-        " ORDER BY j.id"
-    ).all()
-    for number, model, record, field, subkey, value, loser, packed, deaths in found:
-        state = decode_state(packed, decode_refs(deaths))
+        f"{where and f' WHERE {where}'} ORDER BY j.id",
+        values,
+    )
+    for number, model, record, field, subkey, value, packed_loser, packed, deaths in found:
+        state, loser = decode_state(packed, deaths), decode_ref(packed_loser)
         key = (field, subkey or None)
         held = state.shown().get(key)
         yield Conflict(
@@ -82,12 +84,23 @@ def _journal(connection: Connection) -> Iterator[Conflict]:
             model,
             record,
             *key,
-            unpack(value, len(value)),
-            decode_ref(loser),
+            unpack(value, len(value), unset=True),
+            loser,
             None if held is None else held.value,
-            max(state.deaths, default=None) if held is None else held.ref,
-            _cause(state, field, held, decode_ref(loser)),
+            _winner(state, field, held),
+            _cause(state, field, held, loser),
         )
+
+
+def _winner(state: RecordState, field: str, held: Write | None) -> WriteRef | None:
+    """Return what a change lost against, None where nothing is to be named."""
+    if not state.alive:
+        return max(state.died_of, default=None)
+    if not field:
+        # A delete lost to what made the record live: the writes that came with a living dot.
+        born = (write.ref for write in state.writes if write.ref[1:3] in state.dots)
+        return max(born, default=None)
+    return None if held is None else held.ref
 
 
 def _cause(state: RecordState, field: str, held: Write | None, loser: WriteRef) -> str:
@@ -111,11 +124,11 @@ def conflict_json(connection: Connection, conflict: Conflict) -> dict[str, Any]:
         "name": record_name(connection, conflict.model, conflict.record),
         "field": conflict.field or None,
         "subkey": conflict.subkey,
-        "value": _plain(conflict.value),
+        "value": plain_json(conflict.value),
         "author": device_name(connection, conflict.loser.feed[:16]),
         "author_id": conflict.loser.feed[:16].hex(),
         "at_ms": str(conflict.loser.stamp.ms),
-        "winning_value": _plain(conflict.winning),
+        "winning_value": plain_json(conflict.winning),
         "winner": None if winner is None else device_name(connection, winner.feed[:16]),
         "winner_id": None if winner is None else winner.feed[:16].hex(),
         "winner_at_ms": None if winner is None else str(winner.stamp.ms),
@@ -125,8 +138,8 @@ def conflict_json(connection: Connection, conflict: Conflict) -> dict[str, Any]:
 
 def find_conflict(connection: Connection, registry: Registry, number: int) -> Conflict:
     """Return the conflict of that number; raises NotFoundError."""
-    for conflict in conflicts(connection, registry):
-        if conflict.number == number:
+    for conflict in _journal(connection, "j.id = ?", number):
+        if _is_worth_telling(registry, conflict):
             return conflict
     raise NotFoundError(f"there is no conflict {number}", hint="leaderless conflicts")
 
@@ -169,10 +182,7 @@ async def dismiss_conflict(store: Store, number: int | None) -> int:
             chosen = conflicts(transaction.conn, store.registry)
         else:
             chosen = [find_conflict(transaction.conn, store.registry, number)]
-        losers: dict[tuple[str, bytes], set[WriteRef]] = {}
-        for conflict in chosen:
-            losers.setdefault((conflict.model, conflict.record), set()).add(conflict.loser)
-        edits = [Dismiss(*key, tuple(sorted(refs))) for key, refs in losers.items()]
+        edits = _dismissals(transaction.conn, store.registry, chosen)
         if edits:
             transaction.commit(DISMISS, edits, {"count": len(chosen)})
         return len(chosen)
@@ -180,30 +190,25 @@ async def dismiss_conflict(store: Store, number: int | None) -> int:
     return await store.write(write)
 
 
-def device_name(connection: Connection, device: bytes) -> str:
-    """Return what a device is called, the beginning of its id if it is not known."""
-    name = connection.exec_driver_sql(
-        "SELECT name FROM device WHERE uuid = ? AND dead = 0", (device,)
-    ).scalar()
-    return str(name) if name is not None else device.hex()[:8]
+def _dismissals(
+    connection: Connection, registry: Registry, chosen: list[Conflict]
+) -> list[Dismiss]:
+    """Return the edits that let conflicts rest, one for each record.
 
-
-def record_name(connection: Connection, model: str, record: bytes) -> str:
-    """Return what a person calls a record, or had called it; its id where it has no name."""
-    row = connection.exec_driver_sql(
-        "SELECT state, kept FROM record WHERE model = ? AND uuid = ?", (model, record)
-    ).first()
-    fields: dict[str, Value] = {}
-    if row is not None and row[0] is not None:
-        shown = decode_state(row[0]).shown()
-        fields = {name: write.value for (name, subkey), write in shown.items() if subkey is None}
-    elif row is not None and row[1] is not None:
-        fields = unpack(row[1], len(row[1]))
-    for name in ("canonical_name", "name", "title"):
-        if isinstance(fields.get(name), str):
-            return str(fields[name])
-    return record.hex()
-
-
-def _plain(value: Value) -> Any:  # noqa: ANN401 - JSON
-    return value.hex() if isinstance(value, bytes) else value
+    What nobody is told of (the same value, how it came about) rests with what was written with it.
+    """
+    numbers = {conflict.number for conflict in chosen}
+    edits = []
+    for model, record in dict.fromkeys((item.model, item.record) for item in chosen):
+        of_record = list(_journal(connection, "j.model = ? AND j.record = ?", model, record))
+        named = {item.loser for item in of_record if item.number in numbers}
+        resting = [
+            item
+            for item in of_record
+            if item.number in numbers
+            or (item.loser in named and not _is_worth_telling(registry, item))
+        ]
+        losers = tuple(((item.field, item.subkey), item.loser) for item in resting if item.field)
+        deletes = tuple(item.loser for item in resting if not item.field)
+        edits.append(Dismiss(model, record, losers, deletes))
+    return edits

@@ -12,7 +12,7 @@ import msgpack
 
 from leaderless.catalogue.text import value_json
 from leaderless.protocol.records import decode_state
-from registry.merge import visible_fields
+from registry.state import visible_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

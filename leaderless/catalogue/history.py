@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from leaderless.catalogue.conflicts import device_name, record_name
+from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.text import plain_json
 from leaderless.protocol import commits
 from registry.changes import Form

@@ -16,7 +16,7 @@ from leaderless.catalogue.places import chunks
 from leaderless.catalogue.targets import CONTENT, ENTRY, missing_contents
 from leaderless.errors import UsageError
 from leaderless.protocol.records import decode_state
-from registry.changes import LOCK_FIELD, Create, Update
+from registry.changes import LOCK_FIELD, UNSET, Create, Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
     from registry.changes import Edit, FieldKey, Value
-    from registry.merge import RecordState, Write
+    from registry.state import RecordState, Write
 
     Fields = Mapping[str | tuple[str, str], Value]
 
@@ -96,7 +96,7 @@ async def annotate(
 def check_fields(fields: Fields) -> None:
     """Raise UsageError where a value cannot be said of a file."""
     for key, value in fields.items():
-        if key == "rating" and not (value is None or value in range(6)):
+        if key == "rating" and value not in (None, UNSET, *range(6)):
             raise UsageError("a rating is a number from 0 to 5", hint="leaderless rate TARGET 4")
         if isinstance(key, tuple):
             _check_text("a key", key[1], MAX_KEY)
@@ -128,7 +128,8 @@ def _edit(target: Target, fields: Fields, *, alive: bool) -> Edit:
 def _says_nothing(target: Target, fields: Fields) -> bool:
     """Return whether a new record with these fields would make no difference to any file."""
     hides = target.scope == ENTRY and target.content_hash is not None
-    return not hides and all(value is None or value is False for value in fields.values())
+    nothing = (UNSET,) if hides else (UNSET, None, False)
+    return all(any(value is item for item in nothing) for value in fields.values())
 
 
 def _otherwise(connection: Connection, targets: Sequence[Target], fields: Fields) -> int:
@@ -172,7 +173,11 @@ def metadata_states(connection: Connection, records: Iterable[bytes]) -> dict[by
 def said(state: RecordState | None) -> dict[FieldKey, Write]:
     """Return what a metadata record says, by register; None says nothing."""
     shown = {} if state is None else state.shown()
-    return {key: write for key, write in shown.items() if key[0] not in _BOOKKEEPING}
+    return {
+        key: write
+        for key, write in shown.items()
+        if key[0] not in _BOOKKEEPING and write.value is not UNSET
+    }
 
 
 def records_of(entry: bytes, content_hash: bytes | None) -> tuple[bytes | None, bytes]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from leaderless.catalogue.history import Action
     from registry.changes import CommitHeader, FieldKey, Position, SharedChange, WriteRef
-    from registry.merge import Write
+    from registry.state import Write
 
 UNDO: Final = "undo"
 _COMMITS = 8

@@ -10,7 +10,8 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from leaderless.errors import NotFoundError, UsageError
-from leaderless.protocol.packing import unpack
+from leaderless.protocol.records import decode_state
+from registry.state import last_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -83,8 +84,6 @@ def the_one(
 def deleted(connection: Connection, model: str) -> dict[bytes, dict[str, Value]]:
     """Return the deleted records of a model with the values they had, as far as they are kept."""
     found = connection.exec_driver_sql(
-        "SELECT uuid, kept FROM record WHERE model = ? AND state IS NULL", (model,)
+        "SELECT uuid, deaths, remains FROM record WHERE model = ? AND state IS NULL", (model,)
     )
-    return {
-        uuid: {} if kept is None else unpack(kept, len(kept)) for uuid, kept in found.fetchall()
-    }
+    return {uuid: last_fields(decode_state(None, *beside)) for uuid, *beside in found.fetchall()}

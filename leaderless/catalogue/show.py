@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from entities.content import content_id
 from leaderless.catalogue import metadata
-from leaderless.catalogue.conflicts import conflict_json, conflicts, device_name, record_name
+from leaderless.catalogue.conflicts import conflict_json, conflicts
 from leaderless.catalogue.copies import copies
 from leaderless.catalogue.hierarchy import read_hierarchy
+from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.places import entries_json
 from leaderless.catalogue.targets import CONTENT, ENTRY
 from leaderless.catalogue.text import plain_json
 from leaderless.errors import NotFoundError
-from leaderless.protocol.packing import unpack
-from leaderless.protocol.records import decode_state
+from leaderless.store.registers import read_state
 from registry.changes import LOCK_FIELD
-from registry.merge import visible_fields
+from registry.state import last_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.catalogue.conflicts import Conflict
-    from registry.changes import Value
-    from registry.merge import Write
     from registry.models import Registry
+    from registry.state import Write
 
 MAX_COPIES: Final = 100
 """Copies that are listed; an empty file has one on every device, many times."""
@@ -180,8 +179,8 @@ def _changes(
     """
     found = []
     for (model, uuid), scope in file.records.items():
-        state = _state(connection, model, uuid)
-        for (field, subkey), write in decode_state(state).shown().items():
+        state = read_state(connection, model, uuid)
+        for (field, subkey), write in state.shown().items():
             if field == LOCK_FIELD:
                 continue
             over = model == metadata.MODEL and scope == CONTENT and (field, subkey) in hidden
@@ -207,17 +206,10 @@ def _changes(
 
 def _last(connection: Connection, model: str, uuid: bytes) -> dict[str, str]:
     """Return who wrote a link last, and when."""
-    shown = decode_state(_state(connection, model, uuid)).shown()
+    shown = read_state(connection, model, uuid).shown()
     ref = max(write.ref for write in shown.values())
     by = ref.feed[:16]
     return {"by": device_name(connection, by), "by_id": by.hex(), "at_ms": str(ref.stamp.ms)}
-
-
-def _state(connection: Connection, model: str, uuid: bytes) -> bytes | None:
-    found: bytes | None = connection.exec_driver_sql(
-        "SELECT state FROM record WHERE model = ? AND uuid = ?", (model, uuid)
-    ).scalar()
-    return found
 
 
 def _locks(connection: Connection, file: _File) -> Iterator[dict[str, Any]]:
@@ -243,15 +235,6 @@ def _concerns(connection: Connection, file: _File, conflict: Conflict) -> bool:
         return True
     if conflict.model not in (metadata.MODEL, "user_metadata_tag", "album_entry"):
         return False
-    row = connection.exec_driver_sql(
-        "SELECT state, kept FROM record WHERE model = ? AND uuid = ?",
-        (conflict.model, conflict.record),
-    ).first()
-    if row is None:
-        return False
-    state, kept = row
-    fields: Mapping[str, Value] = visible_fields(decode_state(state))
-    if state is None and kept is not None:
-        fields = unpack(kept, len(kept))
+    fields = last_fields(read_state(connection, conflict.model, conflict.record))
     named = fields.get("target" if conflict.model == metadata.MODEL else "item")
     return isinstance(named, bytes) and file.items.get(named) == fields.get("scope")

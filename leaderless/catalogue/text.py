@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
+from registry.changes import UNSET
+
 if TYPE_CHECKING:
     from registry.changes import Value
 
@@ -48,5 +50,7 @@ def value_json(model: str, field: str, value: Value) -> Any:  # noqa: ANN401 - J
 
 
 def plain_json(value: Value) -> Any:  # noqa: ANN401 - JSON
-    """Return a value as people are shown it: bytes, which are ids there, as hex."""
+    """Return a value as people are shown it: bytes, which are ids there, as hex; unset as null."""
+    if value is UNSET:
+        return None
     return value.hex() if isinstance(value, bytes) else value

@@ -9,13 +9,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaderless.catalogue.conflicts import DISMISS, LOSER, device_name, record_name
+from leaderless.catalogue.conflicts import DISMISS, LOSER
 from leaderless.catalogue.history import Action, Filter, actions, find_action
+from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.origins import UNDO, Origins
 from leaderless.errors import LeaderlessError, NotFoundError, UsageError
 from leaderless.protocol import commits
-from leaderless.protocol.records import decode_ref, decode_refs, decode_state
-from registry.changes import LOCK_FIELD, Delete, Form, Lock, Restore, Unlock, Update, WriteRef
+from leaderless.protocol.records import decode_ref
+from leaderless.store.registers import read_state
+from registry.changes import (
+    LOCK_FIELD,
+    UNSET,
+    Delete,
+    Form,
+    Lock,
+    Restore,
+    Unlock,
+    Update,
+    WriteRef,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,7 +35,7 @@ if TYPE_CHECKING:
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
     from registry.changes import CommitHeader, Edit, FieldWrite, SharedChange, Value
-    from registry.merge import RecordState
+    from registry.state import RecordState
 
 _NOT_BY_ITSELF = frozenset([UNDO, DISMISS])
 """Actions that an undo without an id passes over: undos go on backwards, and nothing takes back that
@@ -105,17 +117,17 @@ class _Undoing:
     def reverse(self, header: CommitHeader, place: int, change: SharedChange) -> Edit | None:
         """Return the edit that takes one change back; raises StandsOnError."""
         ref = WriteRef(header.stamp, *header.position, place)
-        state = self._state(change)
         about = change.model, bytes(change.record)
+        state = read_state(self._connection, *about)
         if any(write.field == LOCK_FIELD for write in change.writes):
             self._check_current(change, state, ref)
             return Lock(*about) if state.locked_by is None else Unlock(*about)
+        if change.form is Form.DISMISS:
+            return None
         if change.form is Form.DELETE:
-            if not change.dots:
-                return None
             if state.alive:
                 raise self._stands(change, "it is there again")
-            if ref not in state.deaths:
+            if ref not in state.died_of:
                 raise self._stands(change, "it was restored and deleted again since")
             return Restore(*about)
         self._check_current(change, state, ref)
@@ -126,13 +138,6 @@ class _Undoing:
             self._check_unlinked(change)
         # Contents stay: what others say of them hangs on the same record.
         return None if change.model == "content" else Delete(*about)
-
-    def _state(self, change: SharedChange) -> RecordState:
-        row = self._connection.exec_driver_sql(
-            "SELECT state, deaths FROM record WHERE model = ? AND uuid = ?",
-            (change.model, change.record),
-        ).first()
-        return decode_state(None) if row is None else decode_state(row[0], decode_refs(row[1]))
 
     def _check_current(self, change: SharedChange, state: RecordState, ref: WriteRef) -> None:
         """Raise StandsOnError where a value of this change is not what is shown now."""
@@ -174,14 +179,14 @@ class _Undoing:
         """Return the value that a write had replaced; raises StandsOnError if the log lost it."""
         over = [ref for ref in write.over if ref != self._loser]
         if not over:
-            return None
+            return UNSET
         change = self._origins.change(max(over))
         if change is None:
             raise StandsOnError("the value it had replaced is not in the log any more")
         for held in change.writes:
             if (held.field, held.subkey) == (write.field, write.subkey):
                 return held.value
-        return None
+        return UNSET
 
     def _stands(self, change: SharedChange, why: str) -> StandsOnError:
         name = record_name(self._connection, change.model, change.record)

@@ -7,7 +7,16 @@ from typing import Any
 import click
 
 from leaderless.cli.app import Context, verb
-from leaderless.cli.output import chat, put_json, table, time_text
+from leaderless.cli.output import chat, name_text, put_json, say, table, time_text, value_text
+
+_WHY = {
+    "overwritten": "a later value is shown",
+    "deleted": "the record was deleted",
+    "remade": "the record was deleted and is there again without this value",
+    "locked": "the record was locked before its author could know",
+    "kept": "the record was restored, made again or locked before its author could know",
+}
+"""What the causes of a conflict say."""
 
 
 @click.group(invoke_without_command=True)
@@ -38,19 +47,32 @@ def conflicts_list(context: Context) -> None:
 
 
 def _row(item: dict[str, Any]) -> tuple[object, ...]:
-    field = item["field"] or "(delete)"
     return (
         item["number"],
         f"{item['model']} {item['name']}",
-        field + (f".{item['subkey']}" if item["subkey"] else ""),
-        item["value"],
+        _field(item),
+        value_text(item["value"]) if item["field"] else "(delete)",
         item["author"],
         time_text(item["at_ms"]),
-        item["winning_value"],
+        _shown(item),
         item["winner"],
         time_text(item["winner_at_ms"]),
         item["cause"],
     )
+
+
+def _field(item: dict[str, Any]) -> str:
+    """Return the field that a conflict is about; of a delete it is all of them."""
+    return (item["field"] or "") + (f".{item['subkey']}" if item["subkey"] else "")
+
+
+def _shown(item: dict[str, Any]) -> str:
+    """Return what is in effect in place of what lost."""
+    if item["cause"] == "deleted":
+        return "(deleted)"
+    if item["cause"] == "kept":
+        return "(it is there)"
+    return "(nothing)" if item["winning_value"] is None else value_text(item["winning_value"])
 
 
 @conflicts.command("show")
@@ -67,7 +89,27 @@ def conflicts_show(context: Context, number: int) -> None:
     if context.json:
         put_json({"schema": 1, "conflict": found[0]})
         return
-    table(("", ""), [(name, value) for name, value in found[0].items()])
+    _tell(found[0])
+    restore = context.command(f"conflicts restore {number}")
+    chat(f"`{restore}` lets what lost win, `… dismiss {number}` lets it rest.")
+
+
+def _tell(item: dict[str, Any]) -> None:
+    """Print a conflict in words."""
+    lost = value_text(item["value"]) if item["field"] else "(delete)"
+    facts = {
+        "what": " ".join(name_text(part) for part in (item["model"], item["name"])),
+        "field": name_text(_field(item)) or "(all of it)",
+        "lost": f"{lost}, by {name_text(item['author'])} at {time_text(item['at_ms'])}",
+        "shown": _shown(item),
+        "why": _WHY.get(item["cause"], name_text(item["cause"])),
+        "record": name_text(item["record"]),
+    }
+    if item["winner"] is not None:
+        by, at = name_text(item["winner"]), time_text(item["winner_at_ms"])
+        facts["shown"] += f", by {by} at {at}"
+    for name, text in facts.items():
+        say(f"{name:8}{text}")
 
 
 @conflicts.command("restore")

@@ -21,6 +21,12 @@ _SCOPE = click.option(
     help="All copies (content), or this file alone (entry); default: all copies, where the whole"
     " file was hashed.",
 )
+_INHERIT = click.option(
+    "--inherit",
+    is_flag=True,
+    help="Say nothing of these files alone any more: they show what is said of all copies.",
+)
+_UNSET = {"unset": True}
 _TYPES: dict[str, Callable[[str], object]] = {"text": str, "integer": int, "number": float}
 
 
@@ -28,54 +34,73 @@ _TYPES: dict[str, Callable[[str], object]] = {"text": str, "integer": int, "numb
 @file_options
 @click.argument("words", required=False, metavar="[TEXT]")
 @click.option("--clear", is_flag=True, help="Take the note away.")
+@_INHERIT
 @_SCOPE
 @verb
 def note(
-    context: Context, words: str | None, clear: bool, scope: str | None, files: dict[str, Any]
+    context: Context,
+    words: str | None,
+    clear: bool,
+    inherit: bool,
+    scope: str | None,
+    files: dict[str, Any],
 ) -> None:
     """Write the note TEXT to files: TARGETs (paths, DEVICE:PATH or ids), or what a search finds.
 
     The last word is the note, so put it in quotes: `leaderless note photo.jpg "at the sea"`.
     """
-    value = _last(words, clear, files, "leaderless note TARGET TEXT, or --clear")
-    _write(context, {"note": value}, scope, files)
+    value = _last(words, clear or inherit, files, "leaderless note TARGET TEXT, or --clear")
+    _write(context, {"note": value}, scope, files, inherit=inherit)
 
 
 @click.command()
 @file_options
 @click.option("--off", is_flag=True, help="Not a favorite any more.")
+@_INHERIT
 @_SCOPE
 @verb
-def favorite(context: Context, off: bool, scope: str | None, files: dict[str, Any]) -> None:
+def favorite(
+    context: Context, off: bool, inherit: bool, scope: str | None, files: dict[str, Any]
+) -> None:
     """Make files favorites: TARGETs (paths, DEVICE:PATH or ids), or what a search finds."""
-    _write(context, {"favorite": not off}, scope, files)
+    _write(context, {"favorite": not off}, scope, files, inherit=inherit)
 
 
 @click.command()
 @file_options
 @click.option("--off", is_flag=True, help="Not hidden any more.")
+@_INHERIT
 @_SCOPE
 @verb
-def hide(context: Context, off: bool, scope: str | None, files: dict[str, Any]) -> None:
+def hide(
+    context: Context, off: bool, inherit: bool, scope: str | None, files: dict[str, Any]
+) -> None:
     """Mark files as hidden: TARGETs (paths, DEVICE:PATH or ids), or what a search finds."""
-    _write(context, {"hidden": not off}, scope, files)
+    _write(context, {"hidden": not off}, scope, files, inherit=inherit)
 
 
 @click.command()
 @file_options
 @click.argument("stars", required=False)
 @click.option("--clear", is_flag=True, help="Take the rating away.")
+@_INHERIT
 @_SCOPE
 @verb
 def rate(
-    context: Context, stars: str | None, clear: bool, scope: str | None, files: dict[str, Any]
+    context: Context,
+    stars: str | None,
+    clear: bool,
+    inherit: bool,
+    scope: str | None,
+    files: dict[str, Any],
 ) -> None:
     """Rate files from 0 to 5: TARGETs (paths, DEVICE:PATH or ids), or what a search finds."""
     how = "leaderless rate TARGET 4, or --clear"
-    value = _last(stars, clear, files, how)
+    value = _last(stars, clear or inherit, files, how)
     if value is not None and value not in tuple("012345"):
         raise UsageError(f"“{value}” is no rating from 0 to 5", hint=how)
-    _write(context, {"rating": None if value is None else int(value)}, scope, files)
+    rating = None if value is None else int(value)
+    _write(context, {"rating": rating}, scope, files, inherit=inherit)
 
 
 @click.group()
@@ -112,16 +137,23 @@ def meta_set(
 @meta.command("unset")
 @file_options
 @click.argument("key")
+@_INHERIT
 @_SCOPE
 @verb
-def meta_unset(context: Context, key: str, scope: str | None, files: dict[str, Any]) -> None:
+def meta_unset(
+    context: Context, key: str, inherit: bool, scope: str | None, files: dict[str, Any]
+) -> None:
     """Take KEY away from files: TARGETs (paths, DEVICE:PATH or ids), or what a search finds."""
-    _write(context, {"custom_data": {key: None}}, scope, files)
+    _write(context, {"custom_data": {key: None}}, scope, files, inherit=inherit)
 
 
-def _last(value: str | None, clear: bool, files: dict[str, Any], hint: str) -> str | None:
-    """Return the value that stands behind the files; with --clear it is one more file."""
-    if clear:
+def _unset(value: object) -> object:
+    return dict.fromkeys(value, _UNSET) if isinstance(value, dict) else _UNSET
+
+
+def _last(value: str | None, no_value: bool, files: dict[str, Any], hint: str) -> str | None:
+    """Return the value that stands behind the files; where none is to, it is one more file."""
+    if no_value:
         if value is not None:
             files["targets"].append(reference(value))
         return None
@@ -142,8 +174,17 @@ def _typed(value: str, kind: str) -> object:
 
 
 def _write(
-    context: Context, fields: dict[str, Any], scope: str | None, files: dict[str, Any]
+    context: Context,
+    fields: dict[str, Any],
+    scope: str | None,
+    files: dict[str, Any],
+    *,
+    inherit: bool = False,
 ) -> None:
+    if inherit:
+        if scope == "content":
+            raise UsageError("all copies have nothing to inherit from", hint="leave --scope out")
+        scope, fields = "entry", {name: _unset(value) for name, value in fields.items()}
     body = {"fields": fields, **files}
     if scope is not None:
         body["scope"] = scope

@@ -13,6 +13,7 @@ from leaderless.catalogue.targets import find_target
 from leaderless.daemon.filters import MAX_FOUND, fields_of, files_of
 from leaderless.errors import UsageError
 from leaderless.status.http import Answer
+from registry.changes import UNSET
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -49,7 +50,7 @@ class MetadataDesk:
         }
 
     async def annotate(self, request: Request) -> Answer:
-        """Say something of files: each of `fields` set, or cleared by null."""
+        """Say something of files: each of `fields` set, cleared by null, or {"unset": true}."""
         fields = _registers(request)
         plain = len(fields) == 1 and isinstance(next(iter(fields)), str)
         command = f"metadata.{next(iter(fields))}" if plain else "metadata.custom_data"
@@ -111,9 +112,9 @@ def _registers(request: Request) -> dict[str | tuple[str, str], Value]:
     found: dict[str | tuple[str, str], Value] = {}
     for name, value in fields_of(request).items():
         if name == "custom_data" and isinstance(value, dict):
-            found.update((("custom_data", key), item) for key, item in value.items())
+            found.update((("custom_data", key), _value(item)) for key, item in value.items())
         elif name in PLAIN_FIELDS:
-            found[name] = value
+            found[name] = _value(value)
         else:
             known = ", ".join((*PLAIN_FIELDS, "custom_data (an object)"))
             raise UsageError(f"“{name}” cannot be said of a file", hint=f"fields: {known}")
@@ -122,11 +123,17 @@ def _registers(request: Request) -> dict[str | tuple[str, str], Value]:
     return found
 
 
+def _value(said: object) -> Value:
+    return UNSET if said == {"unset": True} else said
+
+
 def _name(key: str | tuple[str, str]) -> str:
     return key if isinstance(key, str) else ".".join(key)[:_FEW_CHARACTERS]
 
 
 def _in_few_words(value: Value) -> Value:
+    if value is UNSET:
+        return "(unset)"
     return value[:_FEW_CHARACTERS] if isinstance(value, str) else value
 
 

@@ -11,8 +11,9 @@
     ref    = [stamp, feed#, seq, place]
 
 `feed#` counts in the list at the body's start; `data` (a map) and `guard` are left out where there
-is none. The signature covers the domain
-`leaderless/commit/1` and the header's bytes; the hash of a commit is the BLAKE3 of its header.
+is none. A value that is not within another may be extension 0 without bytes: unset. The signature
+covers the domain `leaderless/commit/1` and the header's bytes; the hash of a commit is the BLAKE3
+of its header.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import check_depth, pack, unpack, unpack_each
 from registry.changes import (
     UNGUARDED,
+    UNSET,
     CommitHeader,
     CommitKind,
     Dependency,
@@ -183,7 +185,7 @@ def decode_body(header: CommitHeader, body: bytes) -> tuple[SharedChange, ...]:
     if len(body) != header.body_bytes or digest(body) != header.body_hash:
         raise InvalidCommitError("a commit's body is not the one that was signed")
     try:
-        pieces = unpack_each(body, limits.MAX_CHANGES + 1, limits.MAX_HEAD_BYTES)
+        pieces = unpack_each(body, limits.MAX_CHANGES + 1, limits.MAX_HEAD_BYTES, unset=True)
         feeds = _feeds(next(pieces, None))
         changes = tuple(_change(item, feeds) for item in pieces)
     except InvalidCommitError:
@@ -219,14 +221,22 @@ def _change(item: Any, feeds: Sequence[bytes]) -> SharedChange:  # noqa: ANN401 
     keys = {(write.field, write.subkey) for write in change.writes}
     if len(keys) != len(change.writes):
         raise InvalidCommitError("a change writes one register twice")
-    deletes = change.form is Form.DELETE
-    needs_dots = change.form is Form.UPDATE or (deletes and not change.seen)
-    may_have_dots = change.form is Form.UPDATE or deletes
-    if (needs_dots and not change.dots) or (change.dots and not may_have_dots):
-        raise InvalidCommitError("a change does not fit its form")
-    if deletes and change.writes:
-        raise InvalidCommitError("a change does not fit its form")
+    _check_form(change)
     return change
+
+
+def _check_form(change: SharedChange) -> None:
+    """Raise InvalidCommitError where a change names what its form has no use for, or lacks it."""
+    takes_dots = change.form in (Form.UPDATE, Form.DELETE)
+    writes = change.writes
+    fits = bool(change.dots) == takes_dots
+    if change.form is Form.DELETE:
+        fits &= not writes
+    if change.form is Form.DISMISS:
+        fits &= bool(writes or change.seen) and change.guard is UNGUARDED
+        fits &= all(write.value is None and write.over for write in writes)
+    if not fits:
+        raise InvalidCommitError("a change does not fit its form")
 
 
 def _guard(items: Sequence[Any], feeds: Sequence[bytes]) -> Guard:
@@ -244,7 +254,15 @@ def _write(item: Any, feeds: Sequence[bytes]) -> FieldWrite:  # noqa: ANN401 - c
     name, subkey, value, over = item
     if not isinstance(name, str) or not isinstance(subkey, str | None):
         raise InvalidCommitError("a write names no register")
+    if isinstance(value, list | dict) and _holds_unset(value):
+        raise InvalidCommitError("a value is unset in parts")
     return FieldWrite(name, subkey, value, tuple(_ref(ref, feeds) for ref in over))
+
+
+def _holds_unset(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_unset, value.values()))
+    return value is UNSET or (isinstance(value, list) and any(map(_holds_unset, value)))
 
 
 def _ref(item: Any, feeds: Sequence[bytes]) -> WriteRef:  # noqa: ANN401 - checked here

@@ -1,7 +1,8 @@
 """MessagePack with explicit limits, the same everywhere; and zstd that cannot be made to explode.
 
 Signed things are never re-encoded: their bytes are kept. `pack` is only canonical for the shapes
-that PROTOCOL.md lists, which hold no maps with more than one order of keys.
+that PROTOCOL.md lists, which hold no maps with more than one order of keys. The one extension is
+number 0 without bytes: a field's value that is UNSET.
 """
 
 from __future__ import annotations
@@ -13,41 +14,65 @@ import zstandard
 
 from leaderless.protocol import limits
 from leaderless.protocol.errors import FrameTooLargeError, MalformedError
+from registry.changes import UNSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LEVEL = 3
+_UNSET = msgpack.ExtType(0, b"")
 
 
 def pack(value: object) -> bytes:
     """Return the MessagePack of `value`; raises MalformedError for what has none."""
     try:
-        packed: bytes = msgpack.packb(value, use_bin_type=True, strict_types=False)
+        packed: bytes = msgpack.packb(value, use_bin_type=True, default=_as_extension)
     except (TypeError, ValueError, OverflowError) as error:
         raise MalformedError(f"a value cannot be packed: {error}") from error
     return packed
 
 
-def unpack(data: bytes, limit: int = limits.MAX_HEAD_BYTES) -> Any:  # noqa: ANN401 - any shape
-    """Return the one value in `data`, at most `limit` bytes; raises MalformedError otherwise."""
+def _as_extension(value: object) -> object:
+    if value is UNSET:
+        return _UNSET
+    raise TypeError(f"no value has the type {type(value).__name__}")
+
+
+def from_extension(code: int, data: bytes) -> object:
+    """Return what an extension stands for; raises ValueError for all but UNSET."""
+    if code == 0 and not data:
+        return UNSET
+    raise ValueError("an unknown extension")
+
+
+def _no_extension(code: int, data: bytes) -> object:
+    raise ValueError(f"extension {code} of {len(data)} bytes")
+
+
+def unpack(data: bytes, limit: int = limits.MAX_HEAD_BYTES, *, unset: bool = False) -> Any:  # noqa: ANN401 - any shape
+    """Return the one value in `data`, at most `limit` bytes; raises MalformedError otherwise.
+
+    Only with `unset` may it hold UNSET.
+    """
     if len(data) > limit:
         raise FrameTooLargeError(f"a piece of {len(data)} bytes is over the limit of {limit}")
     try:
-        value = msgpack.unpackb(data, **_bounds(len(data)))
+        value = msgpack.unpackb(data, **_bounds(len(data), unset=unset))
     except Exception as error:
         raise MalformedError(f"bytes are not MessagePack: {type(error).__name__}") from error
     check_depth(value)
     return value
 
 
-def unpack_each(data: bytes, most: int, piece_bytes: int) -> Iterator[Any]:
+def unpack_each(data: bytes, most: int, piece_bytes: int, *, unset: bool = False) -> Iterator[Any]:
     """Yield the values that stand one after another in `data`.
 
     No more than `piece_bytes` are decoded at a time, and at most `most` values are yielded; a value
-    that is larger, and a rest that is none, raise MalformedError.
+    that is larger, and a rest that is none, raise MalformedError. Only with `unset` may they hold
+    UNSET.
     """
-    unpacker = msgpack.Unpacker(max_buffer_size=2 * piece_bytes, **_bounds(piece_bytes))
+    bounds = _bounds(piece_bytes, unset=unset)
+    unpacker = msgpack.Unpacker(max_buffer_size=2 * piece_bytes, **bounds)
     count = consumed = 0
     view = memoryview(data)
     for start in range(0, len(data), piece_bytes):
@@ -73,7 +98,7 @@ def unpack_each(data: bytes, most: int, piece_bytes: int) -> Iterator[Any]:
         raise MalformedError("the last value is cut off")
 
 
-def _bounds(size: int) -> dict[str, Any]:
+def _bounds(size: int, *, unset: bool) -> dict[str, Any]:
     # A header may claim any length; lists are allocated by what it claims.
     return {
         "raw": False,
@@ -83,6 +108,7 @@ def _bounds(size: int) -> dict[str, Any]:
         "max_array_len": min(size, 16_384),
         "max_map_len": min(size, 4_096),
         "max_ext_len": 0,
+        "ext_hook": from_extension if unset else _no_extension,
     }
 
 

@@ -8,7 +8,10 @@
 
 Feeds and dots are sorted, writes stand in the order of `registry.merge.canonical_order`, so equal
 states have equal bytes on every replica. The element of the shared set hash is [model, uuid] +
-these bytes; a record without a living dot has none.
+these bytes; a record without a living dot has none. What a record died of stands beside it::
+
+    deaths  = [[stamp, feed, seq, place, [[feed, seq], …]], …]
+    remains = the state with the dots of all deaths, and with the writes that hung on them
 """
 
 from __future__ import annotations
@@ -18,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from leaderless.protocol.hashing import element
-from leaderless.protocol.packing import pack
+from leaderless.protocol.packing import from_extension, pack
 from registry.changes import UNGUARDED, Dot, Guard, WriteRef
 from registry.hlc import Stamp
-from registry.merge import RecordState, Write
+from registry.state import Death, RecordState, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -58,16 +61,20 @@ def encode_state(state: RecordState) -> bytes | None:
     )
 
 
-def decode_state(data: bytes | None, deaths: frozenset[WriteRef] = frozenset()) -> RecordState:
-    """Return the state in bytes that `encode_state` made (our own, from our own database).
+def decode_state(
+    data: bytes | None, deaths: bytes | None = None, remains: bytes | None = None
+) -> RecordState:
+    """Return the state in bytes that were made here (our own, from our own database)."""
+    dots, writes = _decoded(data)
+    return RecordState(dots, writes, _decode_deaths(deaths), _decoded(remains)[1])
 
-    `deaths` stand beside it: a dead record has no bytes here.
-    """
+
+def _decoded(data: bytes | None) -> tuple[frozenset[Dot], tuple[Write, ...]]:
     if data is None:
-        return RecordState(deaths=deaths)
-    feeds, dots, writes = msgpack.unpackb(data, max_array_len=len(data))
+        return frozenset(), ()
+    feeds, dots, writes = msgpack.unpackb(data, max_array_len=len(data), ext_hook=from_extension)
     known = [Dot(feeds[feed], seq) for feed, seq in dots]
-    return RecordState(
+    return (
         frozenset(known),
         tuple(
             Write(
@@ -81,7 +88,6 @@ def decode_state(data: bytes | None, deaths: frozenset[WriteRef] = frozenset()) 
             )
             for field, subkey, value, stamp, feed, seq, place, on, *rest in writes
         ),
-        deaths,
     )
 
 
@@ -103,16 +109,24 @@ def _guard(item: Sequence[Any] | None, feeds: Sequence[bytes]) -> Guard:
     return Guard(level, Stamp.parse(stamp), feeds[feed])
 
 
-def encode_refs(refs: Iterable[WriteRef]) -> bytes | None:
-    """Return names of writes as canonical bytes, None for none."""
-    listed = [[ref.stamp.pack(), ref.feed, ref.seq, ref.place] for ref in sorted(refs)]
+def encode_deaths(deaths: Iterable[Death]) -> bytes | None:
+    """Return what a record died of as canonical bytes, None for nothing."""
+    listed = [
+        [ref.stamp.pack(), ref.feed, ref.seq, ref.place, [list(dot) for dot in sorted(dots)]]
+        for ref, dots in sorted(deaths, key=lambda death: death.ref)
+    ]
     return pack(listed) if listed else None
 
 
-def decode_refs(data: bytes | None) -> frozenset[WriteRef]:
-    """Return the names of writes in bytes that `encode_refs` made."""
+def _decode_deaths(data: bytes | None) -> frozenset[Death]:
     listed = [] if data is None else msgpack.unpackb(data)
-    return frozenset(WriteRef(Stamp.parse(stamp), *rest) for stamp, *rest in listed)
+    return frozenset(
+        Death(
+            WriteRef(Stamp.parse(stamp), feed, seq, place),
+            frozenset(Dot(*dot) for dot in dots),
+        )
+        for stamp, feed, seq, place, dots in listed
+    )
 
 
 def record_element(model: str, record: bytes, state: bytes | None) -> int:

@@ -15,7 +15,7 @@ from leaderless.protocol.records import decode_state
 from leaderless.store import meta
 from leaderless.store.statements import keep_statements
 from registry.changes import Create, Incarnation
-from registry.merge import flat_fields, visible_fields
+from registry.state import set_registers
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -91,10 +91,5 @@ def _shared_records(connection: Connection, transaction: Transaction) -> list[Cr
     )
     for model, record, packed in rows:
         if model in known:
-            fields = flat_fields(visible_fields(decode_state(packed)))
-            flat = {
-                (name if subkey is None else (name, subkey)): value
-                for (name, subkey), value in fields.items()
-            }
-            creates.append(Create(model, record, flat))
+            creates.append(Create(model, record, set_registers(decode_state(packed))))
     return creates

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from registry.models import Registry
 
-# Each with the columns that are functions of the log; `kept` is this device's own memory.
+# Each with the columns that are functions of the log.
 _DERIVED = {
-    "record": "model, uuid, state, deaths, locked_by",
+    "record": "model, uuid, state, deaths, remains, locked_by",
     "journal": "model, record, field, subkey, value, loser",
     "reference": "target, model, record, field",
 }
@@ -57,10 +57,6 @@ def rebuild(
         "CREATE TEMP TABLE was_noted AS SELECT record, loser, field, subkey, noted_at FROM journal"
     )
     connection.exec_driver_sql(noted)
-    # What a restore brings back is this device's own memory, not the log's.
-    connection.exec_driver_sql(
-        "CREATE TEMP TABLE was_kept AS SELECT model, uuid, kept FROM record WHERE kept IS NOT NULL"
-    )
     for table in reversed(tables):
         connection.exec_driver_sql(f"DELETE FROM {table}")
     meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
@@ -74,10 +70,6 @@ def rebuild(
         " w.record = journal.record AND w.loser = journal.loser AND w.field = journal.field"
         " AND w.subkey = journal.subkey), noted_at)"
     )
-    connection.exec_driver_sql(
-        "UPDATE record SET kept = coalesce((SELECT kept FROM was_kept w WHERE"
-        " w.model = record.model AND w.uuid = record.uuid), kept) WHERE state IS NULL"
-    )
     differences = [
         difference
         for table, columns in tables.items()
@@ -85,7 +77,7 @@ def rebuild(
     ]
     if held != meta.get(connection, meta.SHARED_HASH):
         differences.append("the set hash")
-    for table in (*tables, "noted", "kept"):
+    for table in (*tables, "noted"):
         connection.exec_driver_sql(f"DROP TABLE was_{table}")
     records = connection.exec_driver_sql("SELECT count(*) FROM record").scalar_one()
     return Rebuilt(run, records, tuple(differences))

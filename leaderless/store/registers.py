@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgpack
-
 from leaderless.protocol import hashing
 from leaderless.protocol.packing import pack
 from leaderless.protocol.records import (
-    decode_refs,
     decode_state,
+    encode_deaths,
     encode_ref,
-    encode_refs,
     encode_state,
     record_element,
 )
@@ -20,22 +17,31 @@ from leaderless.store import meta
 from leaderless.store.visibility import Visibility
 from registry.changes import Dot, RecordId, SharedRow
 from registry.dispatch import dispatch_shared
-from registry.merge import RecordState, first_order, merge, visible_fields
+from registry.merge import merge
+from registry.state import RecordState, first_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from sqlalchemy import Connection
 
-    from registry.changes import SharedChange, Value, WriteRef
+    from registry.changes import SharedChange, WriteRef
     from registry.hlc import Stamp
-    from registry.merge import Write
     from registry.models import Registry
+    from registry.state import Write
 
 Key = tuple[str, bytes]
 """A record: (model, uuid)."""
 
 _LOOKUP = 500
+
+
+def read_state(connection: Connection, model: str, record: bytes) -> RecordState:
+    """Return a record's state, empty if nothing is known of it."""
+    row = connection.exec_driver_sql(
+        "SELECT state, deaths, remains FROM record WHERE model = ? AND uuid = ?", (model, record)
+    ).first()
+    return RecordState() if row is None else decode_state(*row)
 
 
 class Records:
@@ -47,7 +53,6 @@ class Records:
         self._now_ms = now_ms
         self._before: dict[Key, bytes | None] = {}
         self._states: dict[Key, RecordState] = {}
-        self._kept: dict[Key, dict[str, Value]] = {}
         self._touched: dict[Key, None] = {}
 
     def state(self, model: str, record: bytes) -> RecordState:
@@ -63,30 +68,22 @@ class Records:
         for model, record in keys:
             key = (model, bytes(record))
             if key not in self._states:
-                self._remember(key, None, None, None)
+                self._remember(key, None)
                 wanted.setdefault(model, []).append(key[1])
         for model, records in wanted.items():
             for at in range(0, len(records), _LOOKUP):
                 chunk = records[at : at + _LOOKUP]
                 rows = self._connection.exec_driver_sql(
-                    "SELECT uuid, state, kept, deaths FROM record WHERE model = ? AND uuid IN"
+                    "SELECT uuid, state, deaths, remains FROM record WHERE model = ? AND uuid IN"
                     f" ({', '.join('?' * len(chunk))})",
                     (model, *chunk),
                 )
                 for uuid, *held in rows:
                     self._remember((model, uuid), *held)
 
-    def _remember(
-        self, key: Key, packed: bytes | None, kept: bytes | None, deaths: bytes | None
-    ) -> None:
+    def _remember(self, key: Key, packed: bytes | None, *beside: bytes | None) -> None:
         self._before[key] = packed
-        self._states[key] = decode_state(packed, decode_refs(deaths))
-        self._kept[key] = {} if kept is None else msgpack.unpackb(kept)
-
-    def kept(self, model: str, record: bytes) -> Mapping[str, Value]:
-        """Return the fields a record had when it was deleted."""
-        self.state(model, record)
-        return self._kept[model, bytes(record)]
+        self._states[key] = decode_state(packed, *beside)
 
     def apply(self, change: SharedChange, dot: Dot, stamp: Stamp, place: int) -> None:
         """Merge one change of the commit at `dot`; what it costs goes to the journal."""
@@ -94,8 +91,6 @@ class Records:
         before = self.state(*key)
         merged = merge(before, change, dot, stamp, place)
         after = merged.state
-        if before.alive and not after.alive:
-            self._kept[key] = visible_fields(before)
         self._states[key] = after
         self._touched[key] = None
         failed = after.failed_deletes - before.failed_deletes
@@ -151,12 +146,12 @@ class Records:
             if (packed is None) != (self._before[key] is None):
                 flipped.append(key)
             self._before[key] = packed
-            kept = None if state.alive or not self._kept[key] else pack(self._kept[key])
-            rows.append((*key, packed, kept, encode_refs(state.deaths), state.locked_by))
+            remains = encode_state(state.remembered) if state.remains else None
+            rows.append((*key, packed, encode_deaths(state.deaths), remains, state.locked_by))
         self._connection.exec_driver_sql(
-            "INSERT INTO record (model, uuid, state, kept, deaths, locked_by)"
+            "INSERT INTO record (model, uuid, state, deaths, remains, locked_by)"
             " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (model, uuid) DO UPDATE SET"
-            " state = excluded.state, kept = excluded.kept, deaths = excluded.deaths,"
+            " state = excluded.state, deaths = excluded.deaths, remains = excluded.remains,"
             " locked_by = excluded.locked_by",
             rows,
         )

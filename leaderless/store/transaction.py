@@ -19,6 +19,7 @@ from leaderless.store import log, meta, state
 from leaderless.store.registers import Records
 from registry.authoring import change_for
 from registry.changes import (
+    UNSET,
     CommitHeader,
     Dependency,
     DeviceId,
@@ -201,7 +202,7 @@ class Transaction:
             seen.add(key)
             self._check(edit)
             try:
-                change = change_for(edit, records.state(*key), records.kept(*key), self.own_device)
+                change = change_for(edit, records.state(*key), self.own_device)
             except InvalidChangeError as error:
                 raise UsageError(str(error)) from error
             except LockedError as error:
@@ -226,7 +227,7 @@ class Transaction:
             item = model.field(name)
             if item is None or (item.kind is FieldKind.PLAIN) != (subkey is None):
                 raise UsageError(f"{edit.model} has no field {name}")
-            if not item.accepts(value):
+            if value is not UNSET and not item.accepts(value):
                 raise UsageError(f"{edit.model}.{name} cannot be {value!r}")
 
     def _append(

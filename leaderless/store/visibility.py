@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry.merge import RecordState, visible_fields
 from registry.models import WhenGone
+from registry.state import RecordState, visible_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

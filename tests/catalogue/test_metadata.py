@@ -14,7 +14,7 @@ from leaderless.catalogue.metadata import Said, annotate, overlay
 from leaderless.catalogue.tagging import Files
 from leaderless.errors import NotFoundError, UsageError
 from leaderless.store.transaction import LockedRecordError
-from registry.changes import Delete, Lock
+from registry.changes import UNSET, Delete, Lock
 from tests.catalogue.files import Drive, hash_of, meet
 from tests.replicas import Replica, query_file
 from tests.store.passing import within
@@ -115,6 +115,16 @@ async def test_a_note_cleared_on_one_copy_hides_that_of_the_content(replica: Rep
     await say(replica, {"note": "all"}, uuid)
     await say(replica, {"note": None}, uuid, scope="entry")
     assert shown(replica, uuid, "x") == {"note": None}
+
+
+async def test_a_copy_that_is_spoken_of_no_more_shows_what_is_said_of_all(replica: Replica) -> None:
+    """Unset is not empty; where nothing was said of the copy there is nothing to unset."""
+    uuid = Drive(replica, "disk").put("a", "x")
+    await say(replica, {"note": "all"}, uuid)
+    assert (await say(replica, {"note": UNSET}, uuid, scope="entry")).command_id is None
+    await say(replica, {"note": "this"}, uuid, scope="entry")
+    await say(replica, {"note": UNSET}, uuid, scope="entry")
+    assert shown(replica, uuid, "x") == {"note": "all"}
 
 
 async def test_who_speaks_of_a_content_hears_that_a_file_shows_its_own(replica: Replica) -> None:

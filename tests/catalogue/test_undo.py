@@ -11,10 +11,12 @@ from leaderless.catalogue.conflicts import conflicts, dismiss_conflict
 from leaderless.catalogue.history import Filter, actions
 from leaderless.catalogue.undo import StandsOnError, undo, undone_ids
 from leaderless.errors import NotFoundError, UsageError
+from leaderless.store.registers import read_state
 from registry.changes import Create, Delete, Edit, Lock, Restore, Update
 from registry.derived import link_id
+from registry.state import set_registers
 from tests.replicas import Replica, query_file
-from tests.store.passing import log_of, own_feed, store_commits
+from tests.store.passing import log_of, own_feed, store_commits, within
 
 TAG, ITEM = b"t" * 16, b"i" * 16
 
@@ -36,6 +38,15 @@ async def test_an_undone_update_shows_the_value_before(replica: Replica) -> None
     await do(replica, "tag.set", Update("tag", TAG, {"canonical_name": "tour", "color": "red"}))
     await undo(replica.store, None)
     assert shown(replica) == [("trip", None)]
+
+
+async def test_an_undone_first_value_is_unset_and_hides_nothing(replica: Replica) -> None:
+    """A field that nobody had written is as before: not empty, but not there."""
+    await do(replica, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    await do(replica, "tag.set", Update("tag", TAG, {"color": "red", ("attributes", "k"): 1}))
+    await undo(replica.store, None)
+    state = within(replica, lambda c: read_state(c, "tag", TAG))
+    assert set_registers(state) == {"canonical_name": "trip"}
 
 
 async def test_an_undone_create_is_gone_and_an_undone_delete_is_back(replica: Replica) -> None:

@@ -59,11 +59,39 @@ def test_what_settles_a_conflict_is_named_for_this_device(tmp_path: Path) -> Non
 
 
 def test_one_conflict_is_shown_whole(tmp_path: Path) -> None:
-    """Each of its facts has a line."""
+    """In words: what lost and what is shown, by whom and when, and why; and what to do."""
     with answering(tmp_path, http({"conflicts": [LOST]})):
         said = run("--home", str(tmp_path), "conflicts", "show", "1")
-    facts = [line.split()[0] for line in said.out.splitlines() if line.strip()]
-    assert (facts, "\x1b" in said.out) == (list(LOST), False)
+    facts = [line.split()[0] for line in said.out.splitlines()]
+    assert (facts, "\x1b" in said.out) == (
+        ["what", "field", "lost", "shown", "why", "record"],
+        False,
+    )
+    assert "why     a later value is shown" in said.out
+    assert "conflicts restore 1`" in said.err
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [("deleted", "(deleted)"), ("kept", "(it is there)"), ("remade", "(nothing)")],
+)
+def test_what_is_shown_instead_need_not_be_a_value(tmp_path: Path, cause: str, words: str) -> None:
+    """Where the record is gone, where it is there against a delete, and where nothing is set."""
+    item = {**LOST, "cause": cause, "winning_value": None, "winner": None}
+    for verb, home in (("list", tmp_path / "a"), ("show", tmp_path / "b")):
+        with answering(home, http({"conflicts": [item]})):
+            shown = run("--home", str(home), "conflicts", verb, *["1"][: verb == "show"]).out
+        assert words in shown
+    assert f"shown   {words}\n" in shown
+
+
+def test_a_delete_that_lost_is_called_one(tmp_path: Path) -> None:
+    """It has no field and no value."""
+    item = {**LOST, "field": None, "subkey": None, "value": None, "cause": "kept"}
+    with answering(tmp_path, http({"conflicts": [item]})):
+        shown = run("--home", str(tmp_path), "conflicts", "show", "1").out
+    assert "field   (all of it)" in shown
+    assert "lost    (delete), by berta" in shown
 
 
 @pytest.mark.parametrize("verb", ["show", "restore", "dismiss"])

@@ -24,6 +24,38 @@ def test_the_last_word_is_the_note(indexed: Device, folder: Path) -> None:
     assert said(indexed, folder / "c.jpg") == {"note": None}
 
 
+@pytest.mark.parametrize(
+    ("verb", "values", "field"),
+    [
+        (["note"], ["all", "this"], "note"),
+        (["rate"], ["1", "2"], "rating"),
+        (["favorite"], ["--off", None], "favorite"),
+        (["hide"], ["--off", None], "hidden"),
+    ],
+)
+def test_a_file_inherits_again_what_is_said_of_all_copies(
+    indexed: Device, folder: Path, verb: list[str], values: list[str | None], field: str
+) -> None:
+    """What was said of it alone is as if it had never been."""
+    file = str(folder / "a.jpg")
+    for value, scope in zip(values, ("content", "entry"), strict=True):
+        indexed.run(*verb, file, *([value] if value else []), "--scope", scope)
+    alone = said(indexed, folder / "a.jpg")[field]
+    assert alone != said(indexed, folder / "b.jpg")[field]
+    indexed.run(*verb, file, "--inherit")
+    assert said(indexed, folder / "a.jpg")[field] == said(indexed, folder / "b.jpg")[field]
+
+
+def test_a_key_is_inherited_by_itself(indexed: Device, folder: Path) -> None:
+    """And there is nothing that all copies could inherit from."""
+    file = str(folder / "a.jpg")
+    indexed.run("meta", "set", file, "camera", "all")
+    indexed.run("meta", "set", file, "camera", "this", "--scope", "entry")
+    indexed.run("meta", "unset", file, "camera", "--inherit")
+    assert said(indexed, folder / "a.jpg")["custom_data"] == {"camera": "all"}
+    indexed.run("meta", "unset", file, "camera", "--inherit", "--scope", "content", code=2)
+
+
 def test_favorites_ratings_and_hidden_files(indexed: Device, folder: Path) -> None:
     """Each can be set and taken away."""
     file = str(folder / "c.jpg")
@@ -55,12 +87,13 @@ def test_data_of_ones_own_has_types(indexed: Device, folder: Path) -> None:
 
 def test_a_search_stands_for_files(indexed: Device, folder: Path) -> None:
     """All that it finds is one action; of one copy alone with --scope entry."""
+    before = said(indexed, folder / "a.jpg")
     done = indexed.run("rate", "--where", ".jpg", "--scope", "entry", "3")
     assert done.stdout == b"3\n"
     assert said(indexed, folder / "a.jpg")["rating"] == 3
     command = done.stderr.decode().partition("undo ")[2].partition("`")[0]
     indexed.run("undo", command)
-    assert "rating" not in said(indexed, folder / "a.jpg")
+    assert said(indexed, folder / "a.jpg") == before
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from leaderless.protocol.records import decode_ref
 from leaderless.store import log, meta
 from leaderless.store.registers import Records
 from registry.changes import Edit, WriteRef
-from registry.merge import RecordState
+from registry.state import RecordState
 from tests.merge.oracle import Loss, Told
 from tests.replicas import START_MS, Replica, make_replicas, query_file
 from tests.store.passing import log_of, store_commits, within
@@ -36,6 +36,7 @@ class Agreed(NamedTuple):
     journal: frozenset[Loss]
     tables: dict[str, dict[bytes, dict[str, Any]]]
     set_hash: bytes
+    states: list[tuple[Any, ...]]
 
 
 def edit(device: Replica, *edits: Edit, after_ms: int = 1) -> None:
@@ -91,7 +92,11 @@ def agreed(device: Replica) -> Agreed:
     set_hash = within(device, lambda conn: meta.get(conn, meta.SHARED_HASH))
     owned = tuple(b'"model":"%b"' % model.sync_name.encode() for model in registry.owned())
     shared = [line for line in lines if not any(mark in line for mark in owned)]
-    return Agreed(shared, journal(device), tables, set_hash)
+    states = query_file(
+        device.store.path,
+        "SELECT model, uuid, state, deaths, remains, locked_by FROM record ORDER BY model, uuid",
+    )
+    return Agreed(shared, journal(device), tables, set_hash, states)
 
 
 def _rows(device: Replica, table: str) -> dict[bytes, dict[str, Any]]:

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import msgpack
-
+from leaderless.protocol.packing import pack
 from registry.changes import (
     LOCK_FIELD,
+    UNSET,
     Dot,
     FieldKey,
     Form,
@@ -74,6 +74,7 @@ class Outcome:
     fields: dict[FieldKey, Any] | None = None
     refs: dict[FieldKey, WriteRef] = field(default_factory=dict)
     losses: frozenset[Loss] = frozenset()
+    recalled: dict[FieldKey, Any] = field(default_factory=dict)
 
     @property
     def first(self) -> WriteRef | None:
@@ -94,16 +95,11 @@ def _outcome(key: Key, told: list[Told]) -> Outcome:
     named = {dot for item in told if item.change.form is Form.DELETE for dot in item.change.dots}
     alive = made - named
     registers = _registers(told)
-    winners = {
-        register: max(living, key=lambda write: write.order)
-        for register, writes in registers.items()
-        if (living := [write for write in writes if write.dots & alive])
-    }
-    floor = _floor(winners)
-    effect = {at: write for at, write in winners.items() if write.guard >= floor}
+    effect = _in_effect(registers, alive)
     known = {ref for item in told for ref in item.change.seen}
+    recalled = _in_effect(registers, _recalled(told, known))
     losses = [
-        Loss(*key, *register, msgpack.packb(write.value), write.ref)
+        Loss(*key, *register, pack(write.value), write.ref)
         for register, writes in registers.items()
         for write in writes
         if effect.get(register) is not write
@@ -111,22 +107,53 @@ def _outcome(key: Key, told: list[Told]) -> Outcome:
         and not _replaced(told, register, write.ref)
     ]
     losses += [
-        Loss(*key, "", None, msgpack.packb(None), item.ref)
+        Loss(*key, "", None, pack(None), item.ref)
         for item in told
-        if alive and item.change.form is Form.DELETE and item.change.dots and item.ref not in known
+        if alive and item.change.form is Form.DELETE and item.ref not in known
     ]
     return Outcome(
-        {at: write.value for at, write in effect.items() if at[0] != LOCK_FIELD} if alive else None,
+        _values(effect) if alive else None,
         {at: write.ref for at, write in effect.items()},
         frozenset(losses),
+        _values(recalled),
     )
+
+
+def _in_effect(
+    registers: dict[FieldKey, list[Written]], alive: set[Dot]
+) -> dict[FieldKey, Written]:
+    """Return the write of each register that is shown, if these dots are the ones alive."""
+    winners = {
+        register: max(living, key=lambda write: write.order)
+        for register, writes in registers.items()
+        if (living := [write for write in writes if write.dots & alive])
+    }
+    floor = _floor(winners)
+    return {at: write for at, write in winners.items() if write.guard >= floor}
+
+
+def _recalled(told: list[Told], known: set[WriteRef]) -> set[Dot]:
+    """Return the dots that only deletes took away which nobody has named."""
+    gone: dict[bool, set[Dot]] = {True: set(), False: set()}
+    for item in told:
+        if item.change.form is Form.DELETE:
+            gone[item.ref in known].update(item.change.dots)
+    return gone[False] - gone[True]
+
+
+def _values(effect: dict[FieldKey, Written]) -> dict[FieldKey, Any]:
+    return {
+        at: write.value
+        for at, write in effect.items()
+        if at[0] != LOCK_FIELD and write.value is not UNSET
+    }
 
 
 def _registers(told: list[Told]) -> dict[FieldKey, list[Written]]:
     """Return every write that was ever made, by register."""
     registers: dict[FieldKey, list[Written]] = defaultdict(list)
     for item in told:
-        for write in item.change.writes:
+        for write in item.change.writes if item.change.form is not Form.DISMISS else ():
             own = item.change.form is not Form.UPDATE
             dots = frozenset([item.dot] if own else item.change.dots)
             made = Written(item.ref, write.value, _guard(item), dots)

@@ -6,23 +6,26 @@ import os
 from pathlib import Path
 from typing import Any
 
-import msgpack
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from leaderless.protocol.packing import unpack
 from leaderless.store.rebuild import rebuild
 from leaderless.store.transaction import LockedRecordError
 from registry.changes import (
+    UNSET,
     Create,
     Delete,
     Dismiss,
     Edit,
+    FieldKey,
     Lock,
     Restore,
     Unlock,
     Update,
 )
+from registry.state import set_registers
 from tests.merge import world
 from tests.merge.devices import (
     Library,
@@ -50,6 +53,7 @@ WRITES: dict[str, list[world.Fields]] = {
         {"color": "red"},
         {"color": "blue"},
         {"icon": "sun", "color": None},
+        {"color": UNSET, ("aliases", "sea"): UNSET},
         {("aliases", "sea"): True},
         {("aliases", "sea"): None, ("attributes", "k"): 1},
         *({"merged_into": tag} for tag in world.TAGS),
@@ -62,6 +66,7 @@ WRITES: dict[str, list[world.Fields]] = {
         {"note": "one"},
         {"note": "two", "rating": 3},
         {"favorite": True},
+        {"favorite": UNSET, ("custom_data", "k"): UNSET},
         {("custom_data", "k"): 1, ("custom_data", "l"): "x"},
         {("custom_data", "k"): None},
     ],
@@ -128,6 +133,8 @@ class Merging(RuleBasedStateMachine):
         outcomes = replay(told(self.devices[0]))
         assert first.journal == {loss for item in outcomes.values() for loss in item.losses}
         assert first.tables == world.tables(outcomes)
+        recalled = {key: _recalled(self.devices[0], key) for key in outcomes}
+        assert recalled == {key: outcome.recalled for key, outcome in outcomes.items()}
 
     def teardown(self) -> None:
         """Every example ends healed, and running the log again changes nothing."""
@@ -194,9 +201,19 @@ def _settling(device: Replica, what: str, number: int) -> Edit | None:
     loss = lost[number % len(lost)]
     alive = state_of(device, loss.model, loss.record).alive
     if what == "dismiss" or not alive or not loss.field or loss.field.startswith("@"):
-        return Dismiss(loss.model, loss.record, (loss.loser,))
-    register: Any = loss.field if loss.subkey is None else (loss.field, loss.subkey)
-    return Update(loss.model, loss.record, {register: msgpack.unpackb(loss.value)}, (loss.loser,))
+        if not loss.field:
+            return Dismiss(loss.model, loss.record, deletes=(loss.loser,))
+        register = loss.field, loss.subkey
+        return Dismiss(loss.model, loss.record, losers=((register, loss.loser),))
+    key = loss.field if loss.subkey is None else (loss.field, loss.subkey)
+    value = unpack(loss.value, unset=True)
+    return Update(loss.model, loss.record, {key: value}, (loss.loser,))
+
+
+def _recalled(device: Replica, key: Key) -> dict[FieldKey, Any]:
+    """Return what a restore of a record would bring back, by register."""
+    found = set_registers(state_of(device, *key).remembered)
+    return {(at, None) if isinstance(at, str) else at: value for at, value in found.items()}
 
 
 def _assert_shown(device: Replica, made: Update) -> None:

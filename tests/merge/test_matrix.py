@@ -7,14 +7,7 @@ from collections.abc import Iterator
 import msgpack
 import pytest
 
-from leaderless.catalogue.conflicts import (
-    DELETED,
-    KEPT,
-    LOCKED,
-    OVERWRITTEN,
-    REMADE,
-    conflicts,
-)
+from leaderless.catalogue.conflicts import DELETED, KEPT, LOCKED, OVERWRITTEN, REMADE, conflicts
 from registry.changes import LOCK_FIELD, Create, Delete, Restore, Update, WriteRef
 from tests.merge.devices import Library, agreed, edit, feeds, hand, meet, open_library, told
 from tests.merge.oracle import replay

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+from typing import Any
 
 import pytest
 
-from registry.changes import LOCK_FIELD, WriteRef
+from registry.changes import FieldKey, WriteRef
+from registry.state import RecordState, set_registers
 from tests.merge.oracle import Told, replay
 from tests.registry.test_merge import WHATS, Replica, Sent, Step, _deliver, _play
 
@@ -29,12 +31,17 @@ def _script(chance: random.Random) -> list[Step]:
     ]
 
 
+def _by_register(state: RecordState) -> dict[FieldKey, Any]:
+    found = set_registers(state)
+    return {(at, None) if isinstance(at, str) else at: value for at, value in found.items()}
+
+
 def _assert_as_replayed(replica: Replica, log: list[Sent]) -> None:
     told = [Told(item.change, WriteRef(item.stamp, item.dot.feed, item.dot.seq, 0)) for item in log]
     ((_, outcome),) = replay(told).items()
     state = replica.state
-    shown = {at: write.value for at, write in state.shown().items() if at[0] != LOCK_FIELD}
-    assert (shown if state.alive else None) == outcome.fields
+    assert (_by_register(state) if state.alive else None) == outcome.fields
+    assert _by_register(state.remembered) == outcome.recalled
     values = {(loss.field, loss.subkey, loss.loser) for loss in outcome.losses if loss.field}
     assert {(*key, ref) for key, ref in replica.lost} == values
     deletes = {loss.loser for loss in outcome.losses if not loss.field}

@@ -20,6 +20,7 @@ from leaderless.protocol.errors import InvalidCommitError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import pack, unpack
 from registry.changes import (
+    UNSET,
     CommitHeader,
     CommitKind,
     Dependency,
@@ -52,7 +53,20 @@ CHANGES = (
         (FieldWrite("name", None, {"a": [1]}, (REF,)),),
     ),
     SharedChange(Form.DELETE, "tag", RecordId(b"t" * 16), (Dot(FEED, 1),), (), (REF,)),
-    SharedChange(Form.DELETE, "tag", RecordId(b"u" * 16), seen=(REF,)),
+    SharedChange(Form.DISMISS, "tag", RecordId(b"u" * 16), seen=(REF,)),
+    SharedChange(
+        Form.DISMISS,
+        "tag",
+        RecordId(b"x" * 16),
+        writes=(FieldWrite("name", None, None, (REF,)),),
+    ),
+    SharedChange(
+        Form.UPDATE,
+        "tag",
+        RecordId(b"y" * 16),
+        (Dot(OTHER, 3),),
+        (FieldWrite("name", None, UNSET),),
+    ),
     SharedChange(Form.RESTORE, "tag", RecordId(b"v" * 16), guard=Guard(1)),
     SharedChange(
         Form.UPDATE,
@@ -165,6 +179,7 @@ def _body(*items: Any) -> bytes:
 
 
 RECORD = b"r" * 16
+SEEN = [Stamp(5, 1, 2).pack(), 0, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -185,6 +200,14 @@ RECORD = b"r" * 16
         _body([], [0, "tag", RECORD, [], [[5, None, 1, []]], []]),
         _body([], [0, "tag", RECORD, [], [["a", None, 1, []]] * 2, []]),
         _body([], [2, "tag", RECORD, [], [], []]),
+        _body([FEED], [2, "tag", RECORD, [], [], [SEEN]]),
+        _body([], [4, "tag", RECORD, [], [], []]),
+        _body([FEED], [4, "tag", RECORD, [[0, 1]], [], [SEEN]]),
+        _body([FEED], [4, "tag", RECORD, [], [["a", None, 1, [SEEN]]], []]),
+        _body([], [4, "tag", RECORD, [], [["a", None, None, []]], []]),
+        _body([FEED], [4, "tag", RECORD, [], [], [SEEN], [1, None, None]]),
+        _body([], [0, "tag", RECORD, [], [["a", None, [UNSET], []]], []]),
+        _body([], [0, "tag", RECORD, [], [["a", None, {"k": [{"l": UNSET}]}, []]], []]),
         _body([], [0, "tag", RECORD, [], [], [], 5]),
         _body([], [0, "tag", RECORD, [], [], [], [0, None, None]]),
         _body([], [0, "tag", RECORD, [], [], [], [1, bytes(16), None]]),

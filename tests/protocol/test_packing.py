@@ -17,11 +17,26 @@ from leaderless.protocol.packing import (
     unpack,
     unpack_each,
 )
+from registry.changes import UNSET
 
 
 def test_values_survive() -> None:
     """What is packed comes back."""
     assert unpack(pack([1, "a", b"b", None, {"k": [True]}])) == [1, "a", b"b", None, {"k": [True]}]
+
+
+def test_unset_survives_where_it_may_stand() -> None:
+    """It is no other value; elsewhere it is refused, as every other extension is."""
+    packed = pack([UNSET, None])
+    assert unpack(packed, unset=True) == [UNSET, None]
+    assert list(unpack_each(packed, 1, 64, unset=True)) == [[UNSET, None]]
+    for data in (packed, msgpack.packb(msgpack.ExtType(1, b"")), pack([msgpack.Timestamp(1)])):
+        with pytest.raises(MalformedError):
+            unpack(data)
+        with pytest.raises(MalformedError):
+            list(unpack_each(data, 1, 64))
+    with pytest.raises(MalformedError):
+        unpack(msgpack.packb(msgpack.ExtType(1, b"")), unset=True)
 
 
 def test_what_cannot_be_packed_is_named() -> None:

@@ -6,16 +6,15 @@ import pytest
 
 from leaderless.protocol.records import (
     decode_ref,
-    decode_refs,
     decode_state,
+    encode_deaths,
     encode_ref,
-    encode_refs,
     encode_state,
     record_element,
 )
-from registry.changes import Dot, Guard, WriteRef
+from registry.changes import UNSET, Dot, Guard, WriteRef
 from registry.hlc import Stamp
-from registry.merge import RecordState, Write
+from registry.state import Death, RecordState, Write
 
 ONE, TWO = Dot(b"a" * 44, 1), Dot(b"b" * 44, 7)
 REF = WriteRef(Stamp(5, 0, 1), b"b" * 44, 9, 2)
@@ -63,15 +62,22 @@ def test_a_write_keeps_its_guard_and_that_it_is_settled(guard: Guard, settled: b
     assert decode_state(encode_state(state)) == state
 
 
-def test_deletes_that_nobody_has_seen_stand_beside_the_state() -> None:
-    """A dead record has them too, though it has no bytes of its own."""
-    deaths = decode_refs(encode_refs([REF]))
-    assert deaths == {REF}
-    assert decode_state(None, deaths) == RecordState(deaths=deaths)
+def test_what_a_record_died_of_stands_beside_the_state() -> None:
+    """With what hung on the dots that died; several deletes come in one order."""
+    deaths = [Death(REF, frozenset([ONE, TWO])), Death(REF._replace(seq=1), frozenset())]
+    dead = RecordState(deaths=frozenset(deaths), remains=STATE.writes)
+    packed = encode_deaths(deaths)
+    assert packed == encode_deaths(deaths[::-1])
+    assert decode_state(None, packed, encode_state(dead.remembered)) == dead
 
 
-def test_no_references_have_no_bytes() -> None:
-    """And nothing is read from none; several come in one order."""
-    other = REF._replace(seq=1)
-    assert (encode_refs([]), decode_refs(None)) == (None, frozenset())
-    assert encode_refs([REF, other]) == encode_refs([other, REF])
+def test_a_record_that_died_of_nothing_has_nothing_beside_it() -> None:
+    """And nothing is read from that."""
+    assert encode_deaths([]) is None
+    assert decode_state(encode_state(STATE), None, None) == STATE
+
+
+def test_a_register_may_be_unset() -> None:
+    """Which is no value, and not the empty one."""
+    unset = RecordState(STATE.dots, tuple(write._replace(value=UNSET) for write in STATE.writes))
+    assert decode_state(encode_state(unset)) == unset

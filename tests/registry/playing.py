@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from registry.authoring import change_for
 from registry.changes import (
+    UNSET,
     Create,
     Delete,
     Dismiss,
@@ -20,7 +21,8 @@ from registry.changes import (
     WriteRef,
 )
 from registry.hlc import Stamp
-from registry.merge import RecordState, highest_seen, merge, visible_fields
+from registry.merge import highest_seen, merge
+from registry.state import RecordState
 
 RECORD = bytes(16)
 
@@ -41,7 +43,6 @@ class Replica:
 
     name: bytes
     state: RecordState = field(default_factory=RecordState)
-    kept: dict = field(default_factory=dict)  # type: ignore[type-arg]
     lost: set[tuple[FieldKey, WriteRef]] = field(default_factory=set)
     seen: set[Dot] = field(default_factory=set)
     seq: int = 0
@@ -51,10 +52,7 @@ class Replica:
         if sent.dot in self.seen:
             return
         assert sent.seen <= self.seen
-        before = self.state
-        merged = merge(before, sent.change, sent.dot, sent.stamp, 0)
-        if before.alive and not merged.state.alive:
-            self.kept = visible_fields(before)
+        merged = merge(self.state, sent.change, sent.dot, sent.stamp, 0)
         self.state = merged.state
         self.lost |= {(write.key, write.ref) for write in merged.lost}
         self.lost -= merged.found
@@ -72,23 +70,27 @@ class Replica:
         elif what == "unlock" and alive and self.state.locked_by is not None:
             edit = Unlock("tag", RECORD)
         elif what == "dismiss" and self.lost:
-            edit = Dismiss("tag", RECORD, (min(self.lost, key=lambda item: item[1])[1],))
+            edit = Dismiss("tag", RECORD, (min(self.lost, key=lambda item: item[1]),))
         elif what == "update" and alive:
             edit = Update("tag", RECORD, {key: value, ("set", key): bool(value % 2) or None})
+        elif what == "unset" and alive:
+            edit = Update("tag", RECORD, {key: UNSET})
         elif what == "delete" and alive:
             edit = Delete("tag", RECORD)
         elif what == "create" and not alive:
             edit = Create("tag", RECORD, {key: value})
-        elif what == "restore" and not alive and self.kept:
+        elif what == "restore" and not alive and self.state.remains:
             edit = Restore("tag", RECORD)
         else:
             return None
-        change = change_for(edit, self.state, self.kept, self.name[:16])
+        change = change_for(edit, self.state, self.name[:16])
         over = highest_seen([change])
         self.seq += 1
         stamp = Stamp(max(clock, over.ms + 1 if over else 0), 0, 0)
         sent = Sent(change, Dot(self.name, self.seq), stamp, frozenset(self.seen))
         self.take(sent)
         if isinstance(edit, Update):
-            assert self.state.shown()[key, None].value == value, "an author sees what he wrote"
+            assert self.state.shown()[key, None].value == edit.fields[key], (
+                "an author sees what he wrote"
+            )
         return sent

@@ -7,11 +7,13 @@ import pytest
 from registry.authoring import change_for
 from registry.changes import (
     LOCK_FIELD,
+    UNSET,
     Create,
     Delete,
     Dismiss,
     Dot,
     Edit,
+    FieldWrite,
     Form,
     Guard,
     Lock,
@@ -22,13 +24,14 @@ from registry.changes import (
 )
 from registry.errors import InvalidChangeError, LockedError
 from registry.hlc import Stamp
-from registry.merge import RecordState, merge
+from registry.merge import merge
+from registry.state import Death, RecordState
 
 RECORD = bytes(16)
 ME = b"m" * 16
 ALIVE = merge(
     RecordState(),
-    change_for(Create("tag", RECORD, {"name": "x"}), RecordState(), {}, ME),
+    change_for(Create("tag", RECORD, {"name": "x"}), RecordState(), ME),
     Dot(b"a", 1),
     Stamp(1, 0, 0),
     0,
@@ -39,7 +42,7 @@ LOSER = WriteRef(Stamp(7, 0, 0), b"b", 1, 0)
 
 def _edited(state: RecordState, edit: Edit, author: bytes, ms: int) -> RecordState:
     """Return a record after an edit of a device whose feed has one letter."""
-    change = change_for(edit, state, {}, author)
+    change = change_for(edit, state, author)
     return merge(state, change, Dot(author + bytes(28), ms), Stamp(ms, 0, 0), 0).state
 
 
@@ -48,7 +51,7 @@ LOCKED = _edited(ALIVE, Lock("tag", RECORD), ME, 2)
 
 def test_an_update_names_dots_and_what_it_replaces() -> None:
     """An update carries the living dots and the write it overwrites."""
-    change = change_for(Update("tag", RECORD, {"name": "y", ("set", "k"): True}), ALIVE, {}, ME)
+    change = change_for(Update("tag", RECORD, {"name": "y", ("set", "k"): True}), ALIVE, ME)
     assert change.dots == (Dot(b"a", 1),)
     named, keyed = change.writes
     assert [ref.seq for ref in named.over] == [1]
@@ -57,23 +60,25 @@ def test_an_update_names_dots_and_what_it_replaces() -> None:
 
 def test_a_delete_names_the_writes_it_saw() -> None:
     """A delete takes away knowingly what its author had before it."""
-    change = change_for(Delete("tag", RECORD), ALIVE, {}, ME)
+    change = change_for(Delete("tag", RECORD), ALIVE, ME)
     assert (change.form, len(change.seen)) == (Form.DELETE, 1)
 
 
 def test_a_restore_carries_the_kept_values() -> None:
-    """A restore writes the fields that the record had."""
-    change = change_for(Restore("tag", RECORD), RecordState(), {"name": "x", "map": {"k": 1}}, ME)
-    assert {(w.field, w.subkey, w.value) for w in change.writes} == {
-        ("name", None, "x"),
-        ("map", "k", 1),
+    """A restore writes what the record had, and names it: also what a deleter had not seen."""
+    state = _edited(ALIVE, Update("tag", RECORD, {("map", "k"): None, "icon": UNSET}), ME, 2)
+    dead = _edited(state, Delete("tag", RECORD), ME, 3)
+    change = change_for(Restore("tag", RECORD), dead, ME)
+    assert {(w.field, w.subkey, w.value, w.over[0].seq) for w in change.writes} == {
+        ("name", None, "x", 1),
+        ("map", "k", None, 2),
     }
 
 
 def test_an_update_settles_losers_of_its_own_fields_alone() -> None:
     """What else a loser's author had written in the same change stays a loss."""
     loser = WriteRef(Stamp(9, 0, 0), b"b", 1, 0)
-    change = change_for(Update("tag", RECORD, {"name": "y"}, (loser,)), ALIVE, {}, ME)
+    change = change_for(Update("tag", RECORD, {"name": "y"}, (loser,)), ALIVE, ME)
     assert loser in change.writes[0].over
     assert change.seen == ()
 
@@ -95,33 +100,36 @@ def test_an_update_settles_losers_of_its_own_fields_alone() -> None:
 def test_what_cannot_be_meant_is_refused(edit: Edit, state: RecordState) -> None:
     """Making what is there, changing what is not, and writing nothing are errors."""
     with pytest.raises(InvalidChangeError):
-        change_for(edit, state, {}, ME)
+        change_for(edit, state, ME)
 
 
 def test_a_value_that_settles_a_conflict_names_the_loser_too() -> None:
     """So that no replica reports it any more."""
     edit = Update("tag", RECORD, {"name": "y", "color": "red"}, settles=(LOSER,))
-    named, colored = change_for(edit, ALIVE, {}, ME).writes
+    named, colored = change_for(edit, ALIVE, ME).writes
     assert (len(named.over), LOSER in named.over, colored.over) == (2, True, (LOSER,))
 
 
 def test_a_dismissal_names_losers_and_takes_nothing_away() -> None:
-    """It has no dots, and is possible for a record that is gone."""
+    """It names writes by their register, and deletes whole; the record may be gone."""
+    other = LOSER._replace(seq=2)
+    edit = Dismiss("tag", RECORD, ((("name", None), LOSER), (("name", None), other)), (LOSER,))
     for state in (ALIVE, RecordState()):
-        change = change_for(Dismiss("tag", RECORD, (LOSER,)), state, {}, ME)
-        assert (change.form, change.dots, change.seen) == (Form.DELETE, (), (LOSER,))
+        change = change_for(edit, state, ME)
+        assert (change.form, change.dots, change.seen) == (Form.DISMISS, (), (LOSER,))
+        assert change.writes == (FieldWrite("name", None, None, (LOSER, other)),)
 
 
 def test_what_makes_a_record_alive_takes_its_deletes_back() -> None:
     """Its author had them before its eyes."""
-    dead = RecordState(deaths=frozenset([LOSER]))
+    dead = RecordState(deaths=frozenset([Death(LOSER, frozenset())]))
     for edit in (Create("tag", RECORD, {"name": "x"}), Restore("tag", RECORD)):
-        assert change_for(edit, dead, {}, ME).seen == (LOSER,)
+        assert change_for(edit, dead, ME).seen == (LOSER,)
 
 
 def test_a_lock_writes_all_values_anew() -> None:
     """On a life of its own, a guard higher, so that nothing unseen reaches them."""
-    change = change_for(Lock("tag", RECORD), ALIVE, {}, ME)
+    change = change_for(Lock("tag", RECORD), ALIVE, ME)
     written = {write.field: write.value for write in change.writes}
     assert (change.form, change.guard) == (Form.RESTORE, Guard(1))
     assert written == {LOCK_FIELD: True, "name": "x"}
@@ -133,20 +141,20 @@ def test_a_lock_writes_all_values_anew() -> None:
 def test_what_another_device_has_locked_cannot_be_edited(edit: Edit) -> None:
     """The error names that device."""
     with pytest.raises(LockedError) as caught:
-        change_for(edit, LOCKED, {}, b"o" * 16)
+        change_for(edit, LOCKED, b"o" * 16)
     assert caught.value.by == ME
 
 
 def test_who_has_locked_a_record_edits_it_under_the_lock() -> None:
     """Its edits carry the guard of the lock, and stay in effect."""
-    change = change_for(Update("tag", RECORD, {"name": "y"}), LOCKED, {}, ME)
+    change = change_for(Update("tag", RECORD, {"name": "y"}), LOCKED, ME)
     assert (change.guard.level, change.guard.stamp) == (1, Stamp(2, 0, 0))
 
 
 def test_anybody_unlocks() -> None:
     """The lock goes, and what was below it stays below it."""
     other = b"o" * 16
-    change = change_for(Unlock("tag", RECORD), LOCKED, {}, other)
+    change = change_for(Unlock("tag", RECORD), LOCKED, other)
     (write,) = change.writes
     assert (change.form, change.guard, write.field) == (Form.UPDATE, Guard(2), LOCK_FIELD)
     assert write.value == [1, Stamp(2, 0, 0).pack(), ME + bytes(28)]
@@ -157,7 +165,7 @@ def test_anybody_unlocks() -> None:
 def test_an_unlock_of_a_lock_without_a_guard_is_below_nothing() -> None:
     """A hostile peer may have written the lock's register as any other."""
     state = _edited(ALIVE, Update("tag", RECORD, {LOCK_FIELD: True}), ME, 2)
-    (write,) = change_for(Unlock("tag", RECORD), state, {}, ME).writes
+    (write,) = change_for(Unlock("tag", RECORD), state, ME).writes
     assert write.value == [0, b"", b""]
 
 
@@ -165,6 +173,7 @@ def test_a_restore_may_decide_a_conflict() -> None:
     """The given value stands in place of the kept one, and its loser is named as seen."""
     loser = WriteRef(Stamp(5, 0, 0), b"b", 1, 0)
     edit = Restore("tag", RECORD, {"name": "y"}, (loser,))
-    change = change_for(edit, RecordState(), {"name": "x", "color": "red"}, ME)
-    written = {write.field: (write.value, write.over) for write in change.writes}
-    assert written == {"name": ("y", (loser,)), "color": ("red", ())}
+    state = _edited(ALIVE, Update("tag", RECORD, {"color": "red"}), ME, 2)
+    change = change_for(edit, _edited(state, Delete("tag", RECORD), ME, 3), ME)
+    written = {write.field: (write.value, loser in write.over) for write in change.writes}
+    assert written == {"name": ("y", True), "color": ("red", False)}

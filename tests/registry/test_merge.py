@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from registry.authoring import change_for
 from registry.changes import (
-    LOCK_FIELD,
     Dot,
     FieldWrite,
     Form,
@@ -22,20 +21,13 @@ from registry.changes import (
     WriteRef,
 )
 from registry.hlc import Stamp
-from registry.merge import (
-    RecordState,
-    Write,
-    first_order,
-    flat_fields,
-    highest_seen,
-    merge,
-    visible_fields,
-)
+from registry.merge import highest_seen, merge
+from registry.state import RecordState, visible_fields
 from tests.registry.playing import RECORD, Replica, Sent
 
 Step = tuple[int, str, str, int, int]
 WHATS = [
-    *("create", "update", "update", "delete", "restore"),
+    *("create", "update", "update", "unset", "delete", "restore"),
     *("lock", "unlock", "dismiss", "meet", "meet"),
 ]
 steps = st.lists(
@@ -149,7 +141,9 @@ def test_what_was_dismissed_is_no_loss_again_when_it_was_shown_in_between() -> N
     twice = merge(
         START, _change(Form.CREATE, _write("name", "y")), Dot(b"b", 1), Stamp(5, 0, 0), 0
     ).state
-    dismissed = SharedChange(Form.DELETE, "tag", RecordId(RECORD), (), (), (BORN_REF,))
+    dismissed = SharedChange(
+        Form.DISMISS, "tag", RecordId(RECORD), (), (_write("name", None, (BORN_REF,)),)
+    )
     twice = merge(twice, dismissed, Dot(b"c", 1), Stamp(6, 0, 0), 0).state
     delete = SharedChange(Form.DELETE, "tag", RecordId(RECORD), (Dot(b"b", 1),))
     shown = merge(twice, delete, Dot(b"b", 2), Stamp(7, 0, 0), 0).state
@@ -165,7 +159,7 @@ def test_a_value_that_knew_a_lock_that_is_gone_can_be_replaced() -> None:
         Form.UPDATE, "tag", RecordId(RECORD), (BORN,), (_write("name", "y"),), (), after_lock
     )
     state = merge(START, edit, Dot(b"a", 2), Stamp(4, 0, 0), 0).state
-    change = change_for(Update("tag", RECORD, {"name": "z"}), state, {}, b"z" * 16)
+    change = change_for(Update("tag", RECORD, {"name": "z"}), state, b"z" * 16)
     assert visible_fields(merge(state, change, Dot(b"z", 1), Stamp(5, 0, 0), 0).state) == {
         "name": "z"
     }
@@ -198,35 +192,6 @@ def test_a_delete_of_one_of_two_dots_leaves_the_other() -> None:
     assert visible_fields(left) == {"color": "red", "icon": "sun"}
 
 
-def test_subkeys_are_registers_of_their_own() -> None:
-    """Map entries merge one by one, and an entry set to None is not shown."""
-    change = _change(
-        Form.UPDATE, FieldWrite("map", "a", 1), FieldWrite("map", "b", None), dots=(BORN,)
-    )
-    state = merge(START, change, Dot(b"a", 2), Stamp(2, 0, 0), 0).state
-    assert visible_fields(state) == {"map": {"a": 1}, "name": "x"}
-    assert flat_fields(visible_fields(state)) == {("map", "a"): 1, ("name", None): "x"}
-
-
-def test_a_field_written_whole_and_by_key_shows_the_keys() -> None:
-    """Where somebody wrote a field whole and others its entries, the entries are shown."""
-    change = _change(Form.UPDATE, FieldWrite("name", "a", 1), dots=(BORN,))
-    state = merge(START, change, Dot(b"a", 2), Stamp(2, 0, 0), 0).state
-    assert visible_fields(state) == {"name": {"a": 1}}
-
-
-def test_of_two_living_writes_the_greater_is_shown_in_either_order() -> None:
-    """The winner of a register does not depend on which write was kept first."""
-    dot = Dot(b"f", 1)
-    writes = [
-        Write("name", None, value, WriteRef(Stamp(ms, 0, 0), b"f", ms, 0), frozenset([dot]))
-        for ms, value in ((1, "old"), (2, "new"))
-    ]
-    for order in (writes, writes[::-1]):
-        state = RecordState(frozenset([dot]), tuple(order))
-        assert state.winners()["name", None].value == "new"
-
-
 def test_a_delete_of_what_lives_on_is_remembered_as_failed() -> None:
     """Its author had not seen every life; of a dead record no delete has failed."""
     delete = SharedChange(Form.DELETE, "tag", RecordId(RECORD), (BORN,), (), (BORN_REF,))
@@ -236,15 +201,7 @@ def test_a_delete_of_what_lives_on_is_remembered_as_failed() -> None:
     left = merge(both, delete, Dot(b"c", 1), Stamp(5, 0, 0), 0).state
     gone = merge(START, delete, Dot(b"c", 1), Stamp(5, 0, 0), 0).state
     assert (left.failed_deletes, gone.failed_deletes) == ({ref}, frozenset())
-    assert left.deaths == gone.deaths == {ref}
-
-
-def test_records_compete_by_their_first_write_in_effect() -> None:
-    """One without a value does not compete."""
-    later = _change(Form.UPDATE, _write("color", "red"), dots=(BORN,))
-    state = merge(START, later, Dot(b"a", 2), Stamp(2, 0, 0), 0).state
-    assert first_order(state) == BORN_REF
-    assert first_order(RecordState()) is None
+    assert left.died_of == gone.died_of == {ref}
 
 
 def test_what_had_not_seen_a_lock_is_below_it_even_when_it_is_gone() -> None:
@@ -252,12 +209,12 @@ def test_what_had_not_seen_a_lock_is_below_it_even_when_it_is_gone() -> None:
     state = START
     late = _change(Form.UPDATE, _write("color", "red"), dots=(BORN,))
     for seq, edit in ((2, Lock("tag", RECORD)), (3, Unlock("tag", RECORD))):
-        change = change_for(edit, state, {}, b"a")
+        change = change_for(edit, state, b"a")
         state = merge(state, change, Dot(b"a", seq), Stamp(seq, 0, 0), 0).state
         below = merge(state, late, Dot(b"b", 1), Stamp(99, 0, 0), 0)
         assert visible_fields(below.state) == {"name": "x"}
         assert [write.value for write in below.lost] == ["red"]
-    seen = change_for(Update("tag", RECORD, {"color": "blue"}), state, {}, b"b")
+    seen = change_for(Update("tag", RECORD, {"color": "blue"}), state, b"b")
     after = merge(state, seen, Dot(b"b", 1), Stamp(4, 0, 0), 0).state
     assert visible_fields(after) == {"color": "blue", "name": "x"}
 
@@ -272,13 +229,57 @@ def test_a_change_comes_after_all_that_it_names() -> None:
     assert highest_seen([_change(Form.CREATE)]) is None
 
 
-def test_a_lock_of_another_shape_locks_nothing_up() -> None:
-    """A value in the lock's register that is no guard is taken for none, by every device."""
-    odd = SharedChange(
-        Form.CREATE,
-        "tag",
-        RecordId(RECORD),
-        writes=(_write(LOCK_FIELD, [1, b"", b""]), _write("name", "x")),
+# --- what a restore brings back -------------------------------------------------------------------
+
+DELETE = SharedChange(Form.DELETE, "tag", RecordId(RECORD), (BORN,), (), (BORN_REF,))
+DIED = WriteRef(Stamp(5, 0, 0), b"c", 1, 0)
+
+
+def _deleted(state: RecordState) -> RecordState:
+    return merge(state, DELETE, Dot(b"c", 1), Stamp(5, 0, 0), 0).state
+
+
+def test_a_deleted_record_remembers_what_it_showed() -> None:
+    """Until somebody makes it alive again, having seen that it was deleted."""
+    gone = _deleted(START)
+    assert visible_fields(gone.remembered) == {"name": "x"}
+    again = SharedChange(Form.CREATE, "tag", RecordId(RECORD), (), (), (DIED,))
+    back = merge(gone, again, Dot(b"d", 1), Stamp(6, 0, 0), 0).state
+    assert (back.deaths, back.remains) == (frozenset(), ())
+
+
+def test_an_edit_that_its_deleter_had_not_seen_is_remembered_in_either_order() -> None:
+    """So every device would bring back the same."""
+    edit = _change(Form.UPDATE, _write("name", "y", (BORN_REF,)), dots=(BORN,))
+    before = merge(START, edit, Dot(b"b", 1), Stamp(9, 0, 0), 0).state
+    after = merge(_deleted(START), edit, Dot(b"b", 1), Stamp(9, 0, 0), 0).state
+    assert _deleted(before) == after
+    assert visible_fields(after.remembered) == {"name": "y"}
+
+
+def test_a_second_delete_recalls_nothing_that_was_restored_already() -> None:
+    """Whether it was heard of before the restore or after it: not all had seen the same delete."""
+    other = merge(START, DELETE, Dot(b"d", 1), Stamp(4, 0, 0), 0).state
+    restore = SharedChange(
+        Form.RESTORE, "tag", RecordId(RECORD), (), (_write("name", "x"),), (DIED,)
     )
-    state = merge(RecordState(), odd, BORN, Stamp(1, 0, 0), 0).state
-    assert visible_fields(state) == {"name": "x"}
+    first = merge(_deleted(START), restore, Dot(b"e", 1), Stamp(7, 0, 0), 0).state
+    first = merge(first, DELETE, Dot(b"d", 1), Stamp(4, 0, 0), 0).state
+    second = merge(_deleted(other), restore, Dot(b"e", 1), Stamp(7, 0, 0), 0).state
+    assert first == second
+    assert (len(first.deaths), first.remains) == (1, ())
+
+
+def test_a_dismissal_settles_one_field_of_a_change_and_leaves_the_others() -> None:
+    """What else was lost with it stays a loss."""
+    lost = _change(Form.UPDATE, _write("name", "y"), _write("icon", "sun"), dots=(BORN,))
+    state = merge(START, lost, Dot(b"b", 1), Stamp(2, 0, 0), 0).state
+    ref = WriteRef(Stamp(2, 0, 0), b"b", 1, 0)
+    dismissal = SharedChange(
+        Form.DISMISS, "tag", RecordId(RECORD), (), (_write("name", None, (ref,)),)
+    )
+    merged = merge(state, dismissal, Dot(b"c", 1), Stamp(3, 0, 0), 0)
+    assert visible_fields(merged.state) == {"name": "y", "icon": "sun"}
+    settled = {write.key: write.settled for write in merged.state.writes if write.ref == ref}
+    assert settled == {("name", None): True, ("icon", None): False}
+    assert merged.lost == ()

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from leaderless.store import engine
 from leaderless.store.engine import NewerSchemaError, StoreError
 from tests.replicas import query_file
-from tests.store.versions import with_versions
+from tests.store.versions import HEAD, NEXT, with_versions
 
 _VERSION = "SELECT version_num FROM schema_version"
 _ADD = "op.get_bind().exec_driver_sql('ALTER TABLE presence ADD COLUMN note TEXT')"
@@ -133,7 +133,7 @@ def test_a_reference_to_nothing_is_refused_at_the_commit(writer: Engine) -> None
 
 def test_a_new_file_gets_the_newest_schema(writer: Engine, path: Path) -> None:
     """It says which version it has."""
-    assert query_file(path, _VERSION) == [("0002",)]
+    assert query_file(path, _VERSION) == [(HEAD,)]
 
 
 def test_a_file_of_this_version_is_left_alone(writer: Engine, path: Path) -> None:
@@ -158,15 +158,15 @@ def test_an_older_file_is_upgraded(writer: Engine, path: Path, tmp_path: Path) -
     _insert_presence(writer)
     engine.migrate(writer, path, with_versions(tmp_path, _ADD))
     assert query_file(path, "SELECT last_address, note FROM presence") == [("here", None)]
-    assert query_file(path, _VERSION) == [("0003",)]
+    assert query_file(path, _VERSION) == [(NEXT,)]
 
 
 def test_a_snapshot_is_taken_before_an_upgrade(writer: Engine, path: Path, tmp_path: Path) -> None:
     """The file as it was stands beside the new one, whole."""
     _insert_presence(writer)
     engine.migrate(writer, path, with_versions(tmp_path, _ADD))
-    kept = path.with_suffix(".before-0003")
-    assert query_file(kept, _VERSION) == [("0002",)]
+    kept = path.with_suffix(f".before-{NEXT}")
+    assert query_file(kept, _VERSION) == [(HEAD,)]
     assert query_file(kept, "SELECT last_address FROM presence") == [("here",)]
 
 
@@ -175,7 +175,7 @@ def test_a_step_that_fails_undoes_all_steps(writer: Engine, path: Path, tmp_path
     wrong = with_versions(tmp_path, _ADD, "op.get_bind().exec_driver_sql('NONSENSE')")
     with pytest.raises(OperationalError):
         engine.migrate(writer, path, wrong)
-    assert query_file(path, _VERSION) == [("0002",)]
+    assert query_file(path, _VERSION) == [(HEAD,)]
     columns = query_file(path, "SELECT name FROM pragma_table_info('presence')")
     assert ("note",) not in columns
 
@@ -191,7 +191,7 @@ def test_a_step_that_breaks_a_reference_is_undone(
         )
     with pytest.raises(StoreError, match="fails its own checks"):
         engine.migrate(writer, path, with_versions(tmp_path, _BREAK))
-    assert query_file(path, _VERSION) == [("0002",)]
+    assert query_file(path, _VERSION) == [(HEAD,)]
     assert query_file(path, "SELECT * FROM location") == []
 
 
@@ -265,5 +265,5 @@ def test_a_snapshot_replaces_an_older_one_and_its_leftovers(
     shutil.copy(__file__, target)
     shutil.copy(__file__, tmp_path / "copy.db.partial")
     engine.snapshot(path, target)
-    assert query_file(target, _VERSION) == [("0002",)]
+    assert query_file(target, _VERSION) == [(HEAD,)]
     assert not (tmp_path / "copy.db.partial").exists()

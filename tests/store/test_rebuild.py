@@ -21,7 +21,7 @@ from registry.models import Registry
 from tests import bookmark
 from tests.replicas import Replica, query_file
 from tests.store.passing import dump, log_of, own_feed, store_commits, within
-from tests.store.versions import as_first_version
+from tests.store.versions import OLDER, as_version
 
 SEA, TRIP, ALBUM, LINK, PAGE = (bytes([at]) * 16 for at in range(1, 6))
 MIXED_UP = (
@@ -172,15 +172,15 @@ def test_other_tables_are_left_alone(lived: Replica) -> None:
     assert query_file(lived.store.path, "SELECT color FROM tag") == [("black",)]
 
 
-# --- a library of the first version ---------------------------------------------------------------
+# --- a library of an older version -----------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def _of_first_version(replica: Replica, folder: Path, *models: Any) -> Iterator[Replica]:
-    """Open a replica's library as the first version would have left it."""
+def _of_version(version: str, replica: Replica, folder: Path, *models: Any) -> Iterator[Replica]:
+    """Open a replica's library as an older version would have left it."""
     path = folder / "old.db"
-    as_first_version(replica.store.path, path, folder)
-    assert query_file(path, "SELECT * FROM schema_version") == [("0001",)]
+    as_version(version, replica.store.path, path, folder)
+    assert query_file(path, "SELECT * FROM schema_version") == [(version,)]
     ids, registry = RecordIds(replica.clock), Registry([*MODELS, *models])
     store = Store(path, registry, replica.clock, ids, replica.identity.sign)
     store.load()
@@ -204,14 +204,15 @@ def _tagged(replicas: list[Replica]) -> tuple[Replica, Replica]:
     return a, b
 
 
-def test_a_library_of_the_first_version_opens_equal_to_its_peers(
-    replicas: list[Replica], tmp_path: Path
+@pytest.mark.parametrize("version", OLDER)
+def test_a_library_of_an_older_version_opens_equal_to_its_peers(
+    version: str, replicas: list[Replica], tmp_path: Path
 ) -> None:
     """It is migrated, its journal is made anew, a snapshot of it is kept."""
     a, b = _tagged(replicas)
     for header, _ in query_file(a.store.path, "SELECT header, seq FROM commit_log"):
         assert commits.decode_header(header).data == {}
-    with _of_first_version(a, tmp_path) as old:
+    with _of_version(version, a, tmp_path) as old:
         assert dump(old, SHARED) == dump(b, SHARED)
         assert query_file(old.store.path, "SELECT field FROM journal ORDER BY 1") == [
             ("color",),
@@ -222,12 +223,13 @@ def test_a_library_of_the_first_version_opens_equal_to_its_peers(
     assert list(tmp_path.glob("old.before-*"))
 
 
-def test_a_library_of_the_first_version_goes_on_with_its_peers(
-    replicas: list[Replica], tmp_path: Path
+@pytest.mark.parametrize("version", OLDER)
+def test_a_library_of_an_older_version_goes_on_with_its_peers(
+    version: str, replicas: list[Replica], tmp_path: Path
 ) -> None:
     """Commits of the older form and of today's follow each other in one feed, both ways."""
     a, b = _tagged(replicas)
-    with _of_first_version(a, tmp_path) as old:
+    with _of_version(version, a, tmp_path) as old:
         old.store.write_here(lambda tx: tx.commit("tag.set", [Restore("tag", TRIP)], {"name": "x"}))
         _edit(b, Lock("tag", SEA))
         _exchange(old, b)
@@ -237,8 +239,9 @@ def test_a_library_of_the_first_version_goes_on_with_its_peers(
         assert query_file(b.store.path, "SELECT uuid FROM album") == [(ALBUM,)]
 
 
-def test_a_library_of_the_first_version_can_open_with_a_new_model(
-    replicas: list[Replica], tmp_path: Path
+@pytest.mark.parametrize("version", OLDER)
+def test_a_library_of_an_older_version_can_open_with_a_new_model(
+    version: str, replicas: list[Replica], tmp_path: Path
 ) -> None:
     """What others wrote of a model that nobody knew then is shown, after the log was run again."""
     a, b = _tagged(replicas)
@@ -250,7 +253,7 @@ def test_a_library_of_the_first_version_can_open_with_a_new_model(
     _edit(writes, Create("bookmark", PAGE, {"url": "https://sqlite.org"}))
     store_commits(a, *log_of(writes, own_feed(writes)))
     store.close()
-    with _of_first_version(a, tmp_path, *bookmark.models()) as old:
+    with _of_version(version, a, tmp_path, *bookmark.models()) as old:
         found = query_file(old.store.path, "SELECT uuid, url, tags FROM bookmark")
         assert found == [(PAGE, "https://sqlite.org", "[]")]
         assert _rebuilt(old).differences == ()

@@ -8,7 +8,7 @@ import msgpack
 
 from leaderless.protocol import hashing
 from leaderless.store import meta
-from leaderless.store.registers import Records
+from leaderless.store.registers import Records, read_state
 from registry.changes import (
     Create,
     Delete,
@@ -22,6 +22,7 @@ from registry.changes import (
     Update,
 )
 from registry.hlc import Stamp
+from registry.state import RecordState
 from tests.replicas import Replica, query_file
 from tests.store.passing import log_of, own_feed, store_commits, within
 
@@ -128,7 +129,7 @@ def test_a_dead_record_is_out_of_the_hash(replica: Replica) -> None:
 
 def test_a_dead_record_keeps_its_fields_for_a_restore(replica: Replica) -> None:
     """They are there while it is dead, and not any more once it lives."""
-    kept = "SELECT state IS NULL, kept IS NULL FROM record"
+    kept = "SELECT state IS NULL, remains IS NULL FROM record"
     _edit(replica, Create("tag", TAG, {"color": "red"}))
     _edit(replica, Delete("tag", TAG))
     assert query_file(replica.store.path, kept) == [(1, 0)]
@@ -140,7 +141,7 @@ def test_a_record_without_fields_dies_without_a_memory(replica: Replica) -> None
     """Nothing is kept of what had nothing."""
     _edit(replica, Create("tag", TAG, {}))
     _edit(replica, Delete("tag", TAG))
-    query = "SELECT state, kept FROM record"
+    query = "SELECT state, remains FROM record"
     assert query_file(replica.store.path, query) == [(None, None)]
 
 
@@ -204,10 +205,11 @@ def test_saving_again_counts_once(replica: Replica) -> None:
 
 
 def test_a_record_nobody_knows_is_empty(replica: Replica) -> None:
-    """It is not alive, and nothing is kept of it."""
+    """It is not alive, and nothing is remembered of it."""
 
-    def read(conn: Any) -> tuple[bool, dict[str, object]]:
+    def read(conn: Any) -> RecordState:
         records = Records(conn, replica.store.registry, 0)
-        return records.state("tag", TAG).alive, dict(records.kept("tag", TAG))
+        return records.state("tag", TAG)
 
-    assert within(replica, read) == (False, {})
+    alone = within(replica, lambda c: read_state(c, "tag", TAG))
+    assert within(replica, read) == alone == RecordState()

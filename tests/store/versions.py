@@ -1,4 +1,4 @@
-"""Schema versions: the first, with a library as it was, and some that a test makes up."""
+"""Schema versions: the older ones, with a library as it was, and some that a test makes up."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import sqlite3
 from pathlib import Path
 
 from leaderless.store import engine, migrations
+
+HEAD = f"{len(list(Path(migrations.__path__[0], 'versions').glob('v*.py'))):04}"
+"""Today's schema version."""
+NEXT = f"{int(HEAD) + 1:04}"
+OLDER = [f"{version:04}" for version in range(1, int(HEAD))]
+"""All schema versions before today's."""
 
 _STEP = """
 from alembic import op
@@ -26,30 +32,31 @@ def with_versions(folder: Path, *steps: str) -> Path:
     (real,) = migrations.__path__
     made = folder / "migrations"
     shutil.copytree(real, made, ignore=shutil.ignore_patterns("__pycache__"))
-    newest = len(list((made / "versions").glob("v*.py")))
-    for at, step in enumerate(steps, start=newest + 1):
+    for at, step in enumerate(steps, start=int(NEXT)):
         text = _STEP.format(revision=at, before=at - 1, step=step)
         (made / "versions" / f"v{at:04}_made_up.py").write_text(text)
     return made
 
 
-def only_first(folder: Path) -> Path:
-    """Return a folder with the first of the real migrations alone."""
+def up_to(version: str, folder: Path) -> Path:
+    """Return a folder with the real migrations up to a version."""
     (real,) = migrations.__path__
-    made = folder / "first"
+    made = folder / "older"
     (made / "versions").mkdir(parents=True)
-    for name in ("env.py", "versions/v0001_first.py", "versions/v0001_first.sql"):
-        shutil.copy(Path(real) / name, made / name)
+    shutil.copy(Path(real) / "env.py", made / "env.py")
+    for path in Path(real, "versions").glob("v*.*"):
+        if path.name[1:5] <= version:
+            shutil.copy(path, made / "versions" / path.name)
     return made
 
 
-def as_first_version(source: Path, target: Path, folder: Path) -> None:
-    """Write the library at `source` as the first version of leaderless would hold it.
+def as_version(version: str, source: Path, target: Path, folder: Path) -> None:
+    """Write the library at `source` as an older version of leaderless would hold it.
 
-    Its commits may carry no data and no lock: then their bytes are those of that version.
+    Its commits may carry no data and no lock: then their bytes are those of the first version, too.
     """
     writer = engine.writer_engine(target)
-    engine.migrate(writer, target, only_first(folder))
+    engine.migrate(writer, target, up_to(version, folder))
     writer.dispose()
     connection = sqlite3.connect(target)
     with contextlib.closing(connection), connection:
@@ -59,14 +66,25 @@ def as_first_version(source: Path, target: Path, folder: Path) -> None:
             " AND name NOT IN ('schema_version', 'journal', 'sqlite_sequence')"
         ).fetchall()
         for (table,) in tables:
-            listed = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+            listed = connection.execute(
+                "SELECT name FROM pragma_table_info(?1, 'main')"
+                " WHERE name IN (SELECT name FROM pragma_table_info(?1, 'newer'))",
+                (table,),
+            )
             columns = ", ".join(name for (name,) in listed)
             connection.execute(
                 f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}"  # noqa: S608
             )
         connection.execute("DELETE FROM main.meta WHERE name IN ('models', 'installed')")
-        # The rule of that version's journal was another: what it noted is not to be believed.
+        # The rules of their journals were others: what they noted is not to be believed.
+        listed = connection.execute("SELECT name FROM pragma_table_info('journal', 'main')")
+        columns = [name for (name,) in listed if name != "id"]
+        wrong = {"model": "tag", "record": bytes(16), "field": "color", "noted_at": 1}
+        values = [
+            wrong.get(name, "" if name in ("subkey", "cause") else b"\xc0") for name in columns
+        ]
         connection.execute(
-            "INSERT INTO main.journal (model, record, field, value, loser, winner, cause, noted_at)"
-            " VALUES ('tag', zeroblob(16), 'color', x'c0', x'c0', x'c0', 'overwritten', 1)"
+            f"INSERT INTO main.journal ({', '.join(columns)})"  # noqa: S608
+            f" VALUES ({', '.join('?' * len(columns))})",
+            values,
         )

@@ -161,7 +161,7 @@ CREATE TABLE record (
     model TEXT NOT NULL,
     uuid BLOB NOT NULL CHECK (length(uuid) = 16),
     state BLOB,                                 -- null once no dot lives
-    kept BLOB, deaths BLOB, locked_by BLOB,                                  -- the fields it had when it was deleted, for a restore
+    deaths BLOB, locked_by BLOB, remains BLOB,                                  -- the fields it had when it was deleted, for a restore
     PRIMARY KEY (model, uuid)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE reference (

@@ -1,0 +1,71 @@
+"""What people call records and devices: a name, or for what has none the things it is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from leaderless.catalogue.targets import CONTENT
+from leaderless.store.registers import read_state
+from registry.state import last_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from registry.changes import Value
+
+_NAMES: Final = ("canonical_name", "name", "title")
+_EDGES: Final = {"parent_child": "under", "synonym": "the same as", "related": "related to"}
+
+
+def device_name(connection: Connection, device: bytes) -> str:
+    """Return what a device is called, the beginning of its id if it is not known."""
+    name = connection.exec_driver_sql(
+        "SELECT name FROM device WHERE uuid = ? AND dead = 0", (device,)
+    ).scalar()
+    return str(name) if name is not None else device.hex()[:8]
+
+
+def record_name(connection: Connection, model: str, record: bytes) -> str:
+    """Return what a person calls a record, or had called it; its id where it has no name."""
+    fields = last_fields(read_state(connection, model, record))
+    name = next((fields[name] for name in _NAMES if isinstance(fields.get(name), str)), None)
+    return str(name) if name else _by_its_ends(connection, model, fields) or record.hex()
+
+
+def _by_its_ends(connection: Connection, model: str, fields: Mapping[str, Value]) -> str | None:
+    """Return what a link, or what is said of a file, is about; None for any other record."""
+
+    def file(field: str) -> str:
+        return _file_name(connection, fields.get(field), fields.get("scope"))
+
+    def named(of: str, field: str) -> str:
+        end = fields.get(field)
+        return record_name(connection, of, end) if isinstance(end, bytes) else "nothing"
+
+    match model:
+        case "user_metadata":
+            return f"of {file('target')}"
+        case "user_metadata_tag":
+            return f"{named('tag', 'tag')} on {file('item')}"
+        case "album_entry":
+            return f"{file('item')} in {named('album', 'album')}"
+        case "tag_relation":
+            edge = _EDGES.get(str(fields.get("relation")), "beside")
+            return f"{named('tag', 'child')} {edge} {named('tag', 'parent')}"
+    return None
+
+
+def _file_name(connection: Connection, item: Value, scope: Value) -> str:
+    """Return the name of a file, or of one of those that have a content; its id if there is none."""
+    if not isinstance(item, bytes):
+        return "nothing"
+    query = "SELECT name FROM entry WHERE uuid = ? AND dead = 0"
+    if scope == CONTENT:
+        query = (
+            "SELECT e.name FROM content c JOIN entry e ON e.content = c.hash AND e.dead = 0"
+            " WHERE c.uuid = ? LIMIT 1"
+        )
+    name = connection.exec_driver_sql(query, (item,)).scalar()
+    return item.hex() if name is None else bytes(name).decode("utf-8", "backslashreplace")
