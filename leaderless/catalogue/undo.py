@@ -130,10 +130,12 @@ class _Undoing:
             if ref not in state.died_of:
                 raise self._stands(change, "it was restored and deleted again since")
             return Restore(*about)
+        if change.form is not Form.UPDATE:
+            self._check_made_alone(change, state)
         self._check_current(change, state, ref)
         if change.form is Form.UPDATE:
             return Update(*about, {_key(write): self._before(write) for write in change.writes})
-        self._check_alone(change, state)
+        self._check_not_written(change, state)
         if change.form is Form.CREATE:
             self._check_unlinked(change)
         # Contents stay: what others say of them hangs on the same record.
@@ -152,13 +154,17 @@ class _Undoing:
                 by = device_name(self._connection, held.ref.feed[:16])
                 raise self._stands(change, f"its {write.field} was changed since by {by}")
 
-    def _check_alone(self, change: SharedChange, state: RecordState) -> None:
-        """Raise StandsOnError where others have made a record, too, or have written to it since."""
-        for dot in state.dots - self._own:
+    def _check_made_alone(self, change: SharedChange, state: RecordState) -> None:
+        """Raise StandsOnError where others have made a record, too, or again since."""
+        for dot in sorted(state.dots - self._own):
             if self._origins.is_undo(dot):
                 continue  # it brought back what this action had made
             by = device_name(self._connection, dot.feed[:16])
-            raise self._stands(change, f"{by} made it, too")
+            how = "made it, too" if state.dots & self._own else "made it again since"
+            raise self._stands(change, f"{by} {how}")
+
+    def _check_not_written(self, change: SharedChange, state: RecordState) -> None:
+        """Raise StandsOnError where others have written to a record since."""
         for write in state.shown().values():
             if (write.ref.feed, write.ref.seq) in self._own:
                 continue

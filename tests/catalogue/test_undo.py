@@ -208,3 +208,32 @@ async def test_an_old_delete_is_not_undone_over_a_later_one(replicas: list[Repli
     store_commits(a, *log_of(b, own_feed(b)))
     with pytest.raises(StandsOnError, match="deleted again"):
         await undo(a.store, None)
+
+
+@pytest.mark.parametrize("later_ms", [-60_000, 60_000])
+async def test_who_made_the_same_is_named_whoever_was_first(
+    replicas: list[Replica], later_ms: int
+) -> None:
+    """Not a field that nobody has changed."""
+    a, b, _ = replicas
+    b.clock.ms += later_ms
+    fields = {"item": ITEM, "scope": "entry", "tag": TAG}
+    made = Create("user_metadata_tag", link_id("user_metadata_tag", ITEM, TAG), fields)
+    await do(a, "tag.add", made)
+    await do(b, "tag.add", made)
+    store_commits(a, *log_of(b, own_feed(b)))
+    with pytest.raises(StandsOnError, match="made it, too"):
+        await undo(a.store, None)
+
+
+async def test_what_was_deleted_and_made_again_by_another_stays(replicas: list[Replica]) -> None:
+    """It is another's by now."""
+    a, b, _ = replicas
+    made = Create("tag", TAG, {"canonical_name": "trip"})
+    await do(a, "tag.create", made)
+    store_commits(b, *log_of(a, own_feed(a)))
+    await do(b, "tag.delete", Delete("tag", TAG))
+    await do(b, "tag.create", made)
+    store_commits(a, *log_of(b, own_feed(b)))
+    with pytest.raises(StandsOnError, match="made it again since"):
+        await undo(a.store, None)
