@@ -236,7 +236,8 @@ async def rename_album(store: Store, reference: str, name: str) -> bytes:
 
     def write(transaction: Transaction) -> bytes:
         uuid = find_album(transaction.conn, reference)
-        transaction.commit("album.rename", [Update("album", uuid, {"name": name})], {"album": name})
+        data = {"album": album_name(transaction.conn, uuid), "to": name}
+        transaction.commit("album.rename", [Update("album", uuid, {"name": name})], data)
         return uuid
 
     return await store.write(write)

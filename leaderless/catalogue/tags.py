@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from leaderless.catalogue.values import Writes
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
-    from registry.changes import Edit
 
 
 def find_tag(connection: Connection, reference: str) -> bytes:
@@ -102,28 +101,42 @@ async def create_tag(store: Store, name: str, given: Mapping[str, object]) -> by
     for key, value in given.items():
         fields.update(_parse(key, value))
     uuid = store.ids.new()
-    await _commit(store, "tag.create", Create("tag", uuid, fields))
-    return uuid
+
+    def write(transaction: Transaction) -> bytes:
+        transaction.commit("tag.create", [Create("tag", uuid, fields)], {"tag": name})
+        return uuid
+
+    return await store.write(write)
 
 
 async def set_tag(store: Store, reference: str, given: Mapping[str, object]) -> bytes:
     """Change fields of a tag; returns its id."""
-    uuid = await store.read(lambda connection: find_tag(connection, reference))
     fields: Writes = {}
     for key, value in given.items():
         fields.update(_parse(key, value))
     if not fields:
         raise UsageError("nothing to set", hint="leaderless tag set TAG FIELD=VALUE")
-    await _commit(store, "tag.set", Update("tag", uuid, fields))
-    return uuid
+
+    def write(transaction: Transaction) -> bytes:
+        uuid = find_tag(transaction.conn, reference)
+        data = {"tag": _name(transaction.conn, uuid)}
+        transaction.commit("tag.set", [Update("tag", uuid, fields)], data)
+        return uuid
+
+    return await store.write(write)
 
 
 async def rename_tag(store: Store, reference: str, name: str) -> bytes:
     """Give a tag another name; returns its id."""
-    uuid = await store.read(lambda connection: find_tag(connection, reference))
     fields: Writes = {"canonical_name": check_name("a tag", name)}
-    await _commit(store, "tag.rename", Update("tag", uuid, fields))
-    return uuid
+
+    def write(transaction: Transaction) -> bytes:
+        uuid = find_tag(transaction.conn, reference)
+        data = {"tag": _name(transaction.conn, uuid), "to": name}
+        transaction.commit("tag.rename", [Update("tag", uuid, fields)], data)
+        return uuid
+
+    return await store.write(write)
 
 
 async def delete_tag(store: Store, reference: str) -> bytes:
@@ -132,7 +145,8 @@ async def delete_tag(store: Store, reference: str) -> bytes:
     def write(transaction: Transaction) -> bytes:
         uuid = find_tag(transaction.conn, reference)
         members = read_hierarchy(transaction.conn).members(uuid)
-        transaction.commit("tag.delete", [Delete("tag", member) for member in members])
+        data = {"tag": _name(transaction.conn, uuid)}
+        transaction.commit("tag.delete", [Delete("tag", member) for member in members], data)
         return uuid
 
     return await store.write(write)
@@ -143,11 +157,17 @@ async def restore_tag(store: Store, reference: str) -> bytes:
 
     def write(transaction: Transaction) -> bytes:
         members = find_deleted_tag(transaction.conn, reference)
-        transaction.commit("tag.restore", [Restore("tag", member) for member in members])
+        deleted = references.deleted(transaction.conn, "tag")[members[0]]
+        data = {"tag": deleted.get("canonical_name") or members[0].hex()}
+        edits = [Restore("tag", member) for member in members]
+        transaction.commit("tag.restore", edits, data)
         return _canonical(transaction.conn, members[0])
 
     return await store.write(write)
 
 
-async def _commit(store: Store, command: str, edit: Edit) -> None:
-    await store.write(lambda tx: tx.commit(command, [edit]))
+def _name(connection: Connection, tag: bytes) -> str:
+    """Return what a tag is called now, its id where it has no name."""
+    query = "SELECT coalesce(canonical_name, display_name) FROM tag WHERE uuid = ?"
+    name = connection.exec_driver_sql(query, (tag,)).scalar()
+    return str(name) if name else tag.hex()

@@ -14,6 +14,9 @@ from leaderless.cli.targets import record_reference
 from leaderless.cli.values import parse_time_ms
 from leaderless.words import counted
 
+_NAMES = ("tag", "album", "name", "key", "other", "merged")
+"""What an action says of itself that names what it was done to."""
+
 
 @click.command()
 @click.argument("target", required=False)
@@ -76,7 +79,9 @@ def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
 
 def _about(item: dict[str, Any]) -> str:
     said = item["data"]
-    named = [str(said[name]) for name in ("tag", "album", "name", "key") if name in said]
+    named = [str(said[name]) for name in _NAMES if name in said]
+    if named and "to" in said:
+        named[0] += f" → {said['to']}"
     if "count" in said:
         named.append(counted(said["count"], "file"))
     if named:
