@@ -176,12 +176,21 @@ def _cover(
 # --- editing --------------------------------------------------------------------------------------
 
 
-async def create_album(store: Store, name: str, given: Mapping[str, object]) -> bytes:
-    """Make an album; two of one name are two albums. Returns its id."""
+async def create_album(
+    store: Store, name: str, given: Mapping[str, object], *, another: bool = False
+) -> bytes:
+    """Make an album; returns its id.
+
+    Raises NameTakenError where there is one of that name, unless `another` is meant.
+    """
     check_name("an album", name)
     uuid = store.ids.new()
 
     def write(transaction: Transaction) -> None:
+        if not another:
+            query = "SELECT uuid FROM album WHERE name = ? ORDER BY uuid LIMIT 1"
+            taken = transaction.conn.exec_driver_sql(query, (name,)).scalar()
+            references.refuse_namesake("album", name, taken)
         fields, contents = _parsed(transaction.conn, store.own_epoch, given)
         made: dict[str | tuple[str, str], Value] = {"name": name, **fields}
         made["created_by_device"] = store.own_device

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from leaderless.errors import NotFoundError, UsageError
+from leaderless.errors import LeaderlessError, NotFoundError, UsageError
 from leaderless.protocol.records import decode_state
 from registry.state import last_fields
 
@@ -22,6 +22,26 @@ if TYPE_CHECKING:
 
 MIN_DIGITS: Final = 4
 _MAX_NAMED: Final = 10
+
+
+class NameTakenError(LeaderlessError):
+    """There is one of that name already, and nobody said that another is meant."""
+
+    code = "name_taken"
+
+
+def refuse_namesake(kind: str, name: str, taken: bytes | None) -> None:
+    """Raise NameTakenError, with the id of the one that there is (None: there is none).
+
+    Two of one name stay legal: two devices can make them unseen, and a person who means it can.
+    """
+    if taken is not None:
+        article = "an" if kind == "album" else "a"
+        raise NameTakenError(
+            f"there is {article} {kind} “{name}” already: {taken.hex()}",
+            hint=f"leaderless {kind} show {taken.hex()}; leaderless {kind} create NAME --another"
+            " makes a second one of that name",
+        )
 
 
 def fitting(reference: str, ids: Iterable[bytes]) -> list[bytes]:

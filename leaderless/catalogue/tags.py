@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from leaderless.catalogue.values import Writes
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
+    from registry.changes import Value
 
 
 def find_tag(connection: Connection, reference: str) -> bytes:
@@ -92,8 +93,13 @@ def _parse(name: str, value: object) -> Writes:
     return parse_value("a tag", FIELDS, name, value)
 
 
-async def create_tag(store: Store, name: str, given: Mapping[str, object]) -> bytes:
-    """Make a tag; two of one name are two tags. Returns its id."""
+async def create_tag(
+    store: Store, name: str, given: Mapping[str, object], *, another: bool = False
+) -> bytes:
+    """Make a tag; returns its id.
+
+    Raises NameTakenError where that namespace has one of that name, unless `another` is meant.
+    """
     fields: Writes = {
         "canonical_name": check_name("a tag", name),
         "created_by_device": store.own_device,
@@ -103,10 +109,23 @@ async def create_tag(store: Store, name: str, given: Mapping[str, object]) -> by
     uuid = store.ids.new()
 
     def write(transaction: Transaction) -> bytes:
+        if not another:
+            taken = _namesake(transaction.conn, name, fields.get("namespace"))
+            references.refuse_namesake("tag", name, taken)
         transaction.commit("tag.create", [Create("tag", uuid, fields)], {"tag": name})
         return uuid
 
     return await store.write(write)
+
+
+def _namesake(connection: Connection, name: str, namespace: Value) -> bytes | None:
+    """Return the tag that a name stands for already, as it is shown; the oldest of several."""
+    found: bytes | None = connection.exec_driver_sql(
+        "SELECT coalesce(canonical, uuid) FROM tag WHERE canonical_name = ? AND namespace IS ?"
+        " ORDER BY uuid LIMIT 1",
+        (name, namespace),
+    ).scalar()
+    return found
 
 
 async def set_tag(store: Store, reference: str, given: Mapping[str, object]) -> bytes:

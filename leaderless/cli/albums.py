@@ -36,10 +36,12 @@ def _done(context: Context, answer: dict[str, Any], text: str) -> None:
 @album.command("create")
 @click.argument("name")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.option("--another", is_flag=True, help="Also where there is one of that name.")
 @verb
-def album_create(context: Context, name: str, fields: tuple[str, ...]) -> None:
-    """Make an album called NAME; two of one name are two albums."""
-    answer = context.client.post("/v1/albums/create", {"name": name, "fields": _fields(fields)})
+def album_create(context: Context, name: str, fields: tuple[str, ...], another: bool) -> None:
+    """Make an album called NAME. Two of one name, made on two devices, are two albums."""
+    body = {"name": name, "fields": _fields(fields), "another": another}
+    answer = context.client.post("/v1/albums/create", body)
     _done(context, answer, f"Created; `{context.command('album add')}` puts files in.")
 
 

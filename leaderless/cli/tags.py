@@ -35,11 +35,13 @@ def _done(context: Context, answer: dict[str, Any], text: str) -> None:
 @tag.command("create")
 @click.argument("name")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.option("--another", is_flag=True, help="Also where there is one of that name.")
 @verb
-def tag_create(context: Context, name: str, fields: tuple[str, ...]) -> None:
-    """Make a tag called NAME; two of one name are two tags."""
-    answer = context.client.post("/v1/tags/create", {"name": name, "fields": parse_fields(fields)})
-    _done(context, answer, "Created.")
+def tag_create(context: Context, name: str, fields: tuple[str, ...], another: bool) -> None:
+    """Make a tag called NAME. Two of one name, made on two devices, are two tags."""
+    body = {"name": name, "fields": parse_fields(fields), "another": another}
+    answer = context.client.post("/v1/tags/create", body)
+    _done(context, answer, f"Created; `{context.command('tag add')}` puts it on files.")
 
 
 @tag.command("list")

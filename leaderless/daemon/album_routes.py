@@ -59,8 +59,9 @@ class AlbumDesk:
 
     async def create(self, request: Request) -> Answer:
         """Make an album."""
-        name = request.needed("name")
-        return await self._album(await albums.create_album(self.store, name, fields_of(request)))
+        name, another = request.needed("name"), request.body.get("another") is True
+        made = albums.create_album(self.store, name, fields_of(request), another=another)
+        return await self._album(await made)
 
     async def set(self, request: Request) -> Answer:
         """Change fields of an album."""

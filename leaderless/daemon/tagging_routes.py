@@ -59,8 +59,9 @@ class TaggingDesk:
 
     async def create(self, request: Request) -> Answer:
         """Make a tag."""
-        fields = fields_of(request)
-        return await self._tag(await tags.create_tag(self.store, request.needed("name"), fields))
+        name, another = request.needed("name"), request.body.get("another") is True
+        made = tags.create_tag(self.store, name, fields_of(request), another=another)
+        return await self._tag(await made)
 
     async def set(self, request: Request) -> Answer:
         """Change fields of a tag."""

@@ -9,6 +9,7 @@ import pytest
 
 from leaderless.catalogue import albums
 from leaderless.catalogue.album_entries import add_entries
+from leaderless.catalogue.references import NameTakenError
 from leaderless.catalogue.tagging import Files
 from leaderless.errors import NotFoundError, UsageError
 from tests.catalogue.files import Drive, meet
@@ -111,7 +112,9 @@ async def test_a_long_album_is_shown_in_part(replica: Replica) -> None:
 async def test_albums_of_one_name_are_told_apart_by_their_ids(replica: Replica) -> None:
     """The name alone is ambiguous and says so; all of an id but a digit does as well."""
     one = await albums.create_album(replica.store, "best", {})
-    other = await albums.create_album(replica.store, "best", {})
+    with pytest.raises(NameTakenError):
+        await albums.create_album(replica.store, "best", {})
+    other = await albums.create_album(replica.store, "best", {}, another=True)
     with pytest.raises(UsageError, match=one.hex()[-4:]):
         await albums.rename_album(replica.store, "best", "x")
     await albums.rename_album(replica.store, other.hex()[:31], "worst")

@@ -236,7 +236,7 @@ def _completed(replica: Replica, kind: str, prefix: str) -> list[str]:
 async def test_names_that_begin_as_typed_complete(replica: Replica) -> None:
     """Of tags, of devices and of this device's locations, each once and in order."""
     for name in ("tree", "trip", "trip", "work"):
-        await create_tag(replica.store, name, {})
+        await create_tag(replica.store, name, {}, another=True)
     put_files(replica, [])
     assert _completed(replica, "tag", "tr") == ["tree", "trip"]
     assert _completed(replica, "device", "") == ["device0"]
@@ -246,7 +246,7 @@ async def test_names_that_begin_as_typed_complete(replica: Replica) -> None:
 async def test_a_name_that_could_steer_a_shell_is_not_offered(replica: Replica) -> None:
     """Line breaks and escapes would fall apart into other candidates."""
     for name in ("a\nb", "a\x1b[31m", "a\u202eb", "ab"):
-        await create_tag(replica.store, name, {})
+        await create_tag(replica.store, name, {}, another=True)
     assert _completed(replica, "tag", "a") == ["ab"]
 
 

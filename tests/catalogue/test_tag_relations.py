@@ -20,7 +20,7 @@ from tests.store.passing import within
 
 async def make(replica: Replica, *names: str) -> list[bytes]:
     """Make tags; the first is the oldest."""
-    return [await create_tag(replica.store, name, {}) for name in names]
+    return [await create_tag(replica.store, name, {}, another=True) for name in names]
 
 
 def shown(replica: Replica, name: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ async def _read(replica: Replica, question: Callable[[Connection], _T]) -> _T:
 
 
 async def _make(replica: Replica, name: str, **fields: object) -> bytes:
-    return await tags.create_tag(replica.store, name, fields)
+    return await tags.create_tag(replica.store, name, fields, another=True)
 
 
 async def _shown(replica: Replica, uuid: bytes) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def _tag(ask: Ask, reference: str) -> Any:
 
 
 def _made(ask: Ask, name: str, *fields: str) -> str:
-    said = ask("tag", "create", name, *fields)
+    said = ask("tag", "create", name, *fields, "--another")
     assert said.code == 0, said.err
     return said.out.strip()
 
@@ -26,11 +26,19 @@ def _made(ask: Ask, name: str, *fields: str) -> str:
 def test_a_new_tags_id_is_the_data(ask: Ask) -> None:
     """A script takes it from standard output; what people read is beside it."""
     said = ask("tag", "create", "fresh")
-    assert (len(said.out.strip()), said.err) == (32, "Created.\n")
+    assert (len(said.out.strip()), "Created; " in said.err) == (32, True)
+
+
+def test_a_taken_name_is_refused_with_the_id_that_has_it(ask: Ask) -> None:
+    """Exit 1 as of what the state of things refuses, and the remedy says how to mean it."""
+    uuid = _made(ask, "taken")
+    said = ask("tag", "create", "taken")
+    assert (said.code, said.out, uuid in said.err, "--another" in said.err) == (1, "", True, True)
+    assert ask("--json", "tag", "create", "taken").json()["error"]["code"] == "name_taken"
 
 
 def test_two_tags_of_one_name_are_two(ask: Ask) -> None:
-    """The second is no error, and does not change the first."""
+    """The second, where it is meant, does not change the first."""
     first, second = (_made(ask, "twin", f"color={color}") for color in ("red", "blue"))
     assert [_tag(ask, uuid)["color"] for uuid in (first, second)] == ["red", "blue"]
 
