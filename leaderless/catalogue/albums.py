@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from leaderless.catalogue import references
 from leaderless.catalogue.album_entries import files_in, links_of
+from leaderless.catalogue.locks import lock_json
 from leaderless.catalogue.names import device_name
 from leaderless.catalogue.places import entries_json
 from leaderless.catalogue.targets import find_target, missing_contents
@@ -79,6 +80,7 @@ def _about(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
         "description": row["description"],
         "sort_order": row["sort_order"] or POSITION,
         "created_by": None if maker is None else device_name(connection, maker),
+        **lock_json(connection, "album", [row["uuid"]]),
     }
 
 

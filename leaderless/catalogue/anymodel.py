@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from entities.content import content_id
 from entities.user_metadata import metadata_id
 from leaderless.catalogue import references
+from leaderless.catalogue.locks import lock_json
 from leaderless.catalogue.names import record_name
 from leaderless.catalogue.text import value_json
 from leaderless.catalogue.values import parse_value
@@ -116,11 +117,10 @@ def show_record(
     """Return a living record; `hidden` if what it refers to is not there."""
     records = Records(connection, registry, 0)
     fields = Visibility(connection, registry, records.state).fields(model.sync_name, record)
-    locked = records.state(model.sync_name, record).locked_by
     return {
         **_json(model, record, fields or {}),
         "hidden": fields is None,
-        "locked_by": None if locked is None else locked.hex(),
+        **lock_json(connection, model.sync_name, [record]),
     }
 
 

@@ -13,6 +13,7 @@ from leaderless.catalogue import metadata
 from leaderless.catalogue.conflicts import conflict_json, conflicts
 from leaderless.catalogue.copies import copies
 from leaderless.catalogue.hierarchy import read_hierarchy
+from leaderless.catalogue.locks import lock_json
 from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.places import entries_json
 from leaderless.catalogue.targets import CONTENT, ENTRY
@@ -140,6 +141,7 @@ def _tags(connection: Connection, file: _File) -> list[dict[str, Any]]:
                     "source": source,
                     "attributes": json.loads(attributes) if attributes else {},
                     "link": link.hex(),
+                    **lock_json(connection, "tag", hierarchy.members(canonical)),
                     **_last(connection, "user_metadata_tag", link),
                 }
             )
@@ -164,6 +166,7 @@ def _albums(connection: Connection, file: _File) -> list[dict[str, Any]]:
                     "caption": caption,
                     "added_by": None if added_by is None else device_name(connection, added_by),
                     "link": link.hex(),
+                    **lock_json(connection, "album", [album]),
                     **_last(connection, "album_entry", link),
                 }
             )

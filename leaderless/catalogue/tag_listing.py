@@ -9,6 +9,7 @@ from entities.tag import FIELDS
 from entities.tag_relation import PARENT_CHILD
 from leaderless.catalogue import references
 from leaderless.catalogue.hierarchy import read_hierarchy
+from leaderless.catalogue.locks import lock_json
 from leaderless.catalogue.text import plain_json
 from registry.models import FieldKind
 
@@ -55,6 +56,7 @@ def list_tags(connection: Connection) -> list[dict[str, Any]]:
             **tag_json(dict(row)),
             "files": str(files.get(row["uuid"], 0)),
             **relations_json(hierarchy, row["uuid"]),
+            **lock_json(connection, "tag", hierarchy.members(row["uuid"])),
         }
         for row in found
     ]

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from leaderless.cli.app import Context, names, verb
-from leaderless.cli.output import chat, name_text, put_json, say, size_text, table
+from leaderless.cli.output import chat, locked_text, name_text, put_json, say, size_text, table
 from leaderless.cli.tagging import LONG_S
 from leaderless.cli.targets import file_options, reference
 from leaderless.cli.values import parse_fields
@@ -54,12 +54,19 @@ def album_list(context: Context) -> None:
         put_json(answer)
         return
     rows = [
-        (item["name"], item["files"], item["description"], item["sort_order"], item["id"])
+        (
+            item["name"],
+            item["files"],
+            item["description"],
+            item["sort_order"],
+            locked_text(item),
+            item["id"],
+        )
         for item in answer["albums"]
     ]
     if not rows:
         chat(f"No albums; `{context.command('album create NAME')}` makes one.")
-    table(("name", "files", "description", "sorted by", "id"), rows)
+    table(("name", "files", "description", "sorted by", "locked", "id"), rows)
 
 
 @album.command("show")
@@ -89,6 +96,8 @@ def album_show(context: Context, album: str, limit: int) -> None:
     about = [f"{name_text(shown['name'])}: {counted(shown['files'], 'file')}"]
     if shown["description"]:
         about.append(name_text(shown["description"]))
+    if locked := locked_text(shown):
+        about.append(f"locked {locked}, what is in it is not")
     chat("; ".join(about) + ".")
     table(("no", "caption", "device", "now", "size", "path", "id"), rows)
     if shown["hidden"] != "0":

@@ -109,7 +109,12 @@ def undo(context: Context, commit: str | None) -> None:
 @click.argument("target")
 @verb
 def lock(context: Context, target: str) -> None:
-    """Freeze TARGET (a path, an id, tag:NAME, album:NAME): others' unseen edits lose to it."""
+    """Freeze TARGET (a path, an id, tag:NAME, album:NAME): others' unseen edits lose to it.
+
+    Of a file it freezes what is said of it (note, rating, marks, own data); of a tag or an album
+    its own fields and that it is there. Which files carry the tag or are in the album can be
+    changed all the same: each of these links is a record of its own.
+    """
     _guard(context, "lock", target, "Locked")
 
 
@@ -126,7 +131,10 @@ def _guard(context: Context, what: str, target: str, done: str) -> None:
     if context.json:
         put_json(answer)
         return
-    chat(f"{done}: {answer['model']} {name_text(answer['name'])}.")
+    model = answer["model"]
+    # What is said of a file has no name but that of the file.
+    named = target if model == "user_metadata" else f"{model} {answer['name']}"
+    chat(f"{done}: {name_text(named)}.")
 
 
 @click.command()

@@ -87,6 +87,16 @@ def _cell(value: object) -> str:
     return name_text(value)
 
 
+LOCK = ("locked_by", "locked_by_id")
+"""What JSON says of who holds a record locked."""
+
+
+def locked_text(item: dict[str, Any]) -> str:
+    """Return by whom something is locked, nothing where it is not."""
+    by = item.get("locked_by")
+    return "" if by is None else f"by {name_text(by)}"
+
+
 def size_text(size: object) -> str:
     """Return bytes as people read them."""
     if size is None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from leaderless.cli.app import Context, verb
-from leaderless.cli.output import chat, put_json, say, table, value_text
+from leaderless.cli.output import chat, name_text, put_json, say, table, value_text
 from leaderless.cli.values import parse_fields
 
 _SHORTEST_ID, _WIDTH = 8, 40
@@ -108,7 +108,8 @@ def record_show(context: Context, model: str, record_id: str) -> None:
         chat("It is hidden: what it refers to is not there.")
     if shown["locked_by"] is not None:
         unlock = context.command(f"unlock {shown['id']}")
-        chat(f"Locked; `{unlock}` lets everybody edit it.")
+        by = name_text(shown["locked_by"])
+        chat(f"Locked by {by}; `{unlock}` lets everybody edit it.")
 
 
 @record.command("create")

@@ -10,6 +10,7 @@ from leaderless.cli.app import Context, verb
 from leaderless.cli.copies import put_copies, put_places
 from leaderless.cli.output import (
     chat,
+    locked_text,
     name_text,
     put_json,
     say,
@@ -22,6 +23,14 @@ from leaderless.words import counted
 
 _QUIET = ("scope", "target", "item", "tag", "album", "hash", "size_bytes")
 """Fields that say what a record is about; that is shown by other lines."""
+
+_LOCKED = {
+    "user_metadata": "what is said of",
+    "user_metadata_tag": "a tag's place on",
+    "album_entry": "the place in an album of",
+    "content": "the content of",
+}
+"""What of a file is locked, in words."""
 
 
 @click.command()
@@ -42,9 +51,13 @@ def show(context: Context, target: str) -> None:
     _put_tags(answer["tags"])
     for album in answer["albums"]:
         caption = f": {name_text(album['caption'])}" if album["caption"] else ""
-        say(f"album: {name_text(album['name'])}{caption}")
+        locked = f" (locked {by})" if (by := locked_text(album)) else ""
+        say(f"album: {name_text(album['name'])}{locked}{caption}")
     for lock in answer["locks"]:
-        say(f"locked: {lock['model']} ({lock['scope']}) by {name_text(lock['by'])}")
+        what = _LOCKED.get(lock["model"], lock["model"])
+        whose = "all copies" if lock["scope"] == "content" else "this file"
+        unlock = context.command(f"unlock {lock['record']}")
+        say(f"locked: {what} {whose}, by {name_text(lock['by'])}; `{unlock}` frees it")
     if "copies" in answer:
         say("")
         put_copies(context, answer["copies"])
@@ -81,7 +94,8 @@ def _put_tags(tags: list[dict[str, Any]]) -> None:
     by_context: dict[str | None, list[str]] = {}
     for tag in tags:
         above = f" (in {', '.join(map(name_text, tag['above']))})" if tag["above"] else ""
-        by_context.setdefault(tag["context"], []).append(name_text(tag["name"]) + above)
+        locked = f" (locked {by})" if (by := locked_text(tag)) else ""
+        by_context.setdefault(tag["context"], []).append(name_text(tag["name"]) + above + locked)
     for context, named in by_context.items():
         about = f" [{name_text(context)}]" if context else ""
         say(f"tags{about}: {', '.join(named)}")

@@ -8,7 +8,16 @@ import click
 
 from leaderless.cli import tagging
 from leaderless.cli.app import Context, names, verb
-from leaderless.cli.output import chat, name_text, put_json, say, table, value_text
+from leaderless.cli.output import (
+    LOCK,
+    chat,
+    locked_text,
+    name_text,
+    put_json,
+    say,
+    table,
+    value_text,
+)
 from leaderless.cli.values import parse_fields
 
 if TYPE_CHECKING:
@@ -63,12 +72,13 @@ def tag_list(context: Context, deleted: bool) -> None:
             item["namespace"],
             item["color"],
             ", ".join(item["aliases"] or ()),
+            locked_text(item),
             item["id"],
         )
         for item in answer["tags"]
     ]
     headings = ("name", "files", "under", "merged", "shown as", "namespace", "color", "aliases")
-    table((*headings, "id"), rows)
+    table((*headings, "locked", "id"), rows)
     if not rows and not deleted:
         chat(f"No tags; `{context.command('tag create NAME')}` makes one.")
 
@@ -87,8 +97,11 @@ def tag_show(context: Context, tag: str) -> None:
         put_json(answer)
         return
     for name, value in answer["tag"].items():
-        if name != "merged_into" and value not in (None, [], {}):
+        if name not in ("merged_into", *LOCK) and value not in (None, [], {}):
             say(f"{name}: {_shown(name, value)}")
+    if locked := locked_text(answer["tag"]):
+        unlock = context.command(f"unlock {answer['tag']['id']}")
+        say(f"locked: {locked}; `{unlock}` frees it")
 
 
 def _shown(name: str, value: Any) -> str:  # noqa: ANN401 - JSON

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from leaderless.catalogue import conflicts, history, undo
 from leaderless.catalogue.history import Filter
 from leaderless.catalogue.listing import find_device
+from leaderless.catalogue.locks import check_guard
 from leaderless.catalogue.names import record_name
 from leaderless.catalogue.records import find_reference
 from leaderless.errors import UsageError
@@ -141,6 +142,7 @@ class HistoryDesk:
 
         def write(transaction: Transaction) -> dict[str, Any]:
             found = find_reference(transaction.conn, epoch, reference)
+            check_guard(transaction.conn, found, reference, lock=kind is Lock)
             name = record_name(transaction.conn, found.model, found.record)
             edit = kind(found.model, found.record)
             transaction.commit(f"{found.model}.{command}", [edit], {"name": name})

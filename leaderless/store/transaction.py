@@ -32,6 +32,7 @@ from registry.errors import InvalidChangeError, LockedError
 from registry.hlc import stamp_above
 from registry.merge import highest_seen
 from registry.models import FieldKind
+from registry.state import visible_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from leaderless.store.state import Copy
     from registry.changes import Value
     from registry.models import Registry
+    from registry.state import RecordState
 
 # Half of what a body may have: the split is by packed changes, feeds come on top.
 _PART_BYTES = limits.MAX_BODY_BYTES // 2
@@ -51,9 +53,9 @@ class LockedRecordError(NotPermittedError):
 
     code = "locked"
 
-    def __init__(self, error: LockedError) -> None:
+    def __init__(self, error: LockedError, name: str, holder: str) -> None:
         super().__init__(
-            f"{error.model} {error.record.hex()} is locked by another device",
+            f"{error.model} {name} is locked by {holder}",
             hint=f"leaderless unlock {error.record.hex()}",
         )
         self.by = error.by
@@ -206,7 +208,7 @@ class Transaction:
             except InvalidChangeError as error:
                 raise UsageError(str(error)) from error
             except LockedError as error:
-                raise LockedRecordError(error) from error
+                raise self._locked(error, records.state(*key)) from error
             cost = len(commits.encode_body([change]))
             if parts[-1] and (len(parts[-1]) >= limits.MAX_CHANGES or size + cost > _PART_BYTES):
                 parts.append([])
@@ -216,6 +218,16 @@ class Transaction:
         if not parts[-1]:
             raise UsageError("a command without an edit")
         return parts
+
+    def _locked(self, error: LockedError, state: RecordState) -> LockedRecordError:
+        """Return the refusal in names that people know."""
+        fields = visible_fields(state)
+        named = (fields.get(name) for name in ("canonical_name", "name", "title"))
+        name = next((f"“{text}”" for text in named if isinstance(text, str)), error.record.hex())
+        holder = self.conn.exec_driver_sql(
+            "SELECT name FROM device WHERE uuid = ? AND dead = 0", (error.by,)
+        ).scalar()
+        return LockedRecordError(error, name, str(holder or bytes(error.by).hex()[:8]))
 
     def _check(self, edit: Edit) -> None:
         """Raise UsageError where an edit names a model or field that is not there."""

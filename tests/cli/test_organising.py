@@ -56,6 +56,30 @@ def test_tags_are_put_on_files_and_related(device: Device, photos: Path) -> None
     assert b"which files" in device.run("tag", "add", "trip", code=2).stderr
 
 
+def test_a_lock_is_shown_wherever_its_tag_is(device: Device, photos: Path) -> None:
+    """In the list, alone, and on the file, each with who holds it."""
+    device.run("tag", "create", "frozen")
+    device.run("tag", "add", "frozen", str(photos / "b.jpg"))
+    assert b"tag frozen" in device.run("lock", "tag:frozen").stderr
+    (row,) = (
+        line
+        for line in device.run("tag", "list").stdout.splitlines()
+        if line.startswith(b"frozen ")
+    )
+    assert b"by anna" in row
+    assert b"locked: by anna; `leaderless" in device.run("tag", "show", "frozen").stdout
+    assert b"frozen (locked by anna)" in device.run("show", str(photos / "b.jpg")).stdout
+
+
+def test_what_is_said_of_a_file_is_locked_by_its_path(device: Device, photos: Path) -> None:
+    """The answer names the file, `show` says what is frozen and how it is freed."""
+    photo = str(photos / "c.jpg")
+    assert b"nothing is said of" in device.run("lock", photo, code=5).stderr
+    device.run("note", photo, "keep")
+    assert photo.encode() in device.run("lock", photo).stderr
+    assert b"locked: what is said of all copies, by anna" in device.run("show", photo).stdout
+
+
 def test_an_album_is_arranged(device: Device, photos: Path) -> None:
     """Made, filled, moved in, taken from, shown, deleted and brought back."""
     a, b, c = (str(photos / f"{name}.jpg") for name in "abc")

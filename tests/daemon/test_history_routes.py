@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.changes import Create, Delete, Update
+from tests.catalogue.files import Drive
 from tests.daemon.rooms import Rooms, open_rooms
 from tests.replicas import Replica
 from tests.store.passing import log_of, own_feed, store_commits
@@ -100,8 +101,52 @@ async def test_a_lock_of_another_device_is_named(tmp_path: Path, pair: list[Repl
     async with open_rooms(tmp_path / "b", b) as rooms:
         refused = await rooms.ask("POST", "/v1/tags/set", tag="trip", fields={"color": "red"})
         assert (refused.status, refused.data["error"]["code"]) == (403, "locked")
+        assert "“trip” is locked by " in refused.data["error"]["message"]
         await rooms.data("POST", "/v1/unlock", target="tag:trip")
         await rooms.data("POST", "/v1/tags/set", tag="trip", fields={"color": "red"})
+
+
+async def test_a_file_of_which_nothing_is_said_has_nothing_to_lock(
+    tmp_path: Path, replica: Replica
+) -> None:
+    """The refusal says so and names what can be done."""
+    Drive(replica, "docs").put("a")
+    async with open_rooms(tmp_path, replica) as rooms:
+        refused = await rooms.ask("POST", "/v1/lock", target="/docs/a")
+        assert (refused.status, refused.data["error"]["code"]) == (404, "not_found")
+        assert "nothing is said of /docs/a" in refused.data["error"]["message"]
+        assert "leaderless note" in refused.data["error"]["hint"]
+
+
+async def test_a_lock_is_set_once_and_freed_once(tmp_path: Path, replica: Replica) -> None:
+    """A second is refused with the name of who holds the first."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        made = await rooms.data("POST", "/v1/albums/create", name="best")
+        about = {"target": made["album"]["id"]}
+        assert (await rooms.ask("POST", "/v1/unlock", **about)).status == 400
+        await rooms.data("POST", "/v1/lock", **about)
+        refused = await rooms.ask("POST", "/v1/lock", **about)
+        assert "“best” is locked already, by device0" in refused.data["error"]["message"]
+        await rooms.data("POST", "/v1/albums/delete", album="best")
+        refused = await rooms.ask("POST", "/v1/unlock", **about)
+        assert (refused.status, "is deleted" in refused.data["error"]["message"]) == (404, True)
+
+
+async def test_lists_say_by_whom_something_is_locked(tmp_path: Path, replica: Replica) -> None:
+    """Tags and albums alike, in the list and alone; of merged tags whichever is locked."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        for name in ("one", "two"):
+            await rooms.data("POST", "/v1/tags/create", name=name)
+        await rooms.data("POST", "/v1/albums/create", name="best")
+        assert (await rooms.data("GET", "/v1/tags"))["tags"][0]["locked_by"] is None
+        for target in ("tag:two", "album:best"):
+            await rooms.data("POST", "/v1/lock", target=target)
+        await rooms.data("POST", "/v1/tags/merge", tag="one", other="two")
+        (tag,) = (await rooms.data("GET", "/v1/tags"))["tags"]
+        (album,) = (await rooms.data("GET", "/v1/albums"))["albums"]
+        shown = (await rooms.data("GET", "/v1/albums/show", album="best"))["album"]
+        assert [item["locked_by"] for item in (tag, album, shown)] == ["device0"] * 3
+        assert tag["locked_by_id"] == replica.identity.device.hex()
 
 
 async def test_a_rebuild_of_what_is_right_says_equal(tmp_path: Path, pair: list[Replica]) -> None:

@@ -59,6 +59,7 @@ async def test_a_record_of_a_package_lives_a_whole_life(
             "fields": shown,
             "hidden": False,
             "locked_by": None,
+            "locked_by_id": None,
         }
         assert await _fields(rooms, "bookmark") == [shown]
         assert (await rooms.data("POST", "/v1/records/delete", **about))["id"] == uuid
