@@ -7,7 +7,7 @@ circle: they are taken in the order in which they were written, too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from entities.tag_relation import PARENT_CHILD
 
@@ -108,6 +108,28 @@ class Hierarchy:
         """Return all canonical tags below one, not itself."""
         return _closure(self._children, tag)
 
+    def skipped(self) -> list[Relation]:
+        """Return the edges between canonical tags that are not in effect, each once."""
+        found = {edge.uuid: edge for edges in self._relations.values() for edge in edges}
+        return sorted(edge for edge in found.values() if edge.skipped)
+
+    def circle(self, edge: Relation) -> list[bytes]:
+        """Return the tags from a skipped edge's parent up to its child: what it would close.
+
+        The shortest way; empty where there is none any more.
+        """
+        below: dict[bytes, bytes | None] = {edge.parent: None}
+        for tag in (waiting := [edge.parent]):
+            for above in sorted(self.parents(tag) - below.keys()):
+                below[above] = tag
+                waiting.append(above)
+        way: list[bytes] = []
+        at: bytes | None = edge.child if edge.child in below else None
+        while at is not None:
+            way.append(at)
+            at = below[at]
+        return way[::-1]
+
     def carried(self, tag: bytes) -> list[bytes]:
         """Return every tag that a file may carry to be found by `tag`: merged ones and all below."""
         tops = {self.canonical(tag), *self.below(self.canonical(tag))}
@@ -123,6 +145,26 @@ def _closure(edges: Mapping[bytes, set[bytes]], tag: bytes) -> set[bytes]:
                 found.add(other)
                 waiting.append(other)
     return found
+
+
+def circles(connection: Connection) -> list[dict[str, Any]]:
+    """Return for JSON every edge of all tags that is not in effect, as it would close a circle."""
+    query = "SELECT 1 FROM tag_relation WHERE relation = ? LIMIT 1"
+    if connection.exec_driver_sql(query, (PARENT_CHILD,)).first() is None:
+        return []
+    hierarchy = read_hierarchy(connection)
+    return [skipped_json(hierarchy, edge) for edge in hierarchy.skipped()]
+
+
+def skipped_json(hierarchy: Hierarchy, edge: Relation) -> dict[str, Any]:
+    """Return an edge that is not in effect; `circle` are the names from its parent up to its child."""
+    return {
+        "child": hierarchy.name(edge.child),
+        "child_id": edge.child.hex(),
+        "parent": hierarchy.name(edge.parent),
+        "parent_id": edge.parent.hex(),
+        "circle": [hierarchy.name(tag) for tag in hierarchy.circle(edge)],
+    }
 
 
 def read_hierarchy(connection: Connection) -> Hierarchy:

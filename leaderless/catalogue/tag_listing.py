@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from entities.tag import FIELDS
 from entities.tag_relation import PARENT_CHILD
 from leaderless.catalogue import references
-from leaderless.catalogue.hierarchy import read_hierarchy
+from leaderless.catalogue.hierarchy import read_hierarchy, skipped_json
 from leaderless.catalogue.locks import lock_json
 from leaderless.catalogue.text import plain_json
 from registry.models import FieldKind
@@ -120,11 +120,7 @@ def relations_json(hierarchy: Hierarchy, tag: bytes) -> dict[str, Any]:
         "parents": _named(hierarchy, (edge.parent for edge in taken if edge.child == tag)),
         "children": _named(hierarchy, (edge.child for edge in taken if edge.parent == tag)),
         "relations": [_relation(hierarchy, tag, edge) for edge in edges if edge not in family],
-        "skipped": [
-            {"child": hierarchy.name(edge.child), "parent": hierarchy.name(edge.parent)}
-            for edge in family
-            if edge.skipped
-        ],
+        "skipped": [skipped_json(hierarchy, edge) for edge in family if edge.skipped],
     }
 
 

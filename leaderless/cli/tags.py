@@ -97,8 +97,14 @@ def tag_show(context: Context, tag: str) -> None:
         put_json(answer)
         return
     for name, value in answer["tag"].items():
-        if name not in ("merged_into", *LOCK) and value not in (None, [], {}):
+        if name not in ("merged_into", "skipped", *LOCK) and value not in (None, [], {}):
             say(f"{name}: {_shown(name, value)}")
+    for edge in answer["tag"]["skipped"]:
+        child, parent = name_text(edge["child"]), name_text(edge["parent"])
+        circle = " under ".join(map(name_text, edge["circle"]))
+        say(f"not in effect: {child} under {parent}, would close a circle with {circle}")
+        away = context.command(f"tag unparent {edge['child_id']} {edge['parent_id']}")
+        chat(f"  → `{away}` takes it away")
     if locked := locked_text(answer["tag"]):
         unlock = context.command(f"unlock {answer['tag']['id']}")
         say(f"locked: {locked}; `{unlock}` frees it")
@@ -110,9 +116,6 @@ def _shown(name: str, value: Any) -> str:  # noqa: ANN401 - JSON
         return _list(value)
     if name == "relations":
         return ", ".join(f"{name_text(item['name'])} ({item['kind']})" for item in value)
-    if name == "skipped":
-        edges = [f"{name_text(edge['child'])} under {name_text(edge['parent'])}" for edge in value]
-        return f"{', '.join(edges)}: would close a circle, so it does not count"
     return value_text(value)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leaderless.catalogue import conflicts, history, undo
+from leaderless.catalogue.hierarchy import circles
 from leaderless.catalogue.history import Filter
 from leaderless.catalogue.listing import find_device
 from leaderless.catalogue.locks import check_guard
@@ -106,11 +107,12 @@ class HistoryDesk:
         """Return what lost against what its author had not seen."""
         registry = self.store.registry
 
-        def listed(connection: Connection) -> list[dict[str, Any]]:
+        def listed(connection: Connection) -> dict[str, Any]:
             found = conflicts.conflicts(connection, registry)
-            return [conflicts.conflict_json(connection, conflict) for conflict in found]
+            shown = [conflicts.conflict_json(connection, conflict) for conflict in found]
+            return {"conflicts": shown, "circles": circles(connection)}
 
-        return Answer({"conflicts": await self.store.read(listed)})
+        return Answer(await self.store.read(listed))
 
     async def conflict_restore(self, request: Request) -> Answer:
         """Let what lost win."""

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from leaderless.catalogue.conflicts import conflicts
+from leaderless.catalogue.hierarchy import circles
 from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
@@ -50,6 +51,7 @@ class Facts:
         bound = Stamp(max(now_ms + MAX_DRIFT_MS, 0), 0, 0).pack()
         self.future = log.future_authors(connection, now_ms, bound)
         self.conflicts = len(conflicts(connection, registry))
+        self.circles = circles(connection)
 
 
 class Overview:
@@ -218,7 +220,19 @@ class Overview:
         if facts.conflicts:
             text = f"{counted(facts.conflicts, 'edit')} lost against others that had not seen them"
             alerts.append(Alert("CONFLICTS", text, "leaderless conflicts"))
-        return alerts
+        return alerts + _circles(facts)
+
+
+def _circles(facts: Facts) -> list[Alert]:
+    """Return what is to be known of tags that two devices have put under each other."""
+    return [
+        Alert(
+            "TAG_CIRCLE",
+            f"tag {edge['child']} is not under {edge['parent']}: that would close a circle",
+            f"leaderless tag show {edge['child_id']}",
+        )
+        for edge in facts.circles
+    ]
 
 
 def _short(device: bytes) -> str:

@@ -39,6 +39,19 @@ def test_what_is_below_counts_however_deep_and_once() -> None:
     assert found.between(A, D) == [edge(A, D, skipped=True)]
 
 
+def test_a_skipped_edge_names_the_circle_it_would_close() -> None:
+    """The shortest way from its parent up to its child; each such edge is listed once."""
+    back = edge(A, D, skipped=True)
+    found = tree(edge(B, A), edge(C, B), edge(D, C), edge(D, B), back)
+    assert (found.skipped(), found.circle(back)) == ([back], [D, B, A])
+
+
+def test_a_skipped_edge_that_closes_nothing_names_nothing() -> None:
+    """It may be in effect after the next change."""
+    back = edge(A, D, skipped=True)
+    assert tree(back).circle(back) == []
+
+
 def test_a_merged_tag_carries_what_all_its_members_carry() -> None:
     """Edges of members are edges of the canonical tag; between members they vanish."""
     found = tree(edge(C, B), edge(B, A), canonical={B: A})

@@ -41,6 +41,26 @@ async def test_rows_and_tags_are_counted(tmp_path: Path, replica: Replica) -> No
         assert (view.device, view.library, view.rows, view.tags) == ("device0", "home", 9, 1)
 
 
+async def test_tags_under_each_other_are_a_warning(tmp_path: Path, replica: Replica) -> None:
+    """It names the edge that is not in effect, and the tag to look at."""
+    one, other = b"1" * 16, b"2" * 16
+    family = {"relation": "parent_child"}
+    edits = [
+        Create("tag", one, {"canonical_name": "one"}),
+        Create("tag", other, {"canonical_name": "other"}),
+        Create("tag_relation", b"a" * 16, {"child": one, "parent": other, **family}),
+        Create("tag_relation", b"b" * 16, {"child": other, "parent": one, **family}),
+    ]
+    async with open_rooms(tmp_path, replica) as rooms:
+        await replica.store.write(lambda tx: tx.commit("t", edits))
+        (alert,) = (await rooms.overview.view()).warnings
+        assert alert.code == "TAG_CIRCLE"
+        assert alert.text == "tag other is not under one: that would close a circle"
+        assert alert.hint == f"leaderless tag show {other.hex()}"
+        (edge,) = (await rooms.data("GET", "/v1/conflicts"))["circles"]
+        assert (edge["child"], edge["parent"], edge["circle"]) == ("other", "one", ["one", "other"])
+
+
 async def test_a_member_that_is_away_has_a_name_and_was_seen(
     tmp_path: Path, pair: list[Replica]
 ) -> None:
