@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 POSITION, NAME, ADDED = "position", "name", "added"
 SORT_ORDERS = (POSITION, NAME, ADDED)
 """How an album is shown: as arranged by hand, by the names of its files, by when they came in."""
+_MAKER = "created_by_device"
 _FIELDS = ("description", "cover", "sort_order")
 
 
@@ -72,8 +73,16 @@ def list_albums(connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
+def list_deleted(connection: Connection) -> list[dict[str, Any]]:
+    """Return the deleted albums with the values they had, by name."""
+    found = references.deleted(connection, "album")
+    unset: dict[str, Any] = dict.fromkeys(("name", "description", "sort_order", _MAKER))
+    listed = [_about(connection, {**unset, **held, "uuid": uuid}) for uuid, held in found.items()]
+    return sorted(listed, key=lambda album: (str(album["name"] or ""), album["id"]))
+
+
 def _about(connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
-    maker = row["created_by_device"]
+    maker = row[_MAKER]
     return {
         "id": row["uuid"].hex(),
         "name": row["name"],
@@ -195,7 +204,7 @@ async def create_album(
             references.refuse_namesake("album", name, taken)
         fields, contents = _parsed(transaction.conn, store.own_epoch, given)
         made: dict[str | tuple[str, str], Value] = {"name": name, **fields}
-        made["created_by_device"] = store.own_device
+        made[_MAKER] = store.own_device
         edits = [*contents, Create("album", uuid, made)]
         transaction.commit("album.create", edits, {"album": name})
 
@@ -278,7 +287,7 @@ async def restore_album(store: Store, reference: str) -> bytes:
             named or references.fitting(reference, deleted),
             deleted,
             lambda uuid: str(deleted[uuid].get("description") or ""),
-            "leaderless history shows what was deleted",
+            "leaderless album list --deleted",
         )
         data = {"album": deleted[uuid].get("name") or reference}
         transaction.commit("album.restore", [Restore("album", uuid)], data)

@@ -46,17 +46,18 @@ def album_create(context: Context, name: str, fields: tuple[str, ...], another: 
 
 
 @album.command("list")
+@click.option("--deleted", is_flag=True, help="Those that are deleted and can be restored.")
 @verb
-def album_list(context: Context) -> None:
+def album_list(context: Context, deleted: bool) -> None:
     """List every album."""
-    answer = context.client.get("/v1/albums")
+    answer = context.client.get("/v1/albums", {"deleted": "1"} if deleted else None)
     if context.json:
         put_json(answer)
         return
     rows = [
         (
             item["name"],
-            item["files"],
+            item.get("files"),
             item["description"],
             item["sort_order"],
             locked_text(item),
@@ -64,7 +65,9 @@ def album_list(context: Context) -> None:
         )
         for item in answer["albums"]
     ]
-    if not rows:
+    if not rows and deleted:
+        chat("No album is deleted.")
+    elif not rows:
         chat(f"No albums; `{context.command('album create NAME')}` makes one.")
     table(("name", "files", "description", "sorted by", "locked", "id"), rows)
 

@@ -79,7 +79,9 @@ def tag_list(context: Context, deleted: bool) -> None:
     ]
     headings = ("name", "files", "under", "merged", "shown as", "namespace", "color", "aliases")
     table((*headings, "locked", "id"), rows)
-    if not rows and not deleted:
+    if not rows and deleted:
+        chat("No tag is deleted.")
+    elif not rows:
         chat(f"No tags; `{context.command('tag create NAME')}` makes one.")
 
 

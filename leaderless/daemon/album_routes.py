@@ -46,9 +46,11 @@ class AlbumDesk:
             ("POST", "/v1/albums/move"): self.move,
         }
 
-    async def albums(self, _: Request) -> Answer:
-        """Return every album."""
-        return Answer({"albums": await self.store.read(albums.list_albums)})
+    async def albums(self, request: Request) -> Answer:
+        """Return every album, or those that are deleted."""
+        deleted = request.text("deleted") is not None
+        listed = albums.list_deleted if deleted else albums.list_albums
+        return Answer({"albums": await self.store.read(listed)})
 
     async def show(self, request: Request) -> Answer:
         """Return one album with what is in it."""

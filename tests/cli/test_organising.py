@@ -71,6 +71,17 @@ def test_a_lock_is_shown_wherever_its_tag_is(device: Device, photos: Path) -> No
     assert b"frozen (locked by anna)" in device.run("show", str(photos / "b.jpg")).stdout
 
 
+def test_a_deleted_album_is_listed_until_it_is_back(device: Device) -> None:
+    """Who wants one back finds it; the remedy of a wrong name is this list."""
+    device.run("album", "create", "lost", "description=found")
+    (uuid,) = device.run("album", "delete", "lost").stdout.split()
+    listed = device.run("album", "list", "--deleted").stdout
+    assert (b"lost" in listed, b"found" in listed, uuid in listed) == (True, True, True)
+    assert b"album list --deleted" in device.run("album", "restore", "lots", code=5).stderr
+    device.run("album", "restore", "lost")
+    assert b"lost" not in device.run("album", "list", "--deleted").stdout
+
+
 def test_what_is_said_of_a_file_is_locked_by_its_path(device: Device, photos: Path) -> None:
     """The answer names the file, `show` says what is frozen and how it is freed."""
     photo = str(photos / "c.jpg")
