@@ -55,7 +55,7 @@ class AlbumDesk:
     async def show(self, request: Request) -> Answer:
         """Return one album with what is in it."""
         reference = request.needed("album")
-        limit = max(1, min(request.number("limit", 200) or 200, MAX_SHOWN))
+        limit = request.within("limit", 200, 1, MAX_SHOWN)
         uuid = await self.store.read(lambda c: albums.find_album(c, reference))
         return await self._album(uuid, limit)
 

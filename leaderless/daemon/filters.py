@@ -22,9 +22,7 @@ MAX_FOUND = 10_000
 
 def find_query(connection: Connection, request: Request) -> Query:
     """Return what a request looks for; raises NotFoundError or UsageError for a wrong filter."""
-    limit = request.number("limit", 50)
-    if limit is None or not 1 <= limit <= MAX_FOUND:
-        raise UsageError(f"limit is 1 to {MAX_FOUND}")
+    limit = request.within("limit", 50, 1, MAX_FOUND)
     device, tag, location = request.text("device"), request.text("tag"), request.text("location")
     return Query(
         request.text("text"),

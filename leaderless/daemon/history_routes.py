@@ -57,7 +57,7 @@ class HistoryDesk:
     async def history(self, request: Request) -> Answer:
         """Return what was done, newest first."""
         target, by, device = request.text("target"), request.text("by"), request.text("device")
-        limit = max(1, min(request.number("limit", 50) or 50, MAX_ACTIONS))
+        limit = request.within("limit", 50, 1, MAX_ACTIONS)
         since_ms, epoch = request.number("since_ms"), self.store.own_epoch
 
         def listed(connection: Connection) -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ class HistoryDesk:
     async def changes(self, request: Request) -> Answer:
         """Return what others did since a person here last asked; `seen` remembers this look."""
         own = self.store.own_device
-        limit = max(1, min(request.number("limit", 1_000) or 1_000, MAX_ACTIONS))
+        limit = request.within("limit", 1_000, 1, MAX_ACTIONS)
 
         def listed(connection: Connection) -> tuple[int | None, int, list[dict[str, Any]]]:
             since = meta.get(connection, LAST_LOOK)

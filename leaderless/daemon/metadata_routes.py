@@ -138,7 +138,7 @@ def _in_few_words(value: Value) -> Value:
 
 
 def _limit(request: Request) -> int:
-    return max(1, min(request.number("limit", DEFAULT_LIMIT) or DEFAULT_LIMIT, MAX_FOUND))
+    return request.within("limit", DEFAULT_LIMIT, 1, MAX_FOUND)
 
 
 def _chosen(connection: Connection, request: Request) -> copies.Chosen:

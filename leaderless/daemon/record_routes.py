@@ -51,7 +51,7 @@ class RecordDesk:
         """Return the records of a model."""
         registry = self.store.registry
         model = anymodel.find_model(registry, request.needed("model"))
-        limit = max(1, min(request.number("limit", DEFAULT_LIMIT) or DEFAULT_LIMIT, MAX_FOUND))
+        limit = request.within("limit", DEFAULT_LIMIT, 1, MAX_FOUND)
         found = await self.store.read(lambda c: anymodel.list_records(c, registry, model, limit))
         names = [item.name for item in model.fields]
         return Answer({"model": model.sync_name, "fields": names, "records": found})

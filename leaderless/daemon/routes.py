@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request], Awaitable[Answer]]
 
+MAX_WAIT_S = 31_536_000
+"""Somebody who waits for longer than a year asks again."""
+
 
 class HasTable(Protocol):
     """A desk with routes of its own."""
@@ -94,7 +97,7 @@ class Desk:
         `all` waits for every member, those that are away too.
         """
         everybody = request.text("all") is not None
-        timeout_s = max(0, request.number("timeout_s", 3600) or 0)
+        timeout_s = request.within("timeout_s", 3600, 0, MAX_WAIT_S)
         with trio.move_on_after(timeout_s):
             while True:
                 changed = self.changed()

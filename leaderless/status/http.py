@@ -69,6 +69,13 @@ class Request:
             raise UsageError(f"{name} must be a number of 64 bits")
         return number
 
+    def within(self, name: str, default: int, least: int, most: int) -> int:
+        """Return a value as a whole number of a range; raises UsageError that names the range."""
+        number = self.number(name, default)
+        if number is None or not least <= number <= most:
+            raise UsageError(f"{name} is a number from {least:,} to {most:,}")
+        return number
+
 
 @dataclass(frozen=True)
 class Answer:

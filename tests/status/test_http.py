@@ -24,6 +24,19 @@ def _request(**body: Any) -> Request:
     return Request("POST", "/v1/x", {}, body)
 
 
+@pytest.mark.parametrize("number", [0, -1, 101, "1000000"])
+def test_a_number_out_of_its_range_is_refused_with_the_range(number: object) -> None:
+    """It is not taken for another number silently."""
+    with pytest.raises(UsageError, match="limit is a number from 1 to 100"):
+        _request(limit=number).within("limit", 50, 1, 100)
+
+
+def test_a_number_within_its_range_is_taken() -> None:
+    """Both ends belong to it; one that is not given has its default."""
+    found = [_request(limit=limit).within("limit", 50, 1, 100) for limit in (1, 100)]
+    assert (found, _request().within("limit", 50, 1, 100)) == ([1, 100], 50)
+
+
 def test_a_value_is_taken_from_the_query() -> None:
     """What stands behind the question mark is there as text."""
     assert parse_request("GET", "/v1/find?text=a%20b", b"").text("text") == "a b"
