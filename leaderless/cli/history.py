@@ -12,6 +12,7 @@ from leaderless.cli.client import EXIT_PROBLEMS
 from leaderless.cli.output import chat, name_text, put_json, say, table, time_text
 from leaderless.cli.targets import record_reference
 from leaderless.cli.values import parse_time_ms
+from leaderless.errors import UsageError
 from leaderless.words import counted
 
 _NAMES = ("tag", "album", "name", "key", "other", "merged")
@@ -49,12 +50,28 @@ def history(
 
 @click.command()
 @click.option("--since-last", is_flag=True, help="Since you last asked (the default).")
+@click.option("--since", metavar="TIME", help="Since then: 7d, 2026-01-31; no look is counted.")
+@click.option("--all", "everything", is_flag=True, help="All of it; no look is counted.")
 @click.option("--keep", is_flag=True, help="Do not count this as having looked.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=1_000, show_default=True)
 @verb
-def changes(context: Context, since_last: bool, keep: bool) -> None:  # noqa: ARG001 - the only mode
-    """Say what others did since you last asked."""
-    answer = context.client.get("/v1/changes", {} if keep else {"seen": 1})
-    _show(context, answer, "Nothing new.")
+def changes(
+    context: Context, since_last: bool, since: str | None, everything: bool, keep: bool, limit: int
+) -> None:
+    """Say what others did since you last asked: what has reached this device, newest first."""
+    if since_last + (since is not None) + everything > 1:
+        raise UsageError("--since-last, --since and --all are three different questions")
+    query: dict[str, Any] = {"limit": limit}
+    if everything:
+        query["all"] = 1
+    elif since is not None:
+        query["since_ms"] = parse_time_ms(since, int(time.time() * 1000))
+    elif not keep:
+        query["seen"] = 1
+    nothing = "Nothing new."
+    if "seen" in query or keep:
+        nothing += f" `{context.command('changes --all')}` lists what you have seen."
+    _show(context, context.client.get("/v1/changes", query), nothing)
 
 
 def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
@@ -75,6 +92,8 @@ def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
     if not rows:
         chat(nothing)
     table(("id", "when", "on", "action", "what", "confirmed by"), rows)
+    if answer["more"]:
+        chat(f"The newest {len(rows)}; more with --limit.")
 
 
 def _about(item: dict[str, Any]) -> str:

@@ -68,27 +68,37 @@ class HistoryDesk:
             elif device is not None:
                 records = history.records_on(connection, find_device(connection, device))
             author = None if by is None else find_device(connection, by)
-            wanted = Filter(since_ms, author, records, None, limit)
+            wanted = Filter(since_ms, author, records, None, limit + 1)
             return self._json(connection, wanted)
 
-        return Answer({"actions": await self.store.read(listed)})
+        found = await self.store.read(listed)
+        return Answer({"actions": found[:limit], "more": len(found) > limit})
 
     async def changes(self, request: Request) -> Answer:
-        """Return what others did since a person here last asked; `seen` remembers this look."""
-        own = self.store.own_device
+        """Return what others did since a person here last asked; `seen` remembers this look.
+
+        With `since_ms` what has taken effect here since then, with `all` everything.
+        """
+        own, since_ms = self.store.own_device, request.number("since_ms")
+        everything = request.text("all") is not None
+        if since_ms is not None and everything:
+            raise UsageError("since_ms and all are two different questions")
         limit = request.within("limit", 1_000, 1, MAX_ACTIONS)
 
         def listed(connection: Connection) -> tuple[int | None, int, list[dict[str, Any]]]:
-            since = meta.get(connection, LAST_LOOK)
+            since = meta.get(connection, LAST_LOOK) if since_ms is None else since_ms
+            since = None if everything else since
             # Up to what this look can see: what is being applied meanwhile is for the next one.
             newest = history.last_applied_ms(connection)
-            wanted = Filter(after_applied_ms=since or 0, limit=limit, not_author=own)
+            wanted = Filter(after_applied_ms=since or 0, limit=limit + 1, not_author=own)
             return since, newest, self._json(connection, wanted)
 
         since, newest, found = await self.store.read(listed)
-        if request.text("seen") is not None:
+        # What did not fit was not seen.
+        if request.text("seen") is not None and len(found) <= limit:
             await self.store.write(lambda tx: meta.put(tx.conn, LAST_LOOK, newest))
-        return Answer({"since_ms": None if since is None else str(since), "actions": found})
+        shown = None if since is None else str(since)
+        return Answer({"since_ms": shown, "actions": found[:limit], "more": len(found) > limit})
 
     def _json(self, connection: Connection, wanted: Filter) -> list[dict[str, Any]]:
         undone = undo.undone_ids(connection)

@@ -44,3 +44,31 @@ def test_a_new_name_stands_behind_the_old(ask: Ask) -> None:
     ask("tag", "create", "holiday")
     ask("tag", "rename", "holiday", "summer")
     assert "holiday → summer" in ask("history", "--limit", "1").out
+
+
+@pytest.mark.parametrize(
+    "options", [["--since-last", "--all"], ["--since", "1d", "--all"], ["--since", "yesterday"]]
+)
+def test_changes_since_when_is_asked_one_way(ask: Ask, options: list[str]) -> None:
+    """Two ways at once, or a time that is none, are refused."""
+    assert ask("changes", *options).code == 2
+
+
+@pytest.mark.parametrize("options", [[], ["--since-last"], ["--keep"]])
+def test_where_nothing_is_new_all_can_be_listed(ask: Ask, options: list[str]) -> None:
+    """The remedy is a command for this device."""
+    said = ask("changes", *options)
+    assert (said.code, "changes --all` lists" in said.err) == (0, True)
+
+
+@pytest.mark.parametrize("options", [["--since", "7d"], ["--all"]])
+def test_nobody_else_has_done_anything_yet(ask: Ask, options: list[str]) -> None:
+    """A device that is alone has no news, whenever it begins."""
+    assert ask("changes", *options).err == "Nothing new.\n"
+
+
+def test_a_list_that_is_cut_says_so(ask: Ask) -> None:
+    """On standard error, with what shows more."""
+    for name in ("cut-one", "cut-two"):
+        ask("tag", "create", name)
+    assert "more with --limit" in ask("history", "--limit", "1").err

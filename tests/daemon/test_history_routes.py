@@ -54,6 +54,28 @@ async def test_changes_are_those_of_others_since_the_last_look(
         assert await _commands(rooms, "/v1/changes", limit="1") == ["tag.create"]
         assert await _commands(rooms, "/v1/changes", seen="1") == ["tag.create"]
         assert await _commands(rooms, "/v1/changes") == []
+        assert await _commands(rooms, "/v1/changes", all="1") == ["tag.create"]
+        later = str(b.clock.ms + 60_000)
+        assert await _commands(rooms, "/v1/changes", since_ms="1") == ["tag.create"]
+        assert await _commands(rooms, "/v1/changes", since_ms=later) == []
+        refused = await rooms.ask("GET", "/v1/changes", since_ms="1", all="1")
+        assert refused.status == 400
+
+
+async def test_a_look_that_shows_not_all_counts_for_nothing(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """What did not fit is still new afterwards, and the answer says that there is more."""
+    a, b = pair
+    edit = Create("tag", TAG, {"canonical_name": "trip"})
+    a.store.write_here(lambda tx: tx.commit("tag.create", [edit]))
+    _set(a, color="red")
+    store_commits(b, *log_of(a, own_feed(a)))
+    async with open_rooms(tmp_path, b) as rooms:
+        cut = await rooms.data("GET", "/v1/changes", seen="1", limit="1")
+        assert (len(cut["actions"]), cut["more"]) == (1, True)
+        assert len(await _commands(rooms, "/v1/changes", seen="1")) == 2
+        assert await _commands(rooms, "/v1/changes") == []
 
 
 async def test_an_undone_restore_of_a_conflict_shows_what_was_in_effect(
