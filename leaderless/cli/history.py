@@ -119,9 +119,18 @@ def undo(context: Context, commit: str | None) -> None:
     if context.json:
         put_json(answer)
         return
-    item = answer["undone"]
-    about = f"{name_text(item['command'])}, {name_text(_about(item))}"
-    chat(f"Taken back: {about}. `{context.command('undo')}` again goes on.")
+    chat(f"Taken back: {_in_words(answer['undone'])}.")
+    for item in answer["passed_over"] if commit is None else ():
+        chat(f"Passed over: {name_text(item['command'])}, as {name_text(item['why'])}.")
+    if answer["next"] is None:
+        chat("Nothing else was done on this device that could be taken back.")
+    elif commit is None:
+        again = context.command("undo")
+        chat(f"Next: `{again}` takes back {_in_words(answer['next'])}.")
+
+
+def _in_words(item: dict[str, Any]) -> str:
+    return ", ".join(filter(None, (name_text(item["command"]), name_text(_about(item)))))
 
 
 @click.command()

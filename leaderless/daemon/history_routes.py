@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from leaderless.catalogue import conflicts, history, undo
+from leaderless.catalogue import conflicts, history, undo, undo_story
 from leaderless.catalogue.hierarchy import circles
 from leaderless.catalogue.history import Filter
 from leaderless.catalogue.listing import find_device
 from leaderless.catalogue.locks import check_guard
 from leaderless.catalogue.names import record_name
 from leaderless.catalogue.records import find_reference
+from leaderless.catalogue.undo import StandsOnError
 from leaderless.errors import UsageError
 from leaderless.status.http import Answer
 from leaderless.store import meta
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from leaderless.catalogue.history import Action
     from leaderless.status.http import Request
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
@@ -108,10 +110,37 @@ class HistoryDesk:
         ]
 
     async def undo(self, request: Request) -> Answer:
-        """Take an action back."""
-        action = await undo.undo(self.store, request.text("id"))
-        shown = await self.store.read(lambda c: history.action_json(c, action, lambda _: True))
-        return Answer({"undone": shown})
+        """Take an action back; say what is next."""
+        own, reference = self.store.own_device, request.text("id")
+        try:
+            action = await undo.undo(self.store, reference)
+        except StandsOnError as error:
+            await self._explain(error, reference)
+            raise
+
+        def told(connection: Connection) -> dict[str, Any]:
+            shown = history.action_json(connection, action, lambda _: True)
+            return {"undone": shown, **undo_story.after(connection, own, action)}
+
+        return Answer(await self.store.read(told))
+
+    async def _explain(self, error: StandsOnError, reference: str | None) -> None:
+        """Say which action could not be taken back, and which later one stands on it."""
+
+        def found(connection: Connection) -> tuple[Action, tuple[Action, str] | None] | None:
+            action = undo_story.candidate(connection, self.store.own_device, reference)
+            if action is None:
+                return None
+            return action, undo_story.standing_on(connection, action)
+
+        tried = await self.store.read(found)
+        if tried is None:
+            return
+        action, later = tried
+        error.message = f"{action.command} ({_short(action)}) stays: {error.message}"
+        if later is not None:
+            what, by = later
+            error.hint = f"leaderless undo {_short(what)} takes back {what.command} of {by} first"
 
     async def conflicts(self, _: Request) -> Answer:
         """Return what lost against what its author had not seen."""
@@ -174,3 +203,8 @@ class HistoryDesk:
                 "differences": list(done.differences),
             }
         )
+
+
+def _short(action: Action) -> str:
+    """Return the end of an action's id, as `history` shows it."""
+    return action.command_id.hex()[-8:]

@@ -72,3 +72,24 @@ def test_a_list_that_is_cut_says_so(ask: Ask) -> None:
     for name in ("cut-one", "cut-two"):
         ask("tag", "create", name)
     assert "more with --limit" in ask("history", "--limit", "1").err
+
+
+def test_an_undo_says_what_it_took_back_and_what_is_next(ask: Ask) -> None:
+    """So nobody goes back one step too far."""
+    ask("tag", "create", "undone-a")
+    ask("tag", "rename", "undone-a", "undone-b")
+    said = ask("undo")
+    assert "Taken back: tag.rename, undone-a → undone-b." in said.err
+    assert "undo` takes back tag.create, undone-a." in said.err
+
+
+def test_a_refused_undo_names_what_came_later(ask: Ask) -> None:
+    """Its id, as history shows it, and its command; that one can be taken back first."""
+    ask("tag", "create", "stood-on")
+    first = _last(ask)["id"][-8:]
+    ask("tag", "set", "stood-on", "color=red")
+    later = _last(ask)["id"][-8:]
+    refused = ask("undo", first)
+    assert (refused.code, f"tag.create ({first}) stays: " in refused.err) == (1, True)
+    assert f"undo {later} takes back tag.set of anna first" in refused.err
+    assert ask("undo", later).code == ask("undo", first).code == 0

@@ -1,0 +1,69 @@
+"""What is told beside an undo: what comes next, what it passed over, and what stands in its way.
+
+Taking back itself is `undo`'s business; nothing is written here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from leaderless.catalogue.conflicts import DISMISS
+from leaderless.catalogue.history import Filter, action_json, actions, find_action
+from leaderless.catalogue.names import device_name
+from leaderless.catalogue.origins import UNDO
+from leaderless.catalogue.undo import undone_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+    from leaderless.catalogue.history import Action
+
+_LOOKED_AT = 1_000
+"""Own actions among which an undo without an id chooses."""
+
+
+def candidate(connection: Connection, own: bytes, reference: str | None) -> Action | None:
+    """Return the action that an undo would take back now: the named one, or this device's last."""
+    if reference is not None:
+        return next(iter(find_action(connection, reference)), None)
+    return next((action for action in _own(connection, own) if action.command != DISMISS), None)
+
+
+def after(connection: Connection, own: bytes, undone: Action) -> dict[str, Any]:
+    """Return what `undo` without an id takes back next (null: nothing), and what it passes over."""
+    passed = []
+    for action in _own(connection, own):
+        if action.command != DISMISS or action.stamp_ms < undone.stamp_ms:
+            break
+        about = {"id": action.command_id.hex(), "command": action.command}
+        passed.append({**about, "why": "nothing takes back that something was seen"})
+    following = candidate(connection, own, None)
+    return {
+        "next": None if following is None else action_json(connection, following),
+        "passed_over": passed,
+    }
+
+
+def standing_on(connection: Connection, action: Action) -> tuple[Action, str] | None:
+    """Return the newest action that touched the same things after `action`, and whose it is.
+
+    None where none is in the log.
+    """
+    records = frozenset(bytes(change.record) for _, _, change in action.changes())
+    gone = undone_ids(connection)
+    for later in actions(connection, Filter(since_ms=action.stamp_ms, records=records)):
+        if later.command_id == action.command_id:
+            return None
+        if later.command_id not in gone and later.command not in (UNDO, DISMISS):
+            return later, device_name(connection, later.author)
+    return None
+
+
+def _own(connection: Connection, own: bytes) -> Iterator[Action]:
+    """Yield the actions of this device that were not taken back, newest first."""
+    gone = undone_ids(connection)
+    for action in actions(connection, Filter(author=own, limit=_LOOKED_AT)):
+        if action.command != UNDO and action.command_id not in gone:
+            yield action
