@@ -12,6 +12,7 @@ from entities.content import content_id
 from entities.user_metadata import metadata_id
 from leaderless.catalogue import references
 from leaderless.catalogue.locks import lock_json
+from leaderless.catalogue.modelrules import MADE_BY, check_changed, check_created
 from leaderless.catalogue.names import record_name
 from leaderless.catalogue.text import value_json
 from leaderless.catalogue.values import parse_value
@@ -153,6 +154,9 @@ async def create_record(store: Store, name: str, given: Mapping[str, object]) ->
             hint=f"leaderless record create {name} {missing[0]}=VALUE",
         )
 
+    check_created(model, fields)
+    fields.update(dict.fromkeys(MADE_BY.get(name, ()), store.own_device))
+
     def write(transaction: Transaction) -> bytes:
         uuid = _derived(model, fields)
         taken = uuid is None or (
@@ -194,6 +198,7 @@ async def set_record(store: Store, name: str, reference: str, given: Mapping[str
     if not fields:
         hint = f"leaderless record set {name} ID FIELD=VALUE"
         raise UsageError("nothing to set", hint=hint)
+    check_changed(model, fields)
 
     def write(transaction: Transaction) -> bytes:
         uuid = find_record(transaction.conn, model, reference, alive=True)

@@ -34,9 +34,16 @@ def test_a_record_is_made_changed_and_shown(device: Device) -> None:
         "canonical_name: sea",
         "aliases: lake, ocean",
         "attributes: a=1, b=2",
+        f"created_by_device: {device.json('status')['device_id']}",
     ]
     listed = device.run("record", "list", "tag").stdout.decode().splitlines()
-    assert listed[0].split() == ["ID", "CANONICAL_NAME", "ALIASES", "ATTRIBUTES"]
+    assert listed[0].split() == [
+        "ID",
+        "CANONICAL_NAME",
+        "ALIASES",
+        "ATTRIBUTES",
+        "CREATED_BY_DEVICE",
+    ]
     deleted = device.run("record", "delete", "tag", uuid)
     assert f"leaderless --home {device.home} record restore tag {uuid}" in deleted.stderr.decode()
     assert device.run("record", "restore", "tag", uuid).stdout == made.stdout
@@ -45,9 +52,9 @@ def test_a_record_is_made_changed_and_shown(device: Device) -> None:
 def test_a_field_of_a_record_is_unset(device: Device) -> None:
     """Which is not empty; what is both set and unset is refused."""
     uuid = device.json("record", "create", "album", "name=best", "description=sea")["record"]["id"]
-    device.run("record", "set", "album", uuid, "name=", "--unset", "description")
+    device.run("record", "set", "album", uuid, "description=", "--unset", "cover")
     fields = device.json("record", "show", "album", uuid)["record"]["fields"]
-    assert (fields["name"], fields["description"]) == ("", None)
+    assert (fields["description"], fields["cover"]) == ("", None)
     device.run("record", "set", "album", uuid, "name=x", "--unset", "name", code=2)
 
 
