@@ -33,6 +33,7 @@ def shared_model(
     """
     fields = tuple(fields)
     for item in fields:
+        _check_types(sync_name, item)
         if item.kind is not FieldKind.PLAIN and bytes in item.types:
             raise ModelError(f"{sync_name}.{item.name}: maps and sets hold no bytes")
     columns = [f"{item.name} {_column_type(item)}" for item in fields]
@@ -61,6 +62,7 @@ def owned_model(sync_name: str, version: int, fields: Iterable[Field]) -> Model:
     """
     fields = tuple(fields)
     for item in fields:
+        _check_types(sync_name, item)
         if item.kind is not FieldKind.PLAIN or bool in item.types:
             raise ModelError(f"{sync_name}.{item.name}: an owned field is plain, and never bool")
         if item.reference not in (None, sync_name):
@@ -103,10 +105,21 @@ def _owned_schema(name: str, fields: Iterable[Field], referring: Iterable[str]) 
     return (table, *indexes)
 
 
+def _check_types(sync_name: str, item: Field) -> None:
+    """Raise ModelError unless a register can hold each of a field's types: one value, no more."""
+    wrong = [kind.__name__ for kind in item.types if kind not in _COLUMN_TYPES]
+    if wrong or not item.types:
+        held = ", ".join(kind.__name__ for kind in _COLUMN_TYPES)
+        raise ModelError(
+            f"{sync_name}.{item.name} cannot hold {', '.join(wrong) or 'nothing'}: a register has one"
+            f" value, of {held}; for several take FieldKind.SET or FieldKind.MAP"
+        )
+
+
 def _column_type(item: Field) -> str:
     if item.kind is not FieldKind.PLAIN:
         return "TEXT"
-    types = {_COLUMN_TYPES.get(kind, "ANY") for kind in item.types}
+    types = {_COLUMN_TYPES[kind] for kind in item.types}
     return types.pop() if len(types) == 1 else "ANY"
 
 

@@ -239,6 +239,8 @@ class Transaction:
             item = model.field(name)
             if item is None or (item.kind is FieldKind.PLAIN) != (subkey is None):
                 raise UsageError(f"{edit.model} has no field {name}")
+            if subkey == "":
+                raise UsageError(f"{edit.model}.{name} needs a key or element that is not empty")
             if value is not UNSET and not item.accepts(value):
                 raise UsageError(f"{edit.model}.{name} cannot be {value!r}")
 

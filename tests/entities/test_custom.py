@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine
@@ -92,6 +93,14 @@ def test_a_map_holds_no_bytes() -> None:
     """They could not be shown as JSON."""
     with pytest.raises(ModelError, match="data"):
         shared_model("thing", 1, (Field("data", (bytes,), FieldKind.MAP),))
+
+
+@pytest.mark.parametrize("make", [shared_model, owned_model])
+@pytest.mark.parametrize("types", [(list,), (str, dict), (object,), ()])
+def test_a_register_holds_one_plain_value(make: Any, types: tuple[type, ...]) -> None:
+    """A list would be overwritten whole: the message names what merges instead."""
+    with pytest.raises(ModelError, match=r"thing\.data cannot hold .* FieldKind\.SET"):
+        make("thing", 1, (Field("data", types),))
 
 
 OWNED = (

@@ -320,6 +320,8 @@ def test_two_tags_of_one_name_stay_two(replica: Replica) -> None:
         [Update("tag", bytes(16), {"color": "red"})],
         [Create("tag", bytes(16), {"description": "x" * (limits.MAX_HEAD_BYTES + 1)})],
         [Create("tag", bytes(15), {})],
+        [Create("tag", b"n" * 16, {("aliases", ""): True})],
+        [Create("tag", b"n" * 16, {("attributes", ""): "x"})],
     ],
 )
 def test_an_edit_that_cannot_be_meant_changes_nothing(replica: Replica, edits: list[Edit]) -> None:
