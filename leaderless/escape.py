@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 # Format characters that reorder or hide what surrounds them (bidirectional controls and their kin).
 _INVISIBLE = frozenset(
     chr(point)
@@ -41,3 +43,22 @@ def _shown(character: str) -> str:
     if control or character in _INVISIBLE or 0xD800 <= point <= 0xDFFF:
         return character.encode("unicode_escape").decode("ascii")
     return character
+
+
+def shell_word(text: str) -> str:
+    r"""Return `text` as a word of a shell command that is safe to print and can be pasted back.
+
+    Quoted where needed; what could steer a terminal, or is not UTF-8, stands as ``\xNN`` in ``$'…'``
+    (bash, zsh, ksh).
+    """
+    if all(_shown(character) == character or character == "\\" for character in text):
+        return shlex.quote(text)
+    return "$'" + "".join(map(_in_shell, text)) + "'"
+
+
+def _in_shell(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if _shown(character) == character:
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))

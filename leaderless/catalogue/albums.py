@@ -44,7 +44,9 @@ def find_album(connection: Connection, reference: str) -> bytes:
             "SELECT uuid, name, description FROM album"
         )
     }
-    found = [uuid for uuid, (name, _) in about.items() if name == reference]
+    found = references.read_as(
+        reference, lambda said: [uuid for uuid, (name, _) in about.items() if name == said]
+    )
     return references.the_one(
         "album",
         reference,
@@ -280,7 +282,10 @@ async def restore_album(store: Store, reference: str) -> bytes:
 
     def write(transaction: Transaction) -> bytes:
         deleted = references.deleted(transaction.conn, "album")
-        named = [uuid for uuid, fields in deleted.items() if fields.get("name") == reference]
+        named = references.read_as(
+            reference,
+            lambda said: [uuid for uuid, held in deleted.items() if held.get("name") == said],
+        )
         uuid = references.the_one(
             "deleted album",
             reference,

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from entities.device import DEVICE
 from leaderless.catalogue import references
+from leaderless.catalogue.matching import readings
 from leaderless.catalogue.text import name_json
 from leaderless.errors import NotPermittedError, UsageError
 from leaderless.escape import printable
 from leaderless.words import checked_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from sqlalchemy import Connection
 
@@ -132,7 +133,7 @@ def _text(number: int | None) -> str | None:
 def find_device(connection: Connection, reference: str) -> bytes:
     """Return the id of a device by its name or either end of its id."""
     names = _names(connection, "SELECT uuid, name FROM device WHERE dead = 0")
-    found = [uuid for uuid, name in names.items() if name == reference]
+    found = references.read_as(reference, lambda said: _of_name(names, said))
     found = found or references.fitting(reference, names)
     hint = "leaderless device list"
     return references.the_one("device", reference, found, names, names.__getitem__, hint)
@@ -143,17 +144,13 @@ def find_own_location(connection: Connection, reference: str, epoch: int) -> byt
 
     Raises NotPermittedError, with the device to ask, for one of another device.
     """
-    path = reference.encode("utf-8", "surrogateescape").rstrip(b"/") or b"/"
     names = _names(
         connection, "SELECT uuid, name FROM location WHERE dead = 0 AND epoch = ?", epoch
     )
-    found = _names(
-        connection,
-        "SELECT uuid, name FROM location WHERE dead = 0 AND epoch = ? AND path = ?",
-        epoch,
-        path,
-    )
-    some = list(found) or [uuid for uuid, name in names.items() if name == reference]
+    query = "SELECT uuid, name FROM location WHERE dead = 0 AND epoch = ? AND path = ?"
+    paths = (_names(connection, query, epoch, path) for path in _paths(reference))
+    some = list(next(filter(None, paths), ()))
+    some = some or references.read_as(reference, lambda said: _of_name(names, said))
     some = some or references.fitting(reference, names)
     if not some:
         _refuse_elsewhere(connection, reference, epoch)
@@ -170,14 +167,33 @@ def find_locations(connection: Connection, reference: str) -> list[int]:
     rows = connection.exec_driver_sql(
         "SELECT id, uuid, name, path FROM location WHERE dead = 0 ORDER BY id"
     ).all()
-    path = reference.encode("utf-8", "surrogateescape").rstrip(b"/") or b"/"
-    found = [key for key, _, name, at in rows if reference == name or path == at]
+    paths = _paths(reference)
+    found = [key for key, _, name, at in rows if reference == name or paths[0] == at]
+    found = found or references.read_as(
+        reference, lambda said: [key for key, _, name, _ in rows if name == said]
+    )
+    found = found or [key for key, _, _, at in rows if at in paths]
     if found:
         return found
     names = {uuid: name for _, uuid, name, _ in rows}
     fit, hint = references.fitting(reference, names), "leaderless location list"
     one = references.the_one("location", reference, fit, names, names.__getitem__, hint)
     return [key for key, uuid, _, _ in rows if uuid == one]
+
+
+def _of_name(names: Mapping[bytes, str], said: str) -> list[bytes]:
+    return [uuid for uuid, name in names.items() if name == said]
+
+
+def _paths(reference: str) -> list[bytes]:
+    """Return the paths that a reference may mean: as it is, then with its escapes read."""
+    found = []
+    for reading in readings(reference) or [reference]:
+        try:
+            found.append(reading.encode("utf-8", "surrogateescape").rstrip(b"/") or b"/")
+        except UnicodeEncodeError:
+            continue  # half a character of another encoding
+    return found or [b""]
 
 
 def _refuse_elsewhere(connection: Connection, reference: str, epoch: int) -> None:

@@ -7,8 +7,9 @@ as many as tell each from all others.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from leaderless.catalogue.matching import readings
 from leaderless.errors import LeaderlessError, NotFoundError, UsageError
 from leaderless.protocol.records import decode_state
 from registry.state import last_fields
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from registry.changes import Value
+
+_T = TypeVar("_T")
 
 MIN_DIGITS: Final = 4
 _MAX_NAMED: Final = 10
@@ -42,6 +45,27 @@ def refuse_namesake(kind: str, name: str, taken: bytes | None) -> None:
             hint=f"leaderless {kind} show {taken.hex()}; leaderless {kind} create NAME --another"
             " makes a second one of that name",
         )
+
+
+def read_as(reference: str, found: Callable[[str], Sequence[_T]]) -> list[_T]:
+    """Return what is found for a name as it was given, else for what escapes in it stand for.
+
+    What is printed with escapes can be pasted back so. What fits more than one reading is returned
+    for all of them.
+    """
+    first, *others = readings(reference) or [reference]
+    if hits := list(found(first)):
+        return hits
+    texts = (reading for reading in others if _is_text(reading))
+    return list(dict.fromkeys(hit for reading in texts for hit in found(reading)))
+
+
+def _is_text(reading: str) -> bool:
+    try:
+        reading.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def fitting(reference: str, ids: Iterable[bytes]) -> list[bytes]:

@@ -13,7 +13,7 @@ from leaderless.errors import UsageError
 from registry.changes import Create, Delete, Restore, Update
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -29,17 +29,7 @@ def find_tag(connection: Connection, reference: str) -> bytes:
     What was merged is found as the one that it is shown as. Raises NotFoundError, or UsageError
     that tells apart those that fit.
     """
-    namespace, _, name = reference.rpartition(":")
-    found = (
-        connection.exec_driver_sql(
-            "SELECT uuid FROM tag WHERE canonical_name = ? OR display_name = ?"
-            " OR (canonical_name = ? AND namespace = ?)"
-            " OR EXISTS (SELECT 1 FROM json_each(aliases) WHERE value = ?)",
-            (reference, reference, name, namespace, reference),
-        )
-        .scalars()
-        .all()
-    )
+    found = references.read_as(reference, lambda name: _called(connection, name))
     ids = connection.exec_driver_sql("SELECT uuid FROM tag").scalars().all()
 
     def about(uuid: bytes) -> str:
@@ -48,6 +38,17 @@ def find_tag(connection: Connection, reference: str) -> bytes:
 
     shown = {_canonical(connection, uuid) for uuid in found or references.fitting(reference, ids)}
     return references.the_one("tag", reference, list(shown), ids, about, "leaderless tag list")
+
+
+def _called(connection: Connection, reference: str) -> Sequence[bytes]:
+    namespace, _, name = reference.rpartition(":")
+    found = connection.exec_driver_sql(
+        "SELECT uuid FROM tag WHERE canonical_name = ? OR display_name = ?"
+        " OR (canonical_name = ? AND namespace = ?)"
+        " OR EXISTS (SELECT 1 FROM json_each(aliases) WHERE value = ?)",
+        (reference, reference, name, namespace, reference),
+    )
+    return found.scalars().all()
 
 
 def _canonical(connection: Connection, tag: bytes) -> bytes:
@@ -64,11 +65,12 @@ def find_deleted_tag(connection: Connection, reference: str) -> list[bytes]:
     or UsageError that tells apart those that fit.
     """
     deleted = references.deleted(connection, "tag")
-    found = [
-        uuid
-        for uuid, fields in deleted.items()
-        if reference in (fields.get("canonical_name"), fields.get("display_name"))
-    ]
+
+    def called(name: str) -> list[bytes]:
+        names = ("canonical_name", "display_name")
+        return [uuid for uuid, held in deleted.items() if name in map(held.get, names)]
+
+    found = references.read_as(reference, called)
     together = deleted_together(deleted)
     fit = {together[uuid][0] for uuid in found or references.fitting(reference, deleted)}
     one = references.the_one(

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from entities.content import content_id
 from leaderless.catalogue.listing import find_device
+from leaderless.catalogue.matching import readings
 from leaderless.errors import NotFoundError, UsageError
 from registry.changes import Create
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
 
@@ -57,6 +58,7 @@ def target_of(
 
 
 _COLUMNS = "e.uuid, e.content, e.size_bytes"
+_Row = tuple[bytes, "bytes | None", "int | None"]
 
 
 def find_target(
@@ -64,14 +66,15 @@ def find_target(
 ) -> Target:
     """Return what a reference names: a path of this device, DEVICE:PATH, or an entry's id.
 
-    `reference` may hold bytes that are not UTF-8, as surrogates (os.fsdecode). An id may be given
-    by its beginning or its end. Raises NotFoundError, or UsageError where several fit.
+    `reference` may hold bytes that are not UTF-8, as surrogates (os.fsdecode), or a path as it is
+    printed, with escapes. An id may be given by its beginning or its end. Raises NotFoundError, or
+    UsageError where several fit.
     """
     device, colon, rest = reference.partition(":")
     if reference.startswith("/"):
-        row = _by_path(connection, (own_epoch,), os.fsencode(reference))
+        row = _by_reading(connection, (own_epoch,), reference)
     elif colon and rest.startswith("/"):
-        row = _by_path(connection, _epochs(connection, device), os.fsencode(rest))
+        row = _by_reading(connection, _epochs(connection, device), rest)
     else:
         row = _by_id(connection, reference)
     if row is None:
@@ -89,9 +92,26 @@ def _epochs(connection: Connection, device: str) -> tuple[int, ...]:
     return tuple(found.scalars())
 
 
-def _by_path(
-    connection: Connection, epochs: Iterable[int], path: bytes
-) -> tuple[bytes, bytes | None, int | None] | None:
+def _by_reading(connection: Connection, epochs: Sequence[int], path: str) -> _Row | None:
+    """Return the living entry at a path as it was typed, else at what its escapes stand for."""
+    first, *others = readings(path) or [path]
+    if (row := _by_path(connection, epochs, os.fsencode(first))) is not None:
+        return row
+    found: dict[bytes, _Row] = {}
+    for reading in others:
+        try:
+            row = _by_path(connection, epochs, os.fsencode(reading))
+        except UnicodeEncodeError:
+            continue  # half a character of another encoding: no name is written so
+        if row is not None:
+            found[row[0]] = row
+    if len(found) > 1:
+        ids = ", ".join(uuid.hex() for uuid in found)
+        raise UsageError(f"{path} is how two files are printed", hint=f"name one by its id: {ids}")
+    return next(iter(found.values()), None)
+
+
+def _by_path(connection: Connection, epochs: Iterable[int], path: bytes) -> _Row | None:
     """Return the living entry at a path, by the location it is in."""
     path = os.path.normpath(path)
     for epoch in epochs:
@@ -110,9 +130,7 @@ def _by_path(
     return None
 
 
-def _descend(
-    connection: Connection, key: int, names: Iterable[bytes]
-) -> tuple[bytes, bytes | None, int | None] | None:
+def _descend(connection: Connection, key: int, names: Iterable[bytes]) -> _Row | None:
     for name in names:
         below = connection.exec_driver_sql(
             "SELECT id FROM entry WHERE parent = ? AND name = ? AND dead = 0", (key, name)
@@ -124,7 +142,7 @@ def _descend(
     return (row[0], row[1], row[2])
 
 
-def _by_id(connection: Connection, reference: str) -> tuple[bytes, bytes | None, int | None] | None:
+def _by_id(connection: Connection, reference: str) -> _Row | None:
     digits = reference.lower().replace("-", "")
     if len(digits) < _LEAST_ID or any(digit not in "0123456789abcdef" for digit in digits):
         return None

@@ -9,7 +9,6 @@ import importlib
 import io
 import os
 import re
-import shlex
 import sys
 from dataclasses import dataclass
 from functools import cached_property, update_wrapper
@@ -21,7 +20,7 @@ from leaderless import __version__
 from leaderless.cli.client import EXIT_FAILED, Client, exit_code, start_command
 from leaderless.cli.output import chat, put_json
 from leaderless.errors import LeaderlessError, NotPermittedError, UsageError
-from leaderless.escape import printable
+from leaderless.escape import printable, shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +80,7 @@ class Context:
     def command(self, verb: str) -> str:
         """Return the command line with a verb (and its arguments) for this very device."""
         home = self.home or os.environ.get("LEADERLESS_HOME")
-        given = " --system" if self.system else f" --home {shlex.quote(home)}" if home else ""
+        given = " --system" if self.system else f" --home {shell_word(home)}" if home else ""
         return f"leaderless{given} {verb}"
 
     def hint(self, text: str) -> str:
@@ -216,12 +215,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _end(context: Context, error: LeaderlessError) -> NoReturn:
     """Say what is wrong, and exit with its code."""
+    # A command that is printed can be pasted: what is harmless in it stays as it is.
+    hint = error.hint and context.hint(printable(error.hint))
     error.hint = error.hint and context.hint(error.hint)
     if context.json:
         _put_error(error)
     chat(f"leaderless: {printable(error.message)}")
-    if error.hint:
-        chat(f"  → {printable(error.hint)}")
+    if hint:
+        chat(f"  → {hint}")
     sys.exit(exit_code(error))
 
 

@@ -233,6 +233,15 @@ def _completed(replica: Replica, kind: str, prefix: str) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("given", [r"do\\xffcs", r"do\xffcs", r"/do\xffcs", "/do\udcffcs"])
+def test_a_location_is_found_as_it_is_printed(replica: Replica, given: str) -> None:
+    """By its name and by its path, though both hold bytes that are no text."""
+    shelf = put_files(replica, [], path=b"/do\xffcs")
+    epoch = replica.store.own_epoch
+    assert ask(replica, lambda c: listing.find_own_location(c, given, epoch)) == shelf.location
+    assert len(ask(replica, lambda c: listing.find_locations(c, given))) == 1
+
+
 async def test_names_that_begin_as_typed_complete(replica: Replica) -> None:
     """Of tags, of devices and of this device's locations, each once and in order."""
     for name in ("tree", "trip", "trip", "work"):

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from leaderless.catalogue import tag_listing, tag_relations, tags
 from leaderless.errors import NotFoundError, UsageError
+from leaderless.escape import printable
 from tests.replicas import Replica
 from tests.store.passing import within
 
@@ -179,3 +180,13 @@ async def test_a_name_that_two_merged_tags_bear_is_no_choice(replica: Replica) -
     assert await _find(replica, "trip") == uuid
     await tags.delete_tag(replica.store, "trip")
     assert await tags.restore_tag(replica.store, "trip") == uuid
+
+
+@pytest.mark.parametrize("name", ["a\nb", "red\x1b[31m", "back\\slash"])
+async def test_a_tag_is_found_as_it_is_printed(replica: Replica, name: str) -> None:
+    """Living or deleted, what a list shows can be pasted back."""
+    uuid = await tags.create_tag(replica.store, name, {})
+    for given in (name, printable(name)):
+        assert await replica.store.read(lambda c, said=given: tags.find_tag(c, said)) == uuid
+    await tags.delete_tag(replica.store, printable(name))
+    assert await tags.restore_tag(replica.store, printable(name)) == uuid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,14 @@ def test_a_remedy_in_other_words_stays_as_it_is(tmp_path: Path) -> None:
 def test_a_home_that_needs_quotes_gets_them() -> None:
     """What is printed can be pasted."""
     assert Context("/a b").command("serve") == "leaderless --home '/a b' serve"
+
+
+def test_a_home_that_is_not_utf8_can_be_pasted(tmp_path: Path) -> None:
+    """In remedies and in what is told beside an answer, as the shell reads it."""
+    home = os.fsdecode(bytes(tmp_path) + b"/h\xff")
+    said = run("--home", home, "status")
+    assert _hint(said) == f"leaderless --home $'{tmp_path}/h\\xff' init"
+    assert f"--home $'{tmp_path}/h\\xff' serve`" in run("--home", home, "init").err
 
 
 def test_the_machines_own_device_is_named_by_its_option() -> None:

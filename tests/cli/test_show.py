@@ -43,3 +43,16 @@ def test_a_file_that_is_not_in_the_catalogue_cannot_be_shown(indexed: Device) ->
     """It is not found, and standard output stays clean."""
     done = indexed.run("show", "/no/such/file", code=None)
     assert (done.returncode, done.stdout) == (5, b"")
+
+
+def test_what_is_printed_can_be_pasted(indexed: Device, folder: Path) -> None:
+    """A path with escapes, from a list, names the file in every verb that takes one."""
+    (row,) = (
+        line for line in indexed.run("find", "caf").stdout.decode().splitlines() if "caf" in line
+    )
+    shown = row[row.index(str(folder)) :]
+    assert shown.endswith(r"caf\xe9")
+    indexed.run("tag", "create", "pasted")
+    indexed.run("tag", "add", "pasted", shown)
+    assert b"tags: pasted" in indexed.run("show", shown).stdout
+    assert shown.encode() in indexed.run("copies", f"anna:{shown}").stdout
