@@ -214,6 +214,9 @@ def _read(path: Path, parsers: Parsers) -> tuple[list[str], dict[str, Any]]:
             problems.append(f"{where}: {name}: {unread}")
         else:
             values[name] = tuple(value) if isinstance(value, list) else value
+    if values["reconnect_min_s"] > values["reconnect_max_s"]:
+        where = f"{path}:{_line_of(text, 'reconnect_min_s')}"
+        problems.append(f"{where}: reconnect_min_s is more than reconnect_max_s")
     values["name"] = values["name"] or socket.gethostname()
     return problems, values
 

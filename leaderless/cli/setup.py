@@ -90,21 +90,28 @@ def config_show(context: Context) -> None:
 @verb
 def config_check(context: Context) -> None:
     """Check the configuration file; exits 6 if something is wrong."""
-    from leaderless.config import check  # noqa: PLC0415 - see cli/__init__.py
+    from leaderless.advice import advice  # noqa: PLC0415 - see cli/__init__.py
+    from leaderless.config import check  # noqa: PLC0415 - the same
 
     file = context.paths.config_file
     problems = check(context.paths, _parsers())
+    found = [] if problems else list(advice(context.config(_parsers())))
     if context.json:
-        put_json({"schema": 1, "file": str(file), "exists": file.exists(), "problems": problems})
+        warnings = [item._asdict() for item in found]
+        about = {"file": str(file), "exists": file.exists(), "problems": problems}
+        put_json({"schema": 1, **about, "warnings": warnings})
     else:
         for problem in problems:
             chat(name_text(problem))
+        for item in found:
+            chat(f"warning: {name_text(item.text)}")
+            chat(f"  → {name_text(item.hint)}")
     if problems:
         raise click.exceptions.Exit(EXIT_PROBLEMS)
     if context.json:
         return
     if file.exists():
-        chat("The configuration is fine.")
+        chat("The configuration can be used." if found else "The configuration is fine.")
         return
     chat(f"There is no {name_text(file)}: every option has its default.")
     if not context.paths.database.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from leaderless.advice import LOST
 from leaderless.catalogue.conflicts import conflicts
 from leaderless.catalogue.hierarchy import circles
 from leaderless.escape import printable
@@ -65,6 +66,8 @@ class Overview:
         members: Callable[[], Membership],
         presence: Presence,
         left_out: Sequence[LeftOut] = (),
+        *,
+        findable: bool = True,
     ) -> None:
         self._store = store
         self._driver = driver
@@ -72,6 +75,7 @@ class Overview:
         self._members = members
         self._presence = presence
         self._left_out = left_out
+        self._findable = findable
 
     async def view(self) -> View:
         """Return everything the report needs."""
@@ -220,7 +224,19 @@ class Overview:
         if facts.conflicts:
             text = f"{counted(facts.conflicts, 'edit')} lost against others that had not seen them"
             alerts.append(Alert("CONFLICTS", text, "leaderless conflicts"))
-        return alerts + _circles(facts)
+        return alerts + _circles(facts) + self._lost(facts, connected)
+
+    def _lost(self, facts: Facts, connected: Mapping[bytes, Peer]) -> list[Alert]:
+        """Return a warning where who is away may never be met again."""
+        away = [
+            facts.names.get(device) or member.name or _short(device)
+            for key, member in self._members().members.items()
+            if (device := device_id(key)) not in connected and device != self._store.own_device
+        ]
+        if self._findable or not away:
+            return []
+        text = f"{min(away)} may not find this device: it takes calls at another port"
+        return [Alert("NO_FIXED_ADDRESS", f"{text} after each start", LOST.hint)]
 
 
 def _circles(facts: Facts) -> list[Alert]:

@@ -23,6 +23,7 @@ import trio
 
 from entities import MODELS
 from leaderless import __version__
+from leaderless.advice import advice, is_findable
 from leaderless.clock import SYSTEM_CLOCK, wall_ms
 from leaderless.daemon.album_routes import AlbumDesk
 from leaderless.daemon.catalogue_routes import CatalogueDesk
@@ -177,6 +178,8 @@ class Daemon:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         config, paths = self._config, self._config.paths
+        for said in advice(config):
+            self._log.warning("config_advice", text=said.text, hint=said.hint)
         identity = await trio.to_thread.run_sync(load_or_create, paths.keys)
         brought = await trio.to_thread.run_sync(load_models, MODELS, TABLES)
         registry, ids = Registry(brought.models), RecordIds(self._clock)
@@ -249,6 +252,7 @@ class Daemon:
             lambda: driver.applier.members,
             self._presence,
             left_out,
+            findable=is_findable(config),
         )
         desks = (
             CatalogueDesk(store, driver, indexer, self._presence),

@@ -101,6 +101,23 @@ def test_bytes_that_are_no_text_are_said_with_their_place(tmp_path: Path) -> Non
     assert (said.code, "UTF-8; byte 9 is not" in said.err) == (6, True)
 
 
+def test_what_may_surprise_is_a_warning_and_no_problem(tmp_path: Path) -> None:
+    """Exit 0, and what to do about it; programs get it beside the problems."""
+    _write(tmp_path, b"listen_port = 0\nmdns = false\n")
+    said = _run(tmp_path, "config", "check")
+    assert (said.code, "set a fixed listen_port" in said.err) == (0, True)
+    assert "fine" not in said.err
+    (warning,) = _run(tmp_path, "config", "check", "--json").json()["warnings"]
+    assert "listen_port is 0" in warning["text"]
+
+
+def test_a_wait_is_not_longer_than_the_longest(tmp_path: Path) -> None:
+    """The one that was written is named with its line."""
+    _write(tmp_path, b"reconnect_max_s = 5\nreconnect_min_s = 6\n")
+    said = _run(tmp_path, "config", "check")
+    assert (said.code, ":2: reconnect_min_s is more than" in said.err) == (6, True)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_its_script(tmp_path: Path, shell: str) -> None:
     """It calls this program for the candidates."""

@@ -41,6 +41,26 @@ async def test_rows_and_tags_are_counted(tmp_path: Path, replica: Replica) -> No
         assert (view.device, view.library, view.rows, view.tags) == ("device0", "home", 9, 1)
 
 
+async def test_a_device_that_cannot_be_found_again_is_warned_of(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """While another is away; the remedy is one of two options."""
+    async with open_rooms(tmp_path, pair[0]) as rooms:
+        members = rooms.driver.applier
+        overview = Overview(
+            pair[0].store,
+            rooms.driver,
+            rooms.indexer,
+            lambda: members.members,
+            rooms.presence,
+            findable=False,
+        )
+        (alert,) = (await overview.view()).warnings
+        assert (alert.code, "device1 may not find" in alert.text) == ("NO_FIXED_ADDRESS", True)
+        assert "or name the other in peers" in str(alert.hint)
+        assert (await rooms.overview.view()).warnings == []
+
+
 async def test_tags_under_each_other_are_a_warning(tmp_path: Path, replica: Replica) -> None:
     """It names the edge that is not in effect, and the tag to look at."""
     one, other = b"1" * 16, b"2" * 16
