@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from leaderless.errors import TimedOutError
+from leaderless.status.events import check_id
 from leaderless.status.http import Answer, Request, Routes
 from leaderless.status.report import report
 
@@ -83,7 +84,8 @@ class Desk:
 
     async def follow_events(self, request: Request) -> Answer:
         """Return events as they happen."""
-        return Answer(stream=self._event_lines(request.text("since")))
+        since = request.text("since")
+        return Answer(stream=self._event_lines(None if since is None else check_id(since)))
 
     @trio.as_safe_channel
     async def _event_lines(self, since: str | None) -> AsyncGenerator[bytes, None]:

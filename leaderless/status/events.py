@@ -6,16 +6,31 @@ another run) the stream says so with an event of kind `gap`.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
+
+from leaderless.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
 KEPT: Final = 10_000
 _MAX_DIGITS: Final = 20
+
+
+_ID: Final = re.compile(r"[^-\s]{1,64}-[0-9]{1,20}")
+
+
+def check_id(text: str) -> str:
+    """Return an event's id; raises UsageError for what no stream has printed."""
+    if _ID.fullmatch(text) is None:
+        raise UsageError(
+            f"“{text}” is no id of an event", hint="leaderless events prints one with each event"
+        )
+    return text
 
 
 class Events:

@@ -204,3 +204,9 @@ def test_an_error_is_json_with_a_schema(tmp_path: Path, verb: list[str]) -> None
         4,
         {"schema": 1, "error": {"code": "not_permitted", "message": "no", "hint": "ask nicely"}},
     )
+
+
+def test_a_slip_is_no_place_in_the_stream(ask: Callable[..., Said]) -> None:
+    """Exit 2, at once."""
+    said = ask("events", "--since", "yesterday")
+    assert (said.code, "no id of an event" in said.err) == (2, True)

@@ -8,7 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from leaderless.status.events import KEPT, Events
+from leaderless.errors import UsageError
+from leaderless.status.events import KEPT, Events, check_id
 
 
 async def _take(events: Events, since: str | None, count: int) -> list[dict[str, Any]]:
@@ -108,3 +109,15 @@ async def test_two_followers_each_hear_everything() -> None:
         events.add("tick", number, {})
     first, second = await _take(events, "boot-0", 3), await _take(events, "boot-0", 3)
     assert first == second
+
+
+@pytest.mark.parametrize("text", ["", "GARBAGE", "boot", "-1", "boot-", "a b-1", "boot-x"])
+def test_what_no_stream_has_printed_is_no_id(text: str) -> None:
+    """A slip is told from an id that is gone."""
+    with pytest.raises(UsageError):
+        check_id(text)
+
+
+def test_an_id_of_another_run_is_an_id() -> None:
+    """The stream answers it with a gap."""
+    assert check_id("abcd1234-17") == "abcd1234-17"
