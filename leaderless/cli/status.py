@@ -27,7 +27,7 @@ def status(context: Context) -> None:
     """Say how things are; the first line is the verdict."""
     answer = context.client.get("/v1/status")
     if context.json:
-        put_json(answer)
+        put_json(_for_here(context, answer))
         return
     say(context.told(name_text(answer["verdict"])))
     say("")
@@ -44,6 +44,24 @@ def status(context: Context) -> None:
         say(f"  warning: {context.told(name_text(alert['text']))}")
         if alert["hint"]:
             say(f"    → {context.hint(name_text(alert['hint']))}")
+
+
+def _for_here(context: Context, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return a report whose remedies are commands for the device that was asked."""
+    warnings = [
+        {**alert, "text": context.told(alert["text"]), "hint": _hint(context, alert["hint"])}
+        for alert in answer["warnings"]
+    ]
+    locations = [
+        {**scan, "message": scan["message"] and context.told(scan["message"])}
+        for scan in answer["locations"]
+    ]
+    verdict = context.told(answer["verdict"])
+    return {**answer, "verdict": verdict, "warnings": warnings, "locations": locations}
+
+
+def _hint(context: Context, hint: str | None) -> str | None:
+    return hint and context.hint(hint)
 
 
 def _peers(peers: list[dict[str, Any]]) -> None:
@@ -94,14 +112,28 @@ def wait(context: Context, synced: bool, timeout: int, everybody: bool) -> None:
     """Wait until the devices that are connected are in sync; with --all, until every member is."""
     if not synced:
         raise UsageError("say what to wait for", hint="leaderless wait --synced")
+    if not context.json:
+        _announce(context, everybody)
     query = {"synced": 1, "timeout_s": timeout, "all": 1 if everybody else None}
     answer = context.client.get("/v1/wait", query, timeout_s=timeout + 30)
     if context.json:
-        put_json(answer)
+        put_json(_for_here(context, answer))
         return
     say(context.told(name_text(answer["verdict"])))
     if not answer["in_sync"]:
         chat("This waited for the connected devices only; --all waits for every member.")
+
+
+def _announce(context: Context, everybody: bool) -> None:
+    """Say what is waited for, where that may be for ever."""
+    found = context.client.get("/v1/peers")["peers"]
+    away = [peer["name"] for peer in found if not peer["connected"]]
+    if not found:
+        pair = context.command("pair")
+        chat(f"No other device is a member yet: this waits until one is. `{pair}` admits one.")
+    elif away and (everybody or len(away) == len(found)):
+        names = ", ".join(map(name_text, away))
+        chat(f"Waiting for {names}: not connected now.")
 
 
 @click.command()

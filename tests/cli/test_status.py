@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.asking import answering, http, run
 
-PARTLY = {"verdict": "In sync with 1 of 2 devices; cy was never seen.", "in_sync": False}
-WHOLE = {"verdict": "In sync with ben and cy.", "in_sync": True}
+EMPTY: dict[str, Any] = {"peers": [], "warnings": [], "locations": []}
+PARTLY = {
+    **EMPTY,
+    "verdict": "In sync with 1 of 2 devices; cy was never seen.",
+    "in_sync": False,
+}
+WHOLE = {**EMPTY, "verdict": "In sync with ben and cy.", "in_sync": True}
+BEN, CY = ({"name": name, "connected": name == "ben"} for name in ("ben", "cy"))
 
 
 def test_waiting_says_that_those_who_are_away_were_not_waited_for(tmp_path: Path) -> None:
     """The exit code alone would be taken for all."""
-    with answering(tmp_path, http(PARTLY)):
+    with answering(tmp_path, http({"peers": [BEN, CY]}), http(PARTLY)):
         said = run("--home", str(tmp_path), "wait", "--synced")
     assert (said.code, said.out) == (0, f"{PARTLY['verdict']}\n")
     assert "--all waits for every member" in said.err
@@ -22,17 +29,17 @@ def test_waiting_says_that_those_who_are_away_were_not_waited_for(tmp_path: Path
 
 def test_waiting_for_all_asks_for_all(tmp_path: Path) -> None:
     """The daemon is the one that waits."""
-    with answering(tmp_path, http(WHOLE)) as requests:
+    with answering(tmp_path, http({"peers": [BEN]}), http(WHOLE)) as requests:
         said = run("--home", str(tmp_path), "wait", "--synced", "--all")
-    assert b"all=1" in requests[0].splitlines()[0]
+    assert b"all=1" in requests[1].splitlines()[0]
     assert said.err == ""
 
 
 def test_waiting_asks_for_those_that_are_connected(tmp_path: Path) -> None:
     """Unless all are meant."""
-    with answering(tmp_path, http(WHOLE)) as requests:
+    with answering(tmp_path, http({"peers": [BEN]}), http(WHOLE)) as requests:
         run("--home", str(tmp_path), "wait", "--synced", "--timeout", "7")
-    assert requests[0].startswith(b"GET /v1/wait?synced=1&timeout_s=7 ")
+    assert requests[1].startswith(b"GET /v1/wait?synced=1&timeout_s=7 ")
 
 
 @pytest.mark.parametrize("timeout", ["-1", "soon", "99999999999"])
@@ -48,3 +55,32 @@ def test_a_device_alone_is_told_how_to_find_company(tmp_path: Path) -> None:
     with answering(tmp_path, http({"peers": []})):
         said = run("--home", str(tmp_path), "peers")
     assert f"`leaderless --home {tmp_path} pair`" in said.err
+
+
+@pytest.mark.parametrize(
+    ("peers", "options", "words"),
+    [
+        ([], [], "No other device is a member yet"),
+        ([CY], [], "Waiting for cy: not connected now."),
+        ([BEN, CY], ["--all"], "Waiting for cy: not connected now."),
+    ],
+)
+def test_who_may_never_come_is_named_at_once(
+    tmp_path: Path, peers: list[Any], options: list[str], words: str
+) -> None:
+    """Nobody waits for an hour without knowing for what."""
+    with answering(tmp_path, http({"peers": peers}), http(WHOLE)):
+        said = run("--home", str(tmp_path), "wait", "--synced", *options)
+    assert words in said.err
+
+
+def test_remedies_in_json_are_for_the_device_that_was_asked(tmp_path: Path) -> None:
+    """As those that are printed: of warnings, of locations, of the verdict."""
+    alert = {"code": "CONFLICTS", "text": "x", "hint": "leaderless conflicts"}
+    scan = {"message": "missing: leaderless location scan a"}
+    report = {**WHOLE, "warnings": [alert, {**alert, "hint": None}], "locations": [scan]}
+    with answering(tmp_path, http(report)):
+        shown = run("--home", str(tmp_path), "status", "--json").json()
+    home = f"leaderless --home {tmp_path}"
+    assert [item["hint"] for item in shown["warnings"]] == [f"{home} conflicts", None]
+    assert shown["locations"][0]["message"] == f"missing: {home} location scan a"
