@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NAME = "leaderless.service"
 SYSTEM_UNITS = Path("/etc/systemd/system")
+TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - what PrivateTmp= takes away
 PLACES = (Path(__file__).parent.parent / "systemd", Path(sys.prefix) / "share" / "leaderless")
 """Where the units are: in the checkout, or where pip installed them."""
 
@@ -79,6 +80,12 @@ def unit_name(home: str | None) -> str:
     return f"leaderless-{shown}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}.service"
 
 
+def in_temporary(home: str | None) -> bool:
+    """Return whether a home is where a service with a /tmp of its own would not see it."""
+    path = None if not home else Path(home).expanduser().absolute()
+    return path is not None and any(path.is_relative_to(folder) for folder in TEMPORARY)
+
+
 def unit_folder(environment: Mapping[str, str], *, system: bool) -> Path:
     """Return where units are."""
     if system:
@@ -105,6 +112,8 @@ def plan(
         # Whichever service ends takes its folder along.
         runtime = "RuntimeDirectory="
         text = text.replace(f"{runtime}leaderless", f"{runtime}{name.removesuffix('.service')}")
+        if in_temporary(home):
+            text = text.replace("PrivateTmp=yes", "PrivateTmp=no")
     text = text.replace("@EXEC@", quoted)
     if system:
         control: tuple[str, ...] = ("systemctl",)
@@ -112,6 +121,9 @@ def plan(
     else:
         control = ("systemctl", "--user")
         advice = "the service stops at logout; to keep it: loginctl enable-linger"
+        if in_temporary(home):
+            advice += "; this home is in a folder for temporary files: the system may empty it, the"
+            advice += " library with it; the service runs without a /tmp of its own (PrivateTmp=no)"
     place = folder or unit_folder(environment, system=system)
     return Plan(place / name, text, control, advice)
 

@@ -289,3 +289,18 @@ def test_this_interpreter_is_asked_unless_another_is_named() -> None:
 def test_a_person_can_tell_the_services_of_homes_apart() -> None:
     """The folder's name is part of the unit's, as far as a unit can have it."""
     assert unit_name("/a/lib two").startswith("leaderless-lib-two-")
+
+
+@pytest.mark.parametrize("home", ["/tmp/a", "/var/tmp/x/../a"])
+def test_a_home_among_temporary_files_is_seen_by_its_service(tmp_path: Path, home: str) -> None:
+    """It gets no /tmp of its own, and the advice says what may happen to the library."""
+    found = _user(tmp_path, home=home)
+    assert ("PrivateTmp=no" in found.text, "PrivateTmp=yes" in found.text) == (True, False)
+    assert "the system may empty it" in found.advice
+
+
+@pytest.mark.parametrize("home", [None, "/srv/a", "/tmpfiles"])
+def test_any_other_home_has_a_private_tmp(tmp_path: Path, home: str | None) -> None:
+    """As the unit says."""
+    found = _user(tmp_path, home=home)
+    assert ("PrivateTmp=yes" in found.text, "empty it" in found.advice) == (True, False)
