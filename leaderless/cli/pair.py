@@ -66,7 +66,11 @@ def _join(context: Context, code: str, address: str | None) -> None:
         hint = "write HOST:PORT; the other device shows the port beside its code"
         raise UsageError(f"“{address}” is no HOST:PORT", hint=hint)
     parse(code)
-    chat("Looking for the device that shows this code …")
+    chat(
+        "Looking for the device that shows this code: 10 seconds at most …"
+        if address is None
+        else f"Asking {name_text(address)} …"
+    )
     answer = context.client.post("/v1/join", {"code": code, "address": address}, timeout_s=90)
     if context.json:
         put_json(answer)

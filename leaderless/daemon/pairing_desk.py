@@ -197,6 +197,8 @@ class PairingDesk:
     async def type_code(self, text: str, address: str | None) -> dict[str, Any]:
         """Join the library of the device that shows this code."""
         code = codes.parse(text)
+        if self._open is not None and self._open.code.reveal() == code.reveal():
+            raise UsageError("this device shows that code itself", hint="type it on the other one")
         members = len(self._applier.members.members)
         await self._store.read(lambda connection: check_may_join(connection, members))
         attempt = partial(self._attempt, code)

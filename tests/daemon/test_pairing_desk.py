@@ -79,6 +79,15 @@ async def test_a_wrong_code_costs_a_try_and_changes_nothing(
         assert joiner.replica.store.library != host.replica.store.library
 
 
+async def test_a_devices_own_code_is_known_at_once(tmp_path: Path, replica: Replica) -> None:
+    """Nobody is called, and no try is lost."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        shown = await rooms.desk.show()
+        answer = await rooms.ask("POST", "/v1/join", code=shown["code"])
+        assert (answer.status, "itself" in answer.data["error"]["message"]) == (400, True)
+        assert rooms.desk.state()["tries_left"] == 3
+
+
 async def test_a_device_that_shares_its_library_joins_no_other(
     tmp_path: Path, pair: list[Replica]
 ) -> None:
