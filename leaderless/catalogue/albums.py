@@ -222,7 +222,7 @@ async def set_album(store: Store, reference: str, given: Mapping[str, object]) -
     def write(transaction: Transaction) -> bytes:
         uuid = find_album(transaction.conn, reference)
         fields, contents = _parsed(transaction.conn, store.own_epoch, given)
-        data = {"album": album_name(transaction.conn, uuid)}
+        data = {"album": album_name(transaction.conn, uuid), "fields": ", ".join(given)}
         transaction.commit("album.set", [*contents, Update("album", uuid, fields)], data)
         return uuid
 

@@ -140,7 +140,7 @@ async def set_tag(store: Store, reference: str, given: Mapping[str, object]) -> 
 
     def write(transaction: Transaction) -> bytes:
         uuid = find_tag(transaction.conn, reference)
-        data = {"tag": _name(transaction.conn, uuid)}
+        data = {"tag": _name(transaction.conn, uuid), "fields": ", ".join(given)}
         transaction.commit("tag.set", [Update("tag", uuid, fields)], data)
         return uuid
 

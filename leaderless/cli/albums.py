@@ -42,7 +42,7 @@ def album_create(context: Context, name: str, fields: tuple[str, ...], another: 
     """Make an album called NAME. Two of one name, made on two devices, are two albums."""
     body = {"name": name, "fields": _fields(fields), "another": another}
     answer = context.client.post("/v1/albums/create", body)
-    _done(context, answer, f"Created; `{context.command('album add')}` puts files in.")
+    _done(context, answer, f"Created; `{context.command('album add ALBUM FILE')}` puts files in.")
 
 
 @album.command("list")

@@ -98,16 +98,29 @@ def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
 
 def _about(item: dict[str, Any]) -> str:
     said = item["data"]
-    named = [str(said[name]) for name in _NAMES if name in said]
+    group = item["command"].partition(".")[0]
+    if item["command"] == "undo" and "command" in said:
+        return f"{said['command']} ({str(said.get('command_id'))[-8:]})"
+    if group == "metadata":
+        named = [f"{name}={_said(value)}" for name, value in said.items() if name != "count"]
+    else:
+        named = [str(said[name]) for name in _NAMES if name in said]
     if named and "to" in said:
         named[0] += f" → {said['to']}"
+    if named and "fields" in said:
+        named[0] += f": {said['fields']}"
     if "count" in said:
-        named.append(counted(said["count"], "file"))
+        named.append(counted(said["count"], "conflict" if group == "conflict" else "file"))
     if named:
         return ", ".join(named)
     if item["changes"] > len(item["records"]) or len(item["records"]) > 2:
         return counted(f"{item['changes']:,}", "change")
     return ", ".join(f"{record['model']} {record['name']}" for record in item["records"])
+
+
+def _said(value: object) -> str:
+    """Return a value as it is given to a verb; it is made safe where it is printed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @click.command()
@@ -162,7 +175,8 @@ def _guard(context: Context, what: str, target: str, done: str) -> None:
     model = answer["model"]
     # What is said of a file has no name but that of the file.
     named = target if model == "user_metadata" else f"{model} {answer['name']}"
-    chat(f"{done}: {name_text(named)}.")
+    back = context.command(f"{'unlock' if what == 'lock' else 'lock'} {answer['record']}")
+    chat(f"{done}: {name_text(named)}. `{back}` takes it back.")
 
 
 @click.command()

@@ -52,7 +52,9 @@ def location_add(context: Context, path: str, name: str | None, mode: str, wait:
         put_json(answer)
     else:
         say(answer["id"])
-        if not wait:
+        if wait:
+            chat(f"Indexed; `{context.command('find')}` looks in it on every device.")
+        else:
             chat(f"Indexing; `{context.command('status')}` shows how far it is.")
 
 

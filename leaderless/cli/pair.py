@@ -76,6 +76,8 @@ def _join(context: Context, code: str, address: str | None) -> None:
         put_json(answer)
     else:
         say(f"Joined library {name_text(answer['library'])}.")
+        add, wait = context.command("location add FOLDER"), context.command("wait --synced")
+        chat(f"Next: `{wait}` returns when all is here, `{add}` indexes a folder of this device.")
 
 
 def _is_open(context: Context) -> bool:

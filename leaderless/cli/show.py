@@ -21,7 +21,7 @@ from leaderless.cli.output import (
 from leaderless.cli.targets import reference
 from leaderless.words import counted
 
-_QUIET = ("scope", "target", "item", "tag", "album", "hash", "size_bytes")
+_QUIET = ("scope", "target", "item", "tag", "album", "hash", "size_bytes", "position", "added_by")
 """Fields that say what a record is about; that is shown by other lines."""
 
 _LOCKED = {
@@ -110,7 +110,7 @@ def _put_changes(changes: list[dict[str, Any]]) -> None:
             change["value"],
             change["by"],
             time_text(change["at_ms"]),
-            "" if change["in_effect"] else "under the file's own",
+            " " if change["in_effect"] else "under the file's own",
         )
         for change in changes
         if change["field"] not in _QUIET

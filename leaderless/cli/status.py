@@ -44,6 +44,10 @@ def status(context: Context) -> None:
         say(f"  warning: {context.told(name_text(alert['text']))}")
         if alert["hint"]:
             say(f"    → {context.hint(name_text(alert['hint']))}")
+    if not answer["peers"]:
+        chat(f"`{context.command('pair')}` admits another device.")
+    if not answer["locations"]:
+        chat(f"`{context.command('location add FOLDER')}` indexes a folder of this device.")
 
 
 def _for_here(context: Context, answer: dict[str, Any]) -> dict[str, Any]:

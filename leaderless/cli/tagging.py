@@ -84,7 +84,8 @@ def _counted(answer: dict[str, Any]) -> tuple[str, str, str]:
 def parent(context: Context, child: str, parent: str) -> None:
     """Put the tag CHILD under PARENT: `find --tag PARENT` finds what carries CHILD, too."""
     answer = context.client.post("/v1/tags/parent", {"child": child, "parent": parent})
-    _tell(context, answer, "new", "Done.", "It is there already.")
+    done = f"“{name_text(child)}” is under “{name_text(parent)}” now."
+    _tell(context, answer, "new", done, "It is there already.")
 
 
 @click.command()
@@ -94,7 +95,8 @@ def parent(context: Context, child: str, parent: str) -> None:
 def unparent(context: Context, child: str, parent: str) -> None:
     """Take the tag CHILD from under PARENT."""
     answer = context.client.post("/v1/tags/unparent", {"child": child, "parent": parent})
-    _tell(context, answer, "gone", "Done.", "")
+    done = f"“{name_text(child)}” is not under “{name_text(parent)}” any more."
+    _tell(context, answer, "gone", done, "")
 
 
 @click.command()
@@ -109,7 +111,9 @@ def relate(context: Context, tag: str, other: str, kind: str, strength: float | 
     """Say that TAG and OTHER are synonyms or related."""
     body = {"tag": tag, "other": other, "kind": kind, "strength": strength}
     answer = context.client.post("/v1/tags/relate", _given(body))
-    _tell(context, answer, "new", "Done.", "They are already.")
+    what = "synonyms" if kind == "synonym" else "related"
+    done = f"“{name_text(tag)}” and “{name_text(other)}” are {what} now."
+    _tell(context, answer, "new", done, f"They are {what} already.")
 
 
 @click.command()
@@ -119,7 +123,8 @@ def relate(context: Context, tag: str, other: str, kind: str, strength: float | 
 def unrelate(context: Context, tag: str, other: str) -> None:
     """Say that TAG and OTHER are no synonyms and not related any more."""
     answer = context.client.post("/v1/tags/unrelate", {"tag": tag, "other": other})
-    _tell(context, answer, "gone", "Done.", "")
+    done = f"“{name_text(tag)}” and “{name_text(other)}” are not related any more."
+    _tell(context, answer, "gone", done, "")
 
 
 @click.command()
@@ -133,7 +138,8 @@ def merge(context: Context, tag: str, other: str) -> None:
     """
     answer = context.client.post("/v1/tags/merge", {"tag": tag, "other": other})
     name = name_text(answer["tag"]["canonical_name"])
-    _tell(context, answer, "new", f"Both are “{name}” now.", f"Both are “{name}” already.")
+    done = f"Both are “{name}” now; `{context.command('undo')}` takes it back."
+    _tell(context, answer, "new", done, f"Both are “{name}” already.")
 
 
 def _tell(context: Context, answer: dict[str, Any], key: str, done: str, nothing: str) -> None:

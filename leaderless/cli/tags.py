@@ -50,7 +50,7 @@ def tag_create(context: Context, name: str, fields: tuple[str, ...], another: bo
     """Make a tag called NAME. Two of one name, made on two devices, are two tags."""
     body = {"name": name, "fields": parse_fields(fields), "another": another}
     answer = context.client.post("/v1/tags/create", body)
-    _done(context, answer, f"Created; `{context.command('tag add')}` puts it on files.")
+    _done(context, answer, f"Created; `{context.command('tag add TAG FILE')}` puts it on files.")
 
 
 @tag.command("list")

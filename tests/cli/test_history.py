@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scripts.device import Device
 from tests.cli.asking import Said
 
 Ask = Callable[..., Said]
@@ -93,3 +95,27 @@ def test_a_refused_undo_names_what_came_later(ask: Ask) -> None:
     assert (refused.code, f"tag.create ({first}) stays: " in refused.err) == (1, True)
     assert f"undo {later} takes back tag.set of anna first" in refused.err
     assert ask("undo", later).code == ask("undo", first).code == 0
+
+
+def test_history_says_what_was_said_of_files(indexed: Device, folder: Path) -> None:
+    """The value beside the number of files; an undo names what it took back."""
+    indexed.run("rate", str(folder / "a.jpg"), "5")
+    assert b"rating=5, 1 file" in indexed.run("history", "--limit", "1").stdout
+    indexed.run("undo")
+    assert b"metadata.rating (" in indexed.run("history", "--limit", "1").stdout
+
+
+def test_history_names_the_fields_that_were_set(ask: Ask) -> None:
+    """Of tags and albums alike."""
+    for kind, field in (("tag", "color=red"), ("album", "description=sea")):
+        ask(kind, "create", f"told-{kind}")
+        ask(kind, "set", f"told-{kind}", field)
+        assert f"told-{kind}: {field.partition('=')[0]}" in ask("history", "--limit", "1").out
+
+
+def test_a_lock_says_how_it_is_taken_back(ask: Ask) -> None:
+    """By the command for this device, and the other way round."""
+    ask("tag", "create", "guarded")
+    for verb, back in (("lock", "unlock"), ("unlock", "lock")):
+        said = ask(verb, "tag:guarded")
+        assert (said.code, f" {back} " in said.err) == (0, True)

@@ -84,3 +84,12 @@ def test_remedies_in_json_are_for_the_device_that_was_asked(tmp_path: Path) -> N
     home = f"leaderless --home {tmp_path}"
     assert [item["hint"] for item in shown["warnings"]] == [f"{home} conflicts", None]
     assert shown["locations"][0]["message"] == f"missing: {home} location scan a"
+
+
+def test_a_new_device_is_told_what_comes_next(tmp_path: Path) -> None:
+    """Somebody to meet and something to index; on standard error, as it is no answer."""
+    report = {**WHOLE, "rows": "1", "tags": "0", "device": "anna", "library": "home"}
+    with answering(tmp_path, http(report)):
+        said = run("--home", str(tmp_path), "status")
+    assert f"`leaderless --home {tmp_path} pair` admits" in said.err
+    assert f"`leaderless --home {tmp_path} location add FOLDER` indexes" in said.err
