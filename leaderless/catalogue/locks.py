@@ -41,8 +41,8 @@ def check_guard(connection: Connection, found: Reference, said: str, *, lock: bo
         raise NotFoundError(
             f"nothing is said of {said} yet: it has no note, rating or mark that could be"
             f" {'locked' if lock else 'unlocked'}",
-            hint="leaderless note TARGET TEXT says something; its tags and albums are locked by"
-            " themselves: leaderless lock tag:NAME, or leaderless lock album:NAME",
+            hint="leaderless note TARGET TEXT says something; leaderless lock tag:NAME, or"
+            " leaderless lock album:NAME, freezes a tag or an album itself",
         )
     if row is None:
         raise NotFoundError(f"{said} is deleted", hint="leaderless history shows by whom")

@@ -120,6 +120,8 @@ def _about(item: dict[str, Any]) -> str:
 
 def _said(value: object) -> str:
     """Return a value as it is given to a verb; it is made safe where it is printed."""
+    if value is None:
+        return "(cleared)"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -101,6 +101,8 @@ def test_history_says_what_was_said_of_files(indexed: Device, folder: Path) -> N
     """The value beside the number of files; an undo names what it took back."""
     indexed.run("rate", str(folder / "a.jpg"), "5")
     assert b"rating=5, 1 file" in indexed.run("history", "--limit", "1").stdout
+    indexed.run("rate", str(folder / "a.jpg"), "--clear")
+    assert b"rating=(cleared), 1 file" in indexed.run("history", "--limit", "1").stdout
     indexed.run("undo")
     assert b"metadata.rating (" in indexed.run("history", "--limit", "1").stdout
 
