@@ -169,8 +169,8 @@ class SharedChange:
     `dots` are those the author saw (update, delete). `writes` set registers (create, update,
     restore); those of a dismissal set nothing, they only name losers in `over`. `seen` names whole
     changes that its author had before its eyes: those whose writes a delete takes away, or the
-    deletes that a restore takes back or a dismissal lets rest. `guard` is the lock that it was
-    written under.
+    deletes that a restore takes back or a dismissal lets rest (a delete without dots does so, too).
+    `guard` is the lock that it was written under.
     """
 
     form: Form

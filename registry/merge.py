@@ -21,7 +21,8 @@ lock       as restore, with all values anew,   edits and deletes that had not se
 update     writes hang on the dots that live   values it had not seen; itself, if it is older or
                                                all its dots are dead
 delete     its dots die with their writes      writes that it had not seen
-dismiss    nothing                             nothing: what it names is seen
+dismiss    nothing                             nothing: what it names is seen; so does a delete
+                                               without dots, which names whole changes
 =========  ==================================  =================================================
 
 What is lost goes to a journal, until it is seen or in effect again.
@@ -63,9 +64,9 @@ def merge(state: RecordState, change: SharedChange, dot: Dot, stamp: Stamp, plac
     seen = frozenset(change.seen)
     incoming: tuple[Write, ...] = ()
     after = state
-    if change.form is Form.DELETE:
+    if change.form is Form.DELETE and change.dots:
         after = _deleted(state, change, ref)
-    elif change.form is not Form.DISMISS:
+    elif change.form not in (Form.DELETE, Form.DISMISS):
         incoming = _incoming(state, change, ref, dot)
         after = _written(state, change, dot, incoming)
     if seen and after.deaths:

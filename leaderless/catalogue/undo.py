@@ -7,6 +7,7 @@ anyone, is not touched: the undo is refused with the edit that stands in the way
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from leaderless.catalogue.conflicts import DISMISS, LOSER
@@ -119,8 +120,9 @@ class _Undoing:
         ref = WriteRef(header.stamp, *header.position, place)
         about = change.model, bytes(change.record)
         state = read_state(self._connection, *about)
-        if any(write.field == LOCK_FIELD for write in change.writes):
-            self._check_current(change, state, ref)
+        if lock := tuple(write for write in change.writes if write.field == LOCK_FIELD):
+            # The values that a lock writes anew were not its doing.
+            self._check_current(replace(change, writes=lock), state, ref)
             return Lock(*about) if state.locked_by is None else Unlock(*about)
         if change.form is Form.DISMISS:
             return None
@@ -157,8 +159,8 @@ class _Undoing:
     def _check_made_alone(self, change: SharedChange, state: RecordState) -> None:
         """Raise StandsOnError where others have made a record, too, or again since."""
         for dot in sorted(state.dots - self._own):
-            if self._origins.is_undo(dot):
-                continue  # it brought back what this action had made
+            if self._origins.is_undo(dot) or self._origins.is_lock(dot, change):
+                continue  # it brought back what this action had made, or wrote it anew
             by = device_name(self._connection, dot.feed[:16])
             how = "made it, too" if state.dots & self._own else "made it again since"
             raise self._stands(change, f"{by} {how}")

@@ -227,11 +227,10 @@ def _change(item: Any, feeds: Sequence[bytes]) -> SharedChange:  # noqa: ANN401 
 
 def _check_form(change: SharedChange) -> None:
     """Raise InvalidCommitError where a change names what its form has no use for, or lacks it."""
-    takes_dots = change.form in (Form.UPDATE, Form.DELETE)
     writes = change.writes
-    fits = bool(change.dots) == takes_dots
+    fits = bool(change.dots) == (change.form is Form.UPDATE)
     if change.form is Form.DELETE:
-        fits &= not writes
+        fits = bool(change.dots or change.seen) and not writes
     if change.form is Form.DISMISS:
         fits &= bool(writes or change.seen) and change.guard is UNGUARDED
         fits &= all(write.value is None and write.over for write in writes)

@@ -12,7 +12,7 @@ from leaderless.catalogue.history import Filter, actions
 from leaderless.catalogue.undo import StandsOnError, undo, undone_ids
 from leaderless.errors import NotFoundError, UsageError
 from leaderless.store.registers import read_state
-from registry.changes import Create, Delete, Edit, Lock, Restore, Update
+from registry.changes import Create, Delete, Edit, Lock, Restore, Unlock, Update
 from registry.derived import link_id
 from registry.state import set_registers
 from tests.replicas import Replica, query_file
@@ -237,3 +237,16 @@ async def test_what_was_deleted_and_made_again_by_another_stays(replicas: list[R
     store_commits(a, *log_of(b, own_feed(b)))
     with pytest.raises(StandsOnError, match="made it again since"):
         await undo(a.store, None)
+
+
+async def test_undos_go_back_over_a_lock_and_what_was_written_after_it(replica: Replica) -> None:
+    """A lock writes all values anew, whether it was set or taken back: they are no edits."""
+    await do(replica, "tag.create", Create("tag", TAG, {"color": "blue"}))
+    await do(replica, "tag.lock", Lock("tag", TAG))
+    await do(replica, "tag.unlock", Unlock("tag", TAG))
+    await do(replica, "tag.set", Update("tag", TAG, {"color": None}))
+    for _ in range(3):
+        await undo(replica.store, None)
+    assert shown(replica, "color") == [("blue",)]
+    await undo(replica.store, None)
+    assert shown(replica) == []

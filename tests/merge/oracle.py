@@ -109,7 +109,7 @@ def _outcome(key: Key, told: list[Told]) -> Outcome:
     losses += [
         Loss(*key, "", None, pack(None), item.ref)
         for item in told
-        if alive and item.change.form is Form.DELETE and item.ref not in known
+        if alive and item.change.form is Form.DELETE and item.change.dots and item.ref not in known
     ]
     return Outcome(
         _values(effect) if alive else None,

@@ -53,7 +53,8 @@ CHANGES = (
         (FieldWrite("name", None, {"a": [1]}, (REF,)),),
     ),
     SharedChange(Form.DELETE, "tag", RecordId(b"t" * 16), (Dot(FEED, 1),), (), (REF,)),
-    SharedChange(Form.DISMISS, "tag", RecordId(b"u" * 16), seen=(REF,)),
+    SharedChange(Form.DELETE, "tag", RecordId(b"u" * 16), seen=(REF,)),
+    SharedChange(Form.DISMISS, "tag", RecordId(b"z" * 16), seen=(REF,)),
     SharedChange(
         Form.DISMISS,
         "tag",
@@ -200,7 +201,6 @@ SEEN = [Stamp(5, 1, 2).pack(), 0, 1, 0]
         _body([], [0, "tag", RECORD, [], [[5, None, 1, []]], []]),
         _body([], [0, "tag", RECORD, [], [["a", None, 1, []]] * 2, []]),
         _body([], [2, "tag", RECORD, [], [], []]),
-        _body([FEED], [2, "tag", RECORD, [], [], [SEEN]]),
         _body([], [4, "tag", RECORD, [], [], []]),
         _body([FEED], [4, "tag", RECORD, [[0, 1]], [], [SEEN]]),
         _body([FEED], [4, "tag", RECORD, [], [["a", None, 1, [SEEN]]], []]),

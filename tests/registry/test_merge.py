@@ -270,6 +270,14 @@ def test_a_second_delete_recalls_nothing_that_was_restored_already() -> None:
     assert (len(first.deaths), first.remains) == (1, ())
 
 
+def test_a_delete_without_dots_only_says_what_was_seen() -> None:
+    """It takes nothing away, and no restore has to take it back."""
+    ref = WriteRef(Stamp(9, 0, 0), b"b", 1, 0)
+    said = SharedChange(Form.DELETE, "tag", RecordId(RECORD), (), (), (ref,))
+    merged = merge(START, said, Dot(b"c", 1), Stamp(5, 0, 0), 0)
+    assert (merged.state, merged.lost, merged.seen) == (START, (), {ref})
+
+
 def test_a_dismissal_settles_one_field_of_a_change_and_leaves_the_others() -> None:
     """What else was lost with it stays a loss."""
     lost = _change(Form.UPDATE, _write("name", "y"), _write("icon", "sun"), dots=(BORN,))
