@@ -13,8 +13,9 @@ from leaderless.errors import NotPermittedError
 from leaderless.protocol import hashing
 from leaderless.protocol.records import decode_state
 from leaderless.store import meta
+from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.statements import keep_statements
-from registry.changes import Create, Incarnation
+from registry.changes import Create
 from registry.state import set_registers
 
 if TYPE_CHECKING:
@@ -66,18 +67,7 @@ def join_library(
     meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
     meta.put(connection, meta.MEMBERSHIP, membership)
     keep_statements(connection, said, transaction.now_ms)
-    epoch = meta.get(connection, meta.OWN_EPOCH)
-    generation = connection.exec_driver_sql(
-        "SELECT generation FROM incarnation WHERE id = ?", (epoch,)
-    ).scalar_one()
-    successor = Incarnation(generation + 1, nonce)
-    # The rows keep their revs: a new incarnation arrives everywhere as full state anyway.
-    connection.exec_driver_sql(
-        "UPDATE incarnation SET generation = ?, nonce = ?, verified = -1 WHERE id = ?",
-        (*successor, epoch),
-    )
-    transaction.facts_changed = True
-    transaction.sign_anew()
+    begin_incarnation(transaction, nonce)
     if brought:
         transaction.commit("library.import", brought)
     return len(brought)
