@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from leaderless.protocol.membership import Signed
+    from leaderless.protocol.reconcile import Answer, Range
     from registry.changes import Incarnation, StateChange
 
 PROTOCOL_VERSION = (1, 0)
@@ -148,6 +149,20 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Compare:
+    """Asks what is in these ranges of uuids; the whole of them begins a comparison."""
+
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Answers a Compare, range by range; nothing at all where the sender has no time for it."""
+
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Asks for a Pong; silence ends a connection."""
 
@@ -175,6 +190,8 @@ Message = (
     | LogBatch
     | Credit
     | Proof
+    | Compare
+    | Compared
     | Ping
     | Pong
     | Bye
