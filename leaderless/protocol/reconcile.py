@@ -81,7 +81,7 @@ class Inventory:
         numbers: dict[str, int] = {}
         laid = [
             uuid
-            + blake3(data).digest(length=DIGEST_BYTES)
+            + blake3(model.encode() + b"\0" + data).digest(length=DIGEST_BYTES)
             + numbers.setdefault(model, len(numbers)).to_bytes(2, "big")
             for model, uuid, data in items
         ]
