@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from leaderless.protocol.messages import LogBatch, Message, StateBatch, Statements
+    from leaderless.protocol.messages import (
+        Compare,
+        Compared,
+        LogBatch,
+        Message,
+        StateBatch,
+        Statements,
+    )
 
 
 class Stream(Enum):
@@ -98,4 +105,13 @@ class Note:
     data: Mapping[str, object] = field(default_factory=dict)
 
 
-Command = Send | SendFrame | Load | SendStatements | Introduce | Apply | Close | Note
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Answer a comparison, or hear the answer to ours, of so many payload bytes."""
+
+    link: int
+    message: Compare | Compared
+    size: int
+
+
+Command = Send | SendFrame | Load | SendStatements | Introduce | Apply | Reconcile | Close | Note

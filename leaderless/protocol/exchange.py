@@ -39,6 +39,7 @@ from leaderless.protocol.commands import (
     Introduce,
     Key,
     Note,
+    Reconcile,
     Send,
     SendStatements,
     Stream,
@@ -48,6 +49,8 @@ from leaderless.protocol.limits import MAX_POSITIONS, MAX_STREAMS
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
     Bye,
+    Compare,
+    Compared,
     Credit,
     Hello,
     LogBatch,
@@ -200,6 +203,8 @@ class Exchange:
             case Proof():
                 peer.proof = message
                 return compare(peer, self._proof, now)
+            case Compare() | Compared():
+                return [Reconcile(link, message, size)]
             case Ping():
                 return [Send(link, Pong())]
         return []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 import trio
 
-from leaderless.errors import LeaderlessError
+from leaderless.errors import LeaderlessError, UnreachableError
 from leaderless.identity import device_id
 from leaderless.protocol import codec
 from leaderless.protocol.commands import (
@@ -23,16 +23,26 @@ from leaderless.protocol.commands import (
     Introduce,
     Load,
     Note,
+    Reconcile,
     Send,
     SendFrame,
     SendStatements,
 )
 from leaderless.protocol.exchange import Exchange
-from leaderless.protocol.messages import Bye, Hello, Positions, PullState, StateBatch, Statements
+from leaderless.protocol.messages import (
+    Bye,
+    Compare,
+    Hello,
+    Positions,
+    PullState,
+    StateBatch,
+    Statements,
+)
 from leaderless.store import state_source
 from leaderless.store.holdings import read_holdings
 from leaderless.store.statements import statements
 from leaderless.sync.apply import Applier
+from leaderless.sync.comparing import Comparer
 from leaderless.sync.confirmations import Confirmations
 from leaderless.sync.outbox import Outbox
 from leaderless.sync.source import Source
@@ -46,6 +56,7 @@ if TYPE_CHECKING:
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings
     from leaderless.store.store import Store
+    from leaderless.sync.comparing import Comparison
     from leaderless.transport.base import Connection
 
 _BYE_S = 1.0
@@ -62,6 +73,7 @@ class Link:
     nursery: trio.Nursery
     outbox: Outbox
     source: Source
+    comparer: Comparer
 
 
 class Driver:
@@ -154,7 +166,8 @@ class Driver:
         async with trio.open_nursery() as nursery:
             outbox = Outbox()
             source = Source(self.store, outbox)
-            link = Link(number, connection, device, nursery, outbox, source)
+            comparer = Comparer(self.store, outbox.put)
+            link = Link(number, connection, device, nursery, outbox, source, comparer)
             self._links[number] = link
             try:
                 nursery.start_soon(self._send, link)
@@ -175,6 +188,7 @@ class Driver:
             except Exception as error:  # noqa: BLE001 - what one peer sends must not end the daemon
                 why = await self._failed(link, error)
             finally:
+                comparer.close()
                 self._links.pop(number, None)
                 self._tell("peer_disconnected", {"device": device, "why": why})
                 self._do(self.exchange.link_down(number, trio.current_time()))
@@ -263,8 +277,34 @@ class Driver:
                     link.nursery.start_soon(self._beside, link, self._send_statements, command)
                 case Introduce():
                     link.nursery.start_soon(self._beside, link, self._introduce, command)
+                case Reconcile():
+                    link.nursery.start_soon(self._beside, link, self._reconcile, command)
                 case Close():
                     link.nursery.start_soon(self._beside, link, self._close, command)
+
+    async def _reconcile(self, link: Link, command: Reconcile) -> None:
+        if isinstance(command.message, Compare):
+            await link.comparer.answer(command.message)
+        else:
+            link.comparer.heard(command.message, command.size)
+
+    async def compare(self, device: bytes) -> Comparison:
+        """Find what a connected device holds otherwise than this one.
+
+        Raises UnreachableError if it is not connected, and what `Comparer.compare` does.
+        """
+        for link in self._links.values():
+            peer = self.exchange.peers.get(link.number)
+            if link.device == device and peer is not None and peer.hello is not None:
+                return await link.comparer.compare()
+        raise UnreachableError(
+            "that device is not connected", hint="leaderless status says which are"
+        )
+
+    def reconnect(self) -> None:
+        """End every link: what is held here changed other than by what peers sent."""
+        for link in self._links.values():
+            link.nursery.cancel_scope.cancel()
 
     async def _close(self, link: Link, command: Close) -> None:
         self._tell("link_closed", {"device": link.device, "code": command.code})
