@@ -27,6 +27,12 @@ def device_name(connection: Connection, device: bytes) -> str:
     return str(name) if name is not None else device.hex()[:8]
 
 
+def device_names(connection: Connection) -> dict[bytes, str]:
+    """Return what every device is called that has said so."""
+    found = connection.exec_driver_sql("SELECT uuid, name FROM device WHERE dead = 0")
+    return {uuid: str(name) for uuid, name in found}
+
+
 def record_name(connection: Connection, model: str, record: bytes) -> str:
     """Return what a person calls a record, or had called it; its id where it has no name."""
     fields = last_fields(read_state(connection, model, record))

@@ -58,6 +58,12 @@ VERBS = {
     "conflicts": ("conflicts", "conflicts", "List, restore and dismiss what lost against others."),
     "lock": ("history", "lock", "Freeze a tag, an album or what is said of a file."),
     "unlock": ("history", "unlock", "Let everybody edit it again."),
+    "verify": (
+        "proof",
+        "verify",
+        "Count all that is held again, mend it, and say who holds the same.",
+    ),
+    "diff": ("proof", "diff", "Name what another device holds otherwise."),
     "rebuild": ("history", "rebuild", "Recompute what is shown from the log, and prove it equal."),
     "export": ("status", "export", "Print every synced record as canonical NDJSON."),
     "config": ("setup", "config", "Show and check the configuration."),

@@ -153,7 +153,7 @@ class Overview:
 
     def _why(self, facts: Facts, peer: Peer, rows: int, commits: int) -> str:
         if peer.differs:
-            return "positions are equal but hashes differ; this is a fault and is reported"
+            return "positions are equal but hashes differ: what is held here is being counted again"
         if rows or commits:
             rest = [
                 counted(number, thing)

@@ -32,6 +32,7 @@ from leaderless.daemon.metadata_routes import MetadataDesk
 from leaderless.daemon.overview import Overview
 from leaderless.daemon.pairing_desk import PairingDesk
 from leaderless.daemon.presence import Presence, open_presence
+from leaderless.daemon.proof_routes import ProofDesk
 from leaderless.daemon.record_routes import RecordDesk
 from leaderless.daemon.routes import Desk
 from leaderless.daemon.tagging_routes import TaggingDesk
@@ -152,6 +153,7 @@ class Daemon:
         self._changed = trio.Event()
         self._port = config.listen_port
         self._presence = Presence(partial(wall_ms, clock))
+        self._on_doubt: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """Open every room and stay until a signal comes."""
@@ -254,6 +256,8 @@ class Daemon:
             left_out,
             findable=is_findable(config),
         )
+        proofs = ProofDesk(store, driver, overview, partial(secrets.token_bytes, 8), self._tell)
+        self._on_doubt = proofs.doubt
         desks = (
             CatalogueDesk(store, driver, indexer, self._presence),
             HistoryDesk(store),
@@ -261,9 +265,11 @@ class Daemon:
             AlbumDesk(store, driver),
             MetadataDesk(store, driver),
             RecordDesk(store, brought.packages),
+            proofs,
         )
         api = Desk(config, desks, overview, desk, self._events, lambda: self._changed)
         await stack.enter_async_context(serve_status(paths.socket, api.routes()))
+        nursery.start_soon(proofs.keep)
         nursery.start_soon(dialer.run)
         nursery.start_soon(whereabouts.call_named, dialer)
         nursery.start_soon(whereabouts.discover, dialer, desk, driver)
@@ -296,6 +302,8 @@ class Daemon:
         device = data.get("device")
         if isinstance(device, bytes):
             self._presence.heard(kind, device)
+        if kind == "differs":
+            self._on_doubt()
         if kind not in _QUIET:
             self._events.add(kind, now_ms, data)
         log = self._log.debug if kind in _QUIET else self._log.info

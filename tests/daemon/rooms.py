@@ -16,6 +16,7 @@ from leaderless.daemon.metadata_routes import MetadataDesk
 from leaderless.daemon.overview import Overview
 from leaderless.daemon.pairing_desk import PairingDesk
 from leaderless.daemon.presence import Presence
+from leaderless.daemon.proof_routes import ProofDesk
 from leaderless.daemon.record_routes import RecordDesk
 from leaderless.daemon.routes import Desk
 from leaderless.daemon.tagging_routes import TaggingDesk
@@ -48,6 +49,7 @@ class Rooms:
     events: Events
     presence: Presence
     routes: Routes | None = None
+    proofs: ProofDesk | None = None
     told: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
     suggested: list[tuple[str, int]] = field(default_factory=list)
     changed: trio.Event = field(default_factory=trio.Event)
@@ -119,6 +121,7 @@ async def open_rooms(
             )
             overview = Overview(store, driver, indexer, lambda: applier.members, presence)
             rooms = opened = Rooms(replica, driver, indexer, desk, overview, events, presence)
+            opened.proofs = ProofDesk(store, driver, overview, lambda: b"nonce--8", tell)
             desks = (
                 CatalogueDesk(store, driver, indexer, presence),
                 HistoryDesk(store),
@@ -126,6 +129,7 @@ async def open_rooms(
                 AlbumDesk(store, driver),
                 MetadataDesk(store, driver),
                 RecordDesk(store),
+                opened.proofs,
             )
             api = Desk(config, desks, overview, desk, events, lambda: opened.changed)
             opened.routes = api.routes()

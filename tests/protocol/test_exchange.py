@@ -10,6 +10,7 @@ from leaderless.protocol.commands import (
     Introduce,
     Key,
     Note,
+    Reconcile,
     Send,
     Stream,
 )
@@ -24,6 +25,8 @@ from leaderless.protocol.fetching import GRACE_S
 from leaderless.protocol.limits import MAX_STREAMS
 from leaderless.protocol.messages import (
     Bye,
+    Compare,
+    Compared,
     Credit,
     Hello,
     Message,
@@ -36,6 +39,7 @@ from leaderless.protocol.messages import (
     Statements,
     Vectors,
 )
+from leaderless.protocol.reconcile import Range
 from registry.changes import Incarnation, feed_id
 from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
 
@@ -154,6 +158,16 @@ def test_words_from_a_gone_link_mean_nothing() -> None:
     batch = StateBatch(B, LIFE, 0, 5, 5, 5, ())
     assert side.exchange.applied(Apply(9, batch, 10), 0, used=True) == []
     assert side.exchange.applied(Apply(9, Statements(()), 10), 0, used=True) == []
+
+
+@pytest.mark.parametrize("message", [Compare((Range(b"", b""),)), Compared(())])
+def test_comparisons_are_the_business_of_the_shell(message: Compare | Compared) -> None:
+    """Nothing is decided here: they are handed on with their size."""
+    side = Side(A)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    side.exchange.received(1, hello, 10, 0, 0)
+    assert side.exchange.received(1, message, 7, 0, 0) == [Reconcile(1, message, 7)]
 
 
 def test_a_goodbye_is_noted_and_a_pong_is_not() -> None:
