@@ -8,6 +8,7 @@ import click
 
 from leaderless.cli.app import Context, verb
 from leaderless.cli.output import chat, name_text, put_json, say, table, time_text, value_text
+from leaderless.escape import shell_word
 
 _WHY = {
     "overwritten": "a later value is shown",
@@ -38,6 +39,13 @@ def conflicts_list(context: Context) -> None:
         put_json(answer)
         return
     rows = [_row(item) for item in answer["conflicts"]]
+    for edge in answer.get("circles", ()):
+        child, parent = name_text(edge["child"]), name_text(edge["parent"])
+        way = " under ".join(map(name_text, edge["circle"]))
+        chat(
+            f"Not in effect: {child} under {parent} would close a circle with {way};"
+            f" `{context.command('tag unparent')} {shell_word(child)} {shell_word(parent)}` drops it."
+        )
     if not rows:
         chat("No conflicts.")
         return

@@ -85,6 +85,15 @@ def test_what_is_shown_instead_need_not_be_a_value(tmp_path: Path, cause: str, w
     assert f"shown   {words}\n" in shown
 
 
+def test_a_parent_that_would_close_a_circle_is_listed_with_the_way_out(tmp_path: Path) -> None:
+    """It lost, too, though no value did."""
+    edge = {"child": "sea", "parent": "trip", "circle": ["trip", "sea"]}
+    with answering(tmp_path, http({"conflicts": [], "circles": [edge]})):
+        told = run("--home", str(tmp_path), "conflicts").err
+    assert "sea under trip would close a circle with trip under sea" in told
+    assert "tag unparent sea trip`" in told
+
+
 def test_a_delete_that_lost_is_called_one(tmp_path: Path) -> None:
     """It has no field and no value."""
     item = {**LOST, "field": None, "subkey": None, "value": None, "cause": "kept"}
