@@ -19,6 +19,7 @@ LOCATION = owned_table(
     text("index_mode"),
     number("total_file_count"),
     number("total_byte_size"),
+    number("is_offline"),
     text("scan_state"),
     number("last_scan_at"),
     text("error_message"),
@@ -31,13 +32,15 @@ FIELDS = (
     Field("index_mode", nullable=False),
     Field("total_file_count", (int,)),
     Field("total_byte_size", (int,)),
+    # 1 while its folder is not there; else null, so that nothing is sent for those that are.
+    Field("is_offline", (int,)),
 )
 
 ROWS = _upsert.OwnedRows(LOCATION, FIELDS, referrers=(("entry", "location"),))
 
 MODEL = Model(
     sync_name="location",
-    version=1,
+    version=2,
     ownership=Ownership.DEVICE,
     fields=FIELDS,
     local_only=("scan_state", "last_scan_at", "error_message"),

@@ -61,6 +61,7 @@ LOCATION_COLUMNS = [
     "index_mode",
     "total_file_count",
     "total_byte_size",
+    "is_offline",
 ]
 ENTRY_COLUMNS = [
     "uuid",
@@ -168,7 +169,7 @@ def add_tree(replica: Replica, files: int, name: str = "docs") -> tuple[bytes, b
         tx.put(
             "location",
             LOCATION_COLUMNS,
-            [(location, volume, name, b"/" + name.encode(), "shallow", None, None)],
+            [(location, volume, name, b"/" + name.encode(), "shallow", *[None] * 3)],
         )
         tx.put("entry", ENTRY_COLUMNS, [entry(root, None, name.encode(), "directory")])
         tx.put(

@@ -73,7 +73,7 @@ def find_entries(
     condition, values = fitting(connection, query)
     rows = connection.exec_driver_sql(
         "SELECT e.id, e.uuid, i.device, d.name, v.display_name, l.path, e.kind, e.size_bytes,"
-        " e.mtime_ns, l.scan_state, v.mount_point, l.name"
+        " e.mtime_ns, l.is_offline, v.mount_point, l.name"
         " FROM entry e JOIN location l ON l.id = e.location"
         " JOIN volume v ON v.id = l.volume JOIN incarnation i ON i.id = e.epoch"
         " LEFT JOIN device d ON d.uuid = i.device AND d.dead = 0"
@@ -136,9 +136,11 @@ def _found(
     own: bytes,
     online: Collection[bytes],
 ) -> dict[str, Any]:
-    key, uuid, device, device_name, drive, root, kind, size, mtime_ns, state, mount, location = row
+    key, uuid, device, device_name, drive, root, kind, size, mtime_ns, offline, mount, location = (
+        row
+    )
     path = entry_path(connection, key, root)
-    why = why_away(device, own, online, mount, state)
+    why = why_away(device, own, online, mount, offline)
     return {
         "id": uuid.hex(),
         "device": device_name or device.hex()[:8],
@@ -155,15 +157,15 @@ def _found(
 
 
 def why_away(
-    device: bytes, own: bytes, online: Collection[bytes], mount: bytes | None, scan_state: str
+    device: bytes, own: bytes, online: Collection[bytes], mount: bytes | None, offline: int | None
 ) -> str | None:
     """Return why an entry cannot be reached now, None if it can; `mount` is where its drive is."""
     if device != own and device not in online:
         return "its device is not connected"
     if mount is None:
         return "its drive is not plugged in"
-    if device == own and scan_state == "offline":
-        return "its folder is not here"
+    if offline:
+        return "its folder is not there"
     return None
 
 

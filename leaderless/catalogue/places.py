@@ -42,7 +42,7 @@ def entries_json(
     for some in chunks(keys):
         found = connection.exec_driver_sql(
             "SELECT e.id, e.uuid, i.device, d.name, v.display_name, v.fingerprint, l.name, l.path,"
-            " l.scan_state, v.mount_point, e.kind, e.size_bytes, e.mtime_ns, e.content, e.quick_hash"
+            " l.is_offline, v.mount_point, e.kind, e.size_bytes, e.mtime_ns, e.content, e.quick_hash"
             " FROM entry e JOIN location l ON l.id = e.location JOIN volume v ON v.id = l.volume"
             " JOIN incarnation i ON i.id = e.epoch LEFT JOIN device d ON d.uuid = i.device"
             f" AND d.dead = 0 WHERE e.id IN ({', '.join('?' * len(some))})",
@@ -55,9 +55,9 @@ def entries_json(
 def _entry(
     connection: Connection, row: Sequence[Any], own: bytes, online: Collection[bytes]
 ) -> dict[str, Any]:
-    key, uuid, device, name, drive, fingerprint, location, root, scan_state, mount, *about = row
+    key, uuid, device, name, drive, fingerprint, location, root, offline, mount, *about = row
     kind, size, mtime_ns, content, quick_hash = about
-    why = why_away(device, own, online, mount, scan_state)
+    why = why_away(device, own, online, mount, offline)
     return {
         "id": uuid.hex(),
         "device": name or device.hex()[:8],

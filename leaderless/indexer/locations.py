@@ -106,7 +106,7 @@ async def add_location(
             held = store.ids.new()
             row = (held, *(volume[column] for column in VOLUME_COLUMNS[1:]))
             transaction.put("volume", VOLUME_COLUMNS, [row])
-        row = (uuid, held, chosen, path, index_mode, None, None)
+        row = (uuid, held, chosen, path, index_mode, None, None, None)
         transaction.put("location", rows.LOCATION_COLUMNS, [row])
 
     await store.write(write)

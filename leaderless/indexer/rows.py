@@ -37,6 +37,7 @@ LOCATION_COLUMNS = (
     "index_mode",
     "total_file_count",
     "total_byte_size",
+    "is_offline",
 )
 _KNOWN = (
     "SELECT id, uuid, parent, name, kind, size_bytes, mtime_ns, ctime_ns, inode, mode, content,"
@@ -58,6 +59,7 @@ class Location(NamedTuple):
     index_mode: str
     total_file_count: int | None
     total_byte_size: int | None
+    is_offline: int | None
     scan_state: str
     error_message: str | None
 
@@ -66,7 +68,7 @@ def locations(connection: Connection, epoch: int) -> list[Location]:
     """Return this device's locations."""
     found = connection.exec_driver_sql(
         "SELECT l.id, l.uuid, v.uuid, v.fingerprint, v.file_system, l.name, l.path, l.index_mode,"
-        " l.total_file_count, l.total_byte_size, l.scan_state, l.error_message"
+        " l.total_file_count, l.total_byte_size, l.is_offline, l.scan_state, l.error_message"
         " FROM location l JOIN volume v ON v.id = l.volume"
         " WHERE l.epoch = ? AND l.dead = 0 ORDER BY l.name, l.uuid",
         (epoch,),

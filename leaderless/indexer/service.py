@@ -227,6 +227,7 @@ class Indexer:
         if wanted.full or offline is not None:
             await refresh_volumes(self._store, self._system)
         self._whole.discard(uuid)
+        location = await self._say_offline(location, 1 if offline is not None else None)
         if offline is not None:
             await self._finish(location, "offline", offline)
             return
@@ -292,11 +293,21 @@ class Indexer:
             self.progress[location.uuid].phase = state
         self._tell(f"scan_{state}", {"location": location.name, "why": message or ""})
 
+    async def _say_offline(self, location: Location, is_offline: int | None) -> Location:
+        """Let everybody know whether the folder of a location is there, if that is news."""
+        if is_offline == location.is_offline:
+            return location
+        location = location._replace(is_offline=is_offline)
+        totals = location.total_file_count, location.total_byte_size
+        row = (*_identity(location), *totals, is_offline)
+        await self._store.write(lambda tx: tx.put("location", rows.LOCATION_COLUMNS, [row]))
+        return location
+
     async def _count(self, location: Location) -> None:
         """Write the totals of a location, if they changed."""
         counted = await self._store.read(lambda connection: rows.totals(connection, location.key))
         if counted != (location.total_file_count, location.total_byte_size):
-            row = (*_identity(location), *counted)
+            row = (*_identity(location), *counted, location.is_offline)
             await self._store.write(lambda tx: tx.put("location", rows.LOCATION_COLUMNS, [row]))
 
     # --- watching ---------------------------------------------------------------------------------

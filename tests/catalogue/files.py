@@ -29,7 +29,7 @@ class Drive:
         self.volume, self.location, self.root = new(), new(), new()
         mark = fingerprint or f"uuid:{self.volume.hex()}"
         volume = (self.volume, mark, name, None, b"/", *[None] * 4, int(movable), 0)
-        location = (self.location, self.volume, name, b"/" + name.encode(), "content", None, None)
+        location = (self.location, self.volume, name, b"/" + name.encode(), "content", *[None] * 3)
         root = (self.root, self.location, None, name.encode(), None, "directory", *[None] * 8)
 
         def write(tx: Any) -> None:

@@ -64,7 +64,7 @@ def put_files(
     def write(tx: Transaction) -> None:
         place = (volume, fingerprint, drive, None, mount, *[None] * 6)
         tx.put("volume", VOLUME_COLUMNS, [place])
-        there = (location, volume, name or "root", path, "shallow", None, None)
+        there = (location, volume, name or "root", path, "shallow", *[None] * 3)
         tx.put("location", LOCATION_COLUMNS, [there])
         tx.put("entry", ENTRY_COLUMNS, [row(root, None, File(name.encode(), "directory"))])
         tx.put("entry", ENTRY_COLUMNS, [row(new(), root, file) for file in files])

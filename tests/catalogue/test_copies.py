@@ -264,11 +264,11 @@ def test_internal_disks_of_one_fingerprint_are_two(replicas: list[Replica]) -> N
     assert (found["drives"], found["at_risk"]) == (2, None)
 
 
-def test_an_own_folder_that_is_not_here_is_said_to_be_away(changing: House) -> None:
+def test_a_folder_that_is_not_there_is_said_to_be_away(changing: House) -> None:
     """Its files stay known, and say why they cannot be reached."""
-    query = "UPDATE location SET scan_state = 'offline' WHERE name = 'disk0'"
+    query = "UPDATE location SET is_offline = 1 WHERE name = 'disk0'"
     within(changing.anna, lambda c: c.exec_driver_sql(query))
-    assert changing.copies("two")["copies"][0]["why"] == "its folder is not here"
+    assert changing.copies("two")["copies"][0]["why"] == "its folder is not there"
 
 
 def test_a_drive_that_is_unplugged_is_said_to_be(changing: House) -> None:

@@ -220,8 +220,8 @@ def test_an_unplugged_drive_is_the_reason(replica: Replica) -> None:
 def test_a_folder_that_is_gone_is_the_reason(replica: Replica) -> None:
     """An offline location keeps its entries, but none can be reached."""
     put_files(replica, [File(b"film")])
-    ask(replica, lambda conn: conn.exec_driver_sql("UPDATE location SET scan_state = 'offline'"))
-    assert found(replica, Query("film"))[0]["why"] == "its folder is not here"
+    ask(replica, lambda conn: conn.exec_driver_sql("UPDATE location SET is_offline = 1"))
+    assert found(replica, Query("film"))[0]["why"] == "its folder is not there"
 
 
 async def test_files_of_another_device_are_found_while_it_is_off(tmp_path: Path) -> None:

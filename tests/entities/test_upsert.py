@@ -64,7 +64,7 @@ def volume(rev: int = 1) -> StateChange:
 
 def location(rev: int = 2) -> StateChange:
     """Return a location on that volume."""
-    row = (uid("place"), rev, uid("volume"), "docs", b"/docs", "shallow", None, None)
+    row = (uid("place"), rev, uid("volume"), "docs", b"/docs", "shallow", *[None] * 3)
     return StateChange("location", OWNER, LIFE, LOCATION_COLUMNS[1:], [row])
 
 

@@ -37,7 +37,7 @@ def here(path: Path) -> Location:
     name = path.name
     return Location(
         *(1, b"l", b"v", "uuid:STICK", "ext4", name, os.fsencode(path)),
-        *("shallow", None, None, "idle", None),
+        *("shallow", None, None, None, "idle", None),
     )
 
 
@@ -335,6 +335,7 @@ def test_a_folder_that_is_a_location_already_is_named_as_such() -> None:
         "docs",
         b"/docs",
         "shallow",
+        None,
         None,
         None,
         "idle",

@@ -150,6 +150,22 @@ async def test_a_folder_that_is_gone_is_offline_not_empty(tmp_path: Path) -> Non
         assert b"f" in bench.names()
 
 
+async def test_others_are_told_whether_a_folder_is_there(tmp_path: Path) -> None:
+    """Once when it goes and once when it comes back: a row is sent for each."""
+    async with open_bench(tmp_path) as bench:
+        await bench.add()
+        query = "SELECT is_offline, rev FROM location"
+        ((offline, before),) = bench.rows(query)
+        assert offline is None
+        bench.folder.rename(tmp_path / "elsewhere")
+        await bench.rescan()
+        await bench.rescan()
+        assert bench.rows(query) == [(1, before + 1)]
+        (tmp_path / "elsewhere").rename(bench.folder)
+        await bench.rescan()
+        assert bench.rows(query) == [(None, before + 2)]
+
+
 async def test_content_mode_hashes_whole_files(tmp_path: Path) -> None:
     """In content mode a file has the BLAKE3 of its bytes, a new one after it changed."""
     async with open_bench(tmp_path) as bench:

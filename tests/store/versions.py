@@ -15,6 +15,9 @@ NEXT = f"{int(HEAD) + 1:04}"
 OLDER = [f"{version:04}" for version in range(1, int(HEAD))]
 """All schema versions before today's."""
 
+_JOURNAL_OF_TODAY = "0003"
+"""The first version whose journal has the rules of today."""
+
 _STEP = """
 from alembic import op
 
@@ -63,9 +66,12 @@ def as_version(version: str, source: Path, target: Path, folder: Path) -> None:
         connection.execute("ATTACH ? AS newer", (str(source),))
         tables = connection.execute(
             "SELECT name FROM main.sqlite_master WHERE type = 'table'"
-            " AND name NOT IN ('schema_version', 'journal', 'sqlite_sequence')"
+            " AND name NOT IN ('schema_version', 'sqlite_sequence')"
         ).fetchall()
+        other_rules = version < _JOURNAL_OF_TODAY
         for (table,) in tables:
+            if table == "journal" and other_rules:
+                continue
             listed = connection.execute(
                 "SELECT name FROM pragma_table_info(?1, 'main')"
                 " WHERE name IN (SELECT name FROM pragma_table_info(?1, 'newer'))",
@@ -76,7 +82,9 @@ def as_version(version: str, source: Path, target: Path, folder: Path) -> None:
                 f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}"  # noqa: S608
             )
         connection.execute("DELETE FROM main.meta WHERE name IN ('models', 'installed')")
-        # The rules of their journals were others: what they noted is not to be believed.
+        if not other_rules:
+            return
+        # What they noted is not to be believed.
         listed = connection.execute("SELECT name FROM pragma_table_info('journal', 'main')")
         columns = [name for (name,) in listed if name != "id"]
         wrong = {"model": "tag", "record": bytes(16), "field": "color", "noted_at": 1}

@@ -139,7 +139,7 @@ CREATE TABLE location (
     scan_state TEXT NOT NULL DEFAULT 'pending', -- local-only, as the next two
     last_scan_at INTEGER,                       -- ms since 1970
     error_message TEXT
-) STRICT;
+, is_offline INTEGER CHECK (is_offline IN (0, 1))) STRICT;
 CREATE TABLE meta (
     name TEXT NOT NULL PRIMARY KEY,
     value ANY NOT NULL
