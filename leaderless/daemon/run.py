@@ -2,7 +2,7 @@
 
 Opened in this order and closed in the reverse: store, sync, listener, indexer, discovery, status
 socket. READY is told when the database, the listener and the socket are up, not when peers are; the
-watchdog is told alive only after a round trip through the writer.
+watchdog is told alive only by what the writer does (watchdog.py).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from leaderless.daemon.proof_routes import ProofDesk
 from leaderless.daemon.record_routes import RecordDesk
 from leaderless.daemon.routes import Desk
 from leaderless.daemon.tagging_routes import TaggingDesk
+from leaderless.daemon.watchdog import ask_for_time, keep_alive
 from leaderless.daemon.whereabouts import Whereabouts, parsed_addresses
 from leaderless.discovery.static import parse_address
 from leaderless.errors import LeaderlessError, NotFoundError, said_on_purpose
@@ -49,6 +50,7 @@ from leaderless.status.events import Events
 from leaderless.status.server import serve_status
 from leaderless.store import open_store
 from leaderless.store.adoption import TABLES
+from leaderless.store.pulse import Pulse
 from leaderless.sync.backoff import Backoff
 from leaderless.sync.dialer import Dialer
 from leaderless.sync.driver import open_sync
@@ -61,7 +63,6 @@ if TYPE_CHECKING:
 
     from leaderless.clock import Clock
     from leaderless.config import Config, Paths
-    from leaderless.store import Store
     from leaderless.sync.driver import Driver
     from leaderless.transport.base import Connection
 
@@ -154,6 +155,7 @@ class Daemon:
         self._port = config.listen_port
         self._presence = Presence(partial(wall_ms, clock))
         self._on_doubt: Callable[[], None] = lambda: None
+        self._pulse = Pulse()
 
     async def run(self) -> None:
         """Open every room and stay until a signal comes."""
@@ -161,7 +163,10 @@ class Daemon:
             nursery = await stack.enter_async_context(trio.open_nursery())
             await nursery.start(self._stop_on_signal, nursery.cancel_scope)
             try:
+                ready = trio.Event()
+                nursery.start_soon(ask_for_time, self._pulse, self._notifier, ready)
                 await self._open(stack)
+                ready.set()
                 self._notifier.tell("READY=1", f"STATUS=Taking calls at port {self._port}")
                 self._tell("started", {"version": __version__, "port": self._port})
                 await trio.sleep_forever()
@@ -186,7 +191,7 @@ class Daemon:
         brought = await trio.to_thread.run_sync(load_models, MODELS, TABLES)
         registry, ids = Registry(brought.models), RecordIds(self._clock)
         store = await stack.enter_async_context(
-            open_store(paths.database, registry, self._clock, ids, identity.sign)
+            open_store(paths.database, registry, self._clock, ids, identity.sign, self._pulse)
         )
         await stack.enter_async_context(open_presence(self._presence, store))
         # Tasks that use the store have ended before it is closed.
@@ -273,7 +278,7 @@ class Daemon:
         nursery.start_soon(dialer.run)
         nursery.start_soon(whereabouts.call_named, dialer)
         nursery.start_soon(whereabouts.discover, dialer, desk, driver)
-        nursery.start_soon(self._watchdog, store)
+        nursery.start_soon(keep_alive, store, self._notifier)
 
     async def _listen(self, stack: AsyncExitStack, trust: Trust, driver: Driver) -> int:
         """Take calls; return the port."""
@@ -313,10 +318,3 @@ class Daemon:
     def _bump(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
-
-    async def _watchdog(self, store: Store) -> None:
-        interval = self._notifier.watchdog_s
-        while interval is not None:
-            await store.write(lambda tx: tx.own_device)
-            self._notifier.tell("WATCHDOG=1")
-            await trio.sleep(interval / 3)

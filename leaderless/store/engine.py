@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from alembic import command
 from alembic.config import Config
@@ -20,10 +20,13 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
 from leaderless.errors import InvalidDataError, LeaderlessError
+from leaderless.store.pulse import STEPS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
+
+    from leaderless.store.pulse import Pulse
 
 # Waiting for the writer of another process: there should be none.
 _BUSY_TIMEOUT_MS = 5_000
@@ -50,9 +53,22 @@ class ConstraintError(InvalidDataError):
     code = "constraint"
 
 
-def writer_engine(path: Path) -> Engine:
-    """Return an engine with the one connection that writes."""
-    return _engine(path, _WRITER_CACHE_KIB, ("journal_mode = WAL", "synchronous = FULL"))
+def writer_engine(path: Path, pulse: Pulse | None = None) -> Engine:
+    """Return an engine with the one connection that writes; `pulse` beats as it gets on."""
+    engine = _engine(path, _WRITER_CACHE_KIB, ("journal_mode = WAL", "synchronous = FULL"))
+    if pulse is not None:
+        _beat(engine, pulse)
+    return engine
+
+
+def _beat(engine: Engine, pulse: Pulse) -> None:
+    @event.listens_for(engine, "connect")
+    def _within_statements(connection: DBAPIConnection, _: object) -> None:
+        cast("sqlite3.Connection", connection).set_progress_handler(pulse.beat, STEPS)
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def _after_statements(*_: object) -> None:
+        pulse.beat()
 
 
 def reader_engine(path: Path) -> Engine:

@@ -18,6 +18,7 @@ from leaderless.protocol import hashing
 from leaderless.protocol.membership import membership_of
 from leaderless.store import engine, meta, state
 from leaderless.store.adoption import adopt
+from leaderless.store.pulse import Pulse
 from leaderless.store.statements import keep_statements, statements
 from leaderless.store.transaction import Transaction
 
@@ -53,13 +54,15 @@ class Store:
         clock: Clock,
         ids: RecordIds,
         sign: Callable[[bytes], bytes],
+        pulse: Pulse | None = None,
     ) -> None:
         self.path = path
+        self.pulse = pulse or Pulse()
         self.registry = registry
         self.ids = ids
         self._clock = clock
         self._sign = sign
-        self._writer = engine.writer_engine(path)
+        self._writer = engine.writer_engine(path, self.pulse)
         self._write_lock = trio.Lock()
         self._idle_readers: list[Engine] = [engine.reader_engine(path) for _ in range(_READERS)]
         self._readers = trio.CapacityLimiter(_READERS)
@@ -191,9 +194,10 @@ async def open_store(
     clock: Clock,
     ids: RecordIds,
     sign: Callable[[bytes], bytes],
+    pulse: Pulse | None = None,
 ) -> AsyncIterator[Store]:
-    """Open the library at `path`, upgrading its schema if need be."""
-    store = Store(path, registry, clock, ids, sign)
+    """Open the library at `path`, upgrading its schema if need be; `pulse` beats meanwhile."""
+    store = Store(path, registry, clock, ids, sign, pulse)
     try:
         await trio.to_thread.run_sync(store.load)
         yield store
