@@ -7,7 +7,7 @@ waits for nothing but its causal past and the other parts of its own command.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits, limits
 from leaderless.protocol.messages import LogBatch, SignedCommit
@@ -18,10 +18,16 @@ from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sqlalchemy import Connection
 
     from registry.changes import CommitHeader, SharedChange
+    from registry.hlc import Stamp
     from registry.models import Registry
+
+AT_ONCE: Final = limits.MAX_CHANGES
+"""Changes whose records are held in memory together: those of one commit, or of many small ones."""
 
 
 class Feed(NamedTuple):
@@ -117,66 +123,101 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     return True
 
 
-def apply_ready(connection: Connection, registry: Registry, now_ms: int) -> int:
+def apply_ready(
+    connection: Connection,
+    registry: Registry,
+    now_ms: int,
+    tell: Callable[[int], None] = lambda _: None,
+) -> int:
     """Apply every commit that waits for nothing more; return how many there were.
 
-    Clocks observe what is applied. The caller holds one transaction around this and `receive`.
+    Clocks observe what is applied; `tell` hears now and then how many commits were applied. The
+    caller holds one transaction around this and `receive`.
     """
-    applied = 0
-    records = Records(connection, registry, now_ms)
+    applying = _Applying(connection, registry, now_ms, tell)
     progress = True
     while progress:
         progress = False
         for feed in feeds(connection):
             at = feed
             while at.applied < at.received:
-                # Looked at before anything is decoded: a command of many parts comes bit by bit.
-                reason = _missing_part(connection, at)
-                group = [] if reason is not None else _next_group(connection, at)
-                reason = reason or _waits_for(connection, group)
+                # Looked at before any body is: a command of many parts comes bit by bit.
+                group = _next_group(connection, at)
+                reason = _missing_part(group, at) or _waits_for(connection, group)
                 if reason is not None:
                     _shelve(connection, at, reason)
                     break
-                for commit in group:
-                    at = take(connection, records, at, commit, now_ms)
-                    applied += 1
+                for header, commit_hash in group:
+                    at = applying.take(at, header, commit_hash)
                 progress = True
-    records.save()
-    return applied
+    applying.save()
+    return applying.applied
 
 
-def _missing_part(connection: Connection, feed: Feed) -> str | None:
-    """Return which part of its next command a feed lacks, or None."""
-    header = connection.exec_driver_sql(
-        "SELECT header FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, feed.applied + 1)
-    ).scalar_one()
-    parts, here = commits.decode_header(header).parts, feed.received - feed.applied
-    return None if here >= parts else f"part {here + 1} of {parts} of its command"
+class _Applying:
+    """What one run of `apply_ready` applies: bodies one by one, records saved as they add up."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        registry: Registry,
+        now_ms: int,
+        tell: Callable[[int], None],
+    ) -> None:
+        self._connection = connection
+        self._registry = registry
+        self._now_ms = now_ms
+        self._tell = tell
+        self._records = Records(connection, registry, now_ms)
+        self._changes = 0
+        self.applied = 0
+
+    def take(self, feed: Feed, header: CommitHeader, commit_hash: bytes) -> Feed:
+        """Let the next commit of a feed take effect; return the feed after it."""
+        body = self._connection.exec_driver_sql(
+            "SELECT body FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, header.seq)
+        ).scalar_one()
+        changes = commits.decode_body(header, body)
+        if self._changes and self._changes + len(changes) > AT_ONCE:
+            self.save()
+            self._records = Records(self._connection, self._registry, self._now_ms)
+            self._changes = 0
+        self._changes += len(changes)
+        merge(self._records, header.feed, header.seq, header.stamp, changes)
+        self.applied += 1
+        return take_effect(self._connection, feed, header, commit_hash, self._now_ms)
+
+    def save(self) -> None:
+        """Write what was merged, and say how far it has come."""
+        self._records.save()
+        self._tell(self.applied)
 
 
-def _next_group(connection: Connection, feed: Feed) -> list[Received]:
-    """Return the next commit of a feed with the received parts of its command behind it."""
-    group: list[Received] = []
+def _next_group(connection: Connection, feed: Feed) -> list[tuple[CommitHeader, bytes]]:
+    """Return header and hash of a feed's next commit and of the received parts of its command."""
+    group: list[tuple[CommitHeader, bytes]] = []
     rows = connection.exec_driver_sql(
-        "SELECT header, signature, body, hash FROM commit_log"
-        " WHERE feed = ? AND seq > ? ORDER BY seq",
+        "SELECT header, hash FROM commit_log WHERE feed = ? AND seq > ? ORDER BY seq",
         (feed.key, feed.applied),
     )
-    for header_bytes, signature, body, commit_hash in rows:
-        header = commits.decode_header(header_bytes)
-        changes = commits.decode_body(header, body)
-        signed = SignedCommit(header_bytes, signature, body)
-        group.append(Received(header, changes, signed, commit_hash))
-        if len(group) == group[0].header.parts:
+    for header_bytes, commit_hash in rows:
+        group.append((commits.decode_header(header_bytes), commit_hash))
+        if len(group) == group[0][0].parts:
             break
     rows.close()
     return group
 
 
-def _waits_for(connection: Connection, group: list[Received]) -> str | None:
+def _missing_part(group: list[tuple[CommitHeader, bytes]], feed: Feed) -> str | None:
+    """Return which part of its next command a feed lacks, or None."""
+    parts, here = group[0][0].parts, feed.received - feed.applied
+    return None if here >= parts else f"part {here + 1} of {parts} of its command"
+
+
+def _waits_for(connection: Connection, group: list[tuple[CommitHeader, bytes]]) -> str | None:
     """Return why a group cannot take effect yet, or None."""
-    for commit in group:
-        for needed in commit.header.dependencies:
+    for header, _ in group:
+        for needed in header.dependencies:
             held = connection.exec_driver_sql(
                 "SELECT f.applied, c.hash FROM feed f LEFT JOIN commit_log c"
                 " ON c.feed = f.id AND c.seq = ? WHERE f.feed = ?",
@@ -196,20 +237,26 @@ def _shelve(connection: Connection, feed: Feed, reason: str) -> None:
     )
 
 
-def take(
-    connection: Connection, records: Records, feed: Feed, commit: Received, now_ms: int
+def merge(
+    records: Records, feed: bytes, seq: int, stamp: Stamp, changes: Sequence[SharedChange]
+) -> None:
+    """Merge the changes of the commit at (feed, seq) into the registers."""
+    records.load((change.model, change.record) for change in changes)
+    dot = Dot(feed, seq)
+    for place, change in enumerate(changes):
+        records.apply(change, dot, stamp, place)
+
+
+def take_effect(
+    connection: Connection, feed: Feed, header: CommitHeader, commit_hash: bytes, now_ms: int
 ) -> Feed:
-    """Let the next stored commit of `feed` take effect; return the feed after it."""
-    header = commit.header
-    records.load((change.model, change.record) for change in commit.changes)
-    for place, change in enumerate(commit.changes):
-        records.apply(change, Dot(header.feed, header.seq), header.stamp, place)
+    """Note that the next stored commit of `feed` has been merged; return the feed after it."""
     connection.exec_driver_sql(
         "UPDATE commit_log SET applied_at = coalesce(applied_at, ?), waits_for = NULL"
         " WHERE feed = ? AND seq = ?",
         (now_ms, feed.key, header.seq),
     )
-    feed = feed._replace(applied=header.seq, applied_hash=commit.hash)
+    feed = feed._replace(applied=header.seq, applied_hash=commit_hash)
     put_feed(connection, feed)
     meta.put_clock(connection, meta.clock(connection).observe(header.stamp, now_ms))
     return feed

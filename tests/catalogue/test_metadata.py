@@ -13,7 +13,7 @@ from leaderless.catalogue.find import Query
 from leaderless.catalogue.metadata import Said, annotate, overlay
 from leaderless.catalogue.tagging import Files
 from leaderless.errors import NotFoundError, UsageError
-from leaderless.store.transaction import LockedRecordError
+from leaderless.store.command import LockedRecordError
 from registry.changes import UNSET, Delete, Lock
 from tests.catalogue.files import Drive, hash_of, meet
 from tests.replicas import Replica, query_file

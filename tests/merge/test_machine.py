@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from leaderless.protocol.packing import unpack
+from leaderless.store.command import LockedRecordError
 from leaderless.store.rebuild import rebuild
-from leaderless.store.transaction import LockedRecordError
 from registry.changes import (
     UNSET,
     Create,
