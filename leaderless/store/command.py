@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from registry.models import Registry
     from registry.state import RecordState
 
-# Half of what a body may have: sizes are reckoned, not measured, and feeds come on top.
-_PART_BYTES: Final = limits.MAX_BODY_BYTES // 2
+_PART_BYTES: Final = limits.MAX_BODY_BYTES // 4 * 3
+"""Of a part, as it is reckoned; that is more than it is."""
 _AT_ONCE: Final = 1_000
 """Edits whose records are read together."""
 _CHANGE_BYTES, _WRITE_BYTES, _REF_BYTES, _DOT_BYTES = 64, 32, 96, 64

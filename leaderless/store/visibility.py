@@ -36,6 +36,7 @@ class Visibility:
         self._registry = registry
         self._state = state
         self._there: dict[Key, bool] = {}
+        self._said: dict[Key, dict[str, Value]] = {}
 
     def concerned(self, touched: Iterable[Key], flipped: Iterable[Key]) -> list[Key]:
         """Return the records to show anew: `touched`, and all that refer to `flipped` ones.
@@ -70,11 +71,11 @@ class Visibility:
             if model is None or not model.references():
                 continue
             old.append((model_name, record))
-            shown = self._state(model_name, record).shown()
+            said = self._says((model_name, record))
             for item in model.references():
-                held = shown.get((item.name, None))
-                if held is not None and isinstance(held.value, bytes) and len(held.value) == 16:
-                    new.append((held.value, model_name, record, item.name))
+                target = said.get(item.name)
+                if isinstance(target, bytes) and len(target) == 16:
+                    new.append((target, model_name, record, item.name))
         if old:
             self._connection.exec_driver_sql(
                 "DELETE FROM reference WHERE model = ? AND record = ?", old
@@ -88,13 +89,19 @@ class Visibility:
         """Return what is shown of a record, None if it is not to be seen."""
         if not self._is_there((model_name, record)):
             return None
-        fields = visible_fields(self._state(model_name, record))
+        fields = dict(self._says((model_name, record)))
         model = self._registry.get(model_name)
         for item in () if model is None else model.references():
             shows_null = item.when_gone is WhenGone.SET_NULL and item.name in fields
             if shows_null and not self._refers(item.reference, fields[item.name]):
                 fields[item.name] = None
         return fields
+
+    def _says(self, key: Key) -> dict[str, Value]:
+        """Return the fields that a record's registers show, whether or not it is to be seen."""
+        if key not in self._said:
+            self._said[key] = visible_fields(self._state(*key))
+        return self._said[key]
 
     def _is_there(self, key: Key) -> bool:
         if key not in self._there:
@@ -106,7 +113,7 @@ class Visibility:
         model = self._registry.get(model_name)
         if not state.alive or model is None:
             return state.alive
-        fields = visible_fields(state)
+        fields = self._says((model_name, record))
         for item in model.fields:
             value = fields.get(item.name)
             if not item.nullable and not item.accepts(value):
