@@ -97,12 +97,14 @@ class Command:
         self._changes: list[SharedChange] = []
         self._bytes = 0
         self._is_sure = True
+        self._is_stale = False
 
     def write(self, about: About, edits: Iterable[Edit], sign: Callable[[bytes], bytes]) -> None:
         """Write the action; raises UsageError, LockedRecordError: the transaction has to fail."""
         source = iter(edits)
         while chunk := list(islice(source, _AT_ONCE)):
-            if self._parts:
+            if self._is_stale:
+                self._is_stale = False
                 self._records = Records(self._connection, self._registry, self._now_ms)
             self._records.load((edit.model, edit.record) for edit in chunk)
             for edit in chunk:
@@ -173,7 +175,7 @@ class Command:
         log.merge(self._records, self._feed.feed, seq, stamp, changes)
         self._records.save()
         self._parts.append(_Part(stamp, commits.encode_body(changes), self._is_sure))
-        self._is_sure = True
+        self._is_sure = self._is_stale = True
 
     def _sign(self, about: About, number: int, part: _Part, sign: Callable[[bytes], bytes]) -> None:
         """Put a part into the log; what it builds on is what was applied here before."""
