@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+import msgpack
 
 from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.text import plain_json
-from leaderless.protocol import commits
+from leaderless.protocol import commits, limits
+from leaderless.protocol.hashing import digest
+from leaderless.protocol.packing import unpack_each
 from registry.changes import Form
 
 if TYPE_CHECKING:
@@ -22,15 +27,19 @@ _VERBS = {
     Form.UPDATE: "update",
     Form.DELETE: "delete",
     Form.RESTORE: "restore",
+    Form.DISMISS: "dismiss",
 }
 _NAMED = 8
 """Changed records that are named; the rest is counted."""
+_FEW = 50
+"""Records that are looked for in the bytes of a body before it is decoded."""
 
 
 @dataclass
 class Action:
-    """One user action: its header's facts, and the bodies of its parts."""
+    """One user action: its headers' facts. Bodies are read from `connection` when they are needed."""
 
+    connection: Connection
     command_id: bytes
     command: str
     author: bytes
@@ -41,13 +50,27 @@ class Action:
     applied_ms: int | None
     parts: int
     data: dict[str, Value]
-    bodies: list[tuple[CommitHeader, bytes]] = field(default_factory=list)
+    headers: list[CommitHeader]
+
+    @property
+    def bodies(self) -> Iterator[tuple[CommitHeader, bytes]]:
+        """Yield the parts that are here in the order in which they were written."""
+        for header in self.headers:
+            yield header, self._body(header)
 
     def changes(self) -> Iterator[tuple[CommitHeader, int, SharedChange]]:
         """Yield (header, place in the commit, change) in the order in which they were written."""
         for header, body in self.bodies:
             for place, change in enumerate(commits.decode_body(header, body)):
                 yield header, place, change
+
+    def _body(self, header: CommitHeader) -> bytes:
+        body = self.connection.exec_driver_sql(
+            "SELECT c.body FROM commit_log c JOIN feed f ON f.id = c.feed"
+            " WHERE f.feed = ? AND c.seq = ?",
+            tuple(header.position),
+        ).scalar_one()
+        return bytes(body)
 
 
 @dataclass(frozen=True)
@@ -62,16 +85,14 @@ class Filter:
     not_author: bytes | None = None
 
 
-def actions(connection: Connection, wanted: Filter) -> list[Action]:
-    """Return what was done, newest first; of one command all parts that are here."""
-    found: list[Action] = []
-    for action in _by_command(connection, wanted):
-        if wanted.records is not None and not _touches(action, wanted.records):
-            continue
-        found.append(action)
-        if len(found) >= wanted.limit:
-            break
-    return found
+def actions(connection: Connection, wanted: Filter) -> Iterator[Action]:
+    """Yield what was done, newest first, as it is asked for; of one command all parts here."""
+    found = (
+        action
+        for action in _by_command(connection, wanted)
+        if wanted.records is None or _touches(action, wanted.records)
+    )
+    return islice(found, wanted.limit)
 
 
 def last_applied_ms(connection: Connection) -> int:
@@ -105,38 +126,52 @@ def whole_action(connection: Connection, command_id: bytes) -> Action | None:
 
 
 def _by_command(connection: Connection, wanted: Filter) -> Iterator[Action]:
-    conditions, values = ["c.applied_at IS NOT NULL"], []
-    if wanted.after_applied_ms is not None:
-        conditions.append("c.applied_at > ?")
-        values.append(wanted.after_applied_ms)
+    conditions, values = ["c.applied_at IS NOT NULL"], list[object]()
+    for condition, value in (
+        ("c.applied_at > ?", wanted.after_applied_ms),
+        ("c.stamp >= ?", None if wanted.since_ms is None else _least_stamp(wanted.since_ms)),
+        ("substr(f.feed, 1, 16) = ?", wanted.author),
+        ("substr(f.feed, 1, 16) <> ?", wanted.not_author),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    if wanted.records is not None and len(wanted.records) <= _FEW:
+        # A body that changes a record, or links to it, has its id among its bytes.
+        named = " OR ".join(["instr(c.body, ?) > 0"] * len(wanted.records))
+        conditions.append(f"({named})")
+        values += wanted.records
     rows = connection.exec_driver_sql(
-        "SELECT c.command_id, c.stamp, f.feed FROM commit_log c JOIN feed f ON f.id = c.feed"
+        "SELECT c.command_id FROM commit_log c JOIN feed f ON f.id = c.feed"
         f" WHERE {' AND '.join(conditions)} ORDER BY c.stamp DESC, f.feed DESC, c.seq DESC",
         tuple(values),
     )
     seen: set[bytes] = set()
-    for command_id, stamp, feed in rows:
-        stamp_ms = int.from_bytes(stamp[:6], "big")
-        if wanted.since_ms is not None and stamp_ms < wanted.since_ms:
-            return
-        if command_id in seen or wanted.author not in (None, feed[:16]):
-            continue
-        if wanted.not_author == feed[:16]:
-            continue
-        seen.add(command_id)
-        yield _gathered(connection, command_id)
+    try:
+        for command_id in rows.scalars():
+            if command_id not in seen:
+                seen.add(command_id)
+                yield _gathered(connection, command_id)
+    finally:
+        rows.close()
+
+
+def _least_stamp(ms: int) -> bytes:
+    """Return bytes that stand before those of every stamp of that time."""
+    return max(0, min(ms, (1 << 48) - 1)).to_bytes(6, "big")
 
 
 def _gathered(connection: Connection, command_id: bytes) -> Action:
     rows = connection.exec_driver_sql(
-        "SELECT f.feed, c.seq, c.header, c.body, c.received_at, c.applied_at FROM commit_log c"
+        "SELECT f.feed, c.seq, c.header, c.received_at, c.applied_at FROM commit_log c"
         " JOIN feed f ON f.id = c.feed WHERE c.command_id = ? ORDER BY f.feed, c.seq",
         (command_id,),
     ).all()
-    bodies = [(commits.decode_header(row[2]), row[3]) for row in rows]
-    first = bodies[0][0]
-    feed, last_seq, _, _, received_ms, applied_ms = rows[-1]
+    headers = [commits.decode_header(row[2]) for row in rows]
+    first = headers[0]
+    feed, last_seq, _, received_ms, applied_ms = rows[-1]
     return Action(
+        connection,
         command_id,
         first.command,
         feed[:16],
@@ -147,20 +182,45 @@ def _gathered(connection: Connection, command_id: bytes) -> Action:
         applied_ms,
         first.parts,
         dict(first.data),
-        bodies,
+        headers,
     )
 
 
 def _touches(action: Action, records: frozenset[bytes]) -> bool:
     """Return whether an action changes one of these records, or a link to one of them."""
-    for _, _, change in action.changes():
-        if change.record in records:
-            return True
-        if any(
-            isinstance(write.value, bytes) and write.value in records for write in change.writes
-        ):
-            return True
+    for _, body in action.bodies:
+        if len(records) <= _FEW and not any(record in body for record in records):
+            continue
+        pieces = unpack_each(body, limits.MAX_CHANGES + 1, limits.MAX_HEAD_BYTES, unset=True)
+        next(pieces)  # the feeds
+        for _, _, record, _, writes, *_ in pieces:
+            if record in records:
+                return True
+            if any(isinstance(value, bytes) and value in records for _, _, value, _ in writes):
+                return True
     return False
+
+
+def _summary(action: Action) -> tuple[list[SharedChange], int]:
+    """Return the first changes of an action, and how many there are; the rest is not decoded."""
+    first: list[SharedChange] = []
+    count = 0
+    for header, body in action.bodies:
+        unpacker = msgpack.Unpacker(max_buffer_size=len(body))
+        unpacker.feed(body)
+        unpacker.skip()  # the feeds
+        here, end = 0, 0
+        while unpacker.tell() < len(body):
+            unpacker.skip()
+            here += 1
+            if len(first) + here <= _NAMED:
+                end = unpacker.tell()
+        if end:
+            start = body[:end]
+            about = replace(header, body_hash=digest(start), body_bytes=end)
+            first += commits.decode_body(about, start)
+        count += here
+    return first, count
 
 
 def confirmed_by(connection: Connection, action: Action) -> list[bytes]:
@@ -176,14 +236,16 @@ def confirmed_by(connection: Connection, action: Action) -> list[bytes]:
 def action_json(
     connection: Connection, action: Action, undone: Callable[[bytes], bool] = lambda _: False
 ) -> dict[str, Any]:
-    """Return an action for JSON, with names for people."""
-    count = 0
-    named: list[dict[str, str]] = []
-    for _, _, change in action.changes():
-        count += 1
-        if len(named) < _NAMED:
-            name = record_name(connection, change.model, change.record)
-            named.append({"what": _VERBS[change.form], "model": change.model, "name": name})
+    """Return an action for JSON, with names for people; it is read anew from `connection`."""
+    first, count = _summary(replace(action, connection=connection))
+    named = [
+        {
+            "what": _VERBS[change.form],
+            "model": change.model,
+            "name": record_name(connection, change.model, change.record),
+        }
+        for change in first
+    ]
     return {
         "id": action.command_id.hex(),
         "command": action.command,

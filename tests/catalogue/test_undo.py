@@ -74,7 +74,7 @@ async def test_an_undo_can_be_undone_by_its_id(replica: Replica) -> None:
     await do(replica, "tag.create", Create("tag", TAG, {"color": "blue"}))
     await do(replica, "tag.set", Update("tag", TAG, {"color": "red"}))
     action = await undo(replica.store, None)
-    newest = (await replica.store.read(lambda c: actions(c, Filter(limit=1))))[0]
+    newest = await replica.store.read(lambda c: next(actions(c, Filter())))
     await undo(replica.store, newest.command_id.hex())
     assert shown(replica, "color") == [("red",)]
     assert action.command_id not in await replica.store.read(undone_ids)
@@ -115,7 +115,7 @@ async def test_a_later_edit_stands_in_the_way(replicas: list[Replica]) -> None:
 async def test_a_tag_that_is_in_use_is_not_unmade(replica: Replica) -> None:
     """A create is not undone while something else was linked to it since."""
     await do(replica, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
-    created = (await replica.store.read(lambda c: actions(c, Filter(limit=1))))[0]
+    created = await replica.store.read(lambda c: next(actions(c, Filter())))
     link = link_id("user_metadata_tag", ITEM, TAG)
     fields = {"item": ITEM, "scope": "entry", "tag": TAG}
     await do(replica, "tag.add", Create("user_metadata_tag", link, fields))
