@@ -175,22 +175,28 @@ def _resolved(
 ) -> tuple[list[StateRow], list[StateRow]]:
     """Return the rows whose references are all here (or among them), and the others."""
     references = [item for item in model.fields if item.reference is not None]
-    ready, rest = rows, list[StateRow]()
-    while references:
-        here = {row.uuid for row in ready}
-        missing = [
-            row
-            for row in ready
-            for item in references
-            if (target := row.fields.get(item.name)) is not None
-            and not (item.reference == model.sync_name and target in here)
-            and not _is_here(connection, registry, str(item.reference), target)
-        ]
-        if not missing:
-            break
-        rest += missing
-        ready = [row for row in ready if row not in missing]
-    return ready, rest
+    among = {row.uuid for row in rows}
+    lacking: dict[bytes, None] = {}
+    children: dict[object, list[bytes]] = {}
+    for row in rows:
+        for item in references:
+            target = row.fields.get(item.name)
+            if target is None:
+                continue
+            if item.reference == model.sync_name and target in among:
+                children.setdefault(target, []).append(row.uuid)
+            elif not _is_here(connection, registry, str(item.reference), target):
+                lacking[row.uuid] = None
+    # What refers to a row that stays behind stays behind with it, unless that row is here already.
+    waiting = list(lacking)
+    while waiting:
+        parent = waiting.pop()
+        if children.get(parent) and not _is_here(connection, registry, model.sync_name, parent):
+            left = [uuid for uuid in children.pop(parent) if uuid not in lacking]
+            lacking.update(dict.fromkeys(left))
+            waiting += left
+    ready = [row for row in rows if row.uuid not in lacking]
+    return ready, [row for row in rows if row.uuid in lacking]
 
 
 def _is_here(connection: Connection, registry: Registry, name: str, uuid: object) -> bool:

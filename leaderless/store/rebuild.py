@@ -7,7 +7,7 @@ was installed, or changed its version.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits, hashing
 from leaderless.store import log, meta
@@ -27,6 +27,9 @@ _DERIVED = {
     "reference": "target, model, record, field",
 }
 
+_AT_ONCE: Final = 2_000
+"""Records that are held in memory together."""
+
 
 class Rebuilt(NamedTuple):
     """What a rebuild found: commits that were run, records that they make, and what differed."""
@@ -44,7 +47,7 @@ def rebuild(
 ) -> Rebuilt:
     """Run the whole log again; returns where the result differs from what stood there.
 
-    The caller holds one transaction around it. `tell` hears how many commits were run.
+    The caller holds one transaction around it. `tell` hears now and then how many commits were run.
     """
     shown = [model.sync_name for model in registry.shared()]
     tables = {**_DERIVED, **dict.fromkeys(shown, "*")}
@@ -62,8 +65,7 @@ def rebuild(
     meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
     clock = meta.clock(connection)
     connection.exec_driver_sql("UPDATE feed SET applied = 0, applied_hash = ?", (commits.NO_HASH,))
-    run = log.apply_ready(connection, registry, now_ms)
-    tell(run)
+    run = log.apply_ready(connection, registry, now_ms, tell)
     meta.put_clock(connection, clock)
     connection.exec_driver_sql(
         "UPDATE journal SET noted_at = coalesce((SELECT noted_at FROM was_noted w WHERE"
@@ -92,16 +94,42 @@ def _difference(connection: Connection, table: str, columns: str) -> str | None:
 
 
 def show_again(
-    connection: Connection, registry: Registry, models: Collection[str], now_ms: int
+    connection: Connection,
+    registry: Registry,
+    models: Collection[str],
+    now_ms: int,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> int:
-    """Make the visible tables of `models` anew from the registers; return how many records."""
-    records = Records(connection, registry, now_ms)
-    keys = [
-        (model, uuid)
-        for model in models
-        for uuid in connection.exec_driver_sql(
-            "SELECT uuid FROM record WHERE model = ?", (model,)
-        ).scalars()
-    ]
-    records.show(keys, keys)
-    return len(keys)
+    """Make the visible tables of `models` anew from the registers; return how many records.
+
+    `tell` hears now and then how many were shown.
+    """
+    shown = 0
+    for model in models:
+        after = b""
+        # What refers to these is shown with them, unless its own turn comes anyway.
+        alone = _referrers(registry, model) <= set(models)
+        while keys := _next_keys(connection, model, after):
+            Records(connection, registry, now_ms).show(keys, () if alone else keys)
+            after = keys[-1][1]
+            shown += len(keys)
+            tell(shown)
+    return shown
+
+
+def _referrers(registry: Registry, model: str) -> set[str]:
+    """Return the models whose records may refer to those of a model."""
+    return {
+        other.sync_name
+        for other in registry.shared()
+        if any(item.reference == model for item in other.references())
+    }
+
+
+def _next_keys(connection: Connection, model: str, after: bytes) -> list[tuple[str, bytes]]:
+    """Return the next records of a model, in the order of their ids."""
+    found = connection.exec_driver_sql(
+        "SELECT uuid FROM record WHERE model = ? AND uuid > ? ORDER BY uuid LIMIT ?",
+        (model, after, _AT_ONCE),
+    )
+    return [(model, uuid) for uuid in found.scalars()]

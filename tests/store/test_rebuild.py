@@ -257,3 +257,17 @@ def test_a_library_of_an_older_version_can_open_with_a_new_model(
         found = query_file(old.store.path, "SELECT uuid, url, tags FROM bookmark")
         assert found == [(PAGE, "https://sqlite.org", "[]")]
         assert _rebuilt(old).differences == ()
+
+
+def test_tables_are_shown_again_in_parts(lived: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many records a model has, few are in memory; whoever waits hears how far it is."""
+    monkeypatch.setattr("leaderless.store.rebuild._AT_ONCE", 1)
+    before = dump(lived, SHARED)
+    registry, told = lived.store.registry, list[int]()
+    for statement in ("DELETE FROM album_entry", "DELETE FROM album", "DELETE FROM tag"):
+        _change(lived, statement)
+    models = [model.sync_name for model in registry.shared()]
+    count = within(lived, lambda c: show_again(c, registry, models, 0, told.append))
+    assert dump(lived, SHARED) == before
+    assert told == list(range(1, count + 1))
+    assert count > 2
