@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FILES = (
     "WITH link (tag, item) AS (SELECT coalesce(t.canonical, t.uuid), m.item FROM user_metadata_tag m"
-    " JOIN tag t ON t.uuid = m.tag) SELECT tag, count(DISTINCT entry) FROM ("
+    " JOIN tag t ON t.uuid = m.tag WHERE {}) SELECT tag, count(DISTINCT entry) FROM ("
     " SELECT tag, e.id AS entry FROM link JOIN entry e ON e.uuid = link.item WHERE e.dead = 0"
     " UNION ALL SELECT tag, e.id FROM link JOIN content c ON c.uuid = link.item"
     " JOIN entry e ON e.content = c.hash WHERE e.dead = 0) GROUP BY tag"
@@ -46,10 +46,16 @@ def tag_json(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def list_tags(connection: Connection) -> list[dict[str, Any]]:
     """Return every tag by name, what is merged as one, with the number of files that carry it."""
+    return _listed(connection, _FILES.format("1"), "canonical IS NULL", ())
+
+
+def _listed(
+    connection: Connection, counting: str, condition: str, values: tuple[bytes, ...]
+) -> list[dict[str, Any]]:
     hierarchy = read_hierarchy(connection)
-    files = {tag: count for tag, count in connection.exec_driver_sql(_FILES)}
+    files = {tag: count for tag, count in connection.exec_driver_sql(counting, values)}
     found = connection.exec_driver_sql(
-        "SELECT * FROM tag WHERE canonical IS NULL ORDER BY namespace, canonical_name, uuid"
+        f"SELECT * FROM tag WHERE {condition} ORDER BY namespace, canonical_name, uuid", values
     ).mappings()
     return [
         {
@@ -107,7 +113,9 @@ def about_tag(tag: Mapping[str, Any]) -> str:
 
 def show_tag(connection: Connection, uuid: bytes) -> dict[str, Any]:
     """Return a tag as `list_tags` does, by the id that it is shown as."""
-    return next((tag for tag in list_tags(connection) if tag["id"] == uuid.hex()), {})
+    counting = _FILES.format("t.uuid = ?1 OR t.canonical = ?1")
+    condition = "canonical IS NULL AND uuid = ?1"
+    return next(iter(_listed(connection, counting, condition, (uuid,))), {})
 
 
 def relations_json(hierarchy: Hierarchy, tag: bytes) -> dict[str, Any]:
