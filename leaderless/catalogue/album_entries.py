@@ -67,6 +67,17 @@ def files_in(connection: Connection, album: bytes) -> dict[bytes, list[int]]:
     return found
 
 
+def files_by_album(connection: Connection) -> dict[bytes, int]:
+    """Return how many places of each album stand for something that is there, without the empty."""
+    found = connection.exec_driver_sql(
+        "SELECT a.album, count(*) FROM album_entry a WHERE"
+        " EXISTS (SELECT 1 FROM entry e WHERE e.uuid = a.item AND e.dead = 0)"
+        " OR EXISTS (SELECT 1 FROM content c JOIN entry e ON e.content = c.hash"
+        " WHERE c.uuid = a.item AND e.dead = 0) GROUP BY a.album"
+    )
+    return {album: count for album, count in found}
+
+
 class _Shelf:
     """An album within a transaction: its places in order, and the edits that make it another."""
 

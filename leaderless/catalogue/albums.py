@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from leaderless.catalogue import references
-from leaderless.catalogue.album_entries import files_in, links_of
+from leaderless.catalogue.album_entries import files_by_album, files_in, links_of
 from leaderless.catalogue.locks import lock_json
 from leaderless.catalogue.names import device_name
 from leaderless.catalogue.places import entries_json
@@ -69,9 +69,9 @@ def album_name(connection: Connection, album: bytes) -> str:
 def list_albums(connection: Connection) -> list[dict[str, Any]]:
     """Return every album by name, with how much of what is in it is known on some device."""
     rows = connection.exec_driver_sql("SELECT * FROM album ORDER BY name, uuid").mappings().all()
+    files = files_by_album(connection)
     return [
-        {**_about(connection, dict(row)), "files": str(len(files_in(connection, row["uuid"])))}
-        for row in rows
+        {**_about(connection, dict(row)), "files": str(files.get(row["uuid"], 0))} for row in rows
     ]
 
 

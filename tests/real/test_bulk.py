@@ -13,7 +13,7 @@ from scripts.device import Device, pair
 
 FILES = 100_000
 DEADLINE_S = 120.0
-PAUSE_S = 0.05
+PAUSE_S = 0.2
 
 
 class Reader:
