@@ -51,7 +51,7 @@ async def test_an_action_is_confirmed_by_who_has_applied_it(tmp_path: Path) -> N
         await a.store.write(lambda tx: tx.commit("tag.create", [edit]))
         await cluster.connect(1, 0)
         await cluster.until_in_sync((0, 1))
-        (action,) = await a.store.read(lambda c: actions(c, Filter()))
+        action = await a.store.read(lambda c: next(actions(c, Filter())))
 
         def confirmed() -> bool:
             held = query_file(a.store.path, "SELECT device FROM confirmation WHERE applied > 0")
