@@ -32,8 +32,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from registry.changes import Form, Guard, WriteRef
-from registry.state import Death, RecordState, Write, greatest
+from registry.changes import LOCK_FIELD, Form, Guard, WriteRef
+from registry.state import NOTHING, Death, RecordState, Write, canonical_order, greatest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,6 +61,8 @@ class Merged(NamedTuple):
 def merge(state: RecordState, change: SharedChange, dot: Dot, stamp: Stamp, place: int) -> Merged:
     """Return `state` after one change, the place-th of the commit at `dot` with `stamp`."""
     ref = WriteRef(stamp, dot.feed, dot.seq, place)
+    if state == NOTHING and _is_first(change):
+        return _first(change, dot, ref)
     seen = frozenset(change.seen)
     incoming: tuple[Write, ...] = ()
     after = state
@@ -83,6 +85,21 @@ def merge(state: RecordState, change: SharedChange, dot: Dot, stamp: Stamp, plac
         and not write.settled
     )
     return Merged(after, lost, frozenset(in_effect | named), seen)
+
+
+def _is_first(change: SharedChange) -> bool:
+    """Return whether a change makes a record of which its author had seen nothing before."""
+    if change.form not in _MAKING or change.seen or change.guard.level:
+        return False
+    return not any(write.over or write.field == LOCK_FIELD for write in change.writes)
+
+
+def _first(change: SharedChange, dot: Dot, ref: WriteRef) -> Merged:
+    """Return what such a change makes of nothing, as the general way would: most are of this kind."""
+    dots = frozenset([dot])
+    writes = [Write(write.field, write.subkey, write.value, ref, dots) for write in change.writes]
+    state = RecordState(dots, tuple(sorted(writes, key=canonical_order)))
+    return Merged(state, (), frozenset((write.key, ref) for write in writes), frozenset())
 
 
 def _incoming(

@@ -128,6 +128,10 @@ class RecordState:
         return None if held is None or held.value is not True else held.ref.feed[:16]
 
 
+NOTHING = RecordState()
+"""The state of a record of which nothing is known."""
+
+
 def _floor(lock: Write | None) -> Guard:
     """Return the guard below which nothing is shown: that of the last lock."""
     if lock is None:

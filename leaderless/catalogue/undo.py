@@ -8,7 +8,9 @@ anyone, is not touched: the undo is refused with the edit that stands in the way
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from leaderless.catalogue.conflicts import DISMISS, LOSER
 from leaderless.catalogue.history import Action, Filter, actions, find_action
@@ -17,7 +19,7 @@ from leaderless.catalogue.origins import UNDO, Origins
 from leaderless.errors import LeaderlessError, NotFoundError, UsageError
 from leaderless.protocol import commits
 from leaderless.protocol.records import decode_ref
-from leaderless.store.registers import read_state
+from leaderless.store.registers import Records
 from registry.changes import (
     LOCK_FIELD,
     UNSET,
@@ -31,16 +33,22 @@ from registry.changes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from sqlalchemy import Connection
 
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
     from registry.changes import CommitHeader, Edit, FieldWrite, SharedChange, Value
+    from registry.models import Registry
     from registry.state import RecordState
 
 _NOT_BY_ITSELF = frozenset([UNDO, DISMISS])
 """Actions that an undo without an id passes over: undos go on backwards, and nothing takes back that
 somebody has seen something."""
+
+_AHEAD: Final = 500
+"""Changes whose records are read together."""
 
 
 class StandsOnError(LeaderlessError):
@@ -58,10 +66,10 @@ async def undo(store: Store, reference: str | None) -> Action:
     def write(transaction: Transaction) -> Action:
         connection = transaction.conn
         action = _chosen(connection, transaction.own_device, reference)
-        undoing = _Undoing(connection, action)
+        undoing = _Undoing(connection, store.registry, transaction.now_ms, action)
         edits = [
             edit
-            for header, place, change in action.changes()
+            for header, place, change in undoing.changes()
             if (edit := undoing.reverse(header, place, change)) is not None
         ]
         if not edits:
@@ -107,19 +115,49 @@ def _chosen(connection: Connection, own: bytes, reference: str | None) -> Action
 class _Undoing:
     """One action and what stands now, while the edits are made that take it back."""
 
-    def __init__(self, connection: Connection, action: Action) -> None:
+    def __init__(
+        self, connection: Connection, registry: Registry, now_ms: int, action: Action
+    ) -> None:
         self._connection = connection
+        self._records = partial(Records, connection, registry, now_ms)
+        self._read = self._records()
+        self._linked: dict[bytes, set[tuple[str, bytes]]] = {}
+        self._action = action
         self._origins = Origins(connection)
         loser = action.data.get(LOSER)
         self._loser = decode_ref(loser) if isinstance(loser, bytes) else None
-        self._own = {header.position for header, _ in action.bodies}
-        self._made = {(item.model, bytes(item.record)) for _, _, item in action.changes()}
+        self._own = {header.position for header in action.headers}
+
+    def changes(self) -> Iterator[tuple[CommitHeader, int, SharedChange]]:
+        """Yield the action's changes; what stands now is read ahead of them, many at a time."""
+        source = self._action.changes()
+        while chunk := list(islice(source, _AHEAD)):
+            self._read = self._records()
+            self._read.load((change.model, change.record) for _, _, change in chunk)
+            self._linked = self._links([bytes(change.record) for _, _, change in chunk])
+            yield from chunk
+
+    def _links(self, targets: Sequence[bytes]) -> dict[bytes, set[tuple[str, bytes]]]:
+        """Return the records that refer to these."""
+        linked: dict[bytes, set[tuple[str, bytes]]] = {}
+        for target, model, record in self._connection.exec_driver_sql(
+            "SELECT target, model, record FROM reference WHERE target IN"
+            f" ({', '.join('?' * len(targets))})",
+            tuple(targets),
+        ):
+            linked.setdefault(target, set()).add((model, record))
+        return linked
+
+    @cached_property
+    def _made(self) -> set[tuple[str, bytes]]:
+        """Return the records that the action changes."""
+        return {(item.model, bytes(item.record)) for _, _, item in self._action.changes()}
 
     def reverse(self, header: CommitHeader, place: int, change: SharedChange) -> Edit | None:
         """Return the edit that takes one change back; raises StandsOnError."""
         ref = WriteRef(header.stamp, *header.position, place)
         about = change.model, bytes(change.record)
-        state = read_state(self._connection, *about)
+        state = self._read.state(*about)
         if lock := tuple(write for write in change.writes if write.field == LOCK_FIELD):
             # The values that a lock writes anew were not its doing.
             self._check_current(replace(change, writes=lock), state, ref)
@@ -177,10 +215,8 @@ class _Undoing:
 
     def _check_unlinked(self, change: SharedChange) -> None:
         """Raise StandsOnError where others were linked to a record since it was made."""
-        linked = self._connection.exec_driver_sql(
-            "SELECT model, record FROM reference WHERE target = ?", (bytes(change.record),)
-        ).all()
-        if any((model, record) not in self._made for model, record in linked):
+        linked = self._linked.get(bytes(change.record))
+        if linked is not None and not linked <= self._made:
             raise self._stands(change, "other things were linked to it since")
 
     def _before(self, write: FieldWrite) -> Value:

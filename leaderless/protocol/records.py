@@ -74,21 +74,19 @@ def _decoded(data: bytes | None) -> tuple[frozenset[Dot], tuple[Write, ...]]:
         return frozenset(), ()
     feeds, dots, writes = msgpack.unpackb(data, max_array_len=len(data), ext_hook=from_extension)
     known = [Dot(feeds[feed], seq) for feed, seq in dots]
-    return (
-        frozenset(known),
-        tuple(
-            Write(
-                field,
-                subkey,
-                value,
-                WriteRef(Stamp.parse(stamp), feeds[feed], seq, place),
-                frozenset(known[at] for at in on),
-                _guard(rest[0] if rest else None, feeds),
-                len(rest) > 1,
-            )
-            for field, subkey, value, stamp, feed, seq, place, on, *rest in writes
-        ),
-    )
+    alone = frozenset(known) if len(known) == 1 else None
+    refs: dict[tuple[Any, ...], WriteRef] = {}
+    held = []
+    for field, subkey, value, stamp, feed, seq, place, on, *rest in writes:
+        # Most records were written by one change: its name is made once.
+        name = (stamp, feed, seq, place)
+        ref = refs.get(name)
+        if ref is None:
+            ref = refs[name] = WriteRef(Stamp.parse(stamp), feeds[feed], seq, place)
+        dots_of = alone or frozenset(known[at] for at in on)
+        guard = _guard(rest[0] if rest else None, feeds)
+        held.append(Write(field, subkey, value, ref, dots_of, guard, len(rest) > 1))
+    return frozenset(known), tuple(held)
 
 
 def _packed_rest(write: Write, feeds: Mapping[bytes, int]) -> list[object]:

@@ -18,7 +18,7 @@ from leaderless.store.visibility import Visibility
 from registry.changes import Dot, RecordId, SharedRow
 from registry.dispatch import dispatch_shared
 from registry.merge import merge
-from registry.state import RecordState, first_order
+from registry.state import NOTHING, RecordState, first_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +54,7 @@ class Records:
         self._before: dict[Key, bytes | None] = {}
         self._states: dict[Key, RecordState] = {}
         self._touched: dict[Key, None] = {}
+        self._journaled: set[bytes] = set()
 
     def state(self, model: str, record: bytes) -> RecordState:
         """Return a record's state, empty if nothing is known of it."""
@@ -68,7 +69,7 @@ class Records:
         for model, record in keys:
             key = (model, bytes(record))
             if key not in self._states:
-                self._remember(key, None)
+                self._before[key], self._states[key] = None, NOTHING
                 wanted.setdefault(model, []).append(key[1])
         for model, records in wanted.items():
             for at in range(0, len(records), _LOOKUP):
@@ -80,6 +81,12 @@ class Records:
                 )
                 for uuid, *held in rows:
                     self._remember((model, uuid), *held)
+                journaled = self._connection.exec_driver_sql(
+                    "SELECT DISTINCT record FROM journal WHERE record IN"
+                    f" ({', '.join('?' * len(chunk))})",
+                    tuple(chunk),
+                )
+                self._journaled.update(journaled.scalars())
 
     def _remember(self, key: Key, packed: bytes | None, *beside: bytes | None) -> None:
         self._before[key] = packed
@@ -108,6 +115,7 @@ class Records:
         ]
         rows += [("", "", pack(None), encode_ref(ref)) for ref in failed]
         if rows:
+            self._journaled.add(key[1])
             self._connection.exec_driver_sql(
                 "INSERT INTO journal (model, record, field, subkey, value, loser, noted_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -118,9 +126,7 @@ class Records:
         self, key: Key, found: Iterable[tuple[Any, WriteRef]], seen: Iterable[WriteRef]
     ) -> None:
         """Take out of the journal what is in effect again or was seen."""
-        if not self._connection.exec_driver_sql(
-            "SELECT 1 FROM journal WHERE record = ? LIMIT 1", (key[1],)
-        ).first():
+        if key[1] not in self._journaled:
             return
         for (field, subkey), ref in found:
             self._connection.exec_driver_sql(
