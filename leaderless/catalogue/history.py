@@ -37,9 +37,8 @@ _FEW = 50
 
 @dataclass
 class Action:
-    """One user action: its headers' facts. Bodies are read from `connection` when they are needed."""
+    """One user action: its headers' facts. Bodies are read when they are needed."""
 
-    connection: Connection
     command_id: bytes
     command: str
     author: bytes
@@ -52,25 +51,25 @@ class Action:
     data: dict[str, Value]
     headers: list[CommitHeader]
 
-    @property
-    def bodies(self) -> Iterator[tuple[CommitHeader, bytes]]:
+    def bodies(self, connection: Connection) -> Iterator[tuple[CommitHeader, bytes]]:
         """Yield the parts that are here in the order in which they were written."""
         for header in self.headers:
-            yield header, self._body(header)
+            yield header, _body(connection, header)
 
-    def changes(self) -> Iterator[tuple[CommitHeader, int, SharedChange]]:
+    def changes(self, connection: Connection) -> Iterator[tuple[CommitHeader, int, SharedChange]]:
         """Yield (header, place in the commit, change) in the order in which they were written."""
-        for header, body in self.bodies:
+        for header, body in self.bodies(connection):
             for place, change in enumerate(commits.decode_body(header, body)):
                 yield header, place, change
 
-    def _body(self, header: CommitHeader) -> bytes:
-        body = self.connection.exec_driver_sql(
-            "SELECT c.body FROM commit_log c JOIN feed f ON f.id = c.feed"
-            " WHERE f.feed = ? AND c.seq = ?",
-            tuple(header.position),
-        ).scalar_one()
-        return bytes(body)
+
+def _body(connection: Connection, header: CommitHeader) -> bytes:
+    body = connection.exec_driver_sql(
+        "SELECT c.body FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE f.feed = ? AND c.seq = ?",
+        tuple(header.position),
+    ).scalar_one()
+    return bytes(body)
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def actions(connection: Connection, wanted: Filter) -> Iterator[Action]:
     found = (
         action
         for action in _by_command(connection, wanted)
-        if wanted.records is None or _touches(action, wanted.records)
+        if wanted.records is None or _touches(connection, action, wanted.records)
     )
     return islice(found, wanted.limit)
 
@@ -171,7 +170,6 @@ def _gathered(connection: Connection, command_id: bytes) -> Action:
     first = headers[0]
     feed, last_seq, _, received_ms, applied_ms = rows[-1]
     return Action(
-        connection,
         command_id,
         first.command,
         feed[:16],
@@ -186,9 +184,9 @@ def _gathered(connection: Connection, command_id: bytes) -> Action:
     )
 
 
-def _touches(action: Action, records: frozenset[bytes]) -> bool:
+def _touches(connection: Connection, action: Action, records: frozenset[bytes]) -> bool:
     """Return whether an action changes one of these records, or a link to one of them."""
-    for _, body in action.bodies:
+    for _, body in action.bodies(connection):
         if len(records) <= _FEW and not any(record in body for record in records):
             continue
         pieces = unpack_each(body, limits.MAX_CHANGES + 1, limits.MAX_HEAD_BYTES, unset=True)
@@ -201,11 +199,11 @@ def _touches(action: Action, records: frozenset[bytes]) -> bool:
     return False
 
 
-def _summary(action: Action) -> tuple[list[SharedChange], int]:
+def _summary(connection: Connection, action: Action) -> tuple[list[SharedChange], int]:
     """Return the first changes of an action, and how many there are; the rest is not decoded."""
     first: list[SharedChange] = []
     count = 0
-    for header, body in action.bodies:
+    for header, body in action.bodies(connection):
         unpacker = msgpack.Unpacker(max_buffer_size=len(body))
         unpacker.feed(body)
         unpacker.skip()  # the feeds
@@ -236,8 +234,8 @@ def confirmed_by(connection: Connection, action: Action) -> list[bytes]:
 def action_json(
     connection: Connection, action: Action, undone: Callable[[bytes], bool] = lambda _: False
 ) -> dict[str, Any]:
-    """Return an action for JSON, with names for people; it is read anew from `connection`."""
-    first, count = _summary(replace(action, connection=connection))
+    """Return an action for JSON, with names for people."""
+    first, count = _summary(connection, action)
     named = [
         {
             "what": _VERBS[change.form],

@@ -76,7 +76,7 @@ class Origins:
 
     def _replaced(self, taken: Action, change: SharedChange, key: FieldKey) -> WriteRef | None:
         """Return the write that an action took out of effect in one register of a record."""
-        for _, _, item in taken.changes():
+        for _, _, item in taken.changes(self._connection):
             if (item.model, item.record) != (change.model, change.record):
                 continue
             seen = item.seen if item.form is Form.DELETE else _over(item, key)

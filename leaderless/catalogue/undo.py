@@ -130,7 +130,7 @@ class _Undoing:
 
     def changes(self) -> Iterator[tuple[CommitHeader, int, SharedChange]]:
         """Yield the action's changes; what stands now is read ahead of them, many at a time."""
-        source = self._action.changes()
+        source = self._action.changes(self._connection)
         while chunk := list(islice(source, _AHEAD)):
             self._read = self._records()
             self._read.load((change.model, change.record) for _, _, change in chunk)
@@ -151,7 +151,10 @@ class _Undoing:
     @cached_property
     def _made(self) -> set[tuple[str, bytes]]:
         """Return the records that the action changes."""
-        return {(item.model, bytes(item.record)) for _, _, item in self._action.changes()}
+        return {
+            (item.model, bytes(item.record))
+            for _, _, item in self._action.changes(self._connection)
+        }
 
     def reverse(self, header: CommitHeader, place: int, change: SharedChange) -> Edit | None:
         """Return the edit that takes one change back; raises StandsOnError."""

@@ -51,7 +51,7 @@ def standing_on(connection: Connection, action: Action) -> tuple[Action, str] | 
 
     None where none is in the log.
     """
-    records = frozenset(bytes(change.record) for _, _, change in action.changes())
+    records = frozenset(bytes(change.record) for _, _, change in action.changes(connection))
     gone = undone_ids(connection)
     for later in actions(connection, Filter(since_ms=action.stamp_ms, records=records)):
         if later.command_id == action.command_id:

@@ -8,7 +8,6 @@ import click
 
 from leaderless.cli.app import Context, names, verb
 from leaderless.cli.output import chat, locked_text, name_text, put_json, say, size_text, table
-from leaderless.cli.tagging import LONG_S
 from leaderless.cli.targets import file_options, reference
 from leaderless.cli.values import parse_fields
 from leaderless.words import counted
@@ -176,7 +175,7 @@ def album_add(
     body = {"album": album, "again": again, **files}
     body |= {} if at is None else {"at": at}
     body |= {} if caption is None else {"caption": caption}
-    answer = context.client.post("/v1/albums/add", body, timeout_s=LONG_S)
+    answer = context.work("/v1/albums/add", body)
     if context.json:
         put_json(answer)
         return

@@ -71,6 +71,8 @@ VERBS = {
     "completion": ("setup", "completion", "Print the completion script of a shell."),
 }
 
+LONG_S = 3_600.0
+"""What changes a million files may take."""
 _OURS = re.compile(r"(^|; |, or )leaderless (?=[a-z])")
 """Where a remedy begins with a command of ours, the only one or one of several."""
 
@@ -115,6 +117,16 @@ class Context:
     def client(self) -> Client:
         """Return the daemon to ask."""
         return Client(self.paths, self._start_command)
+
+    def work(
+        self, path: str, body: dict[str, Any] | None = None, timeout_s: float = LONG_S
+    ) -> dict[str, Any]:
+        """Ask for something that may take long; on a terminal it is told how far that is."""
+        if not sys.stderr.isatty():
+            return self.client.post(path, body, timeout_s)
+        from leaderless.cli.progress import shown_while  # noqa: PLC0415 - only on a terminal
+
+        return shown_while(self.client, lambda: self.client.post(path, body, timeout_s))
 
     def _start_command(self) -> str:
         from leaderless import service  # noqa: PLC0415 - only where nobody answers

@@ -130,7 +130,7 @@ def _said(value: object) -> str:
 @verb
 def undo(context: Context, commit: str | None) -> None:
     """Take the action COMMIT back (its id from history); without one, the last of this device."""
-    answer = context.client.post("/v1/undo", {"id": commit} if commit else {}, timeout_s=600.0)
+    answer = context.work("/v1/undo", {"id": commit} if commit else {})
     if context.json:
         put_json(answer)
         return
@@ -186,7 +186,7 @@ def _guard(context: Context, what: str, target: str, done: str) -> None:
 def rebuild(context: Context) -> None:
     """Run the whole log again; exits 6 if the result is not what stood there (it is now)."""
     chat("Running the log again …")
-    answer = context.client.post("/v1/rebuild", timeout_s=3_600.0)
+    answer = context.work("/v1/rebuild")
     if context.json:
         put_json(answer)
     else:

@@ -8,7 +8,6 @@ import click
 
 from leaderless.cli.app import Context, verb
 from leaderless.cli.output import chat, put_json, say
-from leaderless.cli.tagging import LONG_S
 from leaderless.cli.targets import file_options, reference
 from leaderless.errors import UsageError
 
@@ -188,7 +187,7 @@ def _write(
     body = {"fields": fields, **files}
     if scope is not None:
         body["scope"] = scope
-    answer = context.client.post("/v1/metadata", body, timeout_s=LONG_S)
+    answer = context.work("/v1/metadata", body)
     if context.json:
         put_json(answer)
         return

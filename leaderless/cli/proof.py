@@ -6,12 +6,10 @@ from typing import Any
 
 import click
 
-from leaderless.cli.app import Context, verb
+from leaderless.cli.app import LONG_S, Context, verb
 from leaderless.cli.client import EXIT_PROBLEMS
 from leaderless.cli.output import chat, name_text, put_json, say, table, time_text
 from leaderless.words import counted
-
-LONG_S = 3_600.0
 
 
 @click.command()
@@ -23,7 +21,7 @@ def verify(context: Context) -> None:
     is made again from the log. Then says which devices hold the same.
     """
     chat("Counting …")
-    answer = context.client.post("/v1/verify", timeout_s=LONG_S)
+    answer = context.work("/v1/verify")
     if context.json:
         put_json(answer)
     else:

@@ -11,7 +11,6 @@ from leaderless.cli.output import chat, name_text, put_json, say
 from leaderless.cli.targets import file_options
 from leaderless.words import counted
 
-LONG_S = 1_800.0
 """An action on a million files takes its time, and is done as a whole."""
 
 
@@ -41,7 +40,7 @@ def add(
     The tag holds for every copy of a file whose whole content is known.
     """
     body = {"tag": tag, "scope": scope, "context": about, "source": source, **files}
-    answer = context.client.post("/v1/tags/add", _given(body), timeout_s=LONG_S)
+    answer = context.work("/v1/tags/add", _given(body))
     if context.json:
         put_json(answer)
         return
@@ -60,7 +59,7 @@ def add(
 def remove(context: Context, tag: str, scope: str | None, files: dict[str, Any]) -> None:
     """Take TAG off files: TARGETs (paths, DEVICE:PATH or ids), and all that a search finds."""
     body = {"tag": tag, "scope": scope, **files}
-    answer = context.client.post("/v1/tags/remove", _given(body), timeout_s=LONG_S)
+    answer = context.work("/v1/tags/remove", _given(body))
     if context.json:
         put_json(answer)
         return

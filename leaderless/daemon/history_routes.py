@@ -194,7 +194,9 @@ class HistoryDesk:
     async def rebuild(self, _: Request) -> Answer:
         """Run the log again and say whether the result is what stood there."""
         registry = self.store.registry
-        done = await self.store.write(lambda tx: rebuild(tx.conn, registry, tx.now_ms))
+        done = await self.store.write(
+            lambda tx: rebuild(tx.conn, registry, tx.now_ms, tx.progress.tell)
+        )
         return Answer(
             {
                 "commits": done.commits,

@@ -49,7 +49,15 @@ class ProofDesk:
 
     def table(self) -> dict[tuple[str, str], Handler]:
         """Return who answers what."""
-        return {("POST", "/v1/verify"): self.verify, ("GET", "/v1/diff"): self.diff}
+        return {
+            ("POST", "/v1/verify"): self.verify,
+            ("GET", "/v1/diff"): self.diff,
+            ("GET", "/v1/progress"): self.progress,
+        }
+
+    async def progress(self, _: Request) -> Answer:
+        """Return how far the longest work has come that is under way: rows, changes or commits."""
+        return Answer({"done": str(self.store.progress.done)})
 
     # --- what is held here ------------------------------------------------------------------------
 
@@ -70,7 +78,9 @@ class ProofDesk:
     async def check(self) -> tuple[list[Count], list[Count]]:
         """Count all that is held, and mend what is wrong; return all, and what was wrong."""
         registry = self.store.registry
-        counted = await self.store.read(lambda connection: verify(connection, registry))
+        progress = self.store.progress
+        progress.begin()
+        counted = await self.store.read(lambda c: verify(c, registry, progress.tell))
         if all(count.fault is None for count in counted):
             return counted, []
         nonce = self.nonce()

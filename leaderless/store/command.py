@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from leaderless.store.progress import Progress
     from registry.changes import DeviceId, Edit, SharedChange, Value
     from registry.hlc import Stamp
     from registry.models import Registry
@@ -85,12 +86,14 @@ class Command:
         now_ms: int,
         author: DeviceId,
         feed: FeedId,
+        progress: Progress,
     ) -> None:
         self._connection = connection
         self._registry = registry
         self._now_ms = now_ms
         self._author = author
         self._feed = log.feed_of(connection, feed)
+        self._progress = progress
         self._records = Records(connection, registry, now_ms)
         self._seen: set[tuple[str, bytes]] = set()
         self._parts: list[_Part] = []
@@ -176,6 +179,7 @@ class Command:
         self._records.save()
         self._parts.append(_Part(stamp, commits.encode_body(changes), self._is_sure))
         self._is_sure = self._is_stale = True
+        self._progress.add(len(changes))
 
     def _sign(self, about: About, number: int, part: _Part, sign: Callable[[bytes], bytes]) -> None:
         """Put a part into the log; what it builds on is what was applied here before."""

@@ -18,6 +18,7 @@ from leaderless.protocol import hashing
 from leaderless.protocol.membership import membership_of
 from leaderless.store import engine, meta, state
 from leaderless.store.adoption import adopt
+from leaderless.store.progress import Progress
 from leaderless.store.pulse import Pulse
 from leaderless.store.statements import keep_statements, statements
 from leaderless.store.transaction import Transaction
@@ -68,6 +69,7 @@ class Store:
         self._readers = trio.CapacityLimiter(_READERS)
         self._writers = trio.CapacityLimiter(1)
         self._listeners: list[Callable[[], None]] = []
+        self.progress = Progress()
         self.failed: dict[str, str] = {}  # models that could not be used here, and why
         self.own_device = b""
         self.own_epoch = 0
@@ -132,8 +134,14 @@ class Store:
         """Do what `write` does in the calling thread; for start-up and for tools without a loop."""
         try:
             with self._writer.begin() as connection:
+                self.progress.begin()
                 transaction = Transaction(
-                    connection, self.registry, self._sign, self.now_ms(), self._command_id
+                    connection,
+                    self.registry,
+                    self._sign,
+                    self.now_ms(),
+                    self._command_id,
+                    self.progress,
                 )
                 result = fn(transaction)
                 transaction.finish()

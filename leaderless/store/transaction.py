@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from leaderless.store.progress import Progress
     from leaderless.store.state import Copy
     from registry.changes import Edit, Value
     from registry.models import Registry
@@ -37,12 +38,14 @@ class Transaction:
         sign: Callable[[bytes], bytes],
         now_ms: int,
         command_id: Callable[[], bytes],
+        progress: Progress,
     ) -> None:
         self.conn = connection
         self.registry = registry
         self.now_ms = now_ms
         self._sign = sign
         self._command_id = command_id
+        self.progress = progress
         self._own: Copy | None = None
         self._own_device: DeviceId | None = None
         self.facts_changed = False
@@ -141,6 +144,8 @@ class Transaction:
         own = self._own_copy()
         command_id = self._command_id()
         feed = feed_id(self.own_device, own.incarnation)
-        writing = Command(self.conn, self.registry, self.now_ms, self.own_device, feed)
+        writing = Command(
+            self.conn, self.registry, self.now_ms, self.own_device, feed, self.progress
+        )
         writing.write(About(command, command_id, data or {}), edits, self._sign)
         return command_id
