@@ -6,6 +6,7 @@ it is shown. What would make no difference (the same value, how a value came abo
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderless.catalogue.names import device_name, record_name
@@ -56,6 +57,12 @@ class Conflict(NamedTuple):
 def conflicts(connection: Connection, registry: Registry) -> list[Conflict]:
     """Return every conflict that a person may want to settle, oldest first."""
     return [item for item in _journal(connection) if _is_worth_telling(registry, item)]
+
+
+def count_conflicts(connection: Connection, registry: Registry, most: int) -> int:
+    """Return how many conflicts there are, at most `most`: as many are looked at, and no more."""
+    worth = (item for item in _journal(connection) if _is_worth_telling(registry, item))
+    return sum(1 for _ in islice(worth, most))
 
 
 def _is_worth_telling(registry: Registry, conflict: Conflict) -> bool:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from leaderless.advice import LOST
-from leaderless.catalogue.conflicts import conflicts
+from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
 from leaderless.escape import printable
 from leaderless.identity import device_id
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from registry.models import Registry
 
 CLOCK_SUSPECT_MS = 60_000
+MOST_CONFLICTS = 1_000
+"""Of more it is not said how many there are: the status is asked for often."""
 
 
 class Facts:
@@ -51,7 +53,7 @@ class Facts:
         self.shelf = log.shelf(connection)
         bound = Stamp(max(now_ms + MAX_DRIFT_MS, 0), 0, 0).pack()
         self.future = log.future_authors(connection, now_ms, bound)
-        self.conflicts = len(conflicts(connection, registry))
+        self.conflicts = count_conflicts(connection, registry, MOST_CONFLICTS)
         self.circles = circles(connection)
 
 
@@ -222,7 +224,9 @@ class Overview:
             for item in self._left_out
         ]
         if facts.conflicts:
-            text = f"{counted(facts.conflicts, 'edit')} lost against others that had not seen them"
+            least = "at least " if facts.conflicts == MOST_CONFLICTS else ""
+            lost = counted(facts.conflicts, "edit")
+            text = f"{least}{lost} lost against others that had not seen them"
             alerts.append(Alert("CONFLICTS", text, "leaderless conflicts"))
         return alerts + _circles(facts) + self._lost(facts, connected)
 

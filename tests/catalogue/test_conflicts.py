@@ -12,6 +12,7 @@ from leaderless.catalogue.conflicts import (
     Conflict,
     conflict_json,
     conflicts,
+    count_conflicts,
     dismiss_conflict,
     find_conflict,
     restore_conflict,
@@ -148,3 +149,13 @@ def test_what_is_not_worth_telling_has_no_number(replicas: list[Replica]) -> Non
     number = within(a, lambda c: c.exec_driver_sql(query).scalar_one())
     with pytest.raises(NotFoundError):
         within(a, lambda c: find_conflict(c, a.store.registry, number))
+
+
+def test_conflicts_are_counted_up_to_a_number(replicas: list[Replica]) -> None:
+    """What is not worth telling is not among them."""
+    a, b, _ = replicas
+    late = {"color": "red", "icon": "moon", "description": "x"}
+    _lose(a, b, late, {"color": "blue", "icon": "star", "description": "x"})
+    registry = a.store.registry
+    counts = [within(a, lambda c, most=most: count_conflicts(c, registry, most)) for most in (9, 1)]
+    assert counts == [2, 1]
