@@ -97,9 +97,11 @@ async def _first(event: trio.Event, scope: trio.CancelScope) -> None:
 
 
 @asynccontextmanager
-async def open_cluster(folder: Path, count: int) -> AsyncIterator[Cluster]:
-    """Run `count` devices of one library, not connected yet."""
-    replicas = make_replicas(folder, count)
+async def open_cluster(
+    folder: Path, count: int, replicas: list[Replica] | None = None
+) -> AsyncIterator[Cluster]:
+    """Run `count` devices of one library, not connected yet; or these, which are there already."""
+    replicas = replicas or make_replicas(folder, count)
     async with trio.open_nursery() as nursery:
         nodes = [await nursery.start(_run_node, replica) for replica in replicas]
         try:

@@ -150,6 +150,15 @@ def make_replicas(folder: Path, count: int) -> list[Replica]:
     return replicas
 
 
+def open_replica(folder: Path, at: int, ms: int = START_MS, file: str | None = None) -> Replica:
+    """Return the device number `at` as its file is now, or as another file says that it was."""
+    identity, clock = load_or_create(folder / f"key{at}"), SteppedClock(ms)
+    path = folder / (file or f"library{at}.db")
+    store = Store(path, Registry(MODELS), clock, RecordIds(clock), identity.sign)
+    store.load()
+    return Replica(identity, clock, store)
+
+
 def add_device_row(replica: Replica, name: str) -> None:
     """Give a replica the row that says who it is."""
     row = (replica.identity.device, name, *[None] * (len(DEVICE_COLUMNS) - 2))

@@ -10,7 +10,7 @@ from leaderless.cli.output import chat, name_text, put_json, size_text, table, t
 
 @click.group()
 def device() -> None:
-    """List and rename devices."""
+    """List devices, rename this one, or say that it is the one that goes on."""
 
 
 @device.command("list")
@@ -51,6 +51,21 @@ def device_rename(context: Context, device: str, name: str | None) -> None:
         if answer["namesakes"]:
             ids = ", ".join(uuid[:8] for uuid in answer["namesakes"])
             chat(f"Careful: another device of this library has that name too ({ids}).")
+
+
+@device.command("claim")
+@verb
+def device_claim(context: Context) -> None:
+    """Go on as this device, as it is now: for one that was restored or cloned.
+
+    Of two machines that run as one device, run this on the one that stays, after the other stopped. A
+    restored device whose peers will not come back goes on without what they know of it.
+    """
+    answer = context.client.post("/v1/devices/claim")
+    if context.json:
+        put_json(answer)
+    else:
+        chat("This machine goes on as the device; the others read what it has anew.")
 
 
 @click.group()

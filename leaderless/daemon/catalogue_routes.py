@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from leaderless.catalogue.text import name_bytes, name_json
 from leaderless.daemon.filters import find_query
 from leaderless.errors import NotPermittedError, UsageError
 from leaderless.status.http import Answer
+from leaderless.store import restoring
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -42,6 +44,7 @@ class CatalogueDesk:
         return {
             ("GET", "/v1/devices"): self.devices,
             ("POST", "/v1/devices/rename"): self.device_rename,
+            ("POST", "/v1/devices/claim"): self.device_claim,
             ("GET", "/v1/volumes"): self.volumes,
             ("GET", "/v1/locations"): self.locations,
             ("POST", "/v1/locations"): self.location_add,
@@ -80,6 +83,13 @@ class CatalogueDesk:
         others = await self.store.read(lambda c: listing.namesakes(c, own))
         shown = [uuid.hex() for uuid in others]
         return Answer({"device_id": own.hex(), "name": name, "namesakes": shown})
+
+    async def device_claim(self, _: Request) -> Answer:
+        """Go on as this device is, in a new incarnation; peers read it whole."""
+        nonce = secrets.token_bytes(8)
+        begun = await self.store.write(lambda tx: restoring.go_on(tx, nonce))
+        await self.indexer.request_all()
+        return Answer({"generation": begun.generation})
 
     # --- what is indexed --------------------------------------------------------------------------
 

@@ -12,13 +12,13 @@ from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
 from leaderless.status.report import Alert, PeerView, ScanView, View
-from leaderless.store import log
+from leaderless.store import log, restoring
 from leaderless.store.holdings import read_holdings
 from leaderless.words import counted
 from registry.hlc import MAX_DRIFT_MS, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -183,7 +183,8 @@ class Overview:
         )
 
     def _alerts(self, facts: Facts, connected: Mapping[bytes, Peer]) -> list[Alert]:
-        alerts = [
+        alerts = list(_lives(facts.holdings.life))
+        alerts += [
             Alert(
                 "FUTURE_STAMP",
                 f"the clock of {_called(facts, author)} is ahead of ours",
@@ -253,6 +254,23 @@ def _circles(facts: Facts) -> list[Alert]:
         )
         for edge in facts.circles
     ]
+
+
+def _lives(life: str) -> Iterator[Alert]:
+    """Yield why this device writes nothing of its own, if that is so."""
+    if life == restoring.RESTORING:
+        yield Alert(
+            "RESTORING",
+            "this device was restored from a backup and takes back what its peers know of it;"
+            " until then it changes nothing",
+            "connect a device that knows it, or `leaderless device claim` to go on as it is",
+        )
+    if life == restoring.CLONED:
+        yield Alert(
+            "CLONED",
+            "another machine runs as this device, with the same key: one of the two has to go",
+            "on the one that stays: leaderless device claim; on the other: leaderless init anew",
+        )
 
 
 def _short(device: bytes) -> str:

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
     from leaderless.clock import Clock
     from leaderless.config import Config, Paths
+    from leaderless.indexer.service import Indexer
     from leaderless.sync.driver import Driver
     from leaderless.transport.base import Connection
 
@@ -154,6 +155,7 @@ class Daemon:
         self._changed = trio.Event()
         self._port = config.listen_port
         self._presence = Presence(partial(wall_ms, clock))
+        self._lives = trio.Event()
         self._on_doubt: Callable[[], None] = lambda: None
         self._pulse = Pulse()
 
@@ -275,6 +277,7 @@ class Daemon:
         api = Desk(config, desks, overview, desk, self._events, lambda: self._changed)
         await stack.enter_async_context(serve_status(paths.socket, api.routes()))
         nursery.start_soon(proofs.keep)
+        nursery.start_soon(self._live_on, whereabouts, indexer)
         nursery.start_soon(dialer.run)
         nursery.start_soon(whereabouts.call_named, dialer)
         nursery.start_soon(whereabouts.discover, dialer, desk, driver)
@@ -307,8 +310,10 @@ class Daemon:
         device = data.get("device")
         if isinstance(device, bytes):
             self._presence.heard(kind, device)
-        if kind == "differs":
+        if kind in ("differs", "state_differs"):
             self._on_doubt()
+        if kind == "restored":
+            self._lives.set()
         if kind not in _QUIET:
             self._events.add(kind, now_ms, data)
         log = self._log.debug if kind in _QUIET else self._log.info
@@ -318,3 +323,11 @@ class Daemon:
     def _bump(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
+
+    async def _live_on(self, whereabouts: Whereabouts, indexer: Indexer) -> None:
+        """Whenever this device has got its rows back: say who it is, and look what has changed."""
+        while True:
+            await self._lives.wait()
+            self._lives = trio.Event()
+            await whereabouts.describe()
+            await indexer.request_all()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -21,6 +21,7 @@ from leaderless.discovery.mdns import open_mdns, own_addresses
 from leaderless.discovery.network import open_network_watch
 from leaderless.discovery.static import parse_address
 from leaderless.errors import UsageError
+from leaderless.store.restoring import ClonedError, RestoringError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -89,7 +90,9 @@ class Whereabouts:
         facts["name"] = self._config.name if before is None else before[1]
         row = (store.own_device, *(facts[column] for column in hardware.COLUMNS[1:]))
         if row != before:
-            await store.write(lambda tx: tx.put("device", hardware.COLUMNS, [row]))
+            # Who may write nothing of its own now describes itself when it may again.
+            with suppress(RestoringError, ClonedError):
+                await store.write(lambda tx: tx.put("device", hardware.COLUMNS, [row]))
 
     async def call_named(self, dialer: Dialer) -> None:
         """Call members at the addresses they name in their own rows, for ever."""

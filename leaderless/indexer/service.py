@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +28,7 @@ from leaderless.indexer.locations import (
 from leaderless.indexer.scan import Brake, BrakedError, Pass, Progress
 from leaderless.indexer.volumes import System
 from leaderless.indexer.watcher import open_watcher
+from leaderless.store.restoring import ClonedError, RestoringError
 from leaderless.words import counted
 from registry.errors import RegistryError
 
@@ -121,6 +122,11 @@ class Indexer:
         self._stir()
         return self._begun[uuid] + 1
 
+    async def request_all(self) -> None:
+        """Ask for a full pass over every location."""
+        for location in await self._locations():
+            self.request(location.uuid)
+
     def _stir(self) -> None:
         """Begin to work; whoever waits for the end of what is wanted waits on."""
         if self._idle.is_set():
@@ -139,8 +145,7 @@ class Indexer:
 
     async def run(self) -> None:
         """Work off what is wanted, for ever."""
-        for location in await self._locations():
-            self.request(location.uuid)
+        await self.request_all()
         while True:
             while self._wanted:
                 uuid = next(iter(self._wanted))
@@ -210,7 +215,9 @@ class Indexer:
         self._begun[uuid] += 1
         with trio.CancelScope() as scope:
             self._current = (uuid, scope)
-            await self._pass(uuid, wanted)
+            # Whoever may write nothing of its own now is asked again when it may.
+            with suppress(RestoringError, ClonedError):
+                await self._pass(uuid, wanted)
         self._current = None
         self.ended[uuid] = self._begun[uuid]
         if self._watcher is not None and self._watcher.limit_reached is not None:
@@ -263,6 +270,8 @@ class Indexer:
         except BrakedError as braked:
             command = f"leaderless location scan {shlex.quote(location.name)} --accept-deletes"
             return "blocked", f"{braked}; if that is right: {command}"
+        except (RestoringError, ClonedError):
+            raise
         except (LeaderlessError, RegistryError, OSError) as error:
             return "error", str(error)
         if location.scan_state == "blocked":

@@ -77,6 +77,8 @@ if TYPE_CHECKING:
 
 _Position = TypeVar("_Position")
 
+CLONED: Final = "cloned"
+"""The life of a device that another machine runs as, too."""
 HELLO_S: Final = 10.0
 """A peer that proved its key has this long for its first message."""
 ANNOUNCE_S: Final = 0.1
@@ -100,7 +102,7 @@ class Exchange:
         self._ours: Holdings | None = None
         self._digest = b""
         self._proof: Proof | None = None
-        self._fetching = Fetching()
+        self._fetching = Fetching(device)
         self._announced = Vectors()
         self._announced_at = float("-inf")
 
@@ -111,6 +113,13 @@ class Exchange:
             raise RuntimeError("the exchange was not told what this device holds")
         return self._ours
 
+    def lives_on(self, holdings: Holdings) -> bool:
+        """Return whether these are of the incarnation that peers were told of."""
+        if self._ours is None:
+            return True
+        mine = holdings.vectors.owned.get(self.device)
+        return mine is None or mine.incarnation == self._incarnation()
+
     def _incarnation(self) -> Incarnation:
         return self.ours.vectors.owned[self.device].incarnation
 
@@ -120,6 +129,8 @@ class Exchange:
         self, link: int, device: bytes, address: str, now: float, wall_ms: int, *, dialed: bool
     ) -> list[Command]:
         """A link to a member is there; `device` is what it proved to be."""
+        if self.ours.life == CLONED:
+            return [Close(link, "cloned", "another machine runs as this device")]
         peer = Peer(link, device, dialed, address, now, now, self.ours.vectors)
         commands: list[Command] = []
         rival = next((other for other in self.peers.values() if other.device == device), None)
@@ -217,10 +228,6 @@ class Exchange:
             return [_close(peer, "incompatible", text)]
         if hello.library != self.library:
             return [_close(peer, "other_library", "the two devices are of different libraries")]
-        mine = self.ours.vectors.owned[self.device]
-        if hello.yours is not None and mine.behind(hello.yours):
-            text = "this device was restored from a backup or cloned: peers hold newer states of it"
-            return [Note("restored", {"device": peer.device}), _close(peer, "restored", text)]
         peer.hello = hello
         peer.clock_ahead_ms = hello.wall_ms - wall_ms
         commands: list[Command] = [Note("peer_connected", {"device": peer.device})]

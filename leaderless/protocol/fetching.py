@@ -45,7 +45,9 @@ class _Asked(NamedTuple):
 class Fetching:
     """What was asked of whom, over all peers."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: bytes) -> None:
+        """Fetch for `device`; what others hold of itself and it does not remember, too."""
+        self._device = device
         self._pulls: dict[Key, _Pull] = {}
         self._behind_since: dict[Key, float] = {}
         self._asked: dict[Key, _Asked] = {}
@@ -88,6 +90,12 @@ class Fetching:
                 for key, amount in peer.ahead(ours).items():
                     if key.of not in closed and (peer.device, key) not in self._distrusted:
                         sources.setdefault(key, []).append((amount, peer))
+        if Key(Stream.STATE, self._device) in sources:
+            # We were restored: the log waits until the rows are here, and with them the incarnation.
+            own = [key for key in sources if key.of[:16] == self._device]
+            for key in own:
+                if key.stream is Stream.LOG:
+                    del sources[key]
         self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
         commands: list[Command] = []
         for key, candidates in sources.items():
@@ -134,7 +142,11 @@ class Fetching:
         if key.stream is Stream.LOG:
             return self._ask(peer, key, _log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
-        return self._ask(peer, key, _state_pull(key.of, incarnation, ours), now)
+        pull = _state_pull(key.of, incarnation, ours)
+        if key.of == self._device:
+            # Of ourselves we want all: what was written here since may use the same numbers.
+            pull = PullState(key.of, incarnation, 0)
+        return self._ask(peer, key, pull, now)
 
     def _ask(self, peer: Peer, key: Key, message: PullState | PullLog, now: float) -> Command:
         self._pulls[key] = _Pull(peer.link, now)

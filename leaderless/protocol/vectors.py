@@ -41,6 +41,8 @@ class Holdings:
     membership: bytes
     unproved: Mapping[bytes, str]
     closed: frozenset[bytes] = frozenset()
+    life: str = ""
+    """Why this device writes nothing of its own: it takes its rows back, or it was cloned."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Holdings, OwnedProof
-from leaderless.store import log, meta, state
+from leaderless.store import log, meta, restoring, state
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -42,4 +42,5 @@ def read_holdings(connection: Connection) -> Holdings:
         meta.get(connection, meta.MEMBERSHIP),
         unproved,
         frozenset(closed),
+        restoring.life(connection),
     )

@@ -17,6 +17,9 @@ MODELS = "models"  # the built-in shared models and versions that the visible ta
 INSTALLED = "installed"  # what was known of models of packages when this file was opened last
 REBUILD = "rebuild"  # set by a schema upgrade after which the log has to be run again
 MEMBERSHIP = "membership"  # digest of the statements that were known last
+RESTORING = "restoring"  # since when (ms) this device takes its own rows back from its peers
+RESTORED = "restored"  # when (ms) it had done so last
+CLONED = "cloned"  # since when (ms) another machine runs as this device
 _CLOCK_MS = "clock_ms"
 _CLOCK_COUNTER = "clock_counter"
 

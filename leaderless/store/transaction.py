@@ -15,6 +15,7 @@ from leaderless.protocol.checkpoint import Checkpoint
 from leaderless.protocol.packing import pack
 from leaderless.store import meta, state
 from leaderless.store.command import About, Command
+from leaderless.store.restoring import check_may_write
 from registry.changes import DeviceId, StateChange, feed_id
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Transaction:
         self.progress = progress
         self._own: Copy | None = None
         self._own_device: DeviceId | None = None
+        self._may_write = False
         self.facts_changed = False
 
     @property
@@ -66,7 +68,7 @@ class Transaction:
         """
         if not columns or columns[0] != "uuid":
             raise UsageError("the first column of owned rows is uuid")
-        own = self._own_copy()
+        own = self._writable_copy()
         revved = [
             (row[0], own.watermark + at, *(int(v) if isinstance(v, bool) else v for v in row[1:]))
             for at, row in enumerate(rows, start=1)
@@ -80,11 +82,18 @@ class Transaction:
 
     def drop(self, model: str, uuids: Sequence[bytes]) -> None:
         """Delete own rows, children first: one tombstone each, nothing cascades."""
-        own = self._own_copy()
+        own = self._writable_copy()
         removed = [(uuid, own.watermark + at) for at, uuid in enumerate(uuids, start=1)]
         self._apply_own(
             StateChange(model, DeviceId(own.owner), own.incarnation, (), (), removed), len(uuids)
         )
+
+    def _writable_copy(self) -> Copy:
+        """Return our own copy; raises RestoringError, ClonedError where nothing may be added to it."""
+        if not self._may_write:
+            check_may_write(self.conn)
+            self._may_write = True
+        return self._own_copy()
 
     def _own_copy(self) -> Copy:
         if self._own is None:
@@ -141,7 +150,7 @@ class Transaction:
         most one of a record. Returns its command id. Raises UsageError if an edit cannot be meant,
         LockedRecordError; the transaction has to fail as a whole then.
         """
-        own = self._own_copy()
+        own = self._writable_copy()
         command_id = self._command_id()
         feed = feed_id(self.own_device, own.incarnation)
         writing = Command(

@@ -15,14 +15,16 @@ from leaderless.protocol import commits, limits, membership
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, StateBatch, Statements
-from leaderless.store import log, meta, state
+from leaderless.store import log, meta, restoring, state
+from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.statements import keep_statements, statements
+from registry.changes import feed_id
 from registry.errors import RegistryError
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from leaderless.protocol.checkpoint import Checkpoint
     from leaderless.protocol.membership import Membership
@@ -49,11 +51,14 @@ class RefusedError(ProtocolError):
     code = "refused"
 
 
+Notes = tuple[tuple[str, "Mapping[str, object]"], ...]
+
+
 class Outcome(NamedTuple):
     """What became of a message."""
 
     used: bool
-    notes: tuple[tuple[str, Mapping[str, object]], ...] = ()
+    notes: Notes = ()
     distrusted: bytes | None = None
     """The device whose relayed rows were not what their owner had signed."""
 
@@ -68,9 +73,11 @@ def _reaches(batch: StateBatch) -> int:
 class Applier:
     """Applies what peers send to the store, by what the members' keys have signed."""
 
-    def __init__(self, store: Store, members: Membership) -> None:
+    def __init__(self, store: Store, members: Membership, nonce: Callable[[], bytes]) -> None:
+        """Apply to `store`; `nonce` names a new incarnation where this device needs one."""
         self._store = store
         self.members = members
+        self._nonce = nonce
 
     def keys(self) -> dict[bytes, bytes]:
         """Return the public key of every member by device id."""
@@ -81,6 +88,8 @@ class Applier:
         try:
             if isinstance(message, Statements):
                 return await self._statements(message)
+            if isinstance(message, StateBatch) and message.owner == self._store.own_device:
+                return await self._own_state(message, sender)
             if isinstance(message, StateBatch):
                 return await self._state(message, sender)
             return await self._log(message)
@@ -141,13 +150,43 @@ class Applier:
         about = {"owner": batch.owner, "from": relay or sender, "why": merged.copy.fault}
         return Outcome(merged.used, (("state_differs", about),), relay)
 
+    async def _own_state(self, batch: StateBatch, sender: bytes) -> Outcome:
+        """Take our own rows back, if they are newer than we remember: we were restored.
+
+        What we have not signed is refused, what we know better is passed over.
+        """
+        said = self._checkpoint(batch, sender)
+
+        def write(transaction: Transaction) -> Outcome:
+            connection, registry = transaction.conn, self._store.registry
+            held = state.copy_of(connection, batch.owner)
+            life = restoring.life(connection)
+            if said is None or held is None or life == restoring.CLONED:
+                return Outcome(used=False)
+            if not life:
+                ours, theirs = (held.incarnation, held.watermark), (batch.incarnation, said.rev)
+                if batch.lo or theirs <= ours:
+                    return Outcome(used=False)
+                if not restoring.begin(transaction, held):
+                    return Outcome(False, (("cloned", {"from": sender}),))
+            merged = state.apply_batch(connection, registry, batch, said)
+            if merged.copy.fault is not None:
+                state.forget(connection, registry, merged.copy)
+                about = {"owner": batch.owner, "from": sender, "why": merged.copy.fault}
+                return Outcome(merged.used, (("state_differs", about),), sender)
+            notes: Notes = () if life else (("restoring", {"from": sender}),)
+            begun = restoring.finish(transaction, self._nonce())
+            if begun is not None:
+                notes += (("restored", {"from": sender, "generation": begun.generation}),)
+            return Outcome(merged.used, notes)
+
+        return await self._store.write(write)
+
     def _checkpoint(self, batch: StateBatch, sender: bytes) -> Checkpoint | None:
         """Return the owner's verified word that comes with a batch."""
         key = self.keys().get(batch.owner)
         if key is None:
             raise NotAMemberError("rows of a device that is no member were offered")
-        if batch.owner == self._store.own_device:
-            raise UnverifiedError("rows of this device were offered to it by another")
         if batch.introduction and sender != batch.owner:
             raise UnverifiedError("a device is introduced by itself only")
         if not batch.checkpoint:
@@ -171,22 +210,38 @@ class Applier:
             raise NotAMemberError("commits of a device that is no member were offered")
         wall_ms = self._store.now_ms()
 
-        def write(transaction: Transaction) -> tuple[bool, list[bytes]]:
+        def write(transaction: Transaction) -> Outcome:
             feed = log.feed_of_or_none(transaction.conn, batch.feed)
-            if batch.after > (0 if feed is None else feed.received):
-                return False, []
-            ahead: list[bytes] = []
+            held = 0 if feed is None else feed.received
+            if batch.after > held:
+                return Outcome(used=False)
+            ahead: set[bytes] = set()
             for signed in batch.commits:
                 commit = self._commit(key, batch.feed, signed)
                 new = log.receive(transaction.conn, commit, transaction.now_ms)
                 overwritten = highest_seen(commit.changes)
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
-                    ahead.append(batch.feed[:16])
+                    ahead.add(batch.feed[:16])
             log.apply_ready(transaction.conn, self._store.registry, transaction.now_ms)
-            return True, ahead
+            notes = tuple(("future_stamp", {"device": author}) for author in ahead)
+            return Outcome(True, (*notes, *self._own_log(transaction, batch.feed, held)))
 
-        used, ahead = await self._store.write(write)
-        return Outcome(used, tuple(("future_stamp", {"device": author}) for author in set(ahead)))
+        return await self._store.write(write)
+
+    def _own_log(self, transaction: Transaction, feed: bytes, held: int) -> Notes:
+        """Go on in a new incarnation where our feed has commits that we did not remember.
+
+        Their numbers are not for a second use; where one was used twice already, the feed is closed.
+        """
+        connection = transaction.conn
+        now = log.feed_of_or_none(connection, feed)
+        own = state.copy_of(connection, transaction.own_device)
+        if own is None or feed != feed_id(own.owner, own.incarnation) or restoring.life(connection):
+            return ()
+        if now is None or (now.received == held and now.fault is None):
+            return ()
+        begun = begin_incarnation(transaction, self._nonce())
+        return (("restored", {"from": own.owner, "generation": begun.generation}),)
 
     def _commit(self, key: bytes, feed: bytes, signed: SignedCommit) -> log.Received:
         header = commits.decode_header(signed.header)

@@ -6,8 +6,10 @@ its own connection; one sends; reads from the database run beside them.
 
 from __future__ import annotations
 
+import secrets
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from leaderless.transport.base import Connection
 
 _BYE_S = 1.0
+_new_nonce = partial(secrets.token_bytes, 8)
 _Command = TypeVar("_Command")
 
 
@@ -122,8 +125,12 @@ class Driver:
             self._changed = trio.Event()
             told = self._writes
             holdings = await self.store.read(read_holdings)
+            lives_on = self.exchange.lives_on(holdings)
             if self.store.library != self.exchange.library:
                 await self._change_library(holdings)
+            elif not lives_on:
+                # Peers are told, and asked, from the beginning of a session on.
+                self.reconnect()
             self._do(self.exchange.ours_changed(holdings, trio.current_time()))
             self._told = told
 
@@ -336,9 +343,13 @@ async def open_sync(
     members: Membership,
     software: str,
     tell: Callable[[str, Mapping[str, object]], None],
+    nonce: Callable[[], bytes] = _new_nonce,
 ) -> AsyncIterator[Driver]:
-    """Run the exchange of this device; links are handed to `run_link`."""
-    driver = Driver(store, Applier(store, members), software, tell)
+    """Run the exchange of this device; links are handed to `run_link`.
+
+    `nonce` names an incarnation that this device begins when it was restored.
+    """
+    driver = Driver(store, Applier(store, members, nonce), software, tell)
     await driver.start()
     store.listen(driver.on_store_change)
     async with trio.open_nursery() as nursery:

@@ -18,6 +18,14 @@ def test_this_device_is_marked_in_the_list(ask: Ask) -> None:
     assert any("(this device)" in row and "online" in row for row in rows)
 
 
+def test_a_device_is_claimed(ask: Ask) -> None:
+    """It goes on in another incarnation, as it is."""
+    first = ask("device", "claim", "--json").json()["generation"]
+    assert ask("device", "claim").err.startswith("This machine goes on as the device")
+    assert ask("device", "claim", "--json").json()["generation"] == first + 4
+    assert ask("verify").code == 0
+
+
 def test_the_device_is_renamed(ask: Ask, daemon: Device) -> None:
     """With one name this device is meant, with two the first says which."""
     assert ask("device", "rename", "box").code == 0

@@ -6,11 +6,13 @@ import errno
 import os
 from pathlib import Path
 
+import pytest
 import trio
 
 from leaderless.daemon.overview import CLOCK_SUSPECT_MS, Overview
 from leaderless.indexer.scan import Progress
 from leaderless.plugins import LeftOut
+from leaderless.store import meta, restoring
 from leaderless.transport.memory import memory_pair
 from registry.changes import Create
 from registry.hlc import Stamp
@@ -230,3 +232,15 @@ async def test_a_package_that_is_left_out_is_named(tmp_path: Path, replica: Repl
         )
         assert alert.hint is not None
         assert "restart the daemon" in alert.hint
+
+
+@pytest.mark.parametrize("life", [restoring.RESTORING, restoring.CLONED])
+async def test_why_a_device_writes_nothing_is_said_with_the_way_out(
+    tmp_path: Path, replica: Replica, life: str
+) -> None:
+    """While it takes its rows back, and while another machine runs as it."""
+    replica.store.write_here(lambda tx: meta.put(tx.conn, life, 1))
+    async with open_rooms(tmp_path, replica) as rooms:
+        (alert, *_) = (await rooms.overview.view()).warnings
+        assert alert.code == life.upper()
+        assert "leaderless device claim" in str(alert.hint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from leaderless.protocol.commands import (
@@ -15,6 +17,7 @@ from leaderless.protocol.commands import (
     Stream,
 )
 from leaderless.protocol.exchange import (
+    CLONED,
     CROSSED_S,
     HELLO_S,
     PING_S,
@@ -126,10 +129,6 @@ def test_the_own_device_row_goes_to_everyone() -> None:
         (Hello((2, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x"), "incompatible"),
         (Hello((0, 9), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x"), "incompatible"),
         (Hello((1, 9), b"k" * 16, LIFE, {}, b"m" * 32, bytes(32), 0, "x"), "other_library"),
-        (
-            Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x", OwnedPosition(LIFE, 99)),
-            "restored",
-        ),
         (Ping(), "out_of_turn"),
     ],
 )
@@ -346,3 +345,25 @@ def test_what_a_replaced_link_was_asked_for_is_asked_of_others_at_once() -> None
         side.exchange.received(link, ahead, 10, 0, 0)
     commands = side.exchange.link_up(3, B, "wire", CROSSED_S + 1, 0, dialed=True)
     assert Send(2, PullState(far, LIFE, 0)) in commands
+
+
+def test_a_device_that_was_cloned_talks_with_nobody() -> None:
+    """Its link ends with the reason, before a word is said."""
+    side = Side(A)
+    side.exchange.ours_changed(replace(side.holdings(), life=CLONED), 0.0)
+    (close,) = side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    assert isinstance(close, Close)
+    assert close.code == "cloned"
+    assert side.exchange.peers == {}
+
+
+def test_a_new_incarnation_of_ours_is_another_life() -> None:
+    """The shell tells peers of it from the beginning of a session on."""
+    side = Side(A)
+    same = side.holdings()
+    assert side.exchange.lives_on(same)
+    newer = OwnedPosition(Incarnation(2, b"n" * 8), 0)
+    later = replace(same, vectors=Vectors({A: newer}, {}))
+    assert not side.exchange.lives_on(later)
+    assert side.exchange.lives_on(replace(same, vectors=Vectors({}, {})))
+    assert Exchange(A, LIBRARY, {}, "x").lives_on(later)

@@ -152,7 +152,7 @@ def test_the_fuller_of_two_sources_is_asked() -> None:
 def test_a_batch_that_was_asked_of_somebody_else_changes_no_plan() -> None:
     """What arrives late from a source that was passed over leaves the fetch as it is."""
     side = Side(A)
-    fetching = Fetching()
+    fetching = Fetching(A)
     batch = StateBatch(C, LIFE, 0, 5, 5, 5, ())
     vectors = side.holdings().vectors
     assert fetching.arrived(1, batch, None, vectors, 0.0, used=True) == []
@@ -195,3 +195,23 @@ def test_who_relayed_forged_rows_is_asked_for_them_no_more() -> None:
     side = Side(A)
     side.exchange.distrust(B, C)
     assert Send(1, PullState(C, LIFE, 0)) not in _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
+
+
+def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> None:
+    """Who was restored takes its rows back first, and its log in the incarnation after that."""
+    mine, earlier = feed_id(A, LIFE), feed_id(A, Incarnation(0, b"n" * 8))
+    side = Side(A, owned={A: 5}, feeds={mine: 3})
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    feeds = {mine: FeedPosition(9, 9), earlier: FeedPosition(2, 2)}
+    known = Positions(Vectors({A: OwnedPosition(LIFE, 8)}, feeds), whole=True)
+    commands = side.exchange.received(1, known, 10, 0, 0)
+    pulls = [c.message for c in commands if isinstance(c, Send)]
+    assert PullState(A, LIFE, 0) in pulls
+    assert not [pull for pull in pulls if isinstance(pull, PullLog) and pull.feed[:16] == A]
+    side.owned[A] = 8
+    commands = side.exchange.ours_changed(side.holdings(), 1.0)
+    pulls = [c.message for c in commands if isinstance(c, Send)]
+    assert PullLog(mine, 3) in pulls
+    assert PullLog(earlier, 0) in pulls

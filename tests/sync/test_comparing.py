@@ -12,6 +12,7 @@ from leaderless.errors import TimedOutError, UnreachableError, UsageError
 from leaderless.protocol import codec
 from leaderless.protocol.messages import Compare, Compared
 from leaderless.protocol.reconcile import Answer, Part, Range
+from leaderless.store.store import Store
 from leaderless.sync.comparing import Comparer, OutOfTurnError
 from registry.changes import Create
 from tests.cluster import Cluster, open_cluster
@@ -135,15 +136,31 @@ async def _expect_out_of_turn(comparer: Comparer) -> None:
         await comparer.compare()
 
 
+class SlowStore:
+    """A store that reads when it is told to."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.go = trio.Event()
+
+    async def read(self, fn):  # noqa: ANN001, ANN201
+        """Read, once that is allowed."""
+        await self.go.wait()
+        return await self._store.read(fn)
+
+
 async def test_a_second_question_before_the_answer_is_refused(replicas: list[Replica]) -> None:
     """A peer can make us lay out everything once at a time."""
     sent: list[bytes] = []
-    comparer = Comparer(replicas[0].store, sent.append)
+    slow = SlowStore(replicas[0].store)
+    comparer = Comparer(slow, sent.append)  # type: ignore[arg-type]
+    comparer._laid_out = Comparer(replicas[0].store, sent.append)._laid_out  # type: ignore[method-assign]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(comparer.answer, Compare(WHOLE))
         await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(OutOfTurnError):
             await comparer.answer(Compare(WHOLE))
+        slow.go.set()
         await _until(sent, 1)
         nursery.cancel_scope.cancel()
     assert isinstance(codec.decode(sent[0]), Compared)

@@ -1,0 +1,172 @@
+"""Devices that were restored from a backup, or cloned, and the peers that know better."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from leaderless.catalogue.export import export_lines
+from leaderless.protocol.messages import StateBatch
+from leaderless.store import restoring, state_source
+from leaderless.store.rebuild import rebuild
+from leaderless.sync.apply import Applier, UnverifiedError
+from registry.changes import Create, Update
+from tests.cluster import Cluster, open_cluster
+from tests.replicas import START_MS, Replica, add_tree, key_of, open_replica
+from tests.store.passing import held, within
+
+TAG = b"t" * 16
+LATER_MS = START_MS + 60_000
+
+
+def backup(replica: Replica, target: Path) -> None:
+    """Copy the file of a device as it is now."""
+    with (
+        closing(sqlite3.connect(replica.store.path)) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)
+
+
+def exported(replica: Replica) -> bytes:
+    """Return every synced record of a device."""
+    return within(replica, lambda c: b"".join(export_lines(c, replica.store.registry)))
+
+
+async def live(cluster: Cluster, tree: str, color: str | None = None) -> None:
+    """Let the first device have files and a tag, and the second hear of them."""
+    a = cluster.nodes[0]
+    add_tree(a.replica, 3, tree)
+    if color is not None:
+        edit = Update("tag", TAG, {"color": color}) if color != "red" else Create("tag", TAG, {})
+        await a.store.write(lambda tx: tx.commit("tag.set", [edit]))
+    a.driver.on_store_change()
+    await cluster.connect(0, 1)
+    await cluster.until_in_sync((0, 1))
+
+
+async def test_a_restored_device_gets_its_rows_and_its_edits_back(tmp_path: Path) -> None:
+    """With their ids, from a peer; it goes on in a new incarnation, and all agree."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        await live(cluster, "docs", "red")
+        backup(cluster.nodes[0].replica, tmp_path / "backup.db")
+    replicas = [open_replica(tmp_path, at, LATER_MS) for at in range(2)]
+    async with open_cluster(tmp_path, 2, replicas) as cluster:
+        await live(cluster, "photos", "blue")
+        before = exported(cluster.nodes[1].replica)
+    shutil.copy(tmp_path / "backup.db", tmp_path / "library0.db")
+    replicas = [open_replica(tmp_path, at, 2 * LATER_MS - START_MS) for at in range(2)]
+    assert exported(replicas[0]) != before
+    async with open_cluster(tmp_path, 2, replicas) as cluster:
+        a, b = cluster.nodes
+        await cluster.connect(0, 1)
+        await cluster.until(lambda: "restored" in a.kinds())
+        await cluster.until(lambda: not a.driver.exchange.peers)
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+        assert held(a.replica, a.replica).incarnation.generation == 2
+        names = "SELECT name FROM location ORDER BY name"
+        found = within(b.replica, lambda c: c.exec_driver_sql(names).scalars().all())
+        assert found == ["docs", "photos"]
+        assert exported(a.replica) == exported(b.replica)
+        add_tree(a.replica, 1, "music")
+        edit = Update("tag", TAG, {"color": "green"})
+        await a.store.write(lambda tx: tx.commit("tag.set", [edit]))
+        await cluster.until_in_sync((0, 1))
+        assert exported(a.replica) == exported(b.replica)
+        for node in (a, b):
+            registry = node.store.registry
+            assert within(node.replica, lambda c: rebuild(c, registry, 0)).differences == ()  # noqa: B023
+
+
+async def test_a_device_that_forgot_edits_alone_uses_no_number_twice(tmp_path: Path) -> None:
+    """Its rows are as they were; its commits come back, and the next is of a new feed."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        await live(cluster, "docs", "red")
+        backup(cluster.nodes[0].replica, tmp_path / "backup.db")
+        a = cluster.nodes[0]
+        edit = Update("tag", TAG, {"color": "blue"})
+        await a.store.write(lambda tx: tx.commit("tag.set", [edit]))
+        await cluster.until_in_sync((0, 1))
+    shutil.copy(tmp_path / "backup.db", tmp_path / "library0.db")
+    replicas = [open_replica(tmp_path, at, LATER_MS) for at in range(2)]
+    async with open_cluster(tmp_path, 2, replicas) as cluster:
+        a, b = cluster.nodes
+        await cluster.connect(0, 1)
+        await cluster.until(lambda: "restored" in a.kinds())
+        edit = Update("tag", TAG, {"icon": "sun"})
+        await a.store.write(lambda tx: tx.commit("tag.set", [edit]))
+        await cluster.until(lambda: not a.driver.exchange.peers)
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+        query = "SELECT color, icon FROM tag"
+        for node in (a, b):
+            found = within(node.replica, lambda c: c.exec_driver_sql(query).all())
+            assert found == [("blue", "sun")]
+
+
+async def test_of_two_machines_with_one_key_one_stops_and_says_so(tmp_path: Path) -> None:
+    """Each takes back what the other did, once; then it is clear what they are."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        await live(cluster, "docs", "red")
+        backup(cluster.nodes[0].replica, tmp_path / "clone.db")
+    ours = open_replica(tmp_path, 0, LATER_MS)
+    clone = open_replica(tmp_path, 0, LATER_MS, "clone.db")
+    peer = open_replica(tmp_path, 1, LATER_MS)
+    add_tree(ours, 1, "ours")
+    async with open_cluster(tmp_path, 3, [ours, peer, clone]) as cluster:
+        for _ in range(8):
+            for at in (0, 2):
+                await _meet(cluster, at)
+            if within(ours, restoring.life) == "":
+                add_tree(ours, 1, "more")
+        lives = sorted(within(replica, restoring.life) for replica in (ours, clone))
+        assert lives == ["", restoring.CLONED]
+        assert sum("cloned" in cluster.nodes[at].kinds() for at in (0, 2)) == 1
+
+
+async def _meet(cluster: Cluster, at: int) -> None:
+    """Connect a device with the peer until something came of it, unless it has stopped.
+
+    A new incarnation ends the link, and may end the next one: nobody dials again here.
+    """
+    me, words = cluster.nodes[at], {"proved", "restored", "cloned", "peer_disconnected"}
+    if "cloned" in me.kinds():
+        return
+    seen = len(me.told)
+    ends = await cluster.connect(at, 1)
+    await cluster.until(lambda: not words.isdisjoint(me.kinds()[seen:]))
+    for end in ends:
+        await end.aclose()
+    await cluster.until(lambda: not any(node.driver.exchange.peers for node in cluster.nodes))
+
+
+@pytest.mark.parametrize("unsigned", [True, False])
+async def test_nobody_makes_a_device_believe_that_it_was_restored(
+    replicas: list[Replica], unsigned: bool
+) -> None:
+    """Rows that it has not signed are refused, rows that it knows are passed over."""
+    owner, relay = replicas[0], replicas[1]
+    registry = owner.store.registry
+    batch = within(
+        owner, lambda c: state_source.read_batch(c, registry, owner.identity.device, 0, set())
+    )
+    assert isinstance(batch, StateBatch)
+    applier = Applier(owner.store, await owner.store.membership(key_of), lambda: b"nonce--8")
+    if unsigned:
+        forged = batch.checkpoint[:-1] + bytes([batch.checkpoint[-1] ^ 1])
+        batch = StateBatch(
+            *(batch.owner, batch.incarnation, batch.lo, batch.hi, batch.head, batch.as_of),
+            batch.changes,
+            forged,
+        )
+        with pytest.raises(UnverifiedError):
+            await applier.apply(batch, relay.identity.device)
+    else:
+        outcome = await applier.apply(batch, relay.identity.device)
+        assert outcome.used is False
+    assert within(owner, restoring.life) == ""
