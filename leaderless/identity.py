@@ -146,7 +146,7 @@ def load_or_create(directory: Path) -> Identity:
     if not isinstance(loaded, Ed25519PrivateKey):
         raise BadCertificateError(f"{key_path} is no Ed25519 key")
     if not certificate_path.exists():
-        _write(certificate_path, _self_signed(loaded).public_bytes(serialization.Encoding.PEM))
+        _write(certificate_path, self_signed(loaded).public_bytes(serialization.Encoding.PEM))
     certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
     der = certificate.public_bytes(serialization.Encoding.DER)
     public = loaded.public_key().public_bytes(
@@ -157,7 +157,8 @@ def load_or_create(directory: Path) -> Identity:
     return Identity(key_path, certificate_path, der, public, loaded)
 
 
-def _self_signed(private: Ed25519PrivateKey) -> x509.Certificate:
+def self_signed(private: Ed25519PrivateKey, serial: int | None = None) -> x509.Certificate:
+    """Return a certificate of a key by itself; its serial number is drawn unless it is given."""
     # The same name and dates for everyone: a certificate tells nothing but its key, and a clock
     # that is years off breaks no handshake.
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "leaderless")])
@@ -166,7 +167,7 @@ def _self_signed(private: Ed25519PrivateKey) -> x509.Certificate:
         .subject_name(name)
         .issuer_name(name)
         .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(x509.random_serial_number() if serial is None else serial)
         .not_valid_before(dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
         .not_valid_after(dt.datetime(9999, 12, 31, tzinfo=dt.UTC))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -18,6 +18,7 @@ from leaderless.identity import (
     certificate_key,
     device_id,
     load_or_create,
+    self_signed,
     verify,
 )
 
@@ -97,3 +98,12 @@ def test_certificates_that_no_device_makes_are_refused(der: bytes) -> None:
     """One that could sign others, of another kind of key, or not its own, is refused."""
     with pytest.raises(BadCertificateError):
         certificate_key(der)
+
+
+def test_a_certificate_follows_from_its_key_and_its_serial_number() -> None:
+    """Made again under the same number it is the same bytes; else the number is drawn."""
+    private = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    der = serialization.Encoding.DER
+    numbered = [self_signed(private, 7).public_bytes(der) for _ in range(2)]
+    assert numbered[0] == numbered[1]
+    assert self_signed(private).public_bytes(der) not in numbered

@@ -1,13 +1,13 @@
 """The store: one writer, some readers, and a word to whoever waits for changes.
 
-Reads and writes are functions over a connection; they run in worker threads, one write at a time,
-each in one transaction. Nothing here knows what the functions are for.
+Reads and writes are functions over a connection; they run in worker threads (or as the given runner
+has it), one write at a time, each in one transaction. Nothing here knows what the functions are for.
 """
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -45,6 +45,22 @@ class AlreadyThereError(LeaderlessError):
     code = "already_there"
 
 
+class Runner(Protocol):
+    """Has blocking work done beside the event loop."""
+
+    async def __call__(
+        self, work: Callable[[], _T], /, *, limiter: trio.CapacityLimiter | None = None
+    ) -> _T:
+        """Return what `work` returns; once begun it is not cancelled."""
+
+
+async def in_thread(
+    work: Callable[[], _T], /, *, limiter: trio.CapacityLimiter | None = None
+) -> _T:
+    """Have a worker thread do it."""
+    return await trio.to_thread.run_sync(work, limiter=limiter)
+
+
 class Store:
     """An open library; made by `open_store`."""
 
@@ -56,6 +72,7 @@ class Store:
         ids: RecordIds,
         sign: Callable[[bytes], bytes],
         pulse: Pulse | None = None,
+        run: Runner = in_thread,
     ) -> None:
         self.path = path
         self.pulse = pulse or Pulse()
@@ -63,6 +80,7 @@ class Store:
         self.ids = ids
         self._clock = clock
         self._sign = sign
+        self._run = run
         self._writer = engine.writer_engine(path, self.pulse)
         self._write_lock = trio.Lock()
         self._idle_readers: list[Engine] = [engine.reader_engine(path) for _ in range(_READERS)]
@@ -113,7 +131,7 @@ class Store:
             finally:
                 self._idle_readers.append(reader)
 
-        return await trio.to_thread.run_sync(run, limiter=self._readers)
+        return await self._run(run, limiter=self._readers)
 
     async def write(self, fn: Callable[[Transaction], _T]) -> _T:
         """Run `fn` in the one write transaction; returns once it is durable.
@@ -125,7 +143,7 @@ class Store:
             return self.write_here(fn)
 
         async with self._write_lock:
-            result = await trio.to_thread.run_sync(run, limiter=self._writers)
+            result = await self._run(run, limiter=self._writers)
         for listener in self._listeners:
             listener()
         return result
@@ -203,12 +221,16 @@ async def open_store(
     ids: RecordIds,
     sign: Callable[[bytes], bytes],
     pulse: Pulse | None = None,
+    run: Runner = in_thread,
 ) -> AsyncIterator[Store]:
-    """Open the library at `path`, upgrading its schema if need be; `pulse` beats meanwhile."""
-    store = Store(path, registry, clock, ids, sign, pulse)
+    """Open the library at `path`, upgrading its schema if need be; `pulse` beats meanwhile.
+
+    `run` does what blocks.
+    """
+    store = Store(path, registry, clock, ids, sign, pulse, run)
     try:
-        await trio.to_thread.run_sync(store.load)
+        await run(store.load)
         yield store
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 10):
-            await trio.to_thread.run_sync(store.close)
+            await run(store.close)

@@ -31,6 +31,7 @@ from leaderless.protocol.commands import (
     SendStatements,
 )
 from leaderless.protocol.exchange import Exchange
+from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import (
     Bye,
     Compare,
@@ -88,11 +89,13 @@ class Driver:
         applier: Applier,
         software: str,
         tell: Callable[[str, Mapping[str, object]], None],
+        batch_rows: int = BATCH_ROWS,
     ) -> None:
         self.store = store
         self.applier = applier
         self._software = software
         self._tell = tell
+        self._batch_rows = batch_rows
         self.confirmations = Confirmations(store)
         self._numbers = count(1)
         self._links: dict[int, Link] = {}
@@ -172,7 +175,7 @@ class Driver:
         why = "the connection was lost"
         async with trio.open_nursery() as nursery:
             outbox = Outbox()
-            source = Source(self.store, outbox)
+            source = Source(self.store, outbox, self._batch_rows)
             comparer = Comparer(self.store, outbox.put)
             link = Link(number, connection, device, nursery, outbox, source, comparer)
             self._links[number] = link
@@ -344,12 +347,14 @@ async def open_sync(
     software: str,
     tell: Callable[[str, Mapping[str, object]], None],
     nonce: Callable[[], bytes] = _new_nonce,
+    batch_rows: int = BATCH_ROWS,
 ) -> AsyncIterator[Driver]:
     """Run the exchange of this device; links are handed to `run_link`.
 
-    `nonce` names an incarnation that this device begins when it was restored.
+    `nonce` names an incarnation that this device begins when it was restored. A batch of state that
+    is sent has at most `batch_rows` rows, and what these need ahead of them.
     """
-    driver = Driver(store, Applier(store, members, nonce), software, tell)
+    driver = Driver(store, Applier(store, members, nonce), software, tell, batch_rows)
     await driver.start()
     store.listen(driver.on_store_change)
     async with trio.open_nursery() as nursery:

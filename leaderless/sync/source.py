@@ -8,6 +8,7 @@ import trio
 
 from leaderless.protocol import codec
 from leaderless.protocol.commands import Stream
+from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.store import log, state_source
 from leaderless.sync.outbox import ROOM_BYTES
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 class Source:
     """The streams to one peer. `ask` never waits, so what decides can call it."""
 
-    def __init__(self, store: Store, outbox: Outbox) -> None:
+    def __init__(self, store: Store, outbox: Outbox, batch_rows: int = BATCH_ROWS) -> None:
         self._store = store
+        self._batch_rows = batch_rows
         self._outbox = outbox
         # Of each stream the newest question alone: a peer that asks again and again adds nothing.
         self._wanted: dict[Key, Load] = {}
@@ -63,7 +65,9 @@ class Source:
         def read(database: Database) -> tuple[int, bytes, int] | None:
             batch: StateBatch | LogBatch | None
             if key.stream is Stream.STATE:
-                state = state_source.read_batch(database, registry, key.of, after, sent)
+                state = state_source.read_batch(
+                    database, registry, key.of, after, sent, self._batch_rows
+                )
                 return None if state is None else (state.hi, *codec.encode_sized(state))
             batch = log.read_log(database, key.of, after)
             if batch is None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -324,3 +325,20 @@ async def test_a_file_of_a_newer_version_is_not_opened(replica: Replica) -> None
         async with _opened(replica):
             pass
     assert list(replica.store.path.parent.glob("library0.db-wal")) == []
+
+
+async def test_what_blocks_is_done_by_the_runner_that_was_given(replica: Replica) -> None:
+    """Opening, reading, writing and closing leave the event loop by it alone."""
+    done: list[int | float | None] = []
+
+    async def inline(work: Any, /, *, limiter: trio.CapacityLimiter | None = None) -> Any:
+        done.append(None if limiter is None else limiter.total_tokens)
+        await trio.lowlevel.checkpoint()
+        return work()
+
+    ids, sign = RecordIds(replica.clock), replica.identity.sign
+    path = replica.store.path
+    async with open_store(path, Registry(MODELS), replica.clock, ids, sign, inline) as store:
+        await store.write(_fact("new"))
+        assert await store.read(_read_fact) == "new"
+    assert done == [None, 1, 3, None]

@@ -24,9 +24,9 @@ DEADLINE_S = 30.0
 class Peer:
     """Somebody who asks a replica, and all that was read for it."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, batch_rows: int = BATCH_ROWS) -> None:
         self.outbox = Outbox()
-        self.source = Source(replica.store, self.outbox)
+        self.source = Source(replica.store, self.outbox, batch_rows)
         self.got: list[tuple[Key, int, bytes | None, int]] = []
         self._news = trio.Event()
         device = replica.identity.device
@@ -170,3 +170,12 @@ async def test_nothing_is_read_for_who_does_not_take_it(
         while not peer.got:
             await trio.lowlevel.checkpoint()
     assert before == []
+
+
+async def test_a_batch_has_no_more_rows_than_it_may(replicas: list[Replica]) -> None:
+    """What its rows need goes ahead of them and on top."""
+    peer = Peer(replicas[0], batch_rows=2)
+    async with peer.served():
+        batch = await peer.batch(peer.rows)
+    assert isinstance(batch, StateBatch)
+    assert batch.hi == 2 < batch.head
