@@ -1,0 +1,125 @@
+"""What a seed means: which devices there are, how they reach each other, and what happens to them.
+
+A plan is data, made before anything runs. Steps name what they are about by numbers that are taken
+modulo what there is, so a plan from which steps were dropped is a plan as well.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+WEIGHTS = {
+    "own": 30,
+    "share": 40,
+    "note": 4,
+    "undo": 2,
+    "rename": 1,
+    "check": 3,
+    "cut": 3,
+    "partition": 1,
+    "mend": 2,
+    "slow": 1,
+    "redial": 2,
+    "crash": 3,
+    "revive": 5,
+    "clock": 2,
+    "full": 1,
+    "space": 2,
+    "wait": 2,
+}
+"""How often each kind of step comes, of a hundred or so."""
+SETTLE_EVERY = 500
+TOPOLOGIES = ("mesh", "line", "ring", "star", "tree")
+OLD_MODELS = ("album", "album_entry", "user_metadata_tag", "tag_relation")
+"""What a device that is a version behind does not know."""
+
+
+class Step(NamedTuple):
+    """One thing that happens, `gap_ms` of virtual time after the one before."""
+
+    gap_ms: int
+    kind: str
+    who: int
+    numbers: tuple[int, int, int, int]
+
+    def __str__(self) -> str:
+        shown = " ".join(str(number) for number in self.numbers)
+        return f"+{self.gap_ms} ms {self.kind} {self.who} ({shown})"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A seed spelt out."""
+
+    seed: int
+    devices: int
+    edges: tuple[tuple[int, int], ...]
+    """Who dials whom."""
+    latency_ms: tuple[int, int]
+    batch_rows: int
+    unknowing: tuple[int, ...]
+    """Devices that do not know some models."""
+    clocks: tuple[tuple[int, float], ...]
+    """Of each device how many ms its clock is off, and how fast it runs."""
+    steps: tuple[Step, ...]
+
+    def with_steps(self, steps: tuple[Step, ...]) -> Plan:
+        """Return the plan in which only these happen."""
+        return replace(self, steps=steps)
+
+
+def plan_of(seed: int, steps: int, least: int = 3, most: int = 8) -> Plan:
+    """Return the plan of a seed with that many steps and `least` to `most` devices."""
+    chance = random.Random(f"plan/{seed}")
+    devices = chance.randint(least, most)
+    topology = chance.choice(TOPOLOGIES)
+    low = chance.choice((0, 1, 5, 20, 80))
+    return Plan(
+        seed,
+        devices,
+        _edges(topology, devices, chance),
+        (low, low + chance.choice((0, 2, 10, 60, 400))),
+        chance.choice((2, 3, 5, 20, 500)),
+        tuple(at for at in range(devices) if chance.random() < 0.15),
+        tuple(_clock(chance) for _ in range(devices)),
+        tuple(_steps(chance, steps, devices)),
+    )
+
+
+def _edges(topology: str, devices: int, chance: random.Random) -> tuple[tuple[int, int], ...]:
+    line = [(at, at + 1) for at in range(devices - 1)]
+    match topology:
+        case "mesh":
+            pairs = [(a, b) for a in range(devices) for b in range(a + 1, devices)]
+        case "ring" if devices > 2:
+            pairs = [*line, (0, devices - 1)]
+        case "star":
+            pairs = [(0, at) for at in range(1, devices)]
+        case "tree":
+            pairs = [(chance.randrange(at), at) for at in range(1, devices)]
+        case _:
+            pairs = line
+    turned = [pair if chance.random() < 0.5 else pair[::-1] for pair in pairs]
+    # Where both sides know each other's address both dial, and calls cross.
+    both = [pair[::-1] for pair in turned if chance.random() < 0.3]
+    return tuple(turned + both)
+
+
+def _clock(chance: random.Random) -> tuple[int, float]:
+    offset = chance.choice((0, 0, 0, chance.randint(-5_000, 5_000), chance.randint(-(10**7), 10**7)))
+    return offset, chance.choice((1.0, 1.0, 1.0, 0.99, 1.01))
+
+
+def _steps(chance: random.Random, count: int, devices: int) -> list[Step]:
+    kinds, weights = list(WEIGHTS), list(WEIGHTS.values())
+    found = []
+    for at in range(1, count + 1):
+        kind = "settle" if at % SETTLE_EVERY == 0 else chance.choices(kinds, weights)[0]
+        gap = chance.choice((0, 0, 1, 5, 20, 100, 300))
+        if kind == "wait":
+            gap = chance.choice((1_000, 3_000, 12_000, 50_000))
+        a, b, c, d = (chance.randrange(1 << 16) for _ in range(4))
+        found.append(Step(gap, kind, chance.randrange(devices), (a, b, c, d)))
+    return found

@@ -1,0 +1,136 @@
+"""What a device is known to own: the rows it must hold, and those it has deleted.
+
+Kept beside the store, by rules of its own: what a device acknowledged stands here, and what it was
+told to do while it died may have happened or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from leaderless.store.transaction import Transaction
+
+VOLUME_COLUMNS = ("uuid", "fingerprint", "display_name")
+LOCATION_COLUMNS = ("uuid", "volume", "name", "path", "index_mode")
+ENTRY_COLUMNS = ("uuid", "location", "parent", "name", "kind", "size_bytes")
+MOST_ENTRIES = 60
+
+
+class Entry(NamedTuple):
+    """A row of the entry table as its owner wrote it."""
+
+    uuid: bytes
+    location: bytes
+    parent: bytes | None
+    name: bytes
+    kind: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The rows of one owner, and the rev that each deleted one got."""
+
+    rev: int = 0
+    volumes: tuple[bytes, ...] = ()
+    locations: tuple[bytes, ...] = ()
+    entries: dict[bytes, Entry] = field(default_factory=dict)
+    gone: dict[bytes, int] = field(default_factory=dict)
+
+    def folders(self) -> list[Entry]:
+        """Return the directories."""
+        return [entry for entry in self.entries.values() if entry.kind == "directory"]
+
+    def below(self, uuid: bytes) -> list[bytes]:
+        """Return an entry and all below it, children first."""
+        children = [item.uuid for item in self.entries.values() if item.parent == uuid]
+        return [*(deep for child in children for deep in self.below(child)), uuid]
+
+
+@dataclass
+class Change:
+    """What one transaction does to a tree: rows to put, rows to drop, and the tree afterwards."""
+
+    tree: Tree
+    acts: list[tuple[str, str, tuple[Any, ...]]] = field(default_factory=list)
+
+    def put(self, model: str, row: tuple[Any, ...]) -> None:
+        """Write a row."""
+        self.acts.append(("put", model, row))
+        self.tree = Tree(
+            self.tree.rev + 1,
+            (*self.tree.volumes, row[0]) if model == "volume" else self.tree.volumes,
+            (*self.tree.locations, row[0]) if model == "location" else self.tree.locations,
+            {**self.tree.entries, row[0]: Entry(*row)} if model == "entry" else self.tree.entries,
+            self.tree.gone,
+        )
+
+    def drop(self, model: str, uuid: bytes) -> None:
+        """Delete a row."""
+        self.acts.append(("drop", model, (uuid,)))
+        rev = self.tree.rev + 1
+        self.tree = Tree(
+            rev,
+            self.tree.volumes,
+            tuple(item for item in self.tree.locations if item != uuid),
+            {key: entry for key, entry in self.tree.entries.items() if key != uuid},
+            {**self.tree.gone, uuid: rev},
+        )
+
+    def write(self, transaction: Transaction) -> None:
+        """Do it."""
+        columns = {"volume": VOLUME_COLUMNS, "location": LOCATION_COLUMNS, "entry": ENTRY_COLUMNS}
+        for what, model, row in self.acts:
+            if what == "put":
+                transaction.put(model, columns[model], [row])
+            else:
+                transaction.drop(model, row)
+
+
+def planted(change: Change, new: tuple[bytes, bytes, bytes], at: int) -> None:
+    """Add a location with a root to a tree, on a volume of its own if there is none yet."""
+    volume, location, root = new
+    if change.tree.volumes:
+        volume = change.tree.volumes[0]
+    else:
+        change.put("volume", (volume, "uuid:1", "disk"))
+    change.put("location", (location, volume, f"place{at}", b"/place%d" % at, "shallow"))
+    change.put("entry", (root, location, None, b"place%d" % at, "directory", 0))
+
+
+def grown(change: Change, new: bytes, numbers: tuple[int, ...]) -> None:
+    """Do one thing to a tree: add, edit, move, rename or delete, as the numbers say."""
+    what, which, where, value = numbers
+    folders, entries = change.tree.folders(), list(change.tree.entries.values())
+    if not folders:
+        return
+    folder, entry = folders[where % len(folders)], entries[which % len(entries)]
+    kind = what % 10
+    if kind < 4 and len(entries) < MOST_ENTRIES:
+        made = "directory" if value % 3 == 0 else "file"
+        change.put("entry", (new, folder.location, folder.uuid, b"e%d" % value, made, value))
+    elif kind < 6:
+        change.put("entry", tuple(entry._replace(size=value, name=b"e%d" % which)))
+    elif kind < 8:
+        inside = folder.uuid in change.tree.below(entry.uuid)
+        if entry.parent is not None and not inside:
+            _move(change, entry, folder)
+    else:
+        doomed = change.tree.below(entry.uuid)
+        if entry.parent is None and what % 20 != 9:
+            return
+        for uuid in doomed[:20] if entry.parent is not None else doomed:
+            change.drop("entry", uuid)
+        if entry.parent is None:
+            change.drop("location", entry.location)
+
+
+def _move(change: Change, entry: Entry, folder: Entry) -> None:
+    """Put an entry below another directory; across locations all below it goes along."""
+    change.put("entry", tuple(entry._replace(parent=folder.uuid, location=folder.location)))
+    if entry.location != folder.location:
+        for uuid in reversed(change.tree.below(entry.uuid)[:-1]):
+            row = change.tree.entries[uuid]
+            change.put("entry", tuple(row._replace(location=folder.location)))

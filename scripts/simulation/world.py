@@ -1,0 +1,249 @@
+"""A plan carried out: devices start, step after step happens, everything heals, the oracles judge."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from entities import MODELS
+from registry.models import Registry
+from scripts.simulation import faults, schedule
+from scripts.simulation.device import Device
+from scripts.simulation.library import identity_of, make_file, statements_of
+from scripts.simulation.network import Network
+from scripts.simulation.oracles import ViolationError, Witness, demand
+from scripts.simulation.plan import OLD_MODELS
+from scripts.simulation.transcript import NAMES, Transcript
+from scripts.simulation.workload import RECORDS, Author, known_to
+from tests.merge import world as about
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scripts.simulation.plan import Plan, Step
+
+SETTLED_WITHIN_S = 300.0
+"""After a heal everybody is in sync within this much virtual time: the longest wait between two calls
+(60 s), the silence that ends a dead line (45 s), a source that stalls (30 s), each of them twice."""
+STEP_WITHIN_S = 120.0
+"""No step takes longer than this: what a device does for a person never waits for another device."""
+
+
+@dataclass
+class Result:
+    """What came of a plan."""
+
+    plan: Plan
+    violation: str | None = None
+    digest: str = ""
+    virtual_s: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    """Steps and faults by kind, commits, rows, refusals."""
+    lines: list[str] = field(default_factory=list)
+
+
+class World:
+    """The devices of a plan and what happens to them."""
+
+    def __init__(self, plan: Plan, folder: Path, *, readable: bool) -> None:
+        self.plan = plan
+        self.counts: Counter[str] = Counter()
+        chance = random.Random(f"world/{plan.seed}")
+        names = NAMES[: plan.devices]
+        identities = [identity_of(chance, folder) for _ in names]
+        known = {item.device: name for item, name in zip(identities, names, strict=True)}
+        self.transcript = Transcript(known, readable=readable)
+        self.network = Network(random.Random(f"net/{plan.seed}"), plan.latency_ms, self.transcript)
+        said = statements_of(identities, names)
+        self.witness = Witness()
+        self.devices: list[Device] = []
+        for at, (name, identity) in enumerate(zip(names, identities, strict=True)):
+            path = folder / f"{name}.db"
+            make_file(path, identity, bytes([at + 1]) * 8, said)
+            known_models = [
+                model
+                for model in MODELS
+                if at not in plan.unknowing or model.sync_name not in OLD_MODELS
+            ]
+            device = Device(
+                at,
+                name,
+                identity,
+                path,
+                Registry(known_models),
+                self.network,
+                random.Random(f"device/{plan.seed}/{at}"),
+                plan.batch_rows,
+            )
+            device.clock.offset_ms, device.clock.speed = plan.clocks[at]
+            device.dials = [b for a, b in plan.edges if a == at]
+            device.on_write = self._wrote
+            self.devices.append(device)
+        self.network.devices = self.devices
+        self.authors = [Author(device) for device in self.devices]
+        keys = sorted(RECORDS)
+        chosen = chance.sample(keys, chance.randint(4, 10))
+        self.keys = sorted({*chosen, *(end for key in chosen for end in about.ends(key))})
+        self._violation: ViolationError | None = None
+        self._nursery: trio.Nursery | None = None
+
+    def _wrote(self, device: Device) -> None:
+        try:
+            self.witness.wrote(device)
+        except ViolationError as error:
+            self._violation = self._violation or error
+
+    # --- running ----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Carry out the plan; raises ViolationError."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                for device in self.devices:
+                    await self.start(device)
+                for author in self.authors:
+                    await author.begin()
+                for step in self.plan.steps:
+                    await self._take(step)
+                await self.settle()
+            finally:
+                for device in self.devices:
+                    device.die(power=False)
+                nursery.cancel_scope.cancel()
+
+    async def start(self, device: Device) -> None:
+        """Start a device, and hold it to what it acknowledged before it died."""
+        if device.up is not None or self._nursery is None:
+            return
+        await device.ended()
+        await self._nursery.start(device.live)
+        await faults.remember(self, self.authors[device.index])
+
+    async def _take(self, step: Step) -> None:
+        await trio.sleep(step.gap_ms / 1000)
+        self.transcript.say(str(step))
+        with trio.move_on_after(STEP_WITHIN_S) as scope:
+            happened = await self._perform(step)
+            self.counts[f"{step.kind}" if happened else f"{step.kind} (void)"] += 1
+        demand(not scope.cancelled_caught, f"a step took over {STEP_WITHIN_S:.0f} s: {step}")
+        self.verify()
+
+    def verify(self) -> None:
+        """Raise what was found meanwhile."""
+        if self._violation is not None:
+            raise self._violation
+        for device in self.devices:
+            if device.failure is not None:
+                raise ViolationError(f"{device.name} stopped: {_described(device.failure)}")
+
+    async def _perform(self, step: Step) -> bool:
+        """Do what a step says; return whether there was anything to do."""
+        author = self.authors[step.who]
+        match step.kind:
+            case "own":
+                return await author.own(step.numbers)
+            case "share":
+                keys = known_to(author.device.registry, self.keys)
+                return await author.share(keys, step.numbers)
+            case "note":
+                entries = sorted(self.authors[step.numbers[0] % len(self.authors)].tree.entries)
+                return bool(entries) and await author.note(
+                    entries[step.numbers[1] % len(entries)], step.numbers[2]
+                )
+            case "undo":
+                return await author.undo()
+            case "rename":
+                return await author.rename(step.numbers[0] % 9)
+            case "check":
+                self.witness.check(self.devices, self.authors)
+            case "settle":
+                await self.settle()
+            case "wait":
+                pass
+            case _:
+                return await faults.FAULTS[step.kind](self, step)
+        return True
+
+    async def settle(self) -> None:
+        """Heal everything; all devices come to be in sync in bounded time, and are then equal."""
+        await faults.heal(self)
+        self.transcript.say("everything is healed")
+        with trio.move_on_after(SETTLED_WITHIN_S) as scope:
+            while not self._is_in_sync():
+                self.verify()
+                await trio.sleep(0.5)
+        self.verify()
+        self.witness.check(self.devices, self.authors)
+        if scope.cancelled_caught:
+            raise ViolationError(f"not in sync after {SETTLED_WITHIN_S:.0f} s: {self._why_not()}")
+        commits, rows = self.witness.settled(self.devices, self.authors)
+        self.counts["commits"], self.counts["rows"] = commits, rows
+        self.transcript.say(f"all are equal: {commits} commits, {rows} records")
+
+    def _claims(self, a: int, b: int) -> bool:
+        """Return whether device `a` says that it is in sync with device `b`."""
+        up = self.devices[a].up
+        other = self.devices[b].id
+        return up is not None and any(
+            peer.device == other and up.driver.is_proved(peer)
+            for peer in up.driver.exchange.peers.values()
+        )
+
+    def _is_in_sync(self) -> bool:
+        return all(self._claims(a, b) and self._claims(b, a) for a, b in self.plan.edges)
+
+    def _why_not(self) -> str:
+        names = [device.name for device in self.devices]
+        missing = [
+            f"{names[a]} and {names[b]}"
+            for a, b in self.plan.edges
+            if not (self._claims(a, b) and self._claims(b, a))
+        ]
+        return ", ".join(dict.fromkeys(missing))
+
+
+def _described(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
+
+
+def simulate(
+    plan: Plan, *, readable: bool = False, watch: Callable[[World], None] | None = None
+) -> Result:
+    """Carry out a plan in a folder of its own, in memory where there is a place for it."""
+    base = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    folder = Path(tempfile.mkdtemp(prefix="leaderless-", dir=base if base.is_dir() else None))
+    result = Result(plan)
+    world = World(plan, folder, readable=readable)
+    if watch is not None:
+        watch(world)
+
+    async def work() -> None:
+        try:
+            await world.run()
+        finally:
+            result.virtual_s = trio.current_time()
+
+    try:
+        schedule.run(work, plan.seed)
+    except BaseExceptionGroup as errors:
+        found, rest = errors.split(ViolationError)
+        if rest is not None or found is None:
+            raise
+        result.violation = _described(found)
+    finally:
+        world.witness.close()
+        shutil.rmtree(folder)
+    result.digest = world.transcript.digest()
+    result.counts = world.counts
+    result.lines = world.transcript.lines
+    return result
