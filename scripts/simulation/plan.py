@@ -117,7 +117,7 @@ def _steps(chance: random.Random, count: int, devices: int) -> list[Step]:
     found = []
     for at in range(1, count + 1):
         kind = "settle" if at % SETTLE_EVERY == 0 else chance.choices(kinds, weights)[0]
-        gap = chance.choice((0, 0, 1, 5, 20, 100, 300))
+        gap = chance.choice((0, 0, 0, 0, 1, 5, 20, 100))
         if kind == "wait":
             gap = chance.choice((1_000, 3_000, 12_000, 50_000))
         a, b, c, d = (chance.randrange(1 << 16) for _ in range(4))

@@ -37,6 +37,7 @@ class Transcript:
         self._hash = hashlib.blake2b(digest_size=16)
         self._readable = readable
         self.lines: list[str] = []
+        self.messages = 0
 
     def digest(self) -> str:
         """Return the hash of all that happened until now."""
@@ -51,6 +52,7 @@ class Transcript:
 
     def delivered(self, sender: str, receiver: str, frame: bytes) -> None:
         """Note a frame that arrived."""
+        self.messages += 1
         now = trio.current_time()
         self._hash.update(f"{now:.6f} {sender} {receiver} {len(frame)}\n".encode() + frame)
         if self._readable:

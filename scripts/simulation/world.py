@@ -44,6 +44,8 @@ class Result:
     violation: str | None = None
     digest: str = ""
     virtual_s: float = 0.0
+    taken: int = 0
+    """How many steps had begun."""
     counts: Counter[str] = field(default_factory=Counter)
     """Steps and faults by kind, commits, rows, refusals."""
     lines: list[str] = field(default_factory=list)
@@ -54,6 +56,7 @@ class World:
 
     def __init__(self, plan: Plan, folder: Path, *, readable: bool) -> None:
         self.plan = plan
+        self.taken = 0
         self.counts: Counter[str] = Counter()
         chance = random.Random(f"world/{plan.seed}")
         names = NAMES[: plan.devices]
@@ -128,6 +131,7 @@ class World:
         await faults.remember(self, self.authors[device.index])
 
     async def _take(self, step: Step) -> None:
+        self.taken += 1
         await trio.sleep(step.gap_ms / 1000)
         self.transcript.say(str(step))
         with trio.move_on_after(STEP_WITHIN_S) as scope:
@@ -244,6 +248,8 @@ def simulate(
         world.witness.close()
         shutil.rmtree(folder)
     result.digest = world.transcript.digest()
-    result.counts = world.counts
+    result.counts, result.taken = world.counts, world.taken
+    result.counts["messages"] = world.transcript.messages
+    result.counts["refused"] = sum(len(author.refused) for author in world.authors)
     result.lines = world.transcript.lines
     return result
