@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 START_MS = 1_800_000_000_000
+_FULL = 2
 BACKOFF = Backoff(1.0, 60.0)
 
 
@@ -191,10 +192,12 @@ class Device:
         up = self.up
         if up is None:
             return
+        # What a disk had not been told to keep is lost with the power: the log since the last fold.
+        kept = ("",) if power and not _is_durable(up.store) else ("", "-wal")
         self._dead, self.up = True, None
         (self._network.lost_power if power else self._network.killed)(self)
         before, self.path = self.path, self.path.with_name(f"{self.name}-{self._life}.db")
-        for suffix in ("", "-wal"):
+        for suffix in kept:
             source = Path(f"{before}{suffix}")
             if source.exists():
                 shutil.copyfile(source, f"{self.path}{suffix}")
@@ -281,3 +284,11 @@ class Device:
     def now_ms(self) -> int:
         """Return what this device takes the time for."""
         return wall_ms(self.clock)
+
+
+def _is_durable(store: Store) -> bool:
+    """Return whether a commit of a store is on the disk once it is done (synchronous=FULL)."""
+    synchronous = store.write_here(
+        lambda tx: int(tx.conn.exec_driver_sql("PRAGMA synchronous").scalar_one())
+    )
+    return synchronous >= _FULL

@@ -160,6 +160,7 @@ async def remember(world: World, author: Author) -> None:
     What it was doing when it died has happened whole or not at all; which of the two is known now.
     """
     device = author.device
+    world.witness.wrote(device)
     held = world.witness.tree_of(device)
     if author.pending is not None and held == _shape(author.pending):
         author.tree = author.pending

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from leaderless.protocol.vectors import Holdings
+    from registry.hlc import Clock
     from registry.models import Model
     from scripts.simulation.device import Device
     from scripts.simulation.trees import Tree
@@ -51,7 +52,9 @@ class Witness:
         self._engines: dict[int, tuple[str, Engine]] = {}
         self._seen: dict[int, dict[int, int]] = {}
         """Of each device and feed how many applied commits were looked at."""
-        self.needs: dict[bytes, list[tuple[bytes, int]]] = {}
+        self._clocks: dict[int, Clock] = {}
+        self._needs: dict[bytes, dict[bytes, int]] = {}
+        """Of each commit how far its author had applied every feed when it was written."""
 
     def at(self, device: Device) -> Engine:
         """Return a read-only engine on the file of a device."""
@@ -72,32 +75,36 @@ class Witness:
     # --- at every commit --------------------------------------------------------------------------
 
     def wrote(self, device: Device) -> None:
-        """A transaction of a device is durable: what it applied builds on what is applied."""
+        """A transaction of a device is durable: what it applied builds on what is applied.
+
+        What a commit builds on is what its author had applied, as was seen when it was written, and
+        not what the commit says of it.
+        """
         seen = self._seen.setdefault(device.index, {})
         with self.at(device).begin() as connection:
             feeds = log.feeds(connection)
+            now = meta.clock(connection)
+            before = self._clocks.get(device.index, now)
+            demand(
+                (now.ms, now.counter) >= (before.ms, before.counter),
+                f"the clock of {device.name} ran back",
+            )
+            self._clocks[device.index] = now
             applied = {feed.feed: feed.applied for feed in feeds}
             for feed in feeds:
-                if feed.applied > seen.get(feed.key, 0):
-                    for needed, seq in self._needs(connection, feed.key, seen.get(feed.key, 0), feed.applied):
+                after = seen.get(feed.key, 0)
+                if feed.applied == after:
+                    continue
+                seen[feed.key] = feed.applied
+                is_own = feed.feed.startswith(device.id)
+                for hashed in _hashes(connection, feed.key, after, feed.applied):
+                    if is_own:
+                        self._needs[hashed] = {**applied, feed.feed: 0}
+                    for needed, seq in self._needs.get(hashed, {}).items():
                         demand(
                             applied.get(needed, 0) >= seq,
                             f"{device.name} applied a commit before commit {seq} that it builds on",
                         )
-                seen[feed.key] = feed.applied
-
-    def _needs(
-        self, connection: Connection, feed: int, after: int, last: int
-    ) -> Iterable[tuple[bytes, int]]:
-        rows = connection.exec_driver_sql(
-            "SELECT hash, header FROM commit_log WHERE feed = ? AND seq > ? AND seq <= ?",
-            (feed, after, last),
-        ).all()
-        for hashed, header in rows:
-            if hashed not in self.needs:
-                decoded = commits.decode_header(header)
-                self.needs[hashed] = [(item.feed, item.seq) for item in decoded.dependencies]
-            yield from self.needs[hashed]
 
     # --- at every check ---------------------------------------------------------------------------
 
@@ -111,9 +118,28 @@ class Witness:
                 held[device.id] = (device, read_holdings(connection))
                 self._no_ghosts(connection, device, authors)
         for device, ours in held.values():
-            for peer in list(device.up.driver.exchange.peers.values()) if device.up else ():
-                if device.up is not None and device.up.driver.is_proved(peer):
-                    self._is_claimed_rightly(device, ours, *held[peer.device])
+            for peer in _proved(device):
+                other, theirs = held[peer]
+                _is_claimed_rightly(device, ours, other, theirs)
+                if ours.vectors_digest() == theirs.vectors_digest():
+                    demand(
+                        self.export(device) == self.export(other),
+                        f"{_claim(device, other)}, which shows something else",
+                    )
+
+    @staticmethod
+    def claims(devices: Sequence[Device]) -> None:
+        """No device claims to be in sync with one that lacks something; asked after every step.
+
+        What the other one holds is what its own session was told: never more than its file has.
+        """
+        running = {device.id: device for device in devices if device.up is not None}
+        for device in running.values():
+            for peer in _proved(device):
+                other = running.get(peer)
+                if other is not None and other.up is not None and device.up is not None:
+                    ours, theirs = device.up.driver.exchange.ours, other.up.driver.exchange.ours
+                    _is_claimed_rightly(device, ours, other, theirs)
 
     def _no_ghosts(self, connection: Connection, device: Device, authors: Sequence[Author]) -> None:
         """Rows up to a watermark are there; deleted ones are not."""
@@ -131,22 +157,6 @@ class Witness:
             trees = [author.tree, *([author.pending] if author.pending else [])]
             back = [uuid for uuid in rows if all(tree.gone.get(uuid, mark + 1) <= mark for tree in trees)]
             demand(not back, f"{device.name} shows an entry that {author.device.name} had deleted")
-
-    def _is_claimed_rightly(
-        self, device: Device, ours: Holdings, peer: Device, theirs: Holdings
-    ) -> None:
-        """What a device calls in sync with it holds all that it holds, and the same."""
-        claim = f"{device.name} claims to be in sync with {peer.name}"
-        for owner, position in ours.vectors.owned.items():
-            other = theirs.vectors.owned.get(owner)
-            less = position.watermark and (other is None or other.behind(position))
-            demand(not less, f"{claim}, which lacks rows")
-        for feed, reached in ours.vectors.feeds.items():
-            there = theirs.vectors.feeds.get(feed)
-            lacks = reached.applied and (there is None or there.applied < reached.applied)
-            demand(not lacks, f"{claim}, which lacks commits")
-        if ours.vectors_digest() == theirs.vectors_digest():
-            demand(self.export(device) == self.export(peer), f"{claim}, which shows something else")
 
     def tree_of(
         self, device: Device
@@ -269,6 +279,37 @@ class Witness:
                     f"{device.name} shows in {name} what a replay of all commits does not",
                 )
         return len(rows)
+
+
+def _proved(device: Device) -> list[bytes]:
+    """Return the devices with which a device claims to be in sync."""
+    if device.up is None:
+        return []
+    driver = device.up.driver
+    return [peer.device for peer in driver.exchange.peers.values() if driver.is_proved(peer)]
+
+
+def _claim(device: Device, peer: Device) -> str:
+    return f"{device.name} claims to be in sync with {peer.name}"
+
+
+def _is_claimed_rightly(device: Device, ours: Holdings, peer: Device, theirs: Holdings) -> None:
+    """What a device calls in sync with it holds all that it holds."""
+    for owner, position in ours.vectors.owned.items():
+        other = theirs.vectors.owned.get(owner)
+        less = bool(position.watermark) and (other is None or other.behind(position))
+        demand(not less, f"{_claim(device, peer)}, which lacks rows")
+    for feed, reached in ours.vectors.feeds.items():
+        there = theirs.vectors.feeds.get(feed)
+        lacks = bool(reached.applied) and (there is None or there.applied < reached.applied)
+        demand(not lacks, f"{_claim(device, peer)}, which lacks commits")
+
+
+def _hashes(connection: Connection, feed: int, after: int, last: int) -> Sequence[bytes]:
+    """Return the hashes of some commits of a feed."""
+    return connection.exec_driver_sql(
+        "SELECT hash FROM commit_log WHERE feed = ? AND seq > ? AND seq <= ?", (feed, after, last)
+    ).scalars().all()
 
 
 def _rows(tree: Tree) -> set[tuple[Any, ...]]:

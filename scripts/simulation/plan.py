@@ -30,6 +30,7 @@ WEIGHTS = {
     "wait": 2,
 }
 """How often each kind of step comes, of a hundred or so."""
+MENDING = ("mend", "revive", "space")
 SETTLE_EVERY = 500
 TOPOLOGIES = ("mesh", "line", "ring", "star", "tree")
 OLD_MODELS = ("album", "album_entry", "user_metadata_tag", "tag_relation")
@@ -61,6 +62,8 @@ class Plan:
     batch_rows: int
     unknowing: tuple[int, ...]
     """Devices that do not know some models."""
+    late: tuple[int, ...]
+    """Devices that are started for the first time when one is revived, or everything healed."""
     clocks: tuple[tuple[int, float], ...]
     """Of each device how many ms its clock is off, and how fast it runs."""
     steps: tuple[Step, ...]
@@ -83,6 +86,7 @@ def plan_of(seed: int, steps: int, least: int = 3, most: int = 8) -> Plan:
         (low, low + chance.choice((0, 2, 10, 60, 400))),
         chance.choice((2, 3, 5, 20, 500)),
         tuple(at for at in range(devices) if chance.random() < 0.15),
+        tuple(at for at in range(1, devices) if chance.random() < 0.25),
         tuple(_clock(chance) for _ in range(devices)),
         tuple(_steps(chance, steps, devices)),
     )
@@ -113,7 +117,10 @@ def _clock(chance: random.Random) -> tuple[int, float]:
 
 
 def _steps(chance: random.Random, count: int, devices: int) -> list[Step]:
-    kinds, weights = list(WEIGHTS), list(WEIGHTS.values())
+    # In some seeds things are mended at once, in others hardly before the next heal.
+    patience = chance.choice((0.1, 0.4, 1.0))
+    kinds = list(WEIGHTS)
+    weights = [weight * (patience if kind in MENDING else 1) for kind, weight in WEIGHTS.items()]
     found = []
     for at in range(1, count + 1):
         kind = "settle" if at % SETTLE_EVERY == 0 else chance.choices(kinds, weights)[0]

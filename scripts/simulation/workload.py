@@ -82,8 +82,8 @@ class Author:
     # --- own rows ---------------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """Make the device's own row and its first place."""
-        if not await self.rename(0) or self.device.up is None:
+        """Make the device's own row and its first place, unless they were made before."""
+        if self.tree.rev or not await self.rename(0) or self.device.up is None:
             return
         new = self.device.up.store.ids.new
         change = Change(self.tree)
@@ -92,6 +92,8 @@ class Author:
 
     async def rename(self, number: int) -> bool:
         """Give the device another name, and tell its peers at once."""
+        if self.device.up is None:
+            return False
         name = f"{self.device.name}{number or ''}"
 
         def write(transaction: Transaction) -> None:

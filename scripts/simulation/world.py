@@ -111,9 +111,8 @@ class World:
             self._nursery = nursery
             try:
                 for device in self.devices:
-                    await self.start(device)
-                for author in self.authors:
-                    await author.begin()
+                    if device.index not in self.plan.late:
+                        await self.start(device)
                 for step in self.plan.steps:
                     await self._take(step)
                 await self.settle()
@@ -128,7 +127,9 @@ class World:
             return
         await device.ended()
         await self._nursery.start(device.live)
-        await faults.remember(self, self.authors[device.index])
+        author = self.authors[device.index]
+        await faults.remember(self, author)
+        await author.begin()
 
     async def _take(self, step: Step) -> None:
         self.taken += 1
@@ -141,7 +142,8 @@ class World:
         self.verify()
 
     def verify(self) -> None:
-        """Raise what was found meanwhile."""
+        """Raise what was found meanwhile, or is found now at a glance."""
+        self.witness.claims(self.devices)
         if self._violation is not None:
             raise self._violation
         for device in self.devices:

@@ -1,0 +1,223 @@
+"""Wrong rules, each in the place of a right one, and the seed that shows that it is noticed.
+
+A planted bug is put in from outside, for the time of one run; the product has no hooks for it. What
+is planted is what systems of this kind got wrong, or what the design rejects as too simple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from entities import _upsert
+from leaderless.protocol import exchange, fetching, hashing
+from leaderless.protocol.messages import PullLog
+from leaderless.store import engine, log, state_source, transaction
+from leaderless.sync.backoff import Backoff
+from registry.changes import Guard, StateChange
+from registry.hlc import MAX_DRIFT_MS, Clock, Stamp
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A wrong rule and a run that notices it."""
+
+    plant: Callable[[pytest.MonkeyPatch], None]
+    seed: int = 0
+    steps: int = 200
+    devices: tuple[int, int] = (3, 4)
+    says: str = "not in sync"
+    """Part of what the violation says."""
+
+
+# --- owned state ----------------------------------------------------------------------------------
+
+
+def dropped_tombstone(patch: pytest.MonkeyPatch) -> None:
+    """The first delete of a batch is not handed on."""
+    right = state_source._tombstones_after
+    patch.setattr(state_source, "_tombstones_after", lambda *args: right(*args)[1:])
+
+
+def no_ancestors(patch: pytest.MonkeyPatch) -> None:
+    """A batch in rev order goes out without the rows that its rows refer to."""
+    patch.setattr(state_source, "_ancestors", lambda *_: [])
+
+
+def near_ancestors(patch: pytest.MonkeyPatch) -> None:
+    """Of the ancestors of a row only the nearest goes ahead."""
+    right = state_source._ancestors
+
+    def wrong(
+        conn: Any, registry: Any, epoch: int, lo: int, late: set[tuple[str, int]], sent: set[bytes]
+    ) -> Any:
+        near = {
+            uuid
+            for model, key in late
+            for (uuid,) in conn.exec_driver_sql(
+                f"SELECT uuid FROM {model} WHERE id = ?",  # noqa: S608 - of a model
+                (key,),
+            )
+        }
+        return [item for item in right(conn, registry, epoch, lo, late, sent) if item.row[0] in near]
+
+    patch.setattr(state_source, "_ancestors", wrong)
+
+
+def cascading_receiver(patch: pytest.MonkeyPatch) -> None:
+    """Whoever hears of a deleted directory deletes what it believes to be in it."""
+    right = _upsert.OwnedRows._remove
+
+    def wrong(self: Any, connection: Connection, epochs: Any, change: Any, before: Any) -> None:
+        right(self, connection, epochs, change, before)
+        if self.name != "entry":
+            return
+        for uuid, rev in change.removed:
+            inside = connection.exec_driver_sql(
+                "SELECT e.uuid FROM entry e JOIN entry p ON p.id = e.parent"
+                " WHERE p.uuid = ? AND e.dead = 0",
+                (uuid,),
+            ).all()
+            removed = [(child, rev) for (child,) in inside]
+            if removed:
+                deeper = StateChange("entry", change.owner, change.incarnation, (), (), removed)
+                self._remove(connection, epochs, deeper, before)
+
+    patch.setattr(_upsert.OwnedRows, "_remove", wrong)
+
+
+def hash_without_a_column(patch: pytest.MonkeyPatch) -> None:
+    """The size of a file is in no hash."""
+    right = hashing.row_bytes
+
+    def wrong(model: str, row: Any) -> bytes:
+        fields = {name: value for name, value in row.fields.items() if name != "size_bytes"}
+        return right(model, row._replace(fields=fields))
+
+    patch.setattr(hashing, "row_bytes", wrong)
+
+
+# --- shared records -------------------------------------------------------------------------------
+
+
+def one_watermark_per_peer(patch: pytest.MonkeyPatch) -> None:
+    """Every feed is asked for from the highest position that is held of any."""
+
+    def wrong(feed: bytes, ours: Any) -> PullLog:
+        return PullLog(feed, max((held.received for held in ours.feeds.values()), default=0))
+
+    patch.setattr(fetching, "_log_pull", wrong)
+
+
+def nameless_dependencies(patch: pytest.MonkeyPatch) -> None:
+    """A commit does not say what it builds on."""
+    patch.setattr(transaction.Transaction, "_dependencies", lambda *_: ())
+
+
+def lost_lock(patch: pytest.MonkeyPatch) -> None:
+    """Locks do not count when writes are compared."""
+    patch.setattr(Guard, "order", property(lambda _: (0, 0, b"")))
+
+
+def held_future(patch: pytest.MonkeyPatch) -> None:
+    """A commit from the future waits until its time has come."""
+    apply_ready, waits_for = log.apply_ready, log._waits_for
+    now = [0]
+
+    def noticed(connection: Connection, registry: Any, now_ms: int) -> int:
+        now[0] = now_ms
+        return apply_ready(connection, registry, now_ms)
+
+    def wrong(connection: Connection, group: Any) -> str | None:
+        early = any(item.header.stamp.ms > now[0] + MAX_DRIFT_MS for item in group)
+        return "its time" if early else waits_for(connection, group)
+
+    patch.setattr(log, "apply_ready", noticed)
+    patch.setattr(log, "_waits_for", wrong)
+
+
+def gated_by_owned_state(patch: pytest.MonkeyPatch) -> None:
+    """A note on a file waits until the file is known."""
+    right = log._waits_for
+
+    def wrong(connection: Connection, group: Any) -> str | None:
+        for item in group:
+            for change in item.changes:
+                fields: Mapping[str, Any] = {write.field: write.value for write in change.writes}
+                if fields.get("scope") == "entry":
+                    known = connection.exec_driver_sql(
+                        "SELECT 1 FROM entry WHERE uuid = ? AND dead = 0", (fields["target"],)
+                    ).first()
+                    if known is None:
+                        return "the file it is about"
+        return right(connection, group)
+
+    patch.setattr(log, "_waits_for", wrong)
+
+
+# --- time, durability, sessions -------------------------------------------------------------------
+
+
+def clock_that_steps_back(patch: pytest.MonkeyPatch) -> None:
+    """A tick is what the wall clock says, whatever came before."""
+
+    def wrong(_: Clock, wall_ms: int, tag: int) -> tuple[Clock, Stamp]:
+        return Clock(wall_ms, 0), Stamp(wall_ms, 0, tag)
+
+    patch.setattr(Clock, "tick", wrong)
+
+
+def ack_before_durability(patch: pytest.MonkeyPatch) -> None:
+    """A write is acknowledged before it would survive a loss of power."""
+
+    def wrong(path: Any) -> Any:
+        pragmas = ("journal_mode = WAL", "synchronous = NORMAL")
+        return engine._engine(path, engine._WRITER_CACHE_KIB, pragmas)
+
+    patch.setattr(engine, "writer_engine", wrong)
+
+
+def status_from_counts(patch: pytest.MonkeyPatch) -> None:
+    """Who holds as many rows and commits is called in sync."""
+
+    def total(vectors: Any) -> int:
+        return sum(held.watermark for held in vectors.owned.values()) + sum(
+            held.applied for held in vectors.feeds.values()
+        )
+
+    def wrong(self: exchange.Exchange, peer: Any) -> bool:
+        return bool(peer.known) and total(peer.vectors()) == total(self.ours.vectors)
+
+    patch.setattr(exchange.Exchange, "is_proved", wrong)
+
+
+def stall_after_heal(patch: pytest.MonkeyPatch) -> None:
+    """Who did not answer three times is not called again."""
+    right = Backoff.wait_s
+
+    def wrong(self: Backoff, failures: int, chance: float) -> float:
+        return right(self, failures, chance) if failures < 3 else 1e9
+
+    patch.setattr(Backoff, "wait_s", wrong)
+
+
+PLANTED = {
+    "a dropped tombstone": Bug(dropped_tombstone),
+    "a missing ancestor closure": Bug(no_ancestors),
+    "a batch without all ancestors": Bug(near_ancestors),
+    "a receiver that cascades owned deletes": Bug(cascading_receiver),
+    "a hash that ignores a column": Bug(hash_without_a_column, says="set hash"),
+    "one watermark per peer": Bug(one_watermark_per_peer),
+    "a commit that does not name its past": Bug(nameless_dependencies, says="builds on"),
+    "a lost lock": Bug(lost_lock, says="replay"),
+    "held future commits": Bug(held_future),
+    "owned state that gates commits": Bug(gated_by_owned_state),
+    "a clock that steps back": Bug(clock_that_steps_back, says="ran back"),
+    "an ack before durability": Bug(ack_before_durability, says="acknowledged"),
+    "a status from counts": Bug(status_from_counts, says="claims"),
+    "a stall after heal": Bug(stall_after_heal),
+}
