@@ -318,8 +318,12 @@ class Exchange:
         return [Send(link, message) for link in self._open_links()]
 
     def is_proved(self, peer: Peer) -> bool:
-        """Return whether this device and a peer hold the same, as both have shown."""
-        return peer.proved == self._digest != b"" and not peer.differs
+        """Return whether this device and a peer hold the same, as both have shown.
+
+        An earlier proof counts no more while we could give none ourselves: a device may have
+        introduced itself, which moves no position.
+        """
+        return self._proof is not None and peer.proved == self._digest and not peer.differs
 
     # --- time -------------------------------------------------------------------------------------
 

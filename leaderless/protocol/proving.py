@@ -24,21 +24,30 @@ def prove(peers: Iterable[Peer], ours: Proof | None, now: float) -> list[Command
     Compares what peers have sent on the way, as it may speak of what we have reached only now.
     """
     commands: list[Command] = []
-    if ours is None:
-        return commands
     for peer in peers:
-        level = peer.known and vectors_digest(peer.vectors()) == ours.vectors
-        if level and peer.proof_sent != ours:
-            peer.proof_sent = ours
-            commands.append(Send(peer.link, ours))
-        commands += compare(peer, ours, now)
+        if ours is None:
+            peer.proof_sent = None  # what we hold may be another state when we can tell it again
+        elif not _is_level(peer, ours):
+            peer.proved = b""
+        else:
+            if peer.proof_sent != ours:
+                peer.proof_sent = ours
+                commands.append(Send(peer.link, ours))
+            commands += compare(peer, ours, now)
     return commands
 
 
+def _is_level(peer: Peer, ours: Proof) -> bool:
+    """Return whether a peer has last said that it stands where we do."""
+    return peer.known and vectors_digest(peer.vectors()) == ours.vectors
+
+
 def compare(peer: Peer, ours: Proof | None, now: float) -> list[Command]:
-    """Hold a peer's proof against ours, where both speak of the same positions."""
+    """Hold a peer's proof against ours, where both speak of the positions at which both stand."""
     if peer.proof is None or ours is None or peer.proof.vectors != ours.vectors:
         return []
+    if not _is_level(peer, ours):
+        return []  # it has not said yet that it is there
     if peer.proof.state == ours.state:
         if peer.proved == ours.vectors:
             return []

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from leaderless.protocol.messages import (
     Hello,
+    OwnedPosition,
+    Positions,
     Proof,
+    Vectors,
 )
-from tests.protocol.wire import LIBRARY, LIFE, A, B, Side, Wire
+from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
 
 
 def test_equal_positions_with_unequal_hashes_are_reported() -> None:
@@ -28,6 +31,58 @@ def test_nothing_is_claimed_while_something_is_unproved() -> None:
     wire.connect(0, 1)
     wire.run()
     assert not wire.proved(1)
+
+
+def test_a_proof_counts_only_while_one_could_be_given() -> None:
+    """A row that came ahead of its rev moves no position, and yet the other side lacks it."""
+    wire = Wire(Side(A), Side(B))
+    wire.connect(0, 1)
+    wire.run()
+    assert wire.proved(0)
+    wire.sides[0].unproved = {C: "1 change is still to come"}
+    wire.changed(0)
+    assert not wire.proved(0)
+
+
+def test_a_peer_that_holds_more_or_less_is_not_in_sync() -> None:
+    """What it has said since of its positions counts, before anything of it has come."""
+    wire = Wire(Side(A), Side(B))
+    wire.connect(0, 1)
+    wire.run()
+    peer = wire.sides[0].exchange.peers[1]
+    positions = Positions(Vectors({C: OwnedPosition(LIFE, 5)}, {}))
+    wire.sides[0].exchange.received(1, positions, 10, wire.now, 0)
+    assert not wire.sides[0].exchange.is_proved(peer)
+
+
+def test_a_proof_that_comes_before_the_positions_waits_for_them() -> None:
+    """What a peer has shown counts once it has said as well that it stands there."""
+    wire = Wire(Side(A), Side(B))
+    wire.connect(0, 1)
+    wire.run()
+    exchange = wire.sides[0].exchange
+    peer, proof = exchange.peers[1], exchange.peers[1].proof
+    assert proof is not None
+    ahead = Positions(Vectors({C: OwnedPosition(LIFE, 5)}, {}))
+    exchange.received(1, ahead, 10, wire.now, 0)
+    exchange.received(1, proof, 10, wire.now, 0)
+    assert not exchange.is_proved(peer)
+    exchange.received(1, Positions(Vectors({}, {}), whole=True), 10, wire.now, 0)
+    assert exchange.is_proved(peer)
+
+
+def test_who_could_give_no_proof_gives_it_again() -> None:
+    """A replica that had to drop a copy shows anew what it holds once it has it back."""
+    wire = Wire(Side(A), Side(B))
+    wire.connect(0, 1)
+    wire.run()
+    side = wire.sides[0]
+    side.unproved = {C: "it was dropped"}
+    wire.changed(0)
+    side.unproved = {}
+    wire.said.clear()
+    wire.changed(0)
+    assert [type(message) for message in wire.said] == [Proof]
 
 
 def test_a_proof_of_other_positions_waits() -> None:
