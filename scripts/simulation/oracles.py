@@ -118,10 +118,14 @@ class Witness:
                 held[device.id] = (device, read_holdings(connection))
                 self._no_ghosts(connection, device, authors)
         for device, ours in held.values():
+            # What is durable and was not reported yet is in no claim: nobody was told of it.
+            if device.up is None or device.up.driver.exchange.ours.vectors != ours.vectors:
+                continue
             for peer in _proved(device):
                 other, theirs = held[peer]
                 _is_claimed_rightly(device, ours, other, theirs)
-                if ours.vectors_digest() == theirs.vectors_digest():
+                # One who has heard more since (a device introduced itself) can say so only later.
+                if theirs.state_digest() and ours.vectors_digest() == theirs.vectors_digest():
                     demand(
                         self.export(device) == self.export(other),
                         f"{_claim(device, other)}, which shows something else",
@@ -155,12 +159,14 @@ class Witness:
                 "SELECT uuid FROM entry WHERE epoch = ? AND dead = 0", (epoch,)
             ).scalars()
             trees = [author.tree, *([author.pending] if author.pending else [])]
-            back = [uuid for uuid in rows if all(tree.gone.get(uuid, mark + 1) <= mark for tree in trees)]
+            back = [
+                uuid
+                for uuid in rows
+                if all(tree.gone.get(uuid, mark + 1) <= mark for tree in trees)
+            ]
             demand(not back, f"{device.name} shows an entry that {author.device.name} had deleted")
 
-    def tree_of(
-        self, device: Device
-    ) -> tuple[int, dict[bytes, tuple[bytes | None, bytes, int]]]:
+    def tree_of(self, device: Device) -> tuple[int, dict[bytes, tuple[bytes | None, bytes, int]]]:
         """Return the rev of a device and its own entries, as its file has them."""
         with self.at(device).begin() as connection:
             epoch, rev = connection.exec_driver_sql(
@@ -220,7 +226,9 @@ class Witness:
             record = json.loads(line)
             if record["model"] == "entry" and record.get("owner") == owner:
                 fields = record["fields"]
-                shown.add((record["id"], fields.get("parent"), fields["name"], str(fields["size_bytes"])))
+                shown.add(
+                    (record["id"], fields.get("parent"), fields["name"], str(fields["size_bytes"]))
+                )
         demand(author.pending is None, f"what {author.device.name} holds is not known")
         demand(
             shown == _rows(author.tree),
@@ -246,7 +254,8 @@ class Witness:
                 )
             )
             demand(
-                meta.get(connection, meta.SHARED_HASH) == (shared % (1 << 2048)).to_bytes(256, "big"),
+                meta.get(connection, meta.SHARED_HASH)
+                == (shared % (1 << 2048)).to_bytes(256, "big"),
                 f"the shared set hash at {device.name} is not that of its records",
             )
 
@@ -307,9 +316,14 @@ def _is_claimed_rightly(device: Device, ours: Holdings, peer: Device, theirs: Ho
 
 def _hashes(connection: Connection, feed: int, after: int, last: int) -> Sequence[bytes]:
     """Return the hashes of some commits of a feed."""
-    return connection.exec_driver_sql(
-        "SELECT hash FROM commit_log WHERE feed = ? AND seq > ? AND seq <= ?", (feed, after, last)
-    ).scalars().all()
+    return (
+        connection.exec_driver_sql(
+            "SELECT hash FROM commit_log WHERE feed = ? AND seq > ? AND seq <= ?",
+            (feed, after, last),
+        )
+        .scalars()
+        .all()
+    )
 
 
 def _rows(tree: Tree) -> set[tuple[Any, ...]]:
@@ -343,7 +357,9 @@ def _element(packed: bytes) -> int:
 
 
 def _row_element(model: str, uuid: bytes, rev: int, fields: dict[str, Any]) -> int:
-    shown = [part for name in sorted(fields) for part in (name, fields[name]) if fields[name] is not None]
+    shown = [
+        part for name in sorted(fields) for part in (name, fields[name]) if fields[name] is not None
+    ]
     return _element(msgpack.packb([model, uuid, rev, *shown]))
 
 
@@ -383,5 +399,3 @@ def _opaque_sum(connection: Connection, epoch: int) -> int:
     return sum(
         _row_element(model, uuid, rev, msgpack.unpackb(fields)) for model, uuid, rev, fields in rows
     )
-
-

@@ -112,7 +112,9 @@ def _edges(topology: str, devices: int, chance: random.Random) -> tuple[tuple[in
 
 
 def _clock(chance: random.Random) -> tuple[int, float]:
-    offset = chance.choice((0, 0, 0, chance.randint(-5_000, 5_000), chance.randint(-(10**7), 10**7)))
+    offset = chance.choice(
+        (0, 0, 0, chance.randint(-5_000, 5_000), chance.randint(-(10**7), 10**7))
+    )
     return offset, chance.choice((1.0, 1.0, 1.0, 0.99, 1.01))
 
 

@@ -26,7 +26,20 @@ from leaderless.protocol.messages import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NAMES = ("anna", "ben", "cleo", "dora", "emil", "frida", "gus", "hedy", "ivo", "jana", "karl", "lea")
+NAMES = (
+    "anna",
+    "ben",
+    "cleo",
+    "dora",
+    "emil",
+    "frida",
+    "gus",
+    "hedy",
+    "ivo",
+    "jana",
+    "karl",
+    "lea",
+)
 
 
 class Transcript:
@@ -75,12 +88,16 @@ class Transcript:
             case StateBatch():
                 rows = sum(len(change.rows) for change in message.changes)
                 gone = sum(len(change.removed) for change in message.changes)
-                about = f"of {self._shown(message.owner)} {message.lo}..{message.hi} of {message.head}"
+                about = (
+                    f"of {self._shown(message.owner)} {message.lo}..{message.hi} of {message.head}"
+                )
                 extra = ", introduction" if message.introduction else ""
                 return f"state {about}: {rows} rows, {gone} tombstones{extra}"
             case LogBatch():
                 last = message.after + len(message.commits)
-                return f"log of {self._shown(message.feed)} {message.after}..{last} of {message.head}"
+                return (
+                    f"log of {self._shown(message.feed)} {message.after}..{last} of {message.head}"
+                )
             case PullState():
                 return f"pull state of {self._shown(message.owner)} from {message.lo}"
             case PullLog():

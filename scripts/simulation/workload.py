@@ -142,7 +142,9 @@ class Author:
     async def share(self, keys: list[tuple[str, bytes]], numbers: tuple[int, ...]) -> bool:
         """Do one or a few things to shared records, in one commit."""
         what, which, value, more = numbers
-        chosen = [(what // 5**at, keys[(which // 7**at) % len(keys)]) for at in range(1 + (more % 5 == 0))]
+        chosen = [
+            (what // 5**at, keys[(which // 7**at) % len(keys)]) for at in range(1 + (more % 5 == 0))
+        ]
 
         def write(transaction: Transaction) -> tuple[int, bytes] | None:
             edits: dict[tuple[str, bytes], Edit] = {}
@@ -234,4 +236,3 @@ def _edit(transaction: Transaction, what: int, key: tuple[str, bytes], number: i
     if kind == 3:
         return Lock(*key) if state.locked_by is None else Unlock(*key)
     return Update(*key, fields)
-

@@ -63,7 +63,9 @@ def near_ancestors(patch: pytest.MonkeyPatch) -> None:
                 (key,),
             )
         }
-        return [item for item in right(conn, registry, epoch, lo, late, sent) if item.row[0] in near]
+        return [
+            item for item in right(conn, registry, epoch, lo, late, sent) if item.row[0] in near
+        ]
 
     patch.setattr(state_source, "_ancestors", wrong)
 
@@ -209,7 +211,7 @@ PLANTED = {
     "a dropped tombstone": Bug(dropped_tombstone),
     "a missing ancestor closure": Bug(no_ancestors),
     "a batch without all ancestors": Bug(near_ancestors),
-    "a receiver that cascades owned deletes": Bug(cascading_receiver),
+    "a receiver that cascades owned deletes": Bug(cascading_receiver, steps=600),
     "a hash that ignores a column": Bug(hash_without_a_column, says="set hash"),
     "one watermark per peer": Bug(one_watermark_per_peer),
     "a commit that does not name its past": Bug(nameless_dependencies, says="builds on"),
