@@ -6,12 +6,14 @@ forgets nothing.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
+
+from leaderless.store.engine import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -84,7 +86,9 @@ class Presence:
         while True:
             await self._any.wait()
             await trio.sleep(WRITE_S)
-            await self.write(store)
+            # While the disk is full nothing ends for it: it is tried again at the next sighting.
+            with suppress(StoreError):
+                await self.write(store)
 
     async def write(self, store: Store) -> None:
         """Write down who was seen since this was done last."""

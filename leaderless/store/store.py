@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
 from leaderless.clock import wall_ms
 from leaderless.errors import LeaderlessError
@@ -22,6 +22,7 @@ from leaderless.store.progress import Progress
 from leaderless.store.pulse import Pulse
 from leaderless.store.statements import keep_statements, statements
 from leaderless.store.transaction import Transaction
+from registry.errors import ApplyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -166,7 +167,12 @@ class Store:
         except IntegrityError as error:
             raise engine.ConstraintError(f"refused by the schema: {error.orig}") from error
         except SQLAlchemyError as error:
-            raise engine.StoreError(f"the database cannot be written: {error}") from error
+            raise _cannot_be_written(error) from error
+        except ApplyError as error:
+            # A full or failing disk is not the fault of what was to be applied, nor of its sender.
+            if isinstance(error.__cause__, OperationalError):
+                raise _cannot_be_written(error.__cause__) from error
+            raise
         if transaction.facts_changed:
             self._load_facts()
         return result
@@ -179,6 +185,11 @@ class Store:
         """Return who is a member by the statements that are kept here."""
         said = await self.read(statements)
         return membership_of(self.library, said, key_of)
+
+
+def _cannot_be_written(error: SQLAlchemyError) -> engine.StoreError:
+    """Return what to say, without the statement and the values in it: peers are told, too."""
+    return engine.StoreError(f"the database cannot be written: {getattr(error, 'orig', error)}")
 
 
 def create_store(

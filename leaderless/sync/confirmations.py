@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from leaderless.store.engine import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -44,7 +46,12 @@ class Confirmations:
             await trio.sleep(DELAY_S)
             self._wake = trio.Event()
             waiting, self._waiting = self._waiting, {}
-            await self._store.write(partial(_write, positions=waiting))
+            try:
+                await self._store.write(partial(_write, positions=waiting))
+            except StoreError:
+                # A full disk: what is lost here costs nothing, so they are tried again with the next.
+                self._waiting = {**waiting, **self._waiting}
+                continue
             self._written.update(waiting)
 
 

@@ -154,3 +154,27 @@ async def test_a_write_that_was_cut_off_is_done_again(replica: Replica) -> None:
             await presence.write(replica.store)
     await presence.write(replica.store)
     assert query_file(replica.store.path, _SEEN) == [(PEER, START_MS)]
+
+
+async def test_a_full_disk_ends_nothing(
+    replica: Replica, mock_clock: trio.testing.MockClock
+) -> None:
+    """Who was seen meanwhile is written down with the next one who is seen."""
+    await replica.store.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA max_page_count = 1"))
+    async with keeping(replica) as (presence, writes):
+        for at in range(200):
+            presence.heard("proved", bytes([at]) * 16)
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(WRITE_S)
+        while presence._unwritten:
+            await trio.lowlevel.checkpoint()  # until it is tried
+        while not presence._unwritten:
+            await trio.lowlevel.checkpoint()  # until it has failed
+        await replica.store.write(
+            lambda tx: tx.conn.exec_driver_sql("PRAGMA max_page_count = 99999")
+        )
+        presence.heard("proved", PEER)
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(WRITE_S)
+        await _written(writes, 2)
+    assert len(query_file(replica.store.path, _SEEN)) == 200

@@ -135,6 +135,24 @@ async def test_errors_of_the_database_have_names(
         await replica.store.write(lambda tx: tx.conn.exec_driver_sql(statement))
 
 
+@pytest.mark.parametrize("within", ["apply", "commit"])
+async def test_a_full_disk_is_named_wherever_it_is_met(replica: Replica, within: str) -> None:
+    """It is the database's error, not one of the rows, whose values it does not tell."""
+    await replica.store.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA max_page_count = 1"))
+    rows = [(bytes([at]) * 16, f"secret{at}" * 99, "disk") for at in range(200)]
+
+    def write(tx: Transaction) -> None:
+        if within == "apply":
+            tx.put("volume", ("uuid", "fingerprint", "display_name"), rows)
+        meta.put(tx.conn, "fact", b"x" * 99_999)
+
+    with pytest.raises(StoreError, match="full") as caught:
+        await replica.store.write(write)
+    assert "secret" not in caught.value.message
+    await replica.store.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA max_page_count = 99999"))
+    await replica.store.write(write)
+
+
 async def test_writes_come_one_after_another(replica: Replica) -> None:
     """A second write sees what the first one left, though both were asked for at once."""
 

@@ -59,3 +59,23 @@ async def test_an_action_is_confirmed_by_who_has_applied_it(tmp_path: Path) -> N
 
         await cluster.until(confirmed)
         assert await a.store.read(lambda c: confirmed_by(c, action)) == [b.device]
+
+
+async def test_a_full_disk_ends_nothing(replicas: list[Replica], autojump_clock: MockClock) -> None:
+    """What cannot be written down is tried again when a peer says more."""
+    store = replicas[0].store
+    await store.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA max_page_count = 1"))
+    feeds = {bytes([at]) * 44: FeedPosition(1, 1) for at in range(200)}
+    written = trio.Event()
+    kept = Confirmations(store)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kept.keep)
+        kept.heard(PEER, feeds)
+        await trio.sleep(10)
+        await store.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA max_page_count = 99999"))
+        store.listen(written.set)
+        kept.heard(PEER, {FEED: FeedPosition(2, 2)})
+        await written.wait()
+        nursery.cancel_scope.cancel()
+    held = query_file(store.path, "SELECT count(*), sum(received) FROM confirmation")
+    assert held == [(200, 201)]
