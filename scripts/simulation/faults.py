@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from entities import MODELS
+from registry.models import Registry
 from scripts.simulation.oracles import demand
 
 if TYPE_CHECKING:
@@ -130,6 +132,19 @@ def _make_room(device: Device) -> bool:
     return device.up.store.write_here(free)
 
 
+async def _upgrade(world: World, step: Step) -> bool:
+    """A device that did not know some models is started anew, by a version that does."""
+    old = [device for device in world.devices if len(device.registry.versions()) < len(MODELS)]
+    if not old:
+        return False
+    device = old[step.numbers[0] % len(old)]
+    device.die(power=False)
+    await device.ended()
+    device.registry = Registry(MODELS)
+    await world.start(device)
+    return True
+
+
 FAULTS: dict[str, Callable[[World, Step], Awaitable[bool]]] = {
     "cut": _cut,
     "partition": _partition,
@@ -141,6 +156,7 @@ FAULTS: dict[str, Callable[[World, Step], Awaitable[bool]]] = {
     "clock": _clock,
     "full": _full,
     "space": _space,
+    "upgrade": _upgrade,
 }
 
 

@@ -187,7 +187,7 @@ class Witness:
                 " WHERE f.feed = ?",
                 (feed,),
             )
-            return dict(rows.tuples().all())
+            return {seq: hashed for seq, hashed in rows}
 
     def export(self, device: Device) -> list[bytes]:
         """Return every record that a device shows."""

@@ -27,6 +27,7 @@ WEIGHTS = {
     "clock": 2,
     "full": 1,
     "space": 2,
+    "upgrade": 1,
     "wait": 2,
 }
 """How often each kind of step comes, of a hundred or so."""

@@ -151,8 +151,12 @@ class World:
                 raise ViolationError(f"{device.name} stopped: {_described(device.failure)}")
 
     async def _perform(self, step: Step) -> bool:
-        """Do what a step says; return whether there was anything to do."""
-        author = self.authors[step.who]
+        """Do what a step says; return whether there was anything to do.
+
+        Work falls to somebody whose device runs; faults can hit any device.
+        """
+        running = [author for author in self.authors if author.device.up is not None]
+        author = (running or self.authors)[step.who % len(running or self.authors)]
         match step.kind:
             case "own":
                 return await author.own(step.numbers)

@@ -1,0 +1,21 @@
+"""The simulator notices what is wrong: every planted bug is caught by the seed that is named for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.simulation.plan import plan_of
+from scripts.simulation.world import simulate
+from tests.simulation.planted import PLANTED, Bug
+
+
+@pytest.mark.parametrize("bug", PLANTED.values(), ids=PLANTED.keys())
+def test_a_planted_bug_is_noticed(bug: Bug) -> None:
+    """Its seed ends with a violation that is about it, and without the bug in none."""
+    plan = plan_of(bug.seed, bug.steps, *bug.devices)
+    with pytest.MonkeyPatch.context() as patch:
+        bug.plant(patch)
+        noticed = simulate(plan).violation
+    assert noticed is not None
+    assert bug.says in noticed
+    assert simulate(plan).violation is None
