@@ -65,6 +65,16 @@ class Load:
     after: int
 
 
+class Read(NamedTuple):
+    """The batch that a `Load` led to: how far it reaches of how much there is, and its bytes."""
+
+    reaches: int
+    head: int
+    frame: bytes
+    size: int
+    """In payload bytes, before compression."""
+
+
 @dataclass(frozen=True, slots=True)
 class SendStatements:
     """Send all membership statements that are kept here."""

@@ -39,6 +39,7 @@ from leaderless.protocol.commands import (
     Introduce,
     Key,
     Note,
+    Read,
     Reconcile,
     Send,
     SendStatements,
@@ -248,14 +249,12 @@ class Exchange:
 
     # --- streams ----------------------------------------------------------------------------------
 
-    def loaded(
-        self, link: int, key: Key, reaches: int, frame: bytes | None, size: int
-    ) -> list[Command]:
-        """A batch of `size` payload bytes was read that reaches to a position; None: nothing."""
+    def loaded(self, link: int, key: Key, read: Read | None) -> list[Command]:
+        """A batch of a stream was read; None: there was nothing to read."""
         peer = self.peers.get(link)
         if peer is None:
             return []
-        return serving.loaded(peer, key, reaches, frame, size, self.ours.vectors, self.device)
+        return serving.loaded(peer, key, read, self.ours.vectors, self.device)
 
     def distrust(self, device: bytes, owner: bytes) -> None:
         """What a device relayed of an owner was not what the owner signed: ask it no more."""

@@ -18,6 +18,8 @@ class Outgoing:
 
     after: int
     loading: bool = False
+    head: int = 0
+    """What the last batch said there is: the peer waits for it."""
 
 
 @dataclass(slots=True)

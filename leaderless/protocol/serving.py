@@ -6,7 +6,7 @@ of our own stays open for what is to come; one of somebody else's ends where our
 
 from __future__ import annotations
 
-from leaderless.protocol.commands import Command, Key, Load, SendFrame, Stream
+from leaderless.protocol.commands import Command, Key, Load, Read, SendFrame, Stream
 from leaderless.protocol.limits import WINDOW_BYTES
 from leaderless.protocol.messages import PullLog, PullState, Vectors
 from leaderless.protocol.peer import Outgoing, Peer
@@ -34,7 +34,9 @@ def serve(peer: Peer, ours: Vectors, own: bytes) -> list[Command]:
     for key, stream in list(peer.outgoing.items()):
         if stream.loading:
             continue
-        if stream.after >= _head(key, ours):
+        # A batch is read from the database, which can be ahead of what we were told is held: what it
+        # promised is sent before the stream ends, else the peer would wait for it in vain.
+        if stream.after >= max(_head(key, ours), stream.head):
             # A feed of ours that there is none of yet stays open only if it is the current one.
             if key.of[:16] != own or not _is_current(key, ours, own):
                 del peer.outgoing[key]
@@ -45,19 +47,17 @@ def serve(peer: Peer, ours: Vectors, own: bytes) -> list[Command]:
     return commands
 
 
-def loaded(
-    peer: Peer, key: Key, reaches: int, frame: bytes | None, size: int, ours: Vectors, own: bytes
-) -> list[Command]:
-    """A batch of `size` payload bytes was read that reaches to a position; None: nothing."""
+def loaded(peer: Peer, key: Key, read: Read | None, ours: Vectors, own: bytes) -> list[Command]:
+    """A batch was read, or nothing was left to read."""
     stream = peer.outgoing.get(key)
     if stream is None:
         return []
     stream.loading = False
-    if frame is None:
+    if read is None:
         return []
-    stream.after = reaches
-    peer.unacknowledged += size
-    return [SendFrame(peer.link, frame), *serve(peer, ours, own)]
+    stream.after, stream.head = read.reaches, read.head
+    peer.unacknowledged += read.size
+    return [SendFrame(peer.link, read.frame), *serve(peer, ours, own)]
 
 
 def _is_current(key: Key, ours: Vectors, own: bytes) -> bool:

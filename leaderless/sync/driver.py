@@ -54,7 +54,7 @@ from leaderless.transport.base import ConnectionLostError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    from leaderless.protocol.commands import Command, Key
+    from leaderless.protocol.commands import Command, Key, Read
     from leaderless.protocol.membership import Membership
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings
@@ -322,8 +322,8 @@ class Driver:
         link.nursery.cancel_scope.cancel()
 
     async def _serve(self, link: Link, _: None) -> None:
-        def loaded(key: Key, reaches: int, frame: bytes | None, size: int) -> None:
-            self._do(self.exchange.loaded(link.number, key, reaches, frame, size))
+        def loaded(key: Key, read: Read | None) -> None:
+            self._do(self.exchange.loaded(link.number, key, read))
 
         await link.source.run(loaded)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from leaderless.protocol import codec
-from leaderless.protocol.commands import Stream
+from leaderless.protocol.commands import Read, Stream
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.store import log, state_source
 from leaderless.sync.outbox import ROOM_BYTES
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection as Database
 
     from leaderless.protocol.commands import Key, Load
-    from leaderless.protocol.messages import LogBatch, StateBatch
     from leaderless.store.store import Store
     from leaderless.sync.outbox import Outbox
 
@@ -45,8 +44,8 @@ class Source:
         """The peer asks for an owner anew: it may have dropped what was sent ahead before."""
         self._sent_ahead.pop(owner, None)
 
-    async def run(self, loaded: Callable[[Key, int, bytes | None, int], None]) -> None:
-        """Read for ever; `loaded` gets stream, how far the batch reaches, frame or None, size."""
+    async def run(self, loaded: Callable[[Key, Read | None], None]) -> None:
+        """Read for ever; `loaded` gets the stream and what was read of it, None for nothing."""
         while True:
             await self._outbox.below(ROOM_BYTES)
             if not self._wanted:
@@ -54,24 +53,25 @@ class Source:
                 self._asked = trio.Event()
                 continue
             load = self._wanted.pop(next(iter(self._wanted)))
-            reaches, frame, size = await self._read(load.key, load.after)
+            found = await self._read(load.key, load.after)
             if load.key not in self._wanted:  # else it was asked for anew, from elsewhere
-                loaded(load.key, reaches, frame, size)
+                loaded(load.key, found)
 
-    async def _read(self, key: Key, after: int) -> tuple[int, bytes | None, int]:
+    async def _read(self, key: Key, after: int) -> Read | None:
         registry = self._store.registry
         sent = self._sent_ahead.setdefault(key.of, set())
 
-        def read(database: Database) -> tuple[int, bytes, int] | None:
-            batch: StateBatch | LogBatch | None
+        def read(database: Database) -> Read | None:
             if key.stream is Stream.STATE:
                 state = state_source.read_batch(
                     database, registry, key.of, after, sent, self._batch_rows
                 )
-                return None if state is None else (state.hi, *codec.encode_sized(state))
+                if state is None:
+                    return None
+                return Read(state.hi, state.head, *codec.encode_sized(state))
             batch = log.read_log(database, key.of, after)
             if batch is None:
                 return None
-            return batch.after + len(batch.commits), *codec.encode_sized(batch)
+            return Read(batch.after + len(batch.commits), batch.head, *codec.encode_sized(batch))
 
-        return await self._store.read(read) or (after, None, 0)
+        return await self._store.read(read)

@@ -12,6 +12,7 @@ from leaderless.protocol.commands import (
     Introduce,
     Key,
     Note,
+    Read,
     Reconcile,
     Send,
     Stream,
@@ -265,7 +266,7 @@ def test_a_peer_that_was_told_to_go_is_left_alone() -> None:
 
 def test_a_batch_that_was_read_for_a_gone_link_is_forgotten() -> None:
     """A read that ends after its link did sends nothing."""
-    assert Side(A).exchange.loaded(1, Key(Stream.STATE, A), 5, b"frame", 5) == []
+    assert Side(A).exchange.loaded(1, Key(Stream.STATE, A), Read(5, 5, b"frame", 5)) == []
 
 
 def test_a_new_link_has_time_for_its_hello() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from leaderless.protocol.commands import (
     Key,
     Load,
+    Read,
     Stream,
 )
 from leaderless.protocol.limits import WINDOW_BYTES
@@ -31,7 +32,7 @@ def test_a_slow_peer_bounds_what_is_on_the_way() -> None:
         (load,) = loads
         size = 40_000
         sent += size
-        commands = exchange.loaded(1, load.key, load.after + 10, b"frame", size)
+        commands = exchange.loaded(1, load.key, Read(load.after + 10, 10**6, b"frame", size))
     assert WINDOW_BYTES <= sent < WINDOW_BYTES + 40_000
     assert any(isinstance(c, Load) for c in exchange.received(1, Credit(40_000), 10, 0, 0))
     assert empty.owned == {B: 0}
@@ -41,12 +42,12 @@ def test_nothing_to_read_ends_a_load() -> None:
     """A read that finds nothing sends nothing; one for a gone link is forgotten."""
     side = Side(A, owned={A: 5})
     key = Key(Stream.STATE, A)
-    assert side.exchange.loaded(1, key, 5, b"frame", 5) == []
+    assert side.exchange.loaded(1, key, Read(5, 5, b"frame", 5)) == []
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0, 0)
     side.exchange.received(1, PullState(A, LIFE, 0), 10, 0, 0)
-    assert side.exchange.loaded(1, key, 0, None, 0) == []
+    assert side.exchange.loaded(1, key, None) == []
 
 
 def test_an_unknown_feed_has_nothing_to_serve() -> None:
@@ -88,7 +89,7 @@ def test_a_batch_for_a_stream_that_was_not_asked_for_is_forgotten() -> None:
     side = Side(A, owned={A: 5})
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     key = Key(Stream.STATE, A)
-    assert side.exchange.loaded(1, key, 5, b"frame", 5) == []
+    assert side.exchange.loaded(1, key, Read(5, 5, b"frame", 5)) == []
 
 
 def test_a_feed_that_never_was_ours_is_not_kept_open() -> None:
@@ -99,3 +100,17 @@ def test_a_feed_that_never_was_ours_is_not_kept_open() -> None:
     side.exchange.received(1, hello, 10, 0, 0)
     side.exchange.received(1, PullLog(A + bytes(28), 0), 10, 0, 0)
     assert side.exchange.peers[1].outgoing == {}
+
+
+def test_what_a_batch_has_promised_is_sent_before_the_stream_ends() -> None:
+    """The database can be ahead of what we were told is held: the peer waits for what it heard of."""
+    side = Side(A, owned={A: 0, C: 5})
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    key = Key(Stream.STATE, C)
+    assert side.exchange.received(1, PullState(C, LIFE, 0), 10, 0, 0) == [Load(1, key, 0)]
+    commands = side.exchange.loaded(1, key, Read(5, 8, b"frame", 5))
+    assert commands[1:] == [Load(1, key, 5)]
+    side.exchange.loaded(1, key, Read(8, 8, b"frame", 5))
+    assert key not in side.exchange.peers[1].outgoing

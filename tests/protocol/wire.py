@@ -13,6 +13,7 @@ from leaderless.protocol.commands import (
     Key,
     Load,
     Note,
+    Read,
     Send,
     SendFrame,
     SendStatements,
@@ -140,7 +141,7 @@ class Wire:
             one = SignedCommit(b"", bytes(64), b"")
             message = LogBatch(key.of, after, head, (one,) * (reaches - after))
         frame, size = encode_sized(message)
-        self.do(me, side.exchange.loaded(link, key, reaches, frame, size))
+        self.do(me, side.exchange.loaded(link, key, Read(reaches, head, frame, size)))
 
     def apply(self, me: int, command: Apply) -> None:
         """Take a batch in, tell of it, and of what is held now."""

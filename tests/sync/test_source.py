@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from leaderless.protocol import codec
-from leaderless.protocol.commands import Key, Load, Stream
+from leaderless.protocol.commands import Key, Load, Read, Stream
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import LogBatch, StateBatch
 from leaderless.sync.outbox import ROOM_BYTES, Outbox
@@ -27,7 +27,7 @@ class Peer:
     def __init__(self, replica: Replica, batch_rows: int = BATCH_ROWS) -> None:
         self.outbox = Outbox()
         self.source = Source(replica.store, self.outbox, batch_rows)
-        self.got: list[tuple[Key, int, bytes | None, int]] = []
+        self.got: list[tuple[Key, Read | None]] = []
         self._news = trio.Event()
         device = replica.identity.device
         self.rows = Key(Stream.STATE, device)
@@ -42,8 +42,8 @@ class Peer:
                 yield
                 nursery.cancel_scope.cancel()
 
-    def _loaded(self, key: Key, reaches: int, frame: bytes | None, size: int) -> None:
-        self.got.append((key, reaches, frame, size))
+    def _loaded(self, key: Key, read: Read | None) -> None:
+        self.got.append((key, read))
         self._news.set()
         self._news = trio.Event()
 
@@ -53,9 +53,9 @@ class Peer:
         self.source.ask(Load(1, key, after))
         while len(self.got) == already:
             await self._news.wait()
-        frame = self.got[-1][2]
-        assert frame is not None
-        message = codec.decode(frame)
+        read = self.got[-1][1]
+        assert read is not None
+        message = codec.decode(read.frame)
         assert isinstance(message, StateBatch | LogBatch)
         return message
 
@@ -86,11 +86,11 @@ async def test_rows_and_commits_are_read(replicas: list[Replica]) -> None:
         rows, commits = await peer.batch(peer.rows), await peer.batch(peer.feed)
     assert isinstance(rows, StateBatch)
     assert isinstance(commits, LogBatch)
-    assert [(key, reaches) for key, reaches, _, _ in peer.got] == [
+    assert [(key, read and read.reaches) for key, read in peer.got] == [
         (peer.rows, rows.hi),
         (peer.feed, 1),
     ]
-    assert all(size > 0 for *_, size in peer.got)
+    assert all(read and read.size > 0 for _, read in peer.got)
 
 
 async def test_where_nothing_is_left_that_is_told(replicas: list[Replica]) -> None:
@@ -101,7 +101,7 @@ async def test_where_nothing_is_left_that_is_told(replicas: list[Replica]) -> No
             peer.source.ask(Load(1, key, 1_000))
         while len(peer.got) < 2:
             await trio.lowlevel.checkpoint()
-    assert peer.got == [(peer.rows, 1_000, None, 0), (peer.feed, 1_000, None, 0)]
+    assert peer.got == [(peer.rows, None), (peer.feed, None)]
 
 
 async def test_an_ancestor_goes_ahead_once(replicas: list[Replica]) -> None:
@@ -138,7 +138,7 @@ async def test_of_one_stream_the_newest_question_counts(replicas: list[Replica])
     async with peer.served():
         while peer.feed not in [key for key, *_ in peer.got]:
             await trio.lowlevel.checkpoint()
-    assert peer.got == [(peer.rows, 999, None, 0), (peer.feed, 0, None, 0)]
+    assert peer.got == [(peer.rows, None), (peer.feed, None)]
 
 
 async def test_what_was_asked_anew_while_it_was_read_is_not_told(
@@ -153,7 +153,7 @@ async def test_what_was_asked_anew_while_it_was_read_is_not_told(
         peer.source.ask(Load(1, peer.rows, 1_000))
         while not peer.got:
             await trio.lowlevel.checkpoint()
-    assert peer.got == [(peer.rows, 1_000, None, 0)]
+    assert peer.got == [(peer.rows, None)]
 
 
 async def test_nothing_is_read_for_who_does_not_take_it(
