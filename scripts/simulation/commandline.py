@@ -86,8 +86,9 @@ def explain(result: Result, shrink_s: float) -> list[str]:
 
 def _about(plan: Plan) -> list[str]:
     return [
-        f"{plan.devices} devices, calls {plan.edges}, {plan.latency_ms} ms, batches of"
-        f" {plan.batch_rows} rows, clocks {plan.clocks}, unknowing {plan.unknowing}"
+        f"{plan.devices} devices, late {plan.late}, unknowing {plan.unknowing}",
+        f"calls {plan.edges}, {plan.latency_ms} ms, batches of {plan.batch_rows} rows",
+        f"clocks {plan.clocks}",
     ]
 
 

@@ -6,7 +6,6 @@ stopped, with its write-ahead log, which is opened like any file after a crash.
 
 from __future__ import annotations
 
-import random
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from leaderless.sync.dialer import Dialer
 from leaderless.sync.driver import open_sync
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Awaitable, Callable, Mapping
 
     from leaderless.identity import Identity

@@ -37,7 +37,7 @@ async def _cut(world: World, step: Step) -> bool:
 async def _partition(world: World, step: Step) -> bool:
     """Devices fall into two groups that do not reach each other."""
     sides = {device.index: step.numbers[0] >> device.index & 1 for device in world.devices}
-    if len(set(sides.values())) < 2:  # noqa: PLR2004
+    if len(set(sides.values())) < 2:
         return False
     world.network.partition(sides)
     return True

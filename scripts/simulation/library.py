@@ -7,7 +7,6 @@ The files are copies of an empty schema that is made once a process.
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
@@ -33,6 +32,7 @@ from scripts.simulation.device import START_MS
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 def identity_of(chance: random.Random, folder: Path) -> Identity:

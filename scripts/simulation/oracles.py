@@ -1,4 +1,4 @@
-"""What must hold, asked of the files themselves and judged by rules that share nothing with the product.
+"""What must hold, asked of the files themselves and judged by rules that the product does not share.
 
 At every commit of a device: nothing takes effect before what it builds on. At every check: foreign
 keys, watermarks that promise what is not there, deleted rows that are back, claims of being in sync
@@ -23,7 +23,7 @@ from tests.merge.oracle import Told, replay
 from tests.merge.world import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection, Engine
 

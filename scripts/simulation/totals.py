@@ -21,6 +21,7 @@ class Totals:
     seeds: int = 0
     steps: int = 0
     virtual_s: float = 0.0
+    slowest_heal_s: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     violations: dict[int, str] = field(default_factory=dict)
 
@@ -29,6 +30,7 @@ class Totals:
         self.seeds += 1
         self.steps += result.taken
         self.virtual_s += result.virtual_s
+        self.slowest_heal_s = max(self.slowest_heal_s, result.slowest_heal_s)
         self.counts.update(result.counts)
         if result.violation is not None:
             self.violations[result.plan.seed] = result.violation
@@ -45,6 +47,7 @@ class Totals:
             "steps": self.steps,
             "virtual_s": round(self.virtual_s, 3),
             "took_s": round(took_s, 3),
+            "slowest_heal_s": round(self.slowest_heal_s, 3),
             "faults": self.faults(),
             "work": {kind: self.counts[kind] for kind in WORK},
             "refused": self.counts["refused"],
@@ -63,11 +66,12 @@ class Totals:
         work = ", ".join(f"{kind} {self.counts[kind]:,}" for kind in WORK)
         speed = self.seeds / took_s * 60 if took_s else 0.0
         return [
-            f"{self.seeds:,} seeds, {self.steps:,} steps, {self.virtual_s / 3600:,.1f} hours of"
-            f" virtual time in {took_s:,.0f} s ({speed:,.1f} seeds a minute).",
+            f"{self.seeds:,} seeds, {self.steps:,} steps, {self.virtual_s / 3600:,.1f} virtual hours.",
+            f"It took {took_s:,.0f} s: {speed:,.1f} seeds a minute.",
             f"Faults: {faults}.",
             f"Work: {work}; refused {self.counts['refused']:,}.",
-            f"Held at the end: {self.counts['commits']:,} commits, {self.counts['rows']:,} records;"
-            f" {self.counts['messages']:,} messages arrived.",
+            f"Held at the end: {self.counts['commits']:,} commits, {self.counts['rows']:,} records.",
+            f"{self.counts['messages']:,} messages arrived.",
+            f"The slowest heal took {self.slowest_heal_s:,.0f} virtual seconds.",
             f"Violations: {len(self.violations)}.",
         ]

@@ -27,8 +27,8 @@ class Bug:
     """A wrong rule and a run that notices it."""
 
     plant: Callable[[pytest.MonkeyPatch], None]
-    seed: int = 0
-    steps: int = 200
+    seed: int
+    steps: int
     devices: tuple[int, int] = (3, 4)
     says: str = "not in sync"
     """Part of what the violation says."""
@@ -209,17 +209,18 @@ def stall_after_heal(patch: pytest.MonkeyPatch) -> None:
 
 PLANTED = {
     "a dropped tombstone": Bug(dropped_tombstone, 7, 40, says="had deleted"),
-    "a missing ancestor closure": Bug(no_ancestors, 7, 120),
-    "a batch without all ancestors": Bug(near_ancestors, 1, 120),
-    "a receiver that cascades owned deletes": Bug(cascading_receiver, 17, 600, says="lacks rows"),
+    "a missing ancestor closure": Bug(no_ancestors, 29, 120),
+    "a batch without all ancestors": Bug(near_ancestors, 29, 120),
+    "a receiver that cascades owned deletes": Bug(cascading_receiver, 93, 400, (2, 3)),
     "a hash that ignores a column": Bug(hash_without_a_column, 1, 40, says="set hash"),
     "one watermark per peer": Bug(one_watermark_per_peer, 7, 40),
-    "a commit that does not name its past": Bug(nameless_dependencies, 0, 40, says="builds on"),
-    "a lost lock": Bug(lost_lock, 7, 120, says="replay"),
+    "a commit that does not name its past": Bug(nameless_dependencies, 7, 40, says="builds on"),
+    "a lost lock": Bug(lost_lock, 29, 40, says="replay"),
     "held future commits": Bug(held_future, 1, 40),
     "owned state that gates commits": Bug(gated_by_owned_state, 1, 40),
     "a clock that steps back": Bug(clock_that_steps_back, 7, 40, says="ran back"),
-    "an ack before durability": Bug(ack_before_durability, 2, 40, says=""),
-    "a status from counts": Bug(status_from_counts, 0, 40, says="claims"),
-    "a stall after heal": Bug(stall_after_heal, 10, 120),
+    "an ack before durability": Bug(ack_before_durability, 2, 40, says="ran back"),
+    "a status from counts": Bug(status_from_counts, 7, 40, says="claims"),
+    "a stall after heal": Bug(stall_after_heal, 52, 40),
 }
+"""Of 3 to 4 devices where nothing else is said."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from scripts.simulation.plan import plan_of
@@ -19,3 +21,11 @@ def test_a_planted_bug_is_noticed(bug: Bug) -> None:
     assert noticed is not None
     assert bug.says in noticed
     assert simulate(plan).violation is None
+
+
+def test_every_planted_bug_stands_in_the_docs_with_its_seed() -> None:
+    """Whoever reads the list can run each of them."""
+    text = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    for name, bug in PLANTED.items():
+        least, most = bug.devices
+        assert f"| {name} | {bug.seed}, {bug.steps}, {least}-{most} |" in text
