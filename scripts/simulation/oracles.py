@@ -2,25 +2,16 @@
 
 At every commit of a device: nothing takes effect before what it builds on. At every check: foreign
 keys, watermarks that promise what is not there, deleted rows that are back, claims of being in sync
-that are false. After a heal: all devices equal, and equal to what was acknowledged and to a naive
-replay of all commits.
+that are false. What has to be so after a heal stands in `agreement`.
 """
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-
-import msgpack
-from blake3 import blake3
+from typing import TYPE_CHECKING
 
 from leaderless.catalogue.export import export_lines
-from leaderless.protocol import commits
 from leaderless.store import engine, log, meta
 from leaderless.store.holdings import read_holdings
-from registry.changes import WriteRef
-from tests.merge.oracle import Told, replay
-from tests.merge.world import tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +20,7 @@ if TYPE_CHECKING:
 
     from leaderless.protocol.vectors import Holdings
     from registry.hlc import Clock
-    from registry.models import Model
     from scripts.simulation.device import Device
-    from scripts.simulation.trees import Tree
     from scripts.simulation.workload import Author
 
 
@@ -194,101 +183,6 @@ class Witness:
         with self.at(device).begin() as connection:
             return b"".join(export_lines(connection, device.registry)).splitlines()
 
-    # --- after a heal -----------------------------------------------------------------------------
-
-    def settled(self, devices: Sequence[Device], authors: Sequence[Author]) -> tuple[int, int]:
-        """All devices say that they are in sync: so they are; return (commits, rows)."""
-        first, *others = devices
-        export, held = self.export(first), self._holdings(first)
-        for device in others:
-            mine = set(self.export(device)) ^ set(export)
-            shown = min(mine, default=b"").decode()
-            demand(not mine, f"{device.name} and {first.name} show different records: {shown}")
-            other = self._holdings(device)
-            demand(other.shared_hash == held.shared_hash, f"shared hashes differ at {device.name}")
-            demand(other.owned == held.owned, f"set hashes differ at {device.name}")
-        for author in authors:
-            self._is_acknowledged(author, export)
-        for device in devices:
-            self._is_hashed_right(device)
-        return self._is_as_replayed(devices, authors), len(export)
-
-    def _holdings(self, device: Device) -> Holdings:
-        with self.at(device).begin() as connection:
-            return read_holdings(connection)
-
-    @staticmethod
-    def _is_acknowledged(author: Author, export: list[bytes]) -> None:
-        """The owned rows that all devices show are those that their owner was told are kept."""
-        owner = author.device.id.hex()
-        shown = set()
-        for line in export:
-            record = json.loads(line)
-            if record["model"] == "entry" and record.get("owner") == owner:
-                fields = record["fields"]
-                shown.add(
-                    (record["id"], fields.get("parent"), fields["name"], str(fields["size_bytes"]))
-                )
-        demand(author.pending is None, f"what {author.device.name} holds is not known")
-        demand(
-            shown == _rows(author.tree),
-            f"the entries of {author.device.name} are not those that it acknowledged: "
-            f"{sorted(map(str, shown ^ _rows(author.tree)))[:2]}",
-        )
-
-    def _is_hashed_right(self, device: Device) -> None:
-        """The set hash of every owner is the sum over its rows, counted from the start."""
-        with self.at(device).begin() as connection:
-            kept = connection.exec_driver_sql("SELECT id, set_hash FROM incarnation").all()
-            for epoch, set_hash in kept:
-                total = sum(_sum_of(connection, model, epoch) for model in device.registry.owned())
-                total += _opaque_sum(connection, epoch)
-                demand(
-                    set_hash == (total % (1 << 2048)).to_bytes(256, "big"),
-                    f"a set hash at {device.name} is not that of the rows that are there",
-                )
-            shared = sum(
-                _element(msgpack.packb([model, uuid]) + packed)
-                for model, uuid, packed in connection.exec_driver_sql(
-                    "SELECT model, uuid, state FROM record WHERE state IS NOT NULL"
-                )
-            )
-            demand(
-                meta.get(connection, meta.SHARED_HASH)
-                == (shared % (1 << 2048)).to_bytes(256, "big"),
-                f"the shared set hash at {device.name} is not that of its records",
-            )
-
-    def _is_as_replayed(self, devices: Sequence[Device], authors: Sequence[Author]) -> int:
-        """Tables and journal are those of a naive replay; nothing acknowledged is missing."""
-        told: list[Told] = []
-        hashes: dict[bytes, dict[int, bytes]] = {}
-        with self.at(devices[0]).begin() as connection:
-            rows = connection.exec_driver_sql(
-                "SELECT f.feed, c.seq, c.hash, c.header, c.body FROM commit_log c"
-                " JOIN feed f ON f.id = c.feed ORDER BY c.feed, c.seq"
-            ).all()
-        for feed, seq, hashed, packed, body in rows:
-            hashes.setdefault(feed, {})[seq] = hashed
-            header = commits.decode_header(packed)
-            for place, change in enumerate(commits.decode_body(header, body)):
-                told.append(Told(change, WriteRef(header.stamp, feed, seq, place)))
-        for author in authors:
-            kept = hashes.get(author.feed, {})
-            lost = [seq for seq, hashed in author.commits.items() if kept.get(seq) != hashed]
-            demand(not lost, f"commits {lost[:3]} that {author.device.name} acknowledged are gone")
-        wanted = tables(replay(told))
-        for device in devices:
-            for model in device.registry.shared():
-                name = model.sync_name
-                with self.at(device).begin() as connection:
-                    shown = _table(connection, name)
-                demand(
-                    shown == wanted[name],
-                    f"{device.name} shows in {name} what a replay of all commits does not",
-                )
-        return len(rows)
-
 
 def _proved(device: Device) -> list[bytes]:
     """Return the devices with which a device claims to be in sync."""
@@ -323,79 +217,4 @@ def _hashes(connection: Connection, feed: int, after: int, last: int) -> Sequenc
         )
         .scalars()
         .all()
-    )
-
-
-def _rows(tree: Tree) -> set[tuple[Any, ...]]:
-    return {
-        (
-            entry.uuid.hex(),
-            None if entry.parent is None else entry.parent.hex(),
-            entry.name.decode(),
-            str(entry.size),
-        )
-        for entry in tree.entries.values()
-    }
-
-
-def _table(connection: Connection, name: str) -> dict[bytes, dict[str, Any]]:
-    found = connection.exec_driver_sql(f"SELECT * FROM {name}")  # noqa: S608 - of a model
-    names = list(found.keys())
-    rows = [dict(zip(names, row, strict=True)) for row in found]
-    left_out = {"uuid", "written", "extra"}
-    return {
-        row["uuid"]: {key: value for key, value in row.items() if key not in left_out}
-        for row in rows
-    }
-
-
-# --- hashes, by the text of PROTOCOL.md -----------------------------------------------------------
-
-
-def _element(packed: bytes) -> int:
-    return int.from_bytes(blake3(packed).digest(length=256), "big")
-
-
-def _row_element(model: str, uuid: bytes, rev: int, fields: dict[str, Any]) -> int:
-    shown = [
-        part for name in sorted(fields) for part in (name, fields[name]) if fields[name] is not None
-    ]
-    return _element(msgpack.packb([model, uuid, rev, *shown]))
-
-
-def _sum_of(connection: Connection, model: Model, epoch: int) -> int:
-    """Return the sum over the live rows of a model of one owner."""
-    ids = {
-        item.reference: dict(
-            connection.exec_driver_sql(f"SELECT id, uuid FROM {item.reference}").all()  # noqa: S608
-        )
-        for item in model.fields
-        if item.reference is not None
-    }
-    found = connection.exec_driver_sql(
-        f"SELECT * FROM {model.sync_name} WHERE epoch = ? AND dead = 0",  # noqa: S608 - of a model
-        (epoch,),
-    )
-    names = list(found.keys())
-    total = 0
-    for values in found:
-        row = dict(zip(names, values, strict=True))
-        fields = {
-            item.name: ids[item.reference][row[item.name]]
-            if item.reference is not None and row[item.name] is not None
-            else row[item.name]
-            for item in model.fields
-        }
-        extra = {} if row["extra"] is None else msgpack.unpackb(row["extra"])
-        kept = {name: value for name, value in {**fields, **extra}.items() if value is not None}
-        total += _row_element(model.sync_name, row["uuid"], row["rev"], kept)
-    return total
-
-
-def _opaque_sum(connection: Connection, epoch: int) -> int:
-    rows = connection.exec_driver_sql(
-        "SELECT model, uuid, rev, fields FROM opaque_row WHERE epoch = ?", (epoch,)
-    )
-    return sum(
-        _row_element(model, uuid, rev, msgpack.unpackb(fields)) for model, uuid, rev, fields in rows
     )

@@ -15,6 +15,7 @@ import trio
 from entities import MODELS
 from registry.models import Registry
 from scripts.simulation import faults, schedule
+from scripts.simulation.agreement import settled
 from scripts.simulation.device import Device
 from scripts.simulation.library import identity_of, make_file, statements_of
 from scripts.simulation.network import Network
@@ -199,7 +200,7 @@ class World:
         if scope.cancelled_caught:
             raise ViolationError(f"not in sync after {SETTLED_WITHIN_S:.0f} s: {self._why_not()}")
         self.slowest_heal_s = max(self.slowest_heal_s, trio.current_time() - began)
-        commits, rows = self.witness.settled(self.devices, self.authors)
+        commits, rows = settled(self.witness, self.devices, self.authors)
         self.counts["commits"], self.counts["rows"] = commits, rows
         self.transcript.say(f"all are equal: {commits} commits, {rows} records")
 

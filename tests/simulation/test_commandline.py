@@ -1,0 +1,50 @@
+"""What `scripts/simulate` prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from scripts.simulation.commandline import main
+from tests.simulation.planted import PLANTED
+
+FEW = ["--seeds", "2", "--steps", "30", "--devices", "3-3"]
+
+
+def test_the_totals_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """In words for people: how many seeds, what went wrong on purpose, what was violated."""
+    assert main(FEW) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("2 seeds, 60 steps")
+    assert out.endswith("Violations: 0.\n")
+
+
+def test_the_totals_are_told_to_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    """As one line of JSON, with every kind of fault."""
+    assert main([*FEW, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["schema"], told["seeds"], told["steps"], told["violations"]) == (1, 2, 60, [])
+    assert {"crash", "partition", "full", "clock"} <= set(told["faults"])
+
+
+def test_a_violation_is_made_small_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code says so, too; what the devices said leads up to it."""
+    bug = PLANTED["a clock that steps back"]
+    with pytest.MonkeyPatch.context() as patch:
+        bug.plant(patch)
+        least, most = bug.devices
+        wanted = ["--steps", str(bug.steps), "--devices", f"{least}-{most}"]
+        assert main(["--seeds", "1", "--start", str(bug.seed), *wanted]) == 1
+    shown = capsys.readouterr()
+    assert "ran back" in shown.err
+    assert f"of its {bug.steps} steps are enough" in shown.err
+    assert shown.out.endswith("Violations: 1.\n")
+
+
+def test_a_whole_conversation_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a seed that holds as well."""
+    assert main(["--start", "3", "--steps", "10", "--devices", "2-2", "--transcript"]) == 0
+    out = capsys.readouterr().out
+    assert "anna → ben: hello" in out
+    assert "All of it held" in out
