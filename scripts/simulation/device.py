@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -121,13 +122,14 @@ class Device:
             with trio.CancelScope() as scope:
                 async with (
                     open_store(
-                        path, self.registry, self.clock, ids, self.identity.sign, self._run
+                        path, self.registry, self.clock, ids, self.identity.sign, run=self._run
                     ) as store,
                     open_sync(
                         store,
                         await store.membership(certificate_key),
                         "simulator",
                         self._tell,
+                        partial(self._chance.randbytes, 8),
                         self._batch_rows,
                     ) as driver,
                     trio.open_nursery() as nursery,

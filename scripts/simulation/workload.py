@@ -14,8 +14,8 @@ from leaderless.catalogue.undo import undo
 from leaderless.errors import LeaderlessError
 from leaderless.protocol.records import decode_ref
 from leaderless.store import log
+from leaderless.store.command import LockedRecordError
 from leaderless.store.registers import Records
-from leaderless.store.transaction import LockedRecordError
 from registry.changes import (
     Create,
     Delete,
@@ -221,12 +221,15 @@ def _edit(transaction: Transaction, what: int, key: tuple[str, bytes], number: i
     state = _state(transaction, *key)
     if kind == 0:
         lost = transaction.conn.exec_driver_sql(
-            "SELECT model, record, loser FROM journal ORDER BY model, record, loser"
+            "SELECT model, record, field, subkey, loser FROM journal"
+            " ORDER BY model, record, loser, field, subkey"
         ).all()
         if not lost:
             return None
-        model, record, loser = lost[number % len(lost)]
-        return Dismiss(model, record, (decode_ref(loser),))
+        model, record, field, subkey, loser = lost[number % len(lost)]
+        if not field:
+            return Dismiss(model, record, deletes=(decode_ref(loser),))
+        return Dismiss(model, record, (((field, subkey or None), decode_ref(loser)),))
     choices = WRITES[key[0]]
     fields = choices[number % len(choices)]
     if not state.alive:

@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import Connection
 
 from entities import _upsert
-from leaderless.protocol import exchange, fetching, hashing
+from leaderless.protocol import commits, exchange, fetching, hashing
 from leaderless.protocol.messages import PullLog
-from leaderless.store import engine, log, state_source, transaction
+from leaderless.store import command, engine, log, state_source
 from leaderless.sync.backoff import Backoff
 from registry.changes import Guard, StateChange
 from registry.hlc import MAX_DRIFT_MS, Clock, Stamp
@@ -117,7 +117,7 @@ def one_watermark_per_peer(patch: pytest.MonkeyPatch) -> None:
 
 def nameless_dependencies(patch: pytest.MonkeyPatch) -> None:
     """A commit does not say what it builds on."""
-    patch.setattr(transaction.Transaction, "_dependencies", lambda *_: ())
+    patch.setattr(command, "_dependencies", lambda *_: ())
 
 
 def lost_lock(patch: pytest.MonkeyPatch) -> None:
@@ -130,12 +130,12 @@ def held_future(patch: pytest.MonkeyPatch) -> None:
     apply_ready, waits_for = log.apply_ready, log._waits_for
     now = [0]
 
-    def noticed(connection: Connection, registry: Any, now_ms: int) -> int:
+    def noticed(connection: Connection, registry: Any, now_ms: int, *rest: Any) -> int:
         now[0] = now_ms
-        return apply_ready(connection, registry, now_ms)
+        return apply_ready(connection, registry, now_ms, *rest)
 
     def wrong(connection: Connection, group: Any) -> str | None:
-        early = any(item.header.stamp.ms > now[0] + MAX_DRIFT_MS for item in group)
+        early = any(header.stamp.ms > now[0] + MAX_DRIFT_MS for header, _ in group)
         return "its time" if early else waits_for(connection, group)
 
     patch.setattr(log, "apply_ready", noticed)
@@ -147,8 +147,11 @@ def gated_by_owned_state(patch: pytest.MonkeyPatch) -> None:
     right = log._waits_for
 
     def wrong(connection: Connection, group: Any) -> str | None:
-        for item in group:
-            for change in item.changes:
+        for header, commit_hash in group:
+            body = connection.exec_driver_sql(
+                "SELECT body FROM commit_log WHERE hash = ?", (commit_hash,)
+            ).scalar_one()
+            for change in commits.decode_body(header, body):
                 fields: Mapping[str, Any] = {write.field: write.value for write in change.writes}
                 if fields.get("scope") == "entry":
                     known = connection.exec_driver_sql(
@@ -176,7 +179,7 @@ def clock_that_steps_back(patch: pytest.MonkeyPatch) -> None:
 def ack_before_durability(patch: pytest.MonkeyPatch) -> None:
     """A write is acknowledged before it would survive a loss of power."""
 
-    def wrong(path: Any) -> Any:
+    def wrong(path: Any, *_: Any) -> Any:
         pragmas = ("journal_mode = WAL", "synchronous = NORMAL")
         return engine._engine(path, engine._WRITER_CACHE_KIB, pragmas)
 
