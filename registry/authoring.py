@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from registry.changes import (
     LOCK_FIELD,
+    MAX_GUARD,
     Create,
     Delete,
     Dismiss,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from registry.changes import FieldKey, Value, WriteRef
-    from registry.state import RecordState
+    from registry.state import RecordState, Write
 
 
 def change_for(edit: Edit, state: RecordState, author: bytes) -> SharedChange:
@@ -95,7 +96,8 @@ def _lock(edit: Lock, record: RecordId, state: RecordState) -> SharedChange:
     """All values anew, on a dot of their own: neither an edit nor a delete unseen reaches them."""
     if state.locked_by is not None:
         raise InvalidChangeError(f"{edit.model} {record.hex()} is locked already")
-    values = _writes(set_registers(state), state)
+    _check_level(state)
+    values = _writes({_named(key): write.value for key, write in _held(state)}, state)
     lock = _writes({LOCK_FIELD: True}, state)
     guard = Guard(state.guard.level + 1)
     deaths = tuple(sorted(state.died_of))
@@ -104,9 +106,25 @@ def _lock(edit: Lock, record: RecordId, state: RecordState) -> SharedChange:
     )
 
 
+def _held(state: RecordState) -> list[tuple[FieldKey, Write]]:
+    """Return what a lock writes anew: all that is in effect, what was unset knowingly, too."""
+    return [(key, write) for key, write in state.shown().items() if key[0] != LOCK_FIELD]
+
+
+def _named(key: FieldKey) -> str | tuple[str, str]:
+    name, subkey = key
+    return name if subkey is None else (name, subkey)
+
+
+def _check_level(state: RecordState) -> None:
+    if state.guard.level >= MAX_GUARD:
+        raise InvalidChangeError("it was locked and unlocked too often to be so once more")
+
+
 def _unlock(edit: Unlock, record: RecordId, state: RecordState) -> SharedChange:
     if state.locked_by is None:
         raise InvalidChangeError(f"{edit.model} {record.hex()} is not locked")
+    _check_level(state)
     held = state.floor
     below = [held.level, b"" if held.stamp is None else held.stamp.pack(), held.feed]
     writes = _writes({LOCK_FIELD: below}, state)

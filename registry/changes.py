@@ -148,6 +148,8 @@ class Guard(NamedTuple):
 
 
 UNGUARDED = Guard()
+MAX_GUARD: Final = 1 << 20
+"""The highest level of a guard: more often a record is not locked. A rule of validity."""
 
 LOCK_FIELD = "@lock"
 """The register of a record's lock: True while locked, the packed guard of the lock afterwards."""

@@ -140,7 +140,9 @@ def _floor(lock: Write | None) -> Guard:
         case [int(level), bytes(stamp), bytes(feed)]:
             # Whatever its author wrote there, the commit is valid and has to apply.
             with suppress(InvalidStampError):
-                return Guard(level, Stamp.parse(stamp), feed)
+                below = Guard(level, Stamp.parse(stamp), feed)
+                # An unlock names the guard of the lock that it takes off: one before its own.
+                return min(below, lock.guard, key=lambda guard: guard.order)
     return lock.guard
 
 
@@ -173,24 +175,26 @@ def canonical_order(write: Write) -> tuple[str, bool, str, WriteRef]:
     return write.field, write.subkey is not None, write.subkey or "", write.ref
 
 
-def visible_fields(state: RecordState) -> dict[str, Value]:
+def visible_fields(state: RecordState, keyed: Mapping[str, bool] | None = None) -> dict[str, Value]:
     """Return the shown value of every field of a record that is set.
 
     Registers with subkeys come as one dict per field, without the entries whose value is None.
+    `keyed` says of the fields that are known whether they have subkeys: registers that do not fit
+    are passed over. Of others, entries stand in place of a value that was written whole.
     """
     fields: dict[str, Value] = {}
+    entries: dict[str, dict[str, Value]] = {}
     for (name, subkey), write in sorted(state.shown().items(), key=_by_key):
-        if name == LOCK_FIELD or write.value is UNSET:
+        fits = keyed is None or keyed.get(name, subkey is not None) == (subkey is not None)
+        if name == LOCK_FIELD or write.value is UNSET or not fits:
             continue
         if subkey is None:
-            fields.setdefault(name, write.value)
-            continue
-        entries = fields.get(name)
-        if not isinstance(entries, dict):
-            entries = fields[name] = {}
-        if write.value is not None:
-            entries[subkey] = write.value
-    return fields
+            fields[name] = write.value
+        else:
+            held = entries.setdefault(name, {})
+            if write.value is not None:
+                held[subkey] = write.value
+    return {**fields, **entries}
 
 
 def last_fields(state: RecordState) -> dict[str, Value]:

@@ -25,6 +25,7 @@ from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import check_depth, pack, unpack, unpack_each
 from registry.changes import (
+    MAX_GUARD,
     UNGUARDED,
     UNSET,
     CommitHeader,
@@ -35,6 +36,7 @@ from registry.changes import (
     FieldWrite,
     Form,
     Guard,
+    Position,
     RecordId,
     SharedChange,
     WriteRef,
@@ -43,7 +45,7 @@ from registry.errors import InvalidStampError
 from registry.hlc import Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 DOMAIN = b"leaderless/commit/1\0"
 FEED_BYTES = 44
@@ -192,10 +194,26 @@ def decode_body(header: CommitHeader, body: bytes) -> tuple[SharedChange, ...]:
         raise
     except (ProtocolError, InvalidStampError, ValueError, TypeError, IndexError) as error:
         raise InvalidCommitError(f"a commit's body is invalid: {error}") from error
+    if any(at.feed == header.feed and at.seq >= header.seq for at in positions(changes)):
+        raise InvalidCommitError("a commit names what its author had not written yet")
     born = [change.record for change in changes if change.form in (Form.CREATE, Form.RESTORE)]
     if len(set(born)) != len(born):
         raise InvalidCommitError("a commit makes one record twice")
     return changes
+
+
+def names_others(header: CommitHeader, body: bytes) -> bool:
+    """Return whether a body that was found valid names positions in feeds of others."""
+    feeds = next(unpack_each(body, limits.MAX_CHANGES + 1, limits.MAX_HEAD_BYTES, unset=True))
+    return any(feed != header.feed for feed in feeds)
+
+
+def positions(changes: Iterable[SharedChange]) -> Iterator[Position]:
+    """Yield the positions that changes name: dots, and the writes and changes that were seen."""
+    for change in changes:
+        yield from change.dots
+        for ref in (*change.seen, *(over for write in change.writes for over in write.over)):
+            yield Position(ref.feed, ref.seq)
 
 
 def _feeds(item: object) -> list[bytes]:
@@ -243,16 +261,25 @@ def _guard(items: Sequence[Any], feeds: Sequence[bytes]) -> Guard:
         case []:
             return UNGUARDED
         case [[int(level), None, None]]:
-            return Guard(_positive(level))
+            return Guard(_level(level))
         case [[int(level), bytes(stamp), int(feed)]]:
-            return Guard(_positive(level), Stamp.parse(stamp), feeds[_index(feed)])
+            return Guard(_level(level), Stamp.parse(stamp), feeds[_index(feed)])
     raise InvalidCommitError("a change's guard has another shape")
+
+
+def _level(value: object) -> int:
+    level = _positive(value)
+    if level > MAX_GUARD:
+        raise InvalidCommitError("a change's guard is out of range")
+    return level
 
 
 def _write(item: Any, feeds: Sequence[bytes]) -> FieldWrite:  # noqa: ANN401 - checked here
     name, subkey, value, over = item
     if not isinstance(name, str) or not isinstance(subkey, str | None):
         raise InvalidCommitError("a write names no register")
+    if not name or subkey == "":
+        raise InvalidCommitError("a write names a register without a name")
     if isinstance(value, list | dict) and _holds_unset(value):
         raise InvalidCommitError("a value is unset in parts")
     return FieldWrite(name, subkey, value, tuple(_ref(ref, feeds) for ref in over))

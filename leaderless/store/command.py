@@ -19,7 +19,7 @@ from leaderless.store import log, meta
 from leaderless.store.registers import Records
 from registry.authoring import change_for
 from registry.changes import UNSET, CommitHeader, Dependency, FeedId
-from registry.errors import InvalidChangeError, LockedError
+from registry.errors import InvalidChangeError, InvalidStampError, LockedError
 from registry.hlc import stamp_above
 from registry.merge import highest_seen
 from registry.models import FieldKind
@@ -172,7 +172,13 @@ class Command:
         changes, self._changes, self._bytes = self._changes, [], 0
         tag = int.from_bytes(self._author[-6:], "big")
         clock, tick = meta.clock(self._connection).tick(self._now_ms, tag)
-        stamp = stamp_above(tick, highest_seen(changes))
+        try:
+            stamp = stamp_above(tick, highest_seen(changes))
+        except InvalidStampError as error:
+            raise UsageError(
+                "a value of it is stamped with the end of time: nothing can be written over it",
+                hint="delete nothing; make it anew",
+            ) from error
         meta.put_clock(self._connection, clock.observe(stamp, self._now_ms))
         seq = self._feed.received + len(self._parts) + 1
         log.merge(self._records, self._feed.feed, seq, stamp, changes)

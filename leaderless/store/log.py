@@ -143,7 +143,11 @@ def apply_ready(
             while at.applied < at.received:
                 # Looked at before any body is: a command of many parts comes bit by bit.
                 group = _next_group(connection, at)
-                reason = _missing_part(group, at) or _waits_for(connection, group)
+                reason = (
+                    _missing_part(group, at)
+                    or _waits_for(connection, group)
+                    or _waits_for_named(connection, at, group)
+                )
                 if reason is not None:
                     _shelve(connection, at, reason)
                     break
@@ -194,18 +198,18 @@ class _Applying:
 
 
 def _next_group(connection: Connection, feed: Feed) -> list[tuple[CommitHeader, bytes]]:
-    """Return header and hash of a feed's next commit and of the received parts of its command."""
-    group: list[tuple[CommitHeader, bytes]] = []
+    """Return header and hash of a feed's next commit and of the other parts of its command.
+
+    Of a command that is not whole the first part alone: the rest is not looked at each time again.
+    """
+    query = "SELECT header, hash FROM commit_log WHERE feed = ? AND seq > ? ORDER BY seq LIMIT ?"
+    first = connection.exec_driver_sql(query, (feed.key, feed.applied, 1)).one()
+    parts = commits.decode_header(first[0]).parts
+    here = feed.received - feed.applied
     rows = connection.exec_driver_sql(
-        "SELECT header, hash FROM commit_log WHERE feed = ? AND seq > ? ORDER BY seq",
-        (feed.key, feed.applied),
+        query, (feed.key, feed.applied, parts if here >= parts else 1)
     )
-    for header_bytes, commit_hash in rows:
-        group.append((commits.decode_header(header_bytes), commit_hash))
-        if len(group) == group[0][0].parts:
-            break
-    rows.close()
-    return group
+    return [(commits.decode_header(header), commit_hash) for header, commit_hash in rows]
 
 
 def _missing_part(group: list[tuple[CommitHeader, bytes]], feed: Feed) -> str | None:
@@ -227,6 +231,30 @@ def _waits_for(connection: Connection, group: list[tuple[CommitHeader, bytes]]) 
                 return f"commit {needed.seq} of {needed.feed[:16].hex()}"
             if held[1] is not None and held[1] != needed.hash:
                 return f"another commit {needed.seq} of {needed.feed[:16].hex()} than is here"
+    return None
+
+
+def _waits_for_named(
+    connection: Connection, feed: Feed, group: list[tuple[CommitHeader, bytes]]
+) -> str | None:
+    """Return which commit that the changes of a group name has not taken effect here, or None.
+
+    An honest author depends on all that it has seen. The merge relies on it, so it is not left to
+    what a header says.
+    """
+    named: dict[bytes, int] = {}
+    for header, _ in group:
+        body = connection.exec_driver_sql(
+            "SELECT body FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, header.seq)
+        ).scalar_one()
+        if commits.names_others(header, body):
+            for at in commits.positions(commits.decode_body(header, body)):
+                named[at.feed] = max(named.get(at.feed, 0), at.seq)
+    named.pop(feed.feed, None)
+    for of, seq in named.items():
+        held = feed_of_or_none(connection, of)
+        if held is None or held.applied < seq:
+            return f"commit {seq} of {of[:16].hex()}, which it names"
     return None
 
 

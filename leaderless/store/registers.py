@@ -130,12 +130,14 @@ class Records:
             return
         for (field, subkey), ref in found:
             self._connection.exec_driver_sql(
-                "DELETE FROM journal WHERE record = ? AND loser = ? AND field = ? AND subkey = ?",
-                (key[1], encode_ref(ref), field, subkey or ""),
+                "DELETE FROM journal WHERE record = ? AND loser = ? AND field = ? AND subkey = ?"
+                " AND model = ?",
+                (key[1], encode_ref(ref), field, subkey or "", key[0]),
             )
         for ref in seen:
             self._connection.exec_driver_sql(
-                "DELETE FROM journal WHERE record = ? AND loser = ?", (key[1], encode_ref(ref))
+                "DELETE FROM journal WHERE record = ? AND loser = ? AND model = ?",
+                (key[1], encode_ref(ref), key[0]),
             )
 
     def save(self) -> None:

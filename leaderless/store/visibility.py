@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry.models import WhenGone
+from registry.models import FieldKind, WhenGone
 from registry.state import RecordState, visible_fields
 
 if TYPE_CHECKING:
@@ -100,8 +100,14 @@ class Visibility:
     def _says(self, key: Key) -> dict[str, Value]:
         """Return the fields that a record's registers show, whether or not it is to be seen."""
         if key not in self._said:
-            self._said[key] = visible_fields(self._state(*key))
+            self._said[key] = visible_fields(self._state(*key), self._keyed(key[0]))
         return self._said[key]
+
+    def _keyed(self, model_name: str) -> dict[str, bool]:
+        """Return of each field of a model whether its registers have subkeys."""
+        model = self._registry.get(model_name)
+        fields = () if model is None else model.fields
+        return {item.name: item.kind is not FieldKind.PLAIN for item in fields}
 
     def _is_there(self, key: Key) -> bool:
         if key not in self._there:

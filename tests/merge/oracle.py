@@ -183,7 +183,7 @@ def _floor(winners: dict[FieldKey, Written]) -> tuple[int, int, bytes]:
         return _comparable(0, None, b"")
     if isinstance(lock.value, list):
         level, stamp, feed = lock.value
-        return _comparable(level, Stamp.parse(stamp), feed)
+        return min(_comparable(level, Stamp.parse(stamp), feed), lock.guard)
     return lock.guard
 
 

@@ -14,12 +14,15 @@ from leaderless.protocol.commits import (
     decode_header,
     encode_body,
     encode_header,
+    names_others,
+    positions,
     signed_part,
 )
 from leaderless.protocol.errors import InvalidCommitError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import pack, unpack
 from registry.changes import (
+    MAX_GUARD,
     UNSET,
     CommitHeader,
     CommitKind,
@@ -29,6 +32,7 @@ from registry.changes import (
     FieldWrite,
     Form,
     Guard,
+    Position,
     RecordId,
     SharedChange,
     WriteRef,
@@ -208,6 +212,12 @@ SEEN = [Stamp(5, 1, 2).pack(), 0, 1, 0]
         _body([FEED], [4, "tag", RECORD, [], [], [SEEN], [1, None, None]]),
         _body([], [0, "tag", RECORD, [], [["a", None, [UNSET], []]], []]),
         _body([], [0, "tag", RECORD, [], [["a", None, {"k": [{"l": UNSET}]}, []]], []]),
+        _body([FEED], [1, "tag", RECORD, [[0, 2]], [], []]),
+        _body([FEED], [2, "tag", RECORD, [[0, 1]], [], [[*SEEN[:2], 2, 0]]]),
+        _body([FEED], [0, "tag", RECORD, [], [["a", None, 1, [[*SEEN[:2], 3, 0]]]], []]),
+        _body([], [0, "tag", RECORD, [], [["", None, 1, []]], []]),
+        _body([], [0, "tag", RECORD, [], [["a", "", 1, []]], []]),
+        _body([], [0, "tag", RECORD, [], [], [], [MAX_GUARD + 1, None, None]]),
         _body([], [0, "tag", RECORD, [], [], [], 5]),
         _body([], [0, "tag", RECORD, [], [], [], [0, None, None]]),
         _body([], [0, "tag", RECORD, [], [], [], [1, bytes(16), None]]),
@@ -222,3 +232,13 @@ def test_an_invalid_body_is_refused(body: bytes) -> None:
     header = replace(header_for(body), dependencies=())
     with pytest.raises(InvalidCommitError):
         decode_body(header, body)
+
+
+def test_what_a_body_names_of_others_is_found() -> None:
+    """Dots, and the references of writes and of what was seen; or that there is nothing to find."""
+    body = encode_body(CHANGES)
+    header = header_for(body)
+    assert names_others(header, body)
+    assert set(positions(CHANGES)) == {Position(OTHER, 3), Position(FEED, 1)}
+    alone = encode_body(CHANGES[:1])
+    assert not names_others(header_for(alone), alone)

@@ -7,6 +7,7 @@ import pytest
 from registry.authoring import change_for
 from registry.changes import (
     LOCK_FIELD,
+    MAX_GUARD,
     UNSET,
     Create,
     Delete,
@@ -177,3 +178,27 @@ def test_a_restore_may_decide_a_conflict() -> None:
     change = change_for(edit, _edited(state, Delete("tag", RECORD), ME, 3), ME)
     written = {write.field: (write.value, loser in write.over) for write in change.writes}
     assert written == {"name": ("y", True), "color": ("red", False)}
+
+
+def test_a_lock_writes_anew_what_was_unset_knowingly() -> None:
+    """Else it would be a loss that somebody had seen, and lose to the lock."""
+    state = _edited(ALIVE, Update("tag", RECORD, {"icon": UNSET, ("map", "k"): None}), ME, 2)
+    change = change_for(Lock("tag", RECORD), state, ME)
+    written = {(write.field, write.subkey): write.value for write in change.writes}
+    assert written[LOCK_FIELD, None] is True
+    assert (written["icon", None], written["map", "k"]) == (UNSET, None)
+    assert merge(state, change, Dot(b"a", 9), Stamp(9, 0, 0), 0).lost == ()
+
+
+def test_nobody_locks_a_record_more_often_than_others_would_take() -> None:
+    """A hostile guard makes nobody sign what is invalid."""
+    worn = tuple(
+        write._replace(guard=Guard(MAX_GUARD, Stamp(2, 0, 0), b"a")) for write in ALIVE.writes
+    )
+    with pytest.raises(InvalidChangeError, match="too often"):
+        change_for(Lock("tag", RECORD), RecordState(ALIVE.dots, worn), ME)
+    locked = tuple(
+        write._replace(guard=Guard(MAX_GUARD, Stamp(2, 0, 0), b"a")) for write in LOCKED.writes
+    )
+    with pytest.raises(InvalidChangeError, match="too often"):
+        change_for(Unlock("tag", RECORD), RecordState(LOCKED.dots, locked), ME)

@@ -126,3 +126,27 @@ def test_a_lock_names_its_device_and_leaves_a_floor_behind() -> None:
     assert visible_fields(free.state) == set_registers(free.state) == {"name": "x"}
     after = _edited(free.state, Update("tag", RECORD, {"color": "blue"}), 10)
     assert visible_fields(after) == {"color": "blue", "name": "x"}
+
+
+def test_a_register_that_does_not_fit_its_field_is_passed_over() -> None:
+    """Nobody hides a name by giving it a key, or a map by writing it whole."""
+    change = _change(
+        Form.UPDATE,
+        FieldWrite("name", "k", 1),
+        FieldWrite("map", None, {"whole": 1}),
+        FieldWrite("map", "a", 2),
+        FieldWrite("newer", "b", 3),
+        dots=(BORN,),
+    )
+    state = merge(START, change, Dot(b"a", 2), Stamp(2, 0, 0), 0).state
+    keyed = {"name": False, "map": True}
+    assert visible_fields(state, keyed) == {"name": "x", "map": {"a": 2}, "newer": {"b": 3}}
+    assert visible_fields(state)["map"] == {"a": 2}
+
+
+def test_no_lock_puts_the_floor_above_itself() -> None:
+    """Whatever guard its value claims: a record is never blank under what its writer knew."""
+    claims = [1 << 19, Stamp(5, 0, 0).pack(), b"f"]
+    odd = _change(Form.UPDATE, _write(LOCK_FIELD, claims), dots=(BORN,))
+    state = merge(START, odd, Dot(b"b", 1), Stamp(6, 0, 0), 0).state
+    assert (state.floor.level, visible_fields(state)) == (0, {"name": "x"})

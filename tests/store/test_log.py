@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
+
 from leaderless.ids import RecordIds
+from leaderless.protocol import commits
+from leaderless.protocol.hashing import digest
 from leaderless.store import log, meta
 from leaderless.store.store import Store
-from registry.changes import Create, Dependency
+from registry.changes import Create, Dependency, Dot, FieldWrite, Form, RecordId, SharedChange
 from registry.hlc import MAX_DRIFT_MS
+from tests import forgery
 from tests.replicas import START_MS, Replica, query_file
 from tests.store.passing import (
     chained,
@@ -309,3 +314,37 @@ def test_times_of_a_commit_are_kept(replicas: list[Replica]) -> None:
     query = "SELECT received_at, applied_at FROM commit_log WHERE command_id = ?"
     found = within(b, lambda conn: conn.exec_driver_sql(query, (later[0].header.command_id,)).one())
     assert tuple(found) == (START_MS, START_MS + 1_000)
+
+
+@pytest.mark.parametrize("form", [Form.DELETE, Form.UPDATE])
+def test_a_commit_waits_for_what_its_changes_name_whatever_its_header_says(
+    replicas: list[Replica], form: Form
+) -> None:
+    """Devices that hear of it before and after what it names end alike."""
+    a, b, c = replicas
+    tag = _tag(a, "trip")
+    dot = Dot(own_feed(a), 1)
+    writes = (FieldWrite("color", None, "red"),) if form is Form.UPDATE else ()
+    change = SharedChange(form, "tag", RecordId(tag), (dot,), writes)
+    signed = forgery.signed_commit(c, change=change)
+    header = commits.decode_header(signed.header)
+    forged = log.Received(header, (change,), signed, digest(signed.header))
+    made = log_of(a, own_feed(a))
+    store_commits(a, forged)
+    store_commits(b, forged)
+    (waiting,) = within(b, log.shelf)
+    assert waiting.waits_for == f"commit 1 of {a.identity.device.hex()}, which it names"
+    store_commits(b, *made)
+    assert within(b, log.shelf) == []
+    hashes = [within(replica, lambda c: meta.get(c, meta.SHARED_HASH)) for replica in (a, b)]
+    assert hashes[0] == hashes[1]
+    assert dump(a, LOG[2:5]) == dump(b, LOG[2:5])
+
+
+def test_a_command_that_is_not_whole_is_looked_at_once(replicas: list[Replica]) -> None:
+    """However many of its parts are here, the first says that others are missing."""
+    a, b, _ = replicas
+    (first,) = _commits(a, 1)
+    store_commits(b, signed_anew(a.identity, first, parts=1 << 60))
+    (waiting,) = within(b, log.shelf)
+    assert waiting.waits_for == f"part 2 of {1 << 60} of its command"

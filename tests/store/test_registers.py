@@ -7,11 +7,13 @@ from typing import Any
 import msgpack
 
 from leaderless.protocol import hashing
+from leaderless.protocol.records import decode_ref
 from leaderless.store import meta
 from leaderless.store.registers import Records, read_state
 from registry.changes import (
     Create,
     Delete,
+    Dismiss,
     Dot,
     Edit,
     FieldWrite,
@@ -213,3 +215,18 @@ def test_a_record_nobody_knows_is_empty(replica: Replica) -> None:
 
     alone = within(replica, lambda c: read_state(c, "tag", TAG))
     assert within(replica, read) == alone == RecordState()
+
+
+def test_what_is_seen_of_one_model_settles_nothing_of_another(replicas: list[Replica]) -> None:
+    """Though a record of each has the same id."""
+    a, b, _ = replicas
+    _edit(a, Create("tag", TAG, {"color": "white"}))
+    store_commits(b, *log_of(a, own_feed(a)))
+    _edit(a, Update("tag", TAG, {"color": "red"}))
+    b.clock.ms += 60_000
+    _edit(b, Update("tag", TAG, {"color": "blue"}))
+    store_commits(a, *log_of(b, own_feed(b)))
+    packed = query_file(a.store.path, "SELECT loser FROM journal")[0][0]
+    _edit(a, Dismiss("album", TAG, ((("color", None), decode_ref(packed)),)))
+    _edit(a, Dismiss("album", TAG, deletes=(decode_ref(packed),)))
+    assert query_file(a.store.path, "SELECT model FROM journal") == [("tag",)]
