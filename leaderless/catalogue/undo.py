@@ -84,8 +84,11 @@ async def undo(store: Store, reference: str | None) -> Action:
 def undone_ids(connection: Connection) -> frozenset[bytes]:
     """Return the command ids of what was undone, by an undo that was not undone itself."""
     rows = connection.exec_driver_sql(
-        "SELECT header, command_id FROM commit_log WHERE command = ? AND applied_at IS NOT NULL"
-        " ORDER BY stamp DESC",
+        # What a row has behind its body is read from the index: a body may be as long as 8 MiB.
+        "SELECT h.header, c.command_id FROM commit_log c INDEXED BY commit_by_name"
+        " CROSS JOIN feed f ON f.id = c.feed"
+        " CROSS JOIN commit_log h ON h.feed = c.feed AND h.seq = c.seq"
+        " WHERE c.command = ? AND c.seq <= f.applied ORDER BY c.stamp DESC",
         (UNDO,),
     ).all()
     undone: set[bytes] = set()

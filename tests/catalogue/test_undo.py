@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 from leaderless.catalogue import tags
 from leaderless.catalogue.conflicts import conflicts, dismiss_conflict
@@ -250,3 +251,21 @@ async def test_undos_go_back_over_a_lock_and_what_was_written_after_it(replica: 
     assert shown(replica, "color") == [("blue",)]
     await undo(replica.store, None)
     assert shown(replica) == []
+
+
+def test_what_was_undone_is_known_without_passing_over_bodies(replica: Replica) -> None:
+    """An index says which commits are undos; of those the headers are read, which stand first."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
+        asked.append((statement, values))
+
+    def planned(connection: Connection) -> list[str]:
+        event.listen(connection, "before_cursor_execute", note)
+        undone_ids(connection)
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1])
+        return [step[3] for step in plan]
+
+    steps = within(replica, planned)
+    assert any("SEARCH c USING COVERING INDEX commit_by_name (command=?)" in step for step in steps)
+    assert any("SEARCH h USING PRIMARY KEY (feed=? AND seq=?)" in step for step in steps)
