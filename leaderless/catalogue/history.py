@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from leaderless.protocol.packing import unpack_each
 from registry.changes import Form
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -31,6 +32,13 @@ _VERBS = {
 }
 _NAMED = 8
 """Changed records that are named; the rest is counted."""
+_ALL = "commit_log c JOIN feed f ON f.id = c.feed"
+_AFTER = (
+    "json_each(?) s CROSS JOIN feed f ON f.id = json_extract(s.value, '$[0]')"
+    " CROSS JOIN commit_log c INDEXED BY commit_by_feed"
+    " ON c.feed = f.id AND c.seq > json_extract(s.value, '$[1]')"
+)
+"""Feeds from what was seen of them on: as much work as there is news, however long the log."""
 _FEW = 50
 """Records that are looked for in the bytes of a body before it is decoded."""
 
@@ -82,6 +90,8 @@ class Filter:
     after_applied_ms: int | None = None
     limit: int = 50
     not_author: bytes | None = None
+    seen: Mapping[bytes, int] | None = None
+    """Of each feed how much is left out; of a feed that is not named, nothing."""
 
 
 def actions(connection: Connection, wanted: Filter) -> Iterator[Action]:
@@ -92,15 +102,6 @@ def actions(connection: Connection, wanted: Filter) -> Iterator[Action]:
         if wanted.records is None or _touches(connection, action, wanted.records)
     )
     return islice(found, wanted.limit)
-
-
-def last_applied_ms(connection: Connection) -> int:
-    """Return when the newest of what has taken effect here did; 0 for nothing."""
-    return int(
-        connection.exec_driver_sql(
-            "SELECT coalesce(max(applied_at), 0) FROM commit_log"
-        ).scalar_one()
-    )
 
 
 def find_action(connection: Connection, reference: str) -> list[Action]:
@@ -125,7 +126,11 @@ def whole_action(connection: Connection, command_id: bytes) -> Action | None:
 
 
 def _by_command(connection: Connection, wanted: Filter) -> Iterator[Action]:
-    conditions, values = ["c.applied_at IS NOT NULL"], list[object]()
+    source, conditions = _ALL, ["c.seq <= f.applied"]
+    values: list[object] = []
+    if wanted.seen is not None:
+        source = _AFTER
+        values.append(_news(connection, wanted.seen))
     for condition, value in (
         ("c.applied_at > ?", wanted.after_applied_ms),
         ("c.stamp >= ?", None if wanted.since_ms is None else _least_stamp(wanted.since_ms)),
@@ -141,8 +146,8 @@ def _by_command(connection: Connection, wanted: Filter) -> Iterator[Action]:
         conditions.append(f"({named})")
         values += wanted.records
     rows = connection.exec_driver_sql(
-        "SELECT c.command_id FROM commit_log c JOIN feed f ON f.id = c.feed"
-        f" WHERE {' AND '.join(conditions)} ORDER BY c.stamp DESC, f.feed DESC, c.seq DESC",
+        f"SELECT c.command_id FROM {source} WHERE {' AND '.join(conditions)}"
+        " ORDER BY c.stamp DESC, f.feed DESC, c.seq DESC",
         tuple(values),
     )
     seen: set[bytes] = set()
@@ -153,6 +158,13 @@ def _by_command(connection: Connection, wanted: Filter) -> Iterator[Action]:
                 yield _gathered(connection, command_id)
     finally:
         rows.close()
+
+
+def _news(connection: Connection, seen: Mapping[bytes, int]) -> str:
+    """Return the feeds that have gone on since, with how much of each was seen, for `_AFTER`."""
+    feeds = connection.exec_driver_sql("SELECT id, feed, applied FROM feed").all()
+    known = ((key, seen.get(feed, 0), applied) for key, feed, applied in feeds)
+    return json.dumps([(key, upto) for key, upto, applied in known if applied > upto])
 
 
 def _least_stamp(ms: int) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from leaderless.catalogue import conflicts, history, undo, undo_story
+from leaderless.catalogue import conflicts, history, looks, undo, undo_story
 from leaderless.catalogue.hierarchy import circles
 from leaderless.catalogue.history import Filter
 from leaderless.catalogue.listing import find_device
@@ -15,7 +15,6 @@ from leaderless.catalogue.records import find_reference
 from leaderless.catalogue.undo import StandsOnError
 from leaderless.errors import UsageError
 from leaderless.status.http import Answer
-from leaderless.store import meta
 from leaderless.store.rebuild import rebuild
 from registry.changes import Lock, Unlock
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.catalogue.history import Action
+    from leaderless.catalogue.looks import Seen
     from leaderless.status.http import Request
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     Handler = Callable[[Request], Awaitable[Answer]]
 
 MAX_ACTIONS = 10_000
-LAST_LOOK = "last_look_ms"
-"""The fact that says when a person here last asked what others did."""
 
 
 @dataclass
@@ -87,18 +85,22 @@ class HistoryDesk:
             raise UsageError("since_ms and all are two different questions")
         limit = request.within("limit", 1_000, 1, MAX_ACTIONS)
 
-        def listed(connection: Connection) -> tuple[int | None, int, list[dict[str, Any]]]:
-            since = meta.get(connection, LAST_LOOK) if since_ms is None else since_ms
-            since = None if everything else since
+        def listed(connection: Connection) -> tuple[int | None, Seen, list[dict[str, Any]]]:
+            wanted = Filter(limit=limit + 1, not_author=own)
+            since = since_ms
+            if since_ms is not None:
+                wanted = replace(wanted, after_applied_ms=since_ms)
+            elif not everything:
+                look = looks.last_look(connection)
+                since = look.at_ms
+                wanted = replace(wanted, seen=look.seen, after_applied_ms=look.after_applied_ms)
             # Up to what this look can see: what is being applied meanwhile is for the next one.
-            newest = history.last_applied_ms(connection)
-            wanted = Filter(after_applied_ms=since or 0, limit=limit + 1, not_author=own)
-            return since, newest, self._json(connection, wanted)
+            return since, looks.applied(connection), self._json(connection, wanted)
 
-        since, newest, found = await self.store.read(listed)
+        since, upto, found = await self.store.read(listed)
         # What did not fit was not seen.
         if request.text("seen") is not None and len(found) <= limit:
-            await self.store.write(lambda tx: meta.put(tx.conn, LAST_LOOK, newest))
+            await self.store.write(lambda tx: looks.remember(tx.conn, upto, tx.now_ms))
         shown = None if since is None else str(since)
         return Answer({"since_ms": shown, "actions": found[:limit], "more": len(found) > limit})
 

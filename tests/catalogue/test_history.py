@@ -12,7 +12,6 @@ from leaderless.catalogue.history import (
     action_json,
     actions,
     find_action,
-    last_applied_ms,
     whole_action,
 )
 from leaderless.protocol import limits
@@ -157,12 +156,53 @@ def test_actions_since_a_time_are_those_at_it_and_after(replica: Replica) -> Non
     assert _found(replica, Filter(since_ms=-5)) == done[::-1]
 
 
-def test_what_took_effect_after_a_look_is_new(replica: Replica) -> None:
-    """What was seen at the last look is left out."""
+def test_what_took_effect_after_a_time_is_new(replica: Replica) -> None:
+    """What had its effect at that time is left out."""
     _edit(replica, Create("tag", SEA))
-    looked = within(replica, last_applied_ms)
+    looked = replica.clock.ms
     new = _edit(replica, Create("tag", TRIP))
     assert _found(replica, Filter(after_applied_ms=looked)) == [new]
+
+
+def test_what_stands_behind_what_was_seen_of_a_feed_is_new(replicas: list[Replica]) -> None:
+    """Newest first over all feeds; of a feed that nobody has seen, all."""
+    a, b, _ = replicas
+    first = _edit(b, Create("tag", SEA))
+    ours = [_edit(a, Create("tag", bytes([9, at]) * 8)) for at in range(3)]
+    store_commits(a, *log_of(b, own_feed(b)))
+    assert _found(a, Filter(seen={own_feed(a): 1})) == [*ours[:0:-1], first]
+    assert _found(a, Filter(seen={own_feed(a): 3, own_feed(b): 1})) == []
+    assert _found(a, Filter(seen={own_feed(a): 2}, not_author=b.identity.device)) == [ours[2]]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Filter(),
+        Filter(since_ms=5, author=SEA),
+        Filter(after_applied_ms=5, not_author=SEA),
+        Filter(seen={}, not_author=SEA),
+    ],
+    ids=["history", "history of a device", "changes since", "changes since last"],
+)
+def test_a_list_of_actions_passes_over_no_body(replica: Replica, wanted: Filter) -> None:
+    """What tells which actions are listed stands in an index, however long bodies are."""
+    _edit(replica, Create("tag", SEA))
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
+        asked.append((statement, values))
+
+    def planned(connection: Connection) -> list[str]:
+        event.listen(connection, "before_cursor_execute", note)
+        list(actions(connection, wanted))
+        (question,) = [item for item in asked if item[0].startswith("SELECT c.command_id")]
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {question[0]}", question[1])
+        return [step[3] for step in plan if step[3].startswith(("SCAN c ", "SEARCH c "))]
+
+    steps = within(replica, planned)
+    assert len(steps) == 1
+    assert "USING COVERING INDEX commit_by_" in steps[0]
 
 
 @pytest.mark.parametrize("digits", ["begin", "end"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from leaderless.store import meta
 from registry.changes import Create, Delete, Update
 from tests.catalogue.files import Drive
 from tests.daemon.rooms import Rooms, open_rooms
 from tests.replicas import Replica
-from tests.store.passing import log_of, own_feed, store_commits
+from tests.store.passing import log_of, own_feed, store_commits, within
 
 TAG = b"t" * 16
 
@@ -75,6 +76,50 @@ async def test_a_look_that_shows_not_all_counts_for_nothing(
         cut = await rooms.data("GET", "/v1/changes", seen="1", limit="1")
         assert (len(cut["actions"]), cut["more"]) == (1, True)
         assert len(await _commands(rooms, "/v1/changes", seen="1")) == 2
+        assert await _commands(rooms, "/v1/changes") == []
+
+
+async def test_a_clock_that_steps_back_hides_no_changes(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """What takes effect after a look is new, whatever time it is by then."""
+    a, b = pair
+    _shared(a, b)
+    async with open_rooms(tmp_path, b) as rooms:
+        assert await _commands(rooms, "/v1/changes", seen="1") == ["tag.create"]
+        _set(a, color="red")
+        b.clock.ms -= 3_600_000
+        store_commits(b, *log_of(a, own_feed(a), 1))
+        assert await _commands(rooms, "/v1/changes", seen="1") == ["tag.set"]
+        assert await _commands(rooms, "/v1/changes", seen="1") == []
+
+
+async def test_a_look_between_two_commits_of_one_millisecond_hides_neither(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """The second is new, though it had its effect at the very time of the first."""
+    a, b = pair
+    _shared(a, b)
+    _set(a, color="red")
+    async with open_rooms(tmp_path, b) as rooms:
+        assert await _commands(rooms, "/v1/changes", seen="1") == ["tag.create"]
+        store_commits(b, *log_of(a, own_feed(a), 1))
+        assert await _commands(rooms, "/v1/changes", seen="1") == ["tag.set"]
+        assert await _commands(rooms, "/v1/changes") == []
+
+
+async def test_a_look_of_an_older_version_counts_by_its_time_once(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """What it has seen is not shown again, but for its last millisecond."""
+    a, b = pair
+    _shared(a, b)
+    b.clock.ms += 1_000
+    within(b, lambda c: meta.put(c, "last_look_ms", b.clock.ms))
+    _set(a, color="red")
+    store_commits(b, *log_of(a, own_feed(a), 1))
+    async with open_rooms(tmp_path, b) as rooms:
+        assert await _commands(rooms, "/v1/changes", seen="1") == ["tag.set"]
         assert await _commands(rooms, "/v1/changes") == []
 
 
