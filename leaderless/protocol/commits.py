@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from leaderless.protocol import limits
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
-from leaderless.protocol.packing import check_depth, pack, unpack, unpack_each
+from leaderless.protocol.packing import check_depth, items_within, pack, unpack, unpack_each
 from registry.changes import (
     MAX_GUARD,
     UNGUARDED,
@@ -189,7 +189,7 @@ def decode_body(header: CommitHeader, body: bytes) -> tuple[SharedChange, ...]:
     try:
         pieces = unpack_each(body, limits.MAX_CHANGES + 1, limits.MAX_HEAD_BYTES, unset=True)
         feeds = _feeds(next(pieces, None))
-        changes = tuple(_change(item, feeds) for item in pieces)
+        changes = tuple(_within_bounds(_change(item, feeds) for item in pieces))
     except InvalidCommitError:
         raise
     except (ProtocolError, InvalidStampError, ValueError, TypeError, IndexError) as error:
@@ -214,6 +214,20 @@ def positions(changes: Iterable[SharedChange]) -> Iterator[Position]:
         yield from change.dots
         for ref in (*change.seen, *(over for write in change.writes for over in write.over)):
             yield Position(ref.feed, ref.seq)
+
+
+def _within_bounds(changes: Iterable[SharedChange]) -> Iterator[SharedChange]:
+    """Yield changes; raises InvalidCommitError once they hold more items than a commit may."""
+    items = 0
+    for change in changes:
+        items += len(change.dots) + len(change.writes) + len(change.seen)
+        for write in change.writes:
+            items += len(write.over)
+            if isinstance(write.value, list | dict):
+                items += items_within(write.value)
+        if items > limits.MAX_ITEMS:
+            raise InvalidCommitError(f"a commit holds more than {limits.MAX_ITEMS} items")
+        yield change
 
 
 def _feeds(item: object) -> list[bytes]:

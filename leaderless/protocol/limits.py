@@ -14,6 +14,11 @@ MAX_BODY_BYTES: Final = 8 << 20
 MAX_CHANGES: Final = 10_000
 """In a commit; a larger action travels as parts of one command. A rule of validity."""
 
+MAX_ITEMS: Final = 1 << 18
+"""In a commit: dots, writes, references, and items within values, all changes together. At some 80
+bytes each (a list, a map of one) 20 MiB, at 260 (a reference) 68 MiB; without it 8 MiB of empty lists
+would be 512 MiB. One change of `MAX_HEAD_BYTES` cannot have more. A rule of validity."""
+
 MAX_DEPTH: Final = 16
 """Of nesting in a value. A rule of validity; the decoder recurses once a level."""
 

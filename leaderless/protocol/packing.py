@@ -71,16 +71,19 @@ def unpack_each(data: bytes, most: int, piece_bytes: int, *, unset: bool = False
     that is larger, and a rest that is none, raise MalformedError. Only with `unset` may they hold
     UNSET.
     """
-    bounds = _bounds(piece_bytes, unset=unset)
-    unpacker = msgpack.Unpacker(max_buffer_size=2 * piece_bytes, **bounds)
-    count = consumed = 0
+    unpacker = msgpack.Unpacker(max_buffer_size=piece_bytes, **_bounds(piece_bytes, unset=unset))
+    count = fed = whole = 0
     view = memoryview(data)
-    for start in range(0, len(data), piece_bytes):
-        try:
-            unpacker.feed(view[start : start + piece_bytes])
-        except msgpack.BufferFull as error:
-            raise MalformedError(f"a value needs more than {piece_bytes} bytes") from error
-        while True:
+    while whole < len(data):
+        # Lists and maps are built as they stream in, and the unpacker bounds what is not built yet:
+        # so it never gets more of one value than a piece.
+        upto = min(whole + piece_bytes, len(data))
+        if upto == fed:
+            what = "is cut off" if fed == len(data) else f"needs more than {piece_bytes} bytes"
+            raise MalformedError(f"a value {what}")
+        unpacker.feed(view[fed:upto])
+        fed = upto
+        while whole < fed:
             try:
                 value = unpacker.unpack()
             except msgpack.OutOfData:
@@ -89,13 +92,11 @@ def unpack_each(data: bytes, most: int, piece_bytes: int, *, unset: bool = False
                 raise MalformedError(
                     f"bytes are not MessagePack: {type(error).__name__}"
                 ) from error
+            whole = unpacker.tell()
             count += 1
             if count > most:
                 raise MalformedError(f"more than {most} values in a row")
             yield value
-        consumed = unpacker.tell()
-    if consumed != len(data):
-        raise MalformedError("the last value is cut off")
 
 
 def _bounds(size: int, *, unset: bool) -> dict[str, Any]:
@@ -126,6 +127,23 @@ def check_depth(value: object, limit: int = limits.MAX_DEPTH) -> None:
         if not level:
             return
     raise MalformedError(f"a value is nested deeper than {limit}")
+
+
+def items_within(value: object) -> int:
+    """Return how many items lists and maps hold within `value`; of a map, keys and values."""
+    count = 0
+    level = [value]
+    while level:
+        inner: list[object] = []
+        for outer in level:
+            if isinstance(outer, list):
+                count += len(outer)
+                inner += [item for item in outer if isinstance(item, list | dict)]
+            elif isinstance(outer, dict):
+                count += 2 * len(outer)
+                inner += [item for item in outer.values() if isinstance(item, list | dict)]
+        level = inner
+    return count
 
 
 def compress(data: bytes) -> bytes:

@@ -14,7 +14,7 @@ from leaderless.errors import NotPermittedError, UsageError
 from leaderless.protocol import commits, hashing, limits
 from leaderless.protocol.errors import InvalidCommitError
 from leaderless.protocol.messages import SignedCommit
-from leaderless.protocol.packing import pack
+from leaderless.protocol.packing import items_within, pack
 from leaderless.store import log, meta
 from leaderless.store.registers import Records
 from registry.authoring import change_for
@@ -42,6 +42,8 @@ _AT_ONCE: Final = 1_000
 """Edits whose records are read together."""
 _CHANGE_BYTES, _WRITE_BYTES, _REF_BYTES, _DOT_BYTES = 64, 32, 96, 64
 """What the pieces of a change need at most beside names and values, each with a feed of its own."""
+_ITEM_BYTES: Final = _PART_BYTES // limits.MAX_ITEMS
+"""Of an item within a list or map, at least: so a part that seems to fit has not too many of them."""
 _NUMBER_BYTES: Final = 9
 _ID_BYTES: Final = 16
 
@@ -133,6 +135,8 @@ class Command:
         except LockedError as error:
             raise self._locked(error, records.state(*key)) from error
         cost = reckoned_bytes(change)
+        if cost > limits.MAX_HEAD_BYTES:
+            _check_size(change, _name(records.state(*key), edit))
         is_full = len(self._changes) >= limits.MAX_CHANGES or self._bytes + cost > _PART_BYTES
         if self._changes and is_full:
             self._close()
@@ -142,13 +146,12 @@ class Command:
 
     def _locked(self, error: LockedError, state: RecordState) -> LockedRecordError:
         """Return the refusal in names that people know."""
-        fields = visible_fields(state)
-        named = (fields.get(name) for name in ("canonical_name", "name", "title"))
-        name = next((f"“{text}”" for text in named if isinstance(text, str)), error.record.hex())
         holder = self._connection.exec_driver_sql(
             "SELECT name FROM device WHERE uuid = ? AND dead = 0", (error.by,)
         ).scalar()
-        return LockedRecordError(error, name, str(holder or bytes(error.by).hex()[:8]))
+        return LockedRecordError(
+            error, _name(state, error), str(holder or bytes(error.by).hex()[:8])
+        )
 
     def _check(self, edit: Edit) -> None:
         """Raise UsageError where an edit names a model or field that is not there."""
@@ -223,6 +226,24 @@ class Command:
         self._feed = log.take_effect(self._connection, feed, header, digest, self._now_ms)
 
 
+def _name(state: RecordState, about: Edit | LockedError) -> str:
+    """Return what people call a record, or its id."""
+    fields = visible_fields(state)
+    named = (fields.get(name) for name in ("canonical_name", "name", "title"))
+    return next((f"“{text}”" for text in named if isinstance(text, str)), about.record.hex())
+
+
+def _check_size(change: SharedChange, name: str) -> None:
+    """Raise UsageError for a change that needs more than a device decodes at once."""
+    size, most = len(commits.encode_body([change])), limits.MAX_HEAD_BYTES
+    if size > most:
+        raise UsageError(
+            f"no other device would take this: {change.model} {name} needs {size:,} bytes in one"
+            f" change, and {most:,} is the most",
+            hint=f"leaderless record show {change.model} {change.record.hex()} lists what it holds",
+        )
+
+
 def reckoned_bytes(change: SharedChange) -> int:
     """Return how many bytes a change needs in a body, at most."""
     size = _CHANGE_BYTES + len(change.model.encode())
@@ -245,7 +266,7 @@ def _value_bytes(value: Value) -> int:
             return _text_bytes(value)
         case bytes():
             return len(value)
-    return len(pack(value))
+    return max(len(pack(value)), _ITEM_BYTES * items_within(value))
 
 
 def _is_plain(change: SharedChange) -> bool:

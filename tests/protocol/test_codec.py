@@ -101,3 +101,25 @@ def test_hostile_frames_cost_little_memory(payload: bytes) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 32 << 20
+
+
+_EMPTY_LISTS = b"\xdc\x3f\xff" + b"\x90" * 16_383
+
+
+def test_rows_of_nested_values_cost_little_memory() -> None:
+    """A row is as large as a row may be, and a frame full of lists in lists ends early."""
+    row = b"\xdc\x01\xff" + _EMPTY_LISTS * 511
+    head = {
+        "owner": bytes(16),
+        "of": [1, bytes(8)],
+        "range": [0, 1, 1, 1],
+        "introduction": 0,
+        "sections": [["entry", [], []]],
+    }
+    frame = _frame(5, pack(head), b"", row, b"")
+    tracemalloc.start()
+    with pytest.raises(ProtocolError):
+        decode(frame)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 24 << 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +22,7 @@ from leaderless.protocol.commits import (
 )
 from leaderless.protocol.errors import InvalidCommitError
 from leaderless.protocol.hashing import digest
-from leaderless.protocol.packing import pack, unpack
+from leaderless.protocol.packing import items_within, pack, unpack
 from registry.changes import (
     MAX_GUARD,
     UNSET,
@@ -242,3 +244,65 @@ def test_what_a_body_names_of_others_is_found() -> None:
     assert set(positions(CHANGES)) == {Position(OTHER, 3), Position(FEED, 1)}
     alone = encode_body(CHANGES[:1])
     assert not names_others(header_for(alone), alone)
+
+
+_EMPTY_LISTS = b"\xdc\x3f\xff" + b"\x90" * 16_383
+
+
+def _body_of(values: Sequence[bytes]) -> bytes:
+    """Return a body that makes a tag with each of these packed values."""
+    changes = [
+        b"\x96\x00" + pack("tag") + pack(at.to_bytes(16, "big"))
+        + b"\x90\x91\x94" + pack("name") + b"\xc0" + value + b"\x90\x90"
+        for at, value in enumerate(values)
+    ]  # fmt: skip
+    return pack([]) + b"".join(changes)
+
+
+@pytest.mark.parametrize(
+    ("value", "times"),
+    [(b"\xdc\x01\xff" + _EMPTY_LISTS * 511, 1), (b"\x9f" + _EMPTY_LISTS * 15, 32)],
+    ids=["one large value", "many of the largest that may be"],
+)
+def test_bodies_of_nested_values_cost_little_memory(value: bytes, times: int) -> None:
+    """Bodies of nothing but lists in lists, as large as the largest commit."""
+    body = _body_of([value] * times)
+    assert 7 << 20 < len(body) <= limits.MAX_BODY_BYTES
+    tracemalloc.start()
+    with pytest.raises(InvalidCommitError):
+        decode_body(header_for(body), body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 64 << 20
+
+
+def test_the_items_of_all_changes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dots, writes, references and what lists and maps hold: one more than may be is refused."""
+    value = {"a": [1, [2]]}
+    changes = [
+        SharedChange(
+            Form.UPDATE,
+            "tag",
+            RecordId(bytes([at]) * 16),
+            (Dot(OTHER, 3),),
+            (FieldWrite("name", None, value, (REF,)),),
+            (REF,),
+        )
+        for at in range(2)
+    ]
+    body = encode_body(changes)
+    monkeypatch.setattr(limits, "MAX_ITEMS", 18)
+    assert decode_body(header_for(body), body) == tuple(changes)
+    monkeypatch.setattr(limits, "MAX_ITEMS", 17)
+    with pytest.raises(InvalidCommitError, match="more than 17 items"):
+        decode_body(header_for(body), body)
+
+
+def test_one_change_of_the_largest_size_never_has_too_many_items() -> None:
+    """So every change that may be written fits some commit."""
+    count = (limits.MAX_HEAD_BYTES - 100) // (1 << 14)
+    body = _body_of(
+        [b"\xdc" + count.to_bytes(2, "big") + (b"\xdc\x3f\xf0" + bytes(16_368)) * count]
+    )
+    (change,) = decode_body(header_for(body), body)
+    assert items_within(change.writes[0].value) > limits.MAX_ITEMS * 9 // 10

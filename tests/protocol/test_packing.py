@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgpack
 import pytest
 import zstandard
@@ -13,6 +16,7 @@ from leaderless.protocol.packing import (
     check_depth,
     compress,
     decompress,
+    items_within,
     pack,
     unpack,
     unpack_each,
@@ -87,10 +91,43 @@ def test_a_cut_value_is_refused() -> None:
         list(unpack_each(pack("abcdef")[:-1], 5, 64))
 
 
-def test_a_value_larger_than_a_piece_is_refused() -> None:
-    """No value may need more than twice a piece to be decoded."""
-    with pytest.raises(MalformedError):
-        list(unpack_each(pack(bytes(1_000)), 5, 64))
+@pytest.mark.parametrize("value", [[1, 2], {"a": 1}, [[[]], "x"], b"abc"])
+def test_a_value_of_any_kind_that_is_cut_is_refused(value: object) -> None:
+    """A list or map that has begun is no value, also when none of its parts is cut."""
+    packed = pack(value)
+    for size in range(1, len(packed)):
+        with pytest.raises(MalformedError, match="cut off"):
+            list(unpack_each(pack(0) + packed[:size], 5, 64))
+
+
+@pytest.mark.parametrize("before", [0, 1, 40, 63])
+@pytest.mark.parametrize("build", [lambda size: bytes(size - 2), lambda size: [0] * (size - 3)])
+def test_a_value_larger_than_a_piece_is_refused(build: Callable[[int], Any], before: int) -> None:
+    """One byte decides, wherever in the row it begins, and whether it is one piece or nested."""
+    first, fits, over = pack(0) * before, pack(build(64)), pack(build(65))
+    assert (len(fits), len(over)) == (64, 65)
+    assert list(unpack_each(first + fits, 99, 64))[-1] == build(64)
+    for rest in (b"", pack(0)):
+        with pytest.raises(MalformedError, match="more than 64 bytes"):
+            list(unpack_each(first + over + rest, 99, 64))
+
+
+@given(st.lists(st.recursive(st.integers(0, 1 << 40), st.lists, max_leaves=6)), st.integers(16, 64))
+def test_what_is_decoded_in_pieces_is_what_is_decoded_at_once(values: list[Any], size: int) -> None:
+    """Wherever the pieces end."""
+    packed = [pack(value) for value in values]
+    fitting = [piece for piece in packed if len(piece) <= size]
+    expected = [unpack(piece) for piece in fitting]
+    assert list(unpack_each(b"".join(fitting), len(fitting), size)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [(5, 0), ("abc", 0), ([], 0), ([1, [2, 3]], 4), ({"a": {"b": [1]}}, 5), ([{}, [], {}], 3)],
+)
+def test_items_are_counted_at_every_depth(value: object, count: int) -> None:
+    """Of a map, keys and values."""
+    assert items_within(value) == count
 
 
 def test_invalid_bytes_in_a_row_are_refused() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from leaderless.errors import UsageError
 from leaderless.protocol import commits, limits
+from leaderless.protocol.packing import items_within
 from leaderless.store.command import reckoned_bytes
 from registry.changes import (
     Create,
@@ -19,7 +20,9 @@ from registry.changes import (
     Edit,
     FieldWrite,
     Form,
+    Lock,
     RecordId,
+    Restore,
     SharedChange,
     Update,
     WriteRef,
@@ -65,6 +68,14 @@ _CHANGES = st.builds(
 def test_a_change_is_never_larger_than_it_was_reckoned(change: SharedChange) -> None:
     """So a part that seems to fit does, and what seems small is within a decoder's bounds."""
     assert len(commits.encode_body([change])) <= reckoned_bytes(change)
+
+
+@given(_CHANGES)
+def test_a_part_within_its_bytes_has_no_more_items_than_a_commit_may(change: SharedChange) -> None:
+    """Lists and maps are reckoned by what they hold: long ones travel in more parts."""
+    items = len(change.dots) + len(change.seen) + len(change.writes)
+    items += sum(len(write.over) + items_within(write.value) for write in change.writes)
+    assert items * limits.MAX_BODY_BYTES * 3 // 4 <= reckoned_bytes(change) * limits.MAX_ITEMS
 
 
 def _uuid(at: int) -> bytes:
@@ -151,3 +162,41 @@ def test_a_value_that_no_other_device_would_take_is_refused(replica: Replica) ->
     text = "x" * (limits.MAX_HEAD_BYTES + 1)
     with pytest.raises(UsageError, match="no other device would take this"):
         _commit(replica, iter([Create("tag", _uuid(1), {"description": text})]))
+
+
+def _write(replica: Replica, *edits: Edit) -> None:
+    _commit(replica, iter(edits))
+
+
+def _grown(replica: Replica) -> None:
+    """Make a tag that holds more than one change may."""
+    _write(replica, Create("tag", _uuid(1), {"canonical_name": "trip"}))
+    for key in "abc":
+        _write(replica, Update("tag", _uuid(1), {("attributes", key): "x" * 100_000}))
+
+
+@pytest.mark.parametrize("keys", [1, 2_000], ids=["one long value", "many short ones"])
+def test_a_write_that_no_device_would_take_is_refused_with_its_size(
+    replica: Replica, keys: int
+) -> None:
+    """The record is named, and where to look."""
+    _write(replica, Create("tag", _uuid(1), {"canonical_name": "trip"}))
+    fields = {("attributes", str(at)): "x" * (280_000 // keys) for at in range(keys)}
+    with pytest.raises(UsageError, match=r"tag “trip” needs \d{3},\d{3} bytes") as caught:
+        _write(replica, Update("tag", _uuid(1), fields))
+    assert f"record show tag {_uuid(1).hex()}" in str(caught.value.hint)
+
+
+def test_a_record_that_is_too_large_for_one_change_is_not_locked(replica: Replica) -> None:
+    """A lock writes all its values anew."""
+    _grown(replica)
+    with pytest.raises(UsageError, match="tag “trip” needs 300,"):
+        _write(replica, Lock("tag", _uuid(1)))
+
+
+def test_a_record_that_is_too_large_for_one_change_is_not_restored(replica: Replica) -> None:
+    """A restore writes all its values anew, too; it stays deleted and its values stay known."""
+    _grown(replica)
+    _write(replica, Delete("tag", _uuid(1)))
+    with pytest.raises(UsageError, match="bytes in one change"):
+        _write(replica, Restore("tag", _uuid(1)))
