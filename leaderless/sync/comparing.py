@@ -1,11 +1,13 @@
 """Comparing all that two devices hold, on one link: asking, and answering.
 
 Whoever answers lays out what it holds once, at the first question, and keeps that for a while: the
-asker comes back with smaller ranges. One question at a time is answered on a link.
+asker comes back with smaller ranges. One question at a time is answered on a link, and however often
+a peer begins anew, laying out takes but a share of the time.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
 ANSWER_S: Final = 300.0
 """A device that holds millions lays them out in some ten seconds for each, more if it is busy."""
 KEPT_S: Final = 60.0
+"""After the last question."""
+FRESH_S: Final = 5.0
+_REST: Final = 4.0
+"""A question for everything is answered from what was laid out less than `FRESH_S` ago, or less than so
+many times what that took: no peer can keep us at it for more than a fifth of the time."""
 
 
 class OutOfTurnError(ProtocolError):
@@ -55,7 +62,8 @@ class Comparer:
         self._send = send
         self._held: Inventory | None = None
         self._answering = False
-        self._questions = 0
+        self._fresh_until = self._kept_until = -math.inf
+        self._is_kept = False
         self._answers: trio.MemorySendChannel[tuple[Compared, int]] | None = None
 
     # --- asking -----------------------------------------------------------------------------------
@@ -124,19 +132,37 @@ class Comparer:
             raise OutOfTurnError("another question is still being answered")
         self._answering = True
         try:
-            if self._held is None or message.ranges == (Range(*WHOLE),):
-                self._held = await self._store.read(self._laid_out)
+            is_stale = trio.current_time() >= self._fresh_until
+            if self._held is None or (is_stale and message.ranges == (Range(*WHOLE),)):
+                self._held = None  # not both at once
+                self._held = await self._lay_out()
             answers: tuple[Answer, ...] = await trio.to_thread.run_sync(
                 self._held.answer, message.ranges
             )
             self._send(codec.encode(Compared(answers)))
         finally:
             self._answering = False
-        self._questions += 1
-        last = self._questions
-        await trio.sleep(KEPT_S)
-        if self._questions == last and not self._answering:
-            self._held = None
+        self._kept_until = trio.current_time() + KEPT_S
+        if not self._is_kept:
+            await self._keep()
+
+    async def _lay_out(self) -> Inventory:
+        began = trio.current_time()
+        held = await self._store.read(self._laid_out)
+        ended = trio.current_time()
+        self._fresh_until = ended + max(FRESH_S, _REST * (ended - began))
+        return held
+
+    async def _keep(self) -> None:
+        """Stay until nothing was asked for a while, then forget: one such stay for all questions."""
+        self._is_kept = True
+        while True:
+            await trio.sleep_until(self._kept_until)
+            if self._answering:
+                self._kept_until = trio.current_time() + KEPT_S
+            elif trio.current_time() >= self._kept_until:
+                break
+        self._held, self._is_kept = None, False
 
     def _laid_out(self, database: Database) -> Inventory:
         registry = self._store.registry

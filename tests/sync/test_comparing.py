@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from leaderless.protocol import codec
 from leaderless.protocol.messages import Compare, Compared
 from leaderless.protocol.reconcile import Answer, Part, Range
 from leaderless.store.store import Store
-from leaderless.sync.comparing import Comparer, OutOfTurnError
+from leaderless.sync.comparing import FRESH_S, KEPT_S, Comparer, OutOfTurnError
 from registry.changes import Create
 from tests.cluster import Cluster, open_cluster
 from tests.replicas import Replica, add_tree
@@ -188,3 +189,84 @@ async def test_what_was_laid_out_is_kept_for_the_next_question_and_not_for_ever(
         assert isinstance(message, Compared)
         counts.append(sum(len(answer.items) for answer in message.answers))
     assert counts[0] == counts[1] == counts[2] == counts[3] + 5
+
+
+class CountingStore:
+    """A store that counts what is read, and takes its time for it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.registry = store.registry
+        self.reads = 0
+        self.passes: Callable[[], None] = lambda: None
+        self.go = trio.Event()
+        self.go.set()
+
+    async def read(self, fn):  # noqa: ANN001, ANN201
+        """Read what is asked for."""
+        self.reads += 1
+        await self.go.wait()
+        self.passes()
+        return await self._store.read(fn)
+
+
+@pytest.mark.parametrize(("takes_s", "fresh_s"), [(0.0, FRESH_S), (10.0, 40.0)])
+async def test_what_was_laid_out_just_now_answers_who_begins_anew(
+    replicas: list[Replica],
+    mock_clock: trio.testing.MockClock,
+    takes_s: float,
+    fresh_s: float,
+) -> None:
+    """For some seconds, and longer where laying out takes long: a peer cannot keep us at it."""
+    sent: list[bytes] = []
+    store = CountingStore(replicas[0].store)
+    store.passes = lambda: mock_clock.jump(takes_s)
+    comparer = Comparer(store, sent.append)  # type: ignore[arg-type]
+    reads = []
+    async with trio.open_nursery() as nursery:
+        for count, wait_s in enumerate((0.0, fresh_s - 0.5, 0.5), start=1):
+            mock_clock.jump(wait_s)
+            nursery.start_soon(comparer.answer, Compare(WHOLE))
+            await _until(sent, count)
+            await trio.testing.wait_all_tasks_blocked()
+            reads.append(store.reads)
+        nursery.cancel_scope.cancel()
+    assert reads == [1, 1, 2]
+
+
+async def test_however_much_is_asked_one_task_remembers(replicas: list[Replica]) -> None:
+    """Questions leave nothing behind but what was laid out."""
+    sent: list[bytes] = []
+    comparer = Comparer(replicas[0].store, sent.append)
+    async with trio.open_nursery() as nursery:
+        for count in range(1, 6):
+            nursery.start_soon(comparer.answer, Compare(WHOLE))
+            await _until(sent, count)
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(nursery.child_tasks) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_being_asked_is_not_forgotten_meanwhile(
+    replicas: list[Replica], mock_clock: trio.testing.MockClock
+) -> None:
+    """Where laying out anew takes longer than it is kept, it is kept for the next question."""
+    sent: list[bytes] = []
+    store = CountingStore(replicas[0].store)
+    comparer = Comparer(store, sent.append)  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(comparer.answer, Compare(WHOLE))
+        await _until(sent, 1)
+        await trio.testing.wait_all_tasks_blocked()
+        store.go = trio.Event()
+        mock_clock.jump(KEPT_S - 1)
+        nursery.start_soon(comparer.answer, Compare(WHOLE))
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(2 * KEPT_S)
+        await trio.testing.wait_all_tasks_blocked()
+        store.go.set()
+        await _until(sent, 2)
+        nursery.start_soon(comparer.answer, Compare((Range(b"", b"\xff" * 16),)))
+        await _until(sent, 3)
+        nursery.cancel_scope.cancel()
+    assert store.reads == 2
