@@ -10,6 +10,7 @@ import trio
 from leaderless.catalogue.listing import find_device
 from leaderless.catalogue.names import device_name, device_names, record_name
 from leaderless.catalogue.text import name_json
+from leaderless.daemon.doubts import PATIENCE_S, Doubts
 from leaderless.errors import UsageError
 from leaderless.status.http import Answer
 from leaderless.status.report import report
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request], Awaitable[Answer]]
 
-PATIENCE_S: Final = 600.0
-"""Between two times that what is held is counted again because a peer holds something else."""
 _NAMED: Final = {"entry": "name", "location": "name", "device": "name", "volume": "display_name"}
 
 
@@ -45,6 +44,7 @@ class ProofDesk:
     overview: Overview
     nonce: Callable[[], bytes]
     tell: Callable[[str, Mapping[str, object]], None]
+    _doubts: Doubts = field(default_factory=Doubts)
     _doubted: trio.Event = field(default_factory=trio.Event)
 
     def table(self) -> dict[tuple[str, str], Handler]:
@@ -91,29 +91,39 @@ class ProofDesk:
         self.driver.reconnect()
         return counted, wrong
 
-    def doubt(self) -> None:
+    def doubt(self, peer: bytes | None) -> None:
         """A peer that is level with us holds something else: `keep` looks who is wrong."""
+        self._doubts.add(peer)
         self._doubted.set()
 
     async def keep(self) -> None:
-        """Count again whenever there was reason to doubt, for ever.
+        """Count again where there is reason to doubt, for ever: no two times follow at once.
 
         Where every row is what was kept, the log is run again: what it makes is what others have.
         """
         while True:
-            await self._doubted.wait()
-            self._doubted = trio.Event()
+            peers = await self._next_doubt()
             _, wrong = await self.check()
-            if not wrong:
-                await self._run_the_log()
+            were_right = bool(wrong) or await self._run_the_log()
+            self._doubts.judge(peers, trio.current_time(), were_right=were_right)
             await trio.sleep(PATIENCE_S)
 
-    async def _run_the_log(self) -> None:
+    async def _next_doubt(self) -> frozenset[bytes | None]:
+        """Return whose doubts are to be looked into, once there are any."""
+        while not (peers := self._doubts.take(trio.current_time())):
+            self._doubted = trio.Event()
+            with trio.move_on_at(self._doubts.next_due()):
+                await self._doubted.wait()
+        return peers
+
+    async def _run_the_log(self) -> bool:
+        """Run the log again; return whether something else had stood here than it makes."""
         registry = self.store.registry
         done = await self.store.write(lambda tx: rebuild(tx.conn, registry, tx.now_ms))
         if done.differences:
             self.tell("mended", {"owner": None, "why": "; ".join(done.differences)})
             self.driver.reconnect()
+        return bool(done.differences)
 
     # --- what others hold -------------------------------------------------------------------------
 

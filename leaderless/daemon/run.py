@@ -156,7 +156,7 @@ class Daemon:
         self._port = config.listen_port
         self._presence = Presence(partial(wall_ms, clock))
         self._lives = trio.Event()
-        self._on_doubt: Callable[[], None] = lambda: None
+        self._on_doubt: Callable[[bytes | None], None] = lambda _: None
         self._pulse = Pulse()
 
     async def run(self) -> None:
@@ -311,7 +311,8 @@ class Daemon:
         if isinstance(device, bytes):
             self._presence.heard(kind, device)
         if kind in ("differs", "state_differs"):
-            self._on_doubt()
+            peer = data.get("from", device)
+            self._on_doubt(peer if isinstance(peer, bytes) else None)
         if kind == "restored":
             self._lives.set()
         if kind not in _QUIET:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import trio
 
-from leaderless.daemon.proof_routes import PATIENCE_S
+from leaderless.daemon.doubts import PATIENCE_S
 from registry.changes import Create
 from tests.daemon.rooms import Rooms, open_rooms
 from tests.replicas import Replica, add_tree
 from tests.store.passing import within
 
-TAG = b"t" * 16
+TAG, PEER = b"t" * 16, b"p" * 16
 
 
 def _damage(replica: Replica, statement: str) -> None:
@@ -59,7 +59,7 @@ async def test_a_doubt_is_looked_into_without_being_asked(tmp_path: Path, replic
         assert rooms.proofs is not None
         nursery.start_soon(rooms.proofs.keep)
         _damage(replica, "UPDATE record SET state = x'93909090'")
-        rooms.proofs.doubt()
+        rooms.proofs.doubt(PEER)
         await _mended(rooms)
         nursery.cancel_scope.cancel()
     assert (await replica.store.read(_color)) == "red"
@@ -74,7 +74,7 @@ async def test_where_every_row_counts_right_the_log_is_run_again(
         assert rooms.proofs is not None
         nursery.start_soon(rooms.proofs.keep)
         _damage(replica, "UPDATE tag SET color = 'blue'")
-        rooms.proofs.doubt()
+        rooms.proofs.doubt(PEER)
         await _mended(rooms)
         nursery.cancel_scope.cancel()
     assert (await replica.store.read(_color)) == "red"
@@ -106,14 +106,18 @@ async def test_doubts_are_looked_into_now_and_then_only(
         rooms.proofs.check = counting  # type: ignore[method-assign]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rooms.proofs.keep)
-            rooms.proofs.doubt()
+            rooms.proofs.doubt(PEER)
             await until(1, 0)
-            rooms.proofs.doubt()
+            rooms.proofs.doubt(PEER)
             await trio.testing.wait_all_tasks_blocked()
             assert counted == 1
             began = trio.current_time()
             await until(2, 1)
             assert trio.current_time() >= began + PATIENCE_S
+            rooms.proofs.doubt(PEER)
+            began = trio.current_time()
+            await until(3, 1)
+            assert trio.current_time() >= began + 2 * PATIENCE_S
             nursery.cancel_scope.cancel()
 
 
