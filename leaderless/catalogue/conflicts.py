@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from registry.state import RecordState, Write
 
 DISMISS = "conflict.dismiss"
+RESTORE = "conflict.restore"
 LOSER = "loser"
 """In the data of a restore: which change it lets win. An undo shows what was in effect before."""
 
@@ -164,7 +165,7 @@ async def restore_conflict(store: Store, number: int) -> Conflict:
             "record": conflict.record.hex(),
             LOSER: encode_ref(conflict.loser),
         }
-        transaction.commit("conflict.restore", [_restoring(conflict)], data)
+        transaction.commit(RESTORE, [_restoring(conflict)], data)
         return conflict
 
     return await store.write(write)

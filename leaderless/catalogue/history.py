@@ -1,11 +1,14 @@
-"""Who did what, when: the log as people read it. One line is one user action, whatever its parts."""
+"""Who did what, when: the log as people read it. One line is one user action, whatever its parts.
+
+An action is known by its feed and command id: an id alone is whatever some author wrote there.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
@@ -43,6 +46,13 @@ _FEW = 50
 """Records that are looked for in the bytes of a body before it is decoded."""
 
 
+class ActionKey(NamedTuple):
+    """What tells an action from all others, whatever another member calls its own."""
+
+    feed: bytes
+    command_id: bytes
+
+
 @dataclass
 class Action:
     """One user action: its headers' facts. Bodies are read when they are needed."""
@@ -58,6 +68,11 @@ class Action:
     parts: int
     data: dict[str, Value]
     headers: list[CommitHeader]
+
+    @property
+    def key(self) -> ActionKey:
+        """Return what tells this action from all others."""
+        return ActionKey(self.feed, self.command_id)
 
     def bodies(self, connection: Connection) -> Iterator[tuple[CommitHeader, bytes]]:
         """Yield the parts that are here in the order in which they were written."""
@@ -109,20 +124,22 @@ def find_action(connection: Connection, reference: str) -> list[Action]:
     digits = reference.lower()
     if len(digits) < 4 or any(digit not in "0123456789abcdef" for digit in digits):
         return []
-    ids = connection.exec_driver_sql(
-        "SELECT DISTINCT command_id FROM commit_log"
-        " WHERE lower(hex(command_id)) LIKE ? OR lower(hex(command_id)) LIKE ? LIMIT 3",
+    keys = connection.exec_driver_sql(
+        "SELECT DISTINCT f.feed, c.command_id FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE lower(hex(c.command_id)) LIKE ? OR lower(hex(c.command_id)) LIKE ? LIMIT 3",
         (f"{digits}%", f"%{digits}"),
+    ).all()
+    return [_gathered(connection, ActionKey(*key)) for key in keys]
+
+
+def actions_called(connection: Connection, command_id: bytes) -> list[Action]:
+    """Return every action with that command id: one, unless a member has copied another's."""
+    feeds = connection.exec_driver_sql(
+        "SELECT DISTINCT f.feed FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE c.command_id = ? ORDER BY f.feed",
+        (command_id,),
     ).scalars()
-    return [_gathered(connection, command_id) for command_id in ids.all()]
-
-
-def whole_action(connection: Connection, command_id: bytes) -> Action | None:
-    """Return an action by its command id, None if nothing of it is here."""
-    row = connection.exec_driver_sql(
-        "SELECT 1 FROM commit_log WHERE command_id = ?", (command_id,)
-    ).first()
-    return None if row is None else _gathered(connection, command_id)
+    return [_gathered(connection, ActionKey(feed, command_id)) for feed in feeds.all()]
 
 
 def _by_command(connection: Connection, wanted: Filter) -> Iterator[Action]:
@@ -146,16 +163,17 @@ def _by_command(connection: Connection, wanted: Filter) -> Iterator[Action]:
         conditions.append(f"({named})")
         values += wanted.records
     rows = connection.exec_driver_sql(
-        f"SELECT c.command_id FROM {source} WHERE {' AND '.join(conditions)}"
+        f"SELECT f.feed, c.command_id FROM {source} WHERE {' AND '.join(conditions)}"
         " ORDER BY c.stamp DESC, f.feed DESC, c.seq DESC",
         tuple(values),
     )
-    seen: set[bytes] = set()
+    seen: set[ActionKey] = set()
     try:
-        for command_id in rows.scalars():
-            if command_id not in seen:
-                seen.add(command_id)
-                yield _gathered(connection, command_id)
+        for row in rows:
+            key = ActionKey(*row)
+            if key not in seen:
+                seen.add(key)
+                yield _gathered(connection, key)
     finally:
         rows.close()
 
@@ -172,20 +190,20 @@ def _least_stamp(ms: int) -> bytes:
     return max(0, min(ms, (1 << 48) - 1)).to_bytes(6, "big")
 
 
-def _gathered(connection: Connection, command_id: bytes) -> Action:
+def _gathered(connection: Connection, key: ActionKey) -> Action:
     rows = connection.exec_driver_sql(
-        "SELECT f.feed, c.seq, c.header, c.received_at, c.applied_at FROM commit_log c"
-        " JOIN feed f ON f.id = c.feed WHERE c.command_id = ? ORDER BY f.feed, c.seq",
-        (command_id,),
+        "SELECT c.seq, c.header, c.received_at, c.applied_at FROM commit_log c"
+        " JOIN feed f ON f.id = c.feed WHERE f.feed = ? AND c.command_id = ? ORDER BY c.seq",
+        tuple(key),
     ).all()
-    headers = [commits.decode_header(row[2]) for row in rows]
+    headers = [commits.decode_header(row[1]) for row in rows]
     first = headers[0]
-    feed, last_seq, _, received_ms, applied_ms = rows[-1]
+    last_seq, _, received_ms, applied_ms = rows[-1]
     return Action(
-        command_id,
+        key.command_id,
         first.command,
-        feed[:16],
-        feed,
+        key.feed[:16],
+        key.feed,
         last_seq,
         first.stamp.ms,
         received_ms,
@@ -244,7 +262,7 @@ def confirmed_by(connection: Connection, action: Action) -> list[bytes]:
 
 
 def action_json(
-    connection: Connection, action: Action, undone: Callable[[bytes], bool] = lambda _: False
+    connection: Connection, action: Action, undone: Callable[[ActionKey], bool] = lambda _: False
 ) -> dict[str, Any]:
     """Return an action for JSON, with names for people."""
     first, count = _summary(connection, action)
@@ -268,7 +286,7 @@ def action_json(
         "commits": action.parts,
         "changes": count,
         "records": named,
-        "undone": undone(action.command_id),
+        "undone": undone(action.key),
         "confirmed_by": [
             device_name(connection, device) for device in confirmed_by(connection, action)
         ],

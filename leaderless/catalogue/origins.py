@@ -1,55 +1,72 @@
-"""Where a shown value came from, by the log: behind what an undo wrote stands what was before."""
+"""Where a shown value came from, by the log: behind what an undo wrote stands what was before.
+
+What the log says was written by any member: a chain that leads back to itself ends there.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from leaderless.catalogue.history import whole_action
-from leaderless.protocol import commits
-from registry.changes import LOCK_FIELD, Form
+from leaderless.catalogue.conflicts import LOSER, RESTORE
+from leaderless.catalogue.history import ActionKey
+from leaderless.catalogue.pages import Pages
+from leaderless.catalogue.undone import UNDO, taken_back
+from leaderless.protocol.records import decode_ref
+from registry.changes import LOCK_FIELD, Form, WriteRef
+from registry.errors import InvalidStampError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.catalogue.history import Action
-    from registry.changes import CommitHeader, FieldKey, Position, SharedChange, WriteRef
+    from registry.changes import FieldKey, Position, SharedChange
     from registry.state import Write
 
-UNDO: Final = "undo"
 _LOCK: Final[FieldKey] = (LOCK_FIELD, None)
-_COMMITS = 8
-"""Decoded commits that are kept: one of 10,000 changes is some 20 MiB of objects."""
-
-Decoded = tuple["CommitHeader", "tuple[SharedChange, ...]"]
+_CHANGES = 4_096
+"""Decoded changes that are kept: the few that concern one record are asked for several times."""
 
 
 class Origins:
-    """Reads the log for one undo; commits are decoded once."""
+    """Reads the log for one undo."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._commit = lru_cache(_COMMITS)(self._read)
+        self._pages = Pages(connection)
+        self._change = lru_cache(_CHANGES)(self._decoded)
+        self._taken: dict[ActionKey, Action | None] = {}
 
     def change(self, ref: WriteRef) -> SharedChange | None:
         """Return the change that a reference names, None if the log has lost it."""
-        found = self._commit(ref.feed, ref.seq)
-        if found is None or ref.place >= len(found[1]):
-            return None
-        return found[1][ref.place]
+        return self._change(ref.feed, ref.seq, ref.place)
 
-    def is_undo(self, position: Position) -> bool:
-        """Return whether the commit at a position took something back."""
-        found = self._commit(*position)
-        return found is not None and found[0].command == UNDO
+    def taken_by(self, feed: bytes, seq: int) -> Action | None:
+        """Return the action that the commit at a position took back, None if it is no undo."""
+        page = self._pages.page(feed, seq)
+        if page is None or page.header.command != UNDO:
+            return None
+        key = ActionKey(feed, page.header.command_id)
+        if key not in self._taken:
+            self._taken[key] = taken_back(self._connection, page.header)
+        return self._taken[key]
 
     def is_lock(self, position: Position, of: SharedChange) -> bool:
         """Return whether the commit at a position locked the record that a change is about."""
-        found = self._commit(*position)
-        return found is not None and any(
-            (change.model, change.record) == (of.model, of.record) and _writes(change, _LOCK)
-            for change in found[1]
-        )
+        place = self._pages.place(*position, of.model, of.record)
+        change = None if place is None else self._change(*position, place)
+        return change is not None and _writes(change, _LOCK)
+
+    def find(self, action: Action, of: SharedChange) -> tuple[WriteRef, SharedChange] | None:
+        """Return what an action did to the record that a change is about, None for nothing."""
+        for header in action.headers:
+            place = self._pages.place(*header.position, of.model, of.record)
+            if place is not None:
+                ref = WriteRef(header.stamp, *header.position, place)
+                change = self.change(ref)
+                return None if change is None else (ref, change)
+        return None
 
     def of(self, held: Write) -> WriteRef | None:
         """Return the write that first gave a register the value it shows, None for that of none.
@@ -58,45 +75,52 @@ class Origins:
         is the value that stood there.
         """
         ref: WriteRef | None = held.ref
-        while ref is not None:
-            found, change = self._commit(ref.feed, ref.seq), self.change(ref)
-            if found is None or change is None:
+        passed: set[WriteRef] = set()
+        while ref is not None and ref not in passed:
+            passed.add(ref)
+            change = self.change(ref)
+            if change is None:
                 return ref
             if held.key != _LOCK and _writes(change, _LOCK):
                 ref = max(_over(change, held.key), default=None)
                 continue
-            if found[0].command != UNDO:
-                return ref
-            of = found[0].data.get("command_id")
-            taken = whole_action(self._connection, of) if isinstance(of, bytes) else None
+            taken = self.taken_by(ref.feed, ref.seq)
             if taken is None:
                 return ref
-            ref = self._replaced(taken, change, held.key)
-        return None
+            found = self.find(taken, change)
+            ref = None if found is None else self.before(taken, found[1], held.key)
+        return ref
 
-    def _replaced(self, taken: Action, change: SharedChange, key: FieldKey) -> WriteRef | None:
-        """Return the write that an action took out of effect in one register of a record."""
-        for _, _, item in taken.changes(self._connection):
-            if (item.model, item.record) != (change.model, change.record):
-                continue
-            seen = item.seen if item.form is Form.DELETE else _over(item, key)
-            return max((ref for ref in seen if self._wrote(ref, key)), default=None)
+    def before(self, action: Action, change: SharedChange, key: FieldKey) -> WriteRef | None:
+        """Return the write that a change of an action took out of effect in a register, or None."""
+        loser = loser_of(action)
+        if change.form is Form.DELETE:
+            replaced = [ref for ref in change.seen if self._wrote(ref, key)]
+        else:
+            replaced = [ref for ref in _over(change, key) if ref != loser]
+        if replaced:
+            return max(replaced)
         return None
 
     def _wrote(self, ref: WriteRef, key: FieldKey) -> bool:
         change = self.change(ref)
         return change is not None and _writes(change, key)
 
-    def _read(self, feed: bytes, seq: int) -> Decoded | None:
-        row = self._connection.exec_driver_sql(
-            "SELECT c.header, c.body FROM commit_log c JOIN feed f ON f.id = c.feed"
-            " WHERE f.feed = ? AND c.seq = ?",
-            (feed, seq),
-        ).first()
-        if row is None:
-            return None
-        header = commits.decode_header(row[0])
-        return header, commits.decode_body(header, row[1])
+    def _decoded(self, feed: bytes, seq: int, place: int) -> SharedChange | None:
+        page = self._pages.page(feed, seq)
+        return None if page is None else page.change(place)
+
+
+def loser_of(action: Action) -> WriteRef | None:
+    """Return the write that the restore of a conflict let win, None for any other action.
+
+    None, too, where its author wrote something else in that place.
+    """
+    packed = action.data.get(LOSER)
+    if action.command == RESTORE and isinstance(packed, bytes):
+        with suppress(ValueError, TypeError, InvalidStampError):
+            return decode_ref(packed)
+    return None
 
 
 def _writes(change: SharedChange, key: FieldKey) -> bool:

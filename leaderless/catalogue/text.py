@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from typing import TYPE_CHECKING, Any
 
 from registry.changes import UNSET
@@ -46,11 +47,28 @@ def value_json(model: str, field: str, value: Value) -> Any:  # noqa: ANN401 - J
         return {str(key): value_json(model, field, item) for key, item in value.items()}
     if isinstance(value, list):
         return [value_json(model, field, item) for item in value]
-    return value
+    return _number_json(value)
 
 
 def plain_json(value: Value) -> Any:  # noqa: ANN401 - JSON
-    """Return a value as people are shown it: bytes, which are ids there, as hex; unset as null."""
+    """Return a value as people are shown it: bytes, which are ids there, as hex; unset as null.
+
+    Numbers that JSON does not know are text, and so are the keys of maps.
+    """
     if value is UNSET:
         return None
-    return value.hex() if isinstance(value, bytes) else value
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {
+            key.hex() if isinstance(key, bytes) else str(key): plain_json(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [plain_json(item) for item in value]
+    return _number_json(value)
+
+
+def _number_json(value: Value) -> Value:
+    """Return what JSON has no number for as text: "nan", "inf", "-inf"."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

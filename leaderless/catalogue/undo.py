@@ -12,13 +12,12 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from leaderless.catalogue.conflicts import DISMISS, LOSER
+from leaderless.catalogue.conflicts import DISMISS
 from leaderless.catalogue.history import Action, Filter, actions, find_action
 from leaderless.catalogue.names import device_name, record_name
-from leaderless.catalogue.origins import UNDO, Origins
+from leaderless.catalogue.origins import Origins
+from leaderless.catalogue.undone import FEED, UNDO, undone_actions
 from leaderless.errors import LeaderlessError, NotFoundError, UsageError
-from leaderless.protocol import commits
-from leaderless.protocol.records import decode_ref
 from leaderless.store.registers import Records
 from registry.changes import (
     LOCK_FIELD,
@@ -74,43 +73,25 @@ async def undo(store: Store, reference: str | None) -> Action:
         ]
         if not edits:
             raise StandsOnError("there is nothing left of it to take back")
-        data = {"command_id": action.command_id, "command": action.command}
+        data = {"command_id": action.command_id, FEED: action.feed, "command": action.command}
         transaction.commit(UNDO, edits, data)
         return action
 
     return await store.write(write)
 
 
-def undone_ids(connection: Connection) -> frozenset[bytes]:
-    """Return the command ids of what was undone, by an undo that was not undone itself."""
-    rows = connection.exec_driver_sql(
-        # What a row has behind its body is read from the index: a body may be as long as 8 MiB.
-        "SELECT h.header, c.command_id FROM commit_log c INDEXED BY commit_by_name"
-        " CROSS JOIN feed f ON f.id = c.feed"
-        " CROSS JOIN commit_log h ON h.feed = c.feed AND h.seq = c.seq"
-        " WHERE c.command = ? AND c.seq <= f.applied ORDER BY c.stamp DESC",
-        (UNDO,),
-    ).all()
-    undone: set[bytes] = set()
-    for header, command_id in rows:
-        of = commits.decode_header(header).data.get("command_id")
-        if isinstance(of, bytes) and command_id not in undone:
-            undone.add(of)
-    return frozenset(undone)
-
-
 def _chosen(connection: Connection, own: bytes, reference: str | None) -> Action:
-    gone = undone_ids(connection)
+    gone = undone_actions(connection)
     if reference is not None:
         found = find_action(connection, reference)
         if len(found) != 1:
             what = "several actions have" if found else "no action has"
             raise NotFoundError(f"{what} the id “{reference}”", hint="leaderless history")
-        if found[0].command_id in gone:
+        if found[0].key in gone:
             raise UsageError("that was taken back already", hint="leaderless history")
         return found[0]
     for action in actions(connection, Filter(author=own, limit=1_000)):
-        if action.command not in _NOT_BY_ITSELF and action.command_id not in gone:
+        if action.command not in _NOT_BY_ITSELF and action.key not in gone:
             return action
     raise NotFoundError("nothing was done on this device that could be undone")
 
@@ -127,8 +108,6 @@ class _Undoing:
         self._linked: dict[bytes, set[tuple[str, bytes]]] = {}
         self._action = action
         self._origins = Origins(connection)
-        loser = action.data.get(LOSER)
-        self._loser = decode_ref(loser) if isinstance(loser, bytes) else None
         self._own = {header.position for header in action.headers}
 
     def changes(self) -> Iterator[tuple[CommitHeader, int, SharedChange]]:
@@ -180,7 +159,9 @@ class _Undoing:
             self._check_made_alone(change, state)
         self._check_current(change, state, ref)
         if change.form is Form.UPDATE:
-            return Update(*about, {_key(write): self._before(write) for write in change.writes})
+            return Update(
+                *about, {_key(write): self._before(change, write) for write in change.writes}
+            )
         self._check_not_written(change, state)
         if change.form is Form.CREATE:
             self._check_unlinked(change)
@@ -203,7 +184,7 @@ class _Undoing:
     def _check_made_alone(self, change: SharedChange, state: RecordState) -> None:
         """Raise StandsOnError where others have made a record, too, or again since."""
         for dot in sorted(state.dots - self._own):
-            if self._origins.is_undo(dot) or self._origins.is_lock(dot, change):
+            if self._origins.taken_by(*dot) or self._origins.is_lock(dot, change):
                 continue  # it brought back what this action had made, or wrote it anew
             by = device_name(self._connection, dot.feed[:16])
             how = "made it, too" if state.dots & self._own else "made it again since"
@@ -225,18 +206,17 @@ class _Undoing:
         if linked is not None and not linked <= self._made:
             raise self._stands(change, "other things were linked to it since")
 
-    def _before(self, write: FieldWrite) -> Value:
+    def _before(self, change: SharedChange, write: FieldWrite) -> Value:
         """Return the value that a write had replaced; raises StandsOnError if the log lost it."""
-        over = [ref for ref in write.over if ref != self._loser]
-        if not over:
+        key = (write.field, write.subkey)
+        ref = self._origins.before(self._action, change, key)
+        if ref is None:
             return UNSET
-        change = self._origins.change(max(over))
-        if change is None:
+        before = self._origins.change(ref)
+        if before is None:
             raise StandsOnError("the value it had replaced is not in the log any more")
-        for held in change.writes:
-            if (held.field, held.subkey) == (write.field, write.subkey):
-                return held.value
-        return UNSET
+        values = (held.value for held in before.writes if (held.field, held.subkey) == key)
+        return next(values, UNSET)
 
     def _stands(self, change: SharedChange, why: str) -> StandsOnError:
         name = record_name(self._connection, change.model, change.record)

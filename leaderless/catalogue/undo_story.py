@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from leaderless.catalogue.conflicts import DISMISS
 from leaderless.catalogue.history import Filter, action_json, actions, find_action
 from leaderless.catalogue.names import device_name
-from leaderless.catalogue.origins import UNDO
-from leaderless.catalogue.undo import undone_ids
+from leaderless.catalogue.undone import UNDO, undone_actions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,18 +51,18 @@ def standing_on(connection: Connection, action: Action) -> tuple[Action, str] | 
     None where none is in the log.
     """
     records = frozenset(bytes(change.record) for _, _, change in action.changes(connection))
-    gone = undone_ids(connection)
+    gone = undone_actions(connection)
     for later in actions(connection, Filter(since_ms=action.stamp_ms, records=records)):
-        if later.command_id == action.command_id:
+        if later.key == action.key:
             return None
-        if later.command_id not in gone and later.command not in (UNDO, DISMISS):
+        if later.key not in gone and later.command not in (UNDO, DISMISS):
             return later, device_name(connection, later.author)
     return None
 
 
 def _own(connection: Connection, own: bytes) -> Iterator[Action]:
     """Yield the actions of this device that were not taken back, newest first."""
-    gone = undone_ids(connection)
+    gone = undone_actions(connection)
     for action in actions(connection, Filter(author=own, limit=_LOOKED_AT)):
-        if action.command != UNDO and action.command_id not in gone:
+        if action.command != UNDO and action.key not in gone:
             yield action

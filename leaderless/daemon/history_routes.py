@@ -13,6 +13,7 @@ from leaderless.catalogue.locks import check_guard
 from leaderless.catalogue.names import record_name
 from leaderless.catalogue.records import find_reference
 from leaderless.catalogue.undo import StandsOnError
+from leaderless.catalogue.undone import undone_actions
 from leaderless.errors import UsageError
 from leaderless.status.http import Answer
 from leaderless.store.rebuild import rebuild
@@ -105,7 +106,7 @@ class HistoryDesk:
         return Answer({"since_ms": shown, "actions": found[:limit], "more": len(found) > limit})
 
     def _json(self, connection: Connection, wanted: Filter) -> list[dict[str, Any]]:
-        undone = undo.undone_ids(connection)
+        undone = undone_actions(connection)
         return [
             history.action_json(connection, action, undone.__contains__)
             for action in history.actions(connection, wanted)

@@ -11,8 +11,10 @@ from leaderless.catalogue.history import (
     Filter,
     action_json,
     actions,
+    actions_called,
     find_action,
     whole_action,
+    last_applied_ms,
 )
 from leaderless.protocol import limits
 from leaderless.store.registers import read_state
@@ -36,8 +38,7 @@ def _found(replica: Replica, wanted: Filter) -> list[bytes]:
 
 def _told(replica: Replica, command_id: bytes) -> dict[str, Any]:
     def read(connection: Connection) -> dict[str, Any]:
-        action = whole_action(connection, command_id)
-        assert action is not None
+        (action,) = actions_called(connection, command_id)
         return action_json(connection, action)
 
     return within(replica, read)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderless.catalogue.text import name_bytes, name_json, value_json
+from leaderless.catalogue.text import name_bytes, name_json, plain_json, value_json
+from registry.changes import UNSET
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,22 @@ def test_values_are_shown_so_that_every_reader_can_hold_them(
 ) -> None:
     """Whole numbers are decimal strings, names as above, other bytes hexadecimal."""
     assert value_json(model, field, value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (UNSET, None),
+        (float("nan"), "nan"),
+        ([float("inf"), 1.5], ["inf", 1.5]),
+        ({"a": float("-inf"), b"\x01": {"b": b"\xff"}}, {"a": "-inf", "01": {"b": "ff"}}),
+    ],
+)
+def test_whatever_a_value_is_people_are_shown_json(value: object, shown: object) -> None:
+    """What JSON has no word for is text, at any depth."""
+    assert json.loads(json.dumps(plain_json(value), allow_nan=False)) == shown
+
+
+def test_an_export_holds_no_number_that_json_does_not_know() -> None:
+    """Those are text, within lists, too."""
+    assert value_json("tag", "attributes", [float("nan"), 0.5]) == ["nan", 0.5]

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, event
 from leaderless.catalogue import tags
 from leaderless.catalogue.conflicts import conflicts, dismiss_conflict
 from leaderless.catalogue.history import Filter, actions
-from leaderless.catalogue.undo import StandsOnError, undo, undone_ids
+from leaderless.catalogue.undo import StandsOnError, undo
+from leaderless.catalogue.undone import undone_actions
 from leaderless.errors import NotFoundError, UsageError
 from leaderless.store.registers import read_state
 from registry.changes import Create, Delete, Edit, Lock, Restore, Unlock, Update
@@ -78,7 +79,7 @@ async def test_an_undo_can_be_undone_by_its_id(replica: Replica) -> None:
     newest = await replica.store.read(lambda c: next(actions(c, Filter())))
     await undo(replica.store, newest.command_id.hex())
     assert shown(replica, "color") == [("red",)]
-    assert action.command_id not in await replica.store.read(undone_ids)
+    assert action.key not in await replica.store.read(undone_actions)
 
 
 async def test_a_bulk_action_is_undone_as_one(replica: Replica) -> None:

@@ -1,0 +1,117 @@
+"""Which action a commit that is called an undo takes back, and so what was undone.
+
+A header says whatever its author wrote there: an undo counts where it comes after what it names and
+changes what that had changed. Taking back itself is `undo`'s business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from leaderless.catalogue.history import ActionKey, actions_called
+from leaderless.protocol import commits, limits
+from leaderless.protocol.packing import unpack_each
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+    from leaderless.catalogue.history import Action
+    from registry.changes import CommitHeader
+
+UNDO: Final = "undo"
+FEED: Final = "feed"
+"""In the data of an undo: the feed of what it takes back, beside the command id."""
+
+About = tuple[str, bytes]
+"""A record: (model, uuid)."""
+
+
+def undone_actions(connection: Connection) -> frozenset[ActionKey]:
+    """Return what was undone, by an undo that was not undone itself."""
+    rows = connection.exec_driver_sql(
+        "SELECT header FROM commit_log WHERE command = ? AND applied_at IS NOT NULL"
+        " ORDER BY stamp DESC",
+        (UNDO,),
+    ).scalars()
+    undone: set[ActionKey] = set()
+    for packed in rows.all():
+        header = commits.decode_header(packed)
+        if header.part > 1 or ActionKey(header.feed, header.command_id) in undone:
+            continue
+        taken = taken_back(connection, header)
+        if taken is not None:
+            undone.add(taken.key)
+    return frozenset(undone)
+
+
+def taken_back(connection: Connection, header: CommitHeader) -> Action | None:
+    """Return the action that the commit of this header takes back, None if it is no undo."""
+    command_id = header.data.get("command_id")
+    if header.command != UNDO or not isinstance(command_id, bytes):
+        return None
+    feed = header.data.get(FEED)
+    first = _first_part(connection, header)
+    for action in actions_called(connection, command_id):
+        # Undos of before the feed was named go by the id alone.
+        if feed in (None, action.feed) and _comes_after(connection, first, action):
+            about = next(_records(connection, *first.position), None)
+            if about is not None and _changes(connection, action, about):
+                return action
+    return None
+
+
+def _first_part(connection: Connection, header: CommitHeader) -> CommitHeader:
+    """Return the header of the part that says what all parts depend on."""
+    if header.part == 1:
+        return header
+    packed = connection.exec_driver_sql(
+        "SELECT c.header FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE f.feed = ? AND c.seq = ?",
+        (header.feed, header.seq - header.part + 1),
+    ).scalar()
+    return header if packed is None else commits.decode_header(packed)
+
+
+def _comes_after(connection: Connection, header: CommitHeader, action: Action) -> bool:
+    """Return whether the author of a commit had an action before it, by what it has signed."""
+    if header.feed == action.feed:
+        return header.seq > action.last_seq
+    # A commit names the heads that changed since the one before it: the last one named counts.
+    rows = connection.exec_driver_sql(
+        "SELECT c.header FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE f.feed = ? AND c.seq <= ? AND instr(c.header, ?) > 0 ORDER BY c.seq DESC",
+        (header.feed, header.seq, action.feed),
+    )
+    try:
+        for packed in rows.scalars():
+            for needed in commits.decode_header(packed).dependencies:
+                if needed.feed == action.feed:
+                    return needed.seq >= action.last_seq
+    finally:
+        rows.close()
+    return False
+
+
+def _changes(connection: Connection, action: Action, about: About) -> bool:
+    """Return whether an action changes a record."""
+    seqs = connection.exec_driver_sql(
+        "SELECT c.seq FROM commit_log c JOIN feed f ON f.id = c.feed WHERE f.feed = ?"
+        " AND c.command_id = ? AND instr(c.body, ?) > 0 ORDER BY c.seq",
+        (*action.key, about[1]),
+    ).scalars()
+    return any(about in _records(connection, action.feed, seq) for seq in seqs.all())
+
+
+def _records(connection: Connection, feed: bytes, seq: int) -> Iterator[About]:
+    """Yield the records that a commit changes, in its order."""
+    body = connection.exec_driver_sql(
+        "SELECT c.body FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE f.feed = ? AND c.seq = ?",
+        (feed, seq),
+    ).scalar_one()
+    pieces = unpack_each(body, limits.MAX_CHANGES + 1, limits.MAX_HEAD_BYTES, unset=True)
+    next(pieces)  # the feeds
+    for _, model, record, *_ in pieces:
+        yield model, record
