@@ -86,10 +86,8 @@ async def test_a_copied_id_is_another_action(replicas: list[Replica]) -> None:
     _do(b, Create("tag", OTHER, {"color": "red"}))
     store_commits(a, _forged(b, command_id=done))
     found = within(a, lambda c: list(actions(c, Filter())))
-    assert [(item.author, len(item.headers)) for item in found] == [
-        (device.identity.device, 1)
-        for device in sorted((a, b), key=lambda d: d.identity.device, reverse=True)
-    ]
+    parts = {item.author: len(item.headers) for item in found}
+    assert parts == {a.identity.device: 1, b.identity.device: 1}
     undone = await undo(a.store, None)
     assert undone.author == a.identity.device
     assert within(a, undone_actions) == {undone.key}
