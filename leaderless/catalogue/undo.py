@@ -16,6 +16,7 @@ from leaderless.catalogue.conflicts import DISMISS
 from leaderless.catalogue.history import Action, Filter, actions, find_action
 from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.origins import Origins
+from leaderless.catalogue.revival import deaths_of, fields_before
 from leaderless.catalogue.undone import FEED, UNDO, undone_actions
 from leaderless.errors import LeaderlessError, NotFoundError, UsageError
 from leaderless.store.registers import Records
@@ -103,6 +104,7 @@ class _Undoing:
         self, connection: Connection, registry: Registry, now_ms: int, action: Action
     ) -> None:
         self._connection = connection
+        self._registry = registry
         self._records = partial(Records, connection, registry, now_ms)
         self._read = self._records()
         self._linked: dict[bytes, set[tuple[str, bytes]]] = {}
@@ -152,9 +154,7 @@ class _Undoing:
         if change.form is Form.DELETE:
             if state.alive:
                 raise self._stands(change, "it is there again")
-            if ref not in state.died_of:
-                raise self._stands(change, "it was restored and deleted again since")
-            return Restore(*about)
+            return self._revived(change, state, ref)
         if change.form is not Form.UPDATE:
             self._check_made_alone(change, state)
         self._check_current(change, state, ref)
@@ -167,6 +167,21 @@ class _Undoing:
             self._check_unlinked(change)
         # Contents stay: what others say of them hangs on the same record.
         return None if change.model == "content" else Delete(*about)
+
+    def _revived(self, change: SharedChange, state: RecordState, ref: WriteRef) -> Restore:
+        """Return what takes a delete back; raises StandsOnError where another took its place."""
+        deaths = deaths_of(self._origins, state, ref, change)
+        if not deaths:
+            raise self._stands(change, "it was restored and deleted again since")
+        about = change.model, bytes(change.record)
+        if ref in deaths:
+            return Restore(*about)
+        # What is remembered is what was made in between, and undone.
+        model = self._registry.get(change.model)
+        fields = fields_before(self._origins, model, state, change)
+        if fields is None:
+            raise StandsOnError("the values it had are not in the log any more")
+        return Restore(*about, fields)
 
     def _check_current(self, change: SharedChange, state: RecordState, ref: WriteRef) -> None:
         """Raise StandsOnError where a value of this change is not what is shown now."""

@@ -263,10 +263,47 @@ def test_what_was_undone_is_known_without_passing_over_bodies(replica: Replica) 
 
     def planned(connection: Connection) -> list[str]:
         event.listen(connection, "before_cursor_execute", note)
-        undone_ids(connection)
+        undone_actions(connection)
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1])
         return [step[3] for step in plan]
 
     steps = within(replica, planned)
     assert any("SEARCH c USING COVERING INDEX commit_by_name (command=?)" in step for step in steps)
     assert any("SEARCH h USING PRIMARY KEY (feed=? AND seq=?)" in step for step in steps)
+
+
+@pytest.mark.parametrize("between", ["made again", "restored", "undone and done again"])
+async def test_a_delete_is_undone_when_all_that_came_later_was(
+    replica: Replica, between: str
+) -> None:
+    """With the values that it took; then what came before it can be undone, too."""
+    await do(replica, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    await do(replica, "tag.set", Update("tag", TAG, {"color": "red"}))
+    await do(replica, "tag.delete", Delete("tag", TAG))
+    if between == "made again":
+        await do(replica, "tag.create", Create("tag", TAG, {"color": "blue", "icon": "palm"}))
+    elif between == "restored":
+        await do(replica, "tag.restore", Restore("tag", TAG, {"color": "green"}))
+    else:
+        await undo(replica.store, None)
+    newest = await replica.store.read(lambda c: next(actions(c, Filter())))
+    await undo(replica.store, newest.command_id.hex())
+    assert shown(replica) == []
+    await undo(replica.store, None)
+    assert shown(replica, "canonical_name, color, icon") == [("trip", "red", None)]
+    await undo(replica.store, None)
+    assert shown(replica) == [("trip", None)]
+    await undo(replica.store, None)
+    assert shown(replica) == []
+
+
+async def test_a_delete_goes_to_and_fro(replica: Replica) -> None:
+    """Undone, done again and undone again, as often as one likes."""
+    await do(replica, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    await do(replica, "tag.delete", Delete("tag", TAG))
+    for _ in range(3):
+        await undo(replica.store, None)
+        assert shown(replica) == [("trip", None)]
+        newest = await replica.store.read(lambda c: next(actions(c, Filter())))
+        await undo(replica.store, newest.command_id.hex())
+        assert shown(replica) == []
