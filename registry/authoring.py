@@ -56,6 +56,7 @@ def change_for(edit: Edit, state: RecordState, author: bytes) -> SharedChange:
         else:
             before = state.remembered
             held = set_registers(before)
+            deaths = tuple(death for death in deaths if death not in edit.unseen)
             old = {key: value for key, value in held.items() if key not in edit.fields}
             writes = (*_writes(old, before), *_writes(edit.fields, before, edit.settles))
         return SharedChange(form, edit.model, record, writes=writes, seen=deaths)
@@ -70,12 +71,13 @@ def change_for(edit: Edit, state: RecordState, author: bytes) -> SharedChange:
     dots, guard = tuple(sorted(state.dots)), state.guard
     if isinstance(edit, Delete):
         seen = {write.ref for write in state.shown().values()} | state.died_of
+        seen.difference_update(edit.unseen)
         return SharedChange(
             Form.DELETE, edit.model, record, dots=dots, seen=tuple(sorted(seen)), guard=guard
         )
     if not edit.fields:
         raise InvalidChangeError(f"an update of {name} names no field")
-    writes = _writes(edit.fields, state, edit.settles)
+    writes = _writes(edit.fields, state, edit.settles, edit.unseen)
     return SharedChange(Form.UPDATE, edit.model, record, dots, writes, guard=guard)
 
 
@@ -137,8 +139,9 @@ def _writes(
     fields: Mapping[str | tuple[str, str], Value],
     state: RecordState,
     settles: Sequence[WriteRef] = (),
+    unseen: Sequence[WriteRef] = (),
 ) -> tuple[FieldWrite, ...]:
-    """Return writes that replace what is shown, and the losers that they settle.
+    """Return writes that replace what is shown but for `unseen`, and the losers that they settle.
 
     What else is hidden is not replaced knowingly.
     """
@@ -147,6 +150,6 @@ def _writes(
     for key, value in fields.items():
         register: FieldKey = (key, None) if isinstance(key, str) else key
         held = shown.get(register)
-        over = {*settles} if held is None else {held.ref, *settles}
+        over = {*settles} if held is None or held.ref in unseen else {held.ref, *settles}
         writes.append(FieldWrite(*register, value, tuple(sorted(over))))
     return tuple(writes)

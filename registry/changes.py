@@ -267,33 +267,43 @@ class Update:
 
     UNSET makes a field as if it had never been written.
     `settles` names the losers of a conflict over these fields that these values decide.
+    `unseen` are writes in effect that are replaced as by somebody who had not seen them: whoever
+    takes back how a conflict was decided wants the other value to be listed as its loser again.
+    Without their stamps to go by, the author has to know that its own will be above them.
     """
 
     model: str
     record: bytes
     fields: Mapping[str | tuple[str, str], Value]
     settles: tuple[WriteRef, ...] = ()
+    unseen: tuple[WriteRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Take a living record away."""
+    """Take a living record away.
+
+    What only the changes in `unseen` have written is listed as lost, as with an update.
+    """
 
     model: str
     record: bytes
+    unseen: tuple[WriteRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Restore:
     """Bring a deleted record back with the values it had, but for `fields`.
 
-    `settles` names the losers of a conflict that `fields` decide.
+    `settles` names the losers of a conflict that `fields` decide. The deletes in `unseen` are listed
+    as lost, as with an update.
     """
 
     model: str
     record: bytes
     fields: Mapping[str | tuple[str, str], Value] = field(default_factory=dict)
     settles: tuple[WriteRef, ...] = ()
+    unseen: tuple[WriteRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

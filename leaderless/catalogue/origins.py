@@ -100,7 +100,11 @@ class Origins:
             replaced = [ref for ref in _over(change, key) if ref != loser]
         if replaced:
             return max(replaced)
-        return None
+        # An undo that lets a conflict be one again does not name what it replaces.
+        first = action.headers[0].position
+        undone = self.taken_by(*first)
+        found = self.find(undone, change) if undone is not None else None
+        return found[0] if found is not None and _writes(found[1], key) else None
 
     def _wrote(self, ref: WriteRef, key: FieldKey) -> bool:
         change = self.change(ref)

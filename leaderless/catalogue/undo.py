@@ -12,13 +12,14 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from leaderless.catalogue.conflicts import DISMISS
+from leaderless.catalogue.conflicts import DISMISS, RESTORE
 from leaderless.catalogue.history import Action, Filter, actions, find_action
 from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.origins import Origins
 from leaderless.catalogue.revival import deaths_of, fields_before
 from leaderless.catalogue.undone import FEED, UNDO, undone_actions
 from leaderless.errors import LeaderlessError, NotFoundError, UsageError
+from leaderless.store import meta
 from leaderless.store.registers import Records
 from registry.changes import (
     LOCK_FIELD,
@@ -110,6 +111,7 @@ class _Undoing:
         self._linked: dict[bytes, set[tuple[str, bytes]]] = {}
         self._action = action
         self._origins = Origins(connection)
+        self._tick = meta.clock(connection).tick(now_ms, 0)[1]
         self._own = {header.position for header in action.headers}
 
     def changes(self) -> Iterator[tuple[CommitHeader, int, SharedChange]]:
@@ -159,14 +161,37 @@ class _Undoing:
             self._check_made_alone(change, state)
         self._check_current(change, state, ref)
         if change.form is Form.UPDATE:
-            return Update(
-                *about, {_key(write): self._before(change, write) for write in change.writes}
-            )
+            return self._written_back(change, state)
         self._check_not_written(change, state)
         if change.form is Form.CREATE:
             self._check_unlinked(change)
         # Contents stay: what others say of them hangs on the same record.
-        return None if change.model == "content" else Delete(*about)
+        if change.model == "content":
+            return None
+        return Delete(*about, unseen=self._unseen(change, state))
+
+    def _written_back(self, change: SharedChange, state: RecordState) -> Update:
+        """Return the update that shows the values from before a change."""
+        fields: dict[str | tuple[str, str], Value] = {}
+        settles: list[WriteRef] = []
+        for write in change.writes:
+            ref = self._origins.before(self._action, change, (write.field, write.subkey))
+            fields[_key(write)] = self._value(ref, write)
+            if ref is not None and ref not in write.over:
+                settles.append(ref)  # it was replaced unseen, and is listed: that is over now
+        unseen = self._unseen(change, state)
+        if any(ref.stamp >= self._tick for ref in unseen):
+            # A clock that goes ahead wrote it: who replaces it has to name it, or would lose to it.
+            unseen = ()
+        about = change.model, bytes(change.record)
+        return Update(*about, fields, tuple(settles), unseen)
+
+    def _unseen(self, change: SharedChange, state: RecordState) -> tuple[WriteRef, ...]:
+        """Return what stands there of how a conflict was decided: it is to be its loser again."""
+        if self._action.command != RESTORE:
+            return ()
+        shown, keys = state.shown(), [(write.field, write.subkey) for write in change.writes]
+        return tuple({shown[key].ref for key in keys if key in shown})
 
     def _revived(self, change: SharedChange, state: RecordState, ref: WriteRef) -> Restore:
         """Return what takes a delete back; raises StandsOnError where another took its place."""
@@ -174,14 +199,15 @@ class _Undoing:
         if not deaths:
             raise self._stands(change, "it was restored and deleted again since")
         about = change.model, bytes(change.record)
+        unseen = deaths if self._action.command == RESTORE else ()
         if ref in deaths:
-            return Restore(*about)
+            return Restore(*about, unseen=unseen)
         # What is remembered is what was made in between, and undone.
         model = self._registry.get(change.model)
         fields = fields_before(self._origins, model, state, change)
         if fields is None:
             raise StandsOnError("the values it had are not in the log any more")
-        return Restore(*about, fields)
+        return Restore(*about, fields, unseen=unseen)
 
     def _check_current(self, change: SharedChange, state: RecordState, ref: WriteRef) -> None:
         """Raise StandsOnError where a value of this change is not what is shown now."""
@@ -221,15 +247,14 @@ class _Undoing:
         if linked is not None and not linked <= self._made:
             raise self._stands(change, "other things were linked to it since")
 
-    def _before(self, change: SharedChange, write: FieldWrite) -> Value:
-        """Return the value that a write had replaced; raises StandsOnError if the log lost it."""
-        key = (write.field, write.subkey)
-        ref = self._origins.before(self._action, change, key)
+    def _value(self, ref: WriteRef | None, of: FieldWrite) -> Value:
+        """Return what a write gave a register; raises StandsOnError if the log lost it."""
         if ref is None:
             return UNSET
         before = self._origins.change(ref)
         if before is None:
             raise StandsOnError("the value it had replaced is not in the log any more")
+        key = (of.field, of.subkey)
         values = (held.value for held in before.writes if (held.field, held.subkey) == key)
         return next(values, UNSET)
 

@@ -202,3 +202,23 @@ def test_nobody_locks_a_record_more_often_than_others_would_take() -> None:
     )
     with pytest.raises(InvalidChangeError, match="too often"):
         change_for(Unlock("tag", RECORD), RecordState(LOCKED.dots, locked), ME)
+
+
+def test_what_is_replaced_unseen_is_lost_as_if_its_author_had_not_seen_it() -> None:
+    """An update leaves it out of what it names, a delete as well; the rest is named as ever."""
+    colored = _edited(ALIVE, Update("tag", RECORD, {"color": "red"}), ME, 2)
+    (held,) = (write for write in colored.shown().values() if write.field == "color")
+    update = Update("tag", RECORD, {"color": "blue", "name": "y"}, unseen=(held.ref,))
+    merged = merge(colored, change_for(update, colored, ME), Dot(b"a", 3), Stamp(3, 0, 0), 0)
+    assert merged.lost == (held,)
+    delete = Delete("tag", RECORD, unseen=(held.ref,))
+    merged = merge(colored, change_for(delete, colored, ME), Dot(b"a", 3), Stamp(3, 0, 0), 0)
+    assert merged.lost == (held,)
+
+
+def test_a_delete_that_a_restore_leaves_unseen_has_failed() -> None:
+    """It is kept as one that was in vain."""
+    dead = _edited(ALIVE, Delete("tag", RECORD), ME, 2)
+    back = _edited(dead, Restore("tag", RECORD, unseen=tuple(dead.died_of)), ME, 3)
+    assert back.alive
+    assert back.failed_deletes == dead.died_of
