@@ -1,85 +1,80 @@
-"""Taking an action back: a new commit that does the opposite, where nothing later stands on it.
+"""Taking an action back: a new commit that does the opposite, whole or not at all.
 
-An action is undone whole or not at all. A created record is deleted, a deleted one restored, a
-value replaced by the one it had replaced, which the log still has. Whatever was edited since, by
-anyone, is not touched: the undo is refused with the edit that stands in the way.
+Which action that is, is decided here; what does the opposite, and what stands in its way, is
+`reversal`'s business.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cached_property, partial
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, NamedTuple
 
-from leaderless.catalogue.conflicts import DISMISS, RESTORE
+from leaderless.catalogue.conflicts import DISMISS
 from leaderless.catalogue.history import Action, Filter, actions, find_action
 from leaderless.catalogue.names import device_name, record_name
-from leaderless.catalogue.origins import Origins
-from leaderless.catalogue.revival import deaths_of, fields_before
+from leaderless.catalogue.reversal import Reversal, StandsOnError
 from leaderless.catalogue.undone import FEED, UNDO, undone_actions
-from leaderless.errors import LeaderlessError, NotFoundError, UsageError
-from leaderless.store import meta
-from leaderless.store.registers import Records
-from registry.changes import (
-    LOCK_FIELD,
-    UNSET,
-    Delete,
-    Form,
-    Lock,
-    Restore,
-    Unlock,
-    Update,
-    WriteRef,
-)
+from leaderless.errors import NotFoundError, UsageError
+from registry.authoring import change_for
+from registry.errors import InvalidChangeError, LockedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from sqlalchemy import Connection
 
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
-    from registry.changes import CommitHeader, Edit, FieldWrite, SharedChange, Value
     from registry.models import Registry
-    from registry.state import RecordState
 
 _NOT_BY_ITSELF = frozenset([UNDO, DISMISS])
 """Actions that an undo without an id passes over: undos go on backwards, and nothing takes back that
 somebody has seen something."""
 
-_AHEAD: Final = 500
-"""Changes whose records are read together."""
+
+class Undone(NamedTuple):
+    """What was taken back, and what is otherwise than before it was done all the same."""
+
+    action: Action
+    notes: tuple[str, ...]
 
 
-class StandsOnError(LeaderlessError):
-    """Something later stands on what was to be undone."""
-
-    code = "stands_on"
-
-
-async def undo(store: Store, reference: str | None) -> Action:
+async def undo(store: Store, reference: str | None) -> Undone:
     """Take back the action with that id, or this device's last one that can still be taken back.
 
     Returns what was undone. Raises NotFoundError, StandsOnError.
     """
 
-    def write(transaction: Transaction) -> Action:
-        connection = transaction.conn
-        action = _chosen(connection, transaction.own_device, reference)
-        undoing = _Undoing(connection, store.registry, transaction.now_ms, action)
-        edits = [
-            edit
-            for header, place, change in undoing.changes()
-            if (edit := undoing.reverse(header, place, change)) is not None
-        ]
-        if not edits:
-            raise StandsOnError("there is nothing left of it to take back")
+    def write(transaction: Transaction) -> Undone:
+        connection, own = transaction.conn, transaction.own_device
+        action = _chosen(connection, own, reference)
+        reversal = Reversal(connection, store.registry, transaction.now_ms, own, action)
+        # All of them, before the first takes effect: what stands now is asked for all the while.
+        edits = list(reversal.edits())
         data = {"command_id": action.command_id, FEED: action.feed, "command": action.command}
         transaction.commit(UNDO, edits, data)
-        return action
+        return Undone(action, _notes(connection, reversal))
 
     return await store.write(write)
+
+
+def _notes(connection: Connection, reversal: Reversal) -> tuple[str, ...]:
+    """Return what is to be told of locks: whoever sets one holds it, also by an undo."""
+    return tuple(
+        f"the lock of {model} {record_name(connection, model, record)} is this device's now;"
+        f" before, it was that of {device_name(connection, by)}"
+        for model, record, by in reversal.taken_over
+    )
+
+
+def could_undo(
+    connection: Connection, registry: Registry, now_ms: int, own: bytes, action: Action
+) -> bool:
+    """Return whether this device could take an action back as things stand now."""
+    reversal = Reversal(connection, registry, now_ms, own, action)
+    try:
+        for edit in reversal.edits():
+            change_for(edit, reversal.state(edit), own)
+    except (StandsOnError, InvalidChangeError, LockedError):
+        return False
+    return True
 
 
 def _chosen(connection: Connection, own: bytes, reference: str | None) -> Action:
@@ -96,174 +91,3 @@ def _chosen(connection: Connection, own: bytes, reference: str | None) -> Action
         if action.command not in _NOT_BY_ITSELF and action.key not in gone:
             return action
     raise NotFoundError("nothing was done on this device that could be undone")
-
-
-class _Undoing:
-    """One action and what stands now, while the edits are made that take it back."""
-
-    def __init__(
-        self, connection: Connection, registry: Registry, now_ms: int, action: Action
-    ) -> None:
-        self._connection = connection
-        self._registry = registry
-        self._records = partial(Records, connection, registry, now_ms)
-        self._read = self._records()
-        self._linked: dict[bytes, set[tuple[str, bytes]]] = {}
-        self._action = action
-        self._origins = Origins(connection)
-        self._tick = meta.clock(connection).tick(now_ms, 0)[1]
-        self._own = {header.position for header in action.headers}
-
-    def changes(self) -> Iterator[tuple[CommitHeader, int, SharedChange]]:
-        """Yield the action's changes; what stands now is read ahead of them, many at a time."""
-        source = self._action.changes(self._connection)
-        while chunk := list(islice(source, _AHEAD)):
-            self._read = self._records()
-            self._read.load((change.model, change.record) for _, _, change in chunk)
-            self._linked = self._links([bytes(change.record) for _, _, change in chunk])
-            yield from chunk
-
-    def _links(self, targets: Sequence[bytes]) -> dict[bytes, set[tuple[str, bytes]]]:
-        """Return the records that refer to these."""
-        linked: dict[bytes, set[tuple[str, bytes]]] = {}
-        for target, model, record in self._connection.exec_driver_sql(
-            "SELECT target, model, record FROM reference WHERE target IN"
-            f" ({', '.join('?' * len(targets))})",
-            tuple(targets),
-        ):
-            linked.setdefault(target, set()).add((model, record))
-        return linked
-
-    @cached_property
-    def _made(self) -> set[tuple[str, bytes]]:
-        """Return the records that the action changes."""
-        return {
-            (item.model, bytes(item.record))
-            for _, _, item in self._action.changes(self._connection)
-        }
-
-    def reverse(self, header: CommitHeader, place: int, change: SharedChange) -> Edit | None:
-        """Return the edit that takes one change back; raises StandsOnError."""
-        ref = WriteRef(header.stamp, *header.position, place)
-        about = change.model, bytes(change.record)
-        state = self._read.state(*about)
-        if lock := tuple(write for write in change.writes if write.field == LOCK_FIELD):
-            # The values that a lock writes anew were not its doing.
-            self._check_current(replace(change, writes=lock), state, ref)
-            return Lock(*about) if state.locked_by is None else Unlock(*about)
-        if change.form is Form.DISMISS:
-            return None
-        if change.form is Form.DELETE:
-            if state.alive:
-                raise self._stands(change, "it is there again")
-            return self._revived(change, state, ref)
-        if change.form is not Form.UPDATE:
-            self._check_made_alone(change, state)
-        self._check_current(change, state, ref)
-        if change.form is Form.UPDATE:
-            return self._written_back(change, state)
-        self._check_not_written(change, state)
-        if change.form is Form.CREATE:
-            self._check_unlinked(change)
-        # Contents stay: what others say of them hangs on the same record.
-        if change.model == "content":
-            return None
-        return Delete(*about, unseen=self._unseen(change, state))
-
-    def _written_back(self, change: SharedChange, state: RecordState) -> Update:
-        """Return the update that shows the values from before a change."""
-        fields: dict[str | tuple[str, str], Value] = {}
-        settles: list[WriteRef] = []
-        for write in change.writes:
-            ref = self._origins.before(self._action, change, (write.field, write.subkey))
-            fields[_key(write)] = self._value(ref, write)
-            if ref is not None and ref not in write.over:
-                settles.append(ref)  # it was replaced unseen, and is listed: that is over now
-        unseen = self._unseen(change, state)
-        if any(ref.stamp >= self._tick for ref in unseen):
-            # A clock that goes ahead wrote it: who replaces it has to name it, or would lose to it.
-            unseen = ()
-        about = change.model, bytes(change.record)
-        return Update(*about, fields, tuple(settles), unseen)
-
-    def _unseen(self, change: SharedChange, state: RecordState) -> tuple[WriteRef, ...]:
-        """Return what stands there of how a conflict was decided: it is to be its loser again."""
-        if self._action.command != RESTORE:
-            return ()
-        shown, keys = state.shown(), [(write.field, write.subkey) for write in change.writes]
-        return tuple({shown[key].ref for key in keys if key in shown})
-
-    def _revived(self, change: SharedChange, state: RecordState, ref: WriteRef) -> Restore:
-        """Return what takes a delete back; raises StandsOnError where another took its place."""
-        deaths = deaths_of(self._origins, state, ref, change)
-        if not deaths:
-            raise self._stands(change, "it was restored and deleted again since")
-        about = change.model, bytes(change.record)
-        unseen = deaths if self._action.command == RESTORE else ()
-        if ref in deaths:
-            return Restore(*about, unseen=unseen)
-        # What is remembered is what was made in between, and undone.
-        model = self._registry.get(change.model)
-        fields = fields_before(self._origins, model, state, change)
-        if fields is None:
-            raise StandsOnError("the values it had are not in the log any more")
-        return Restore(*about, fields, unseen=unseen)
-
-    def _check_current(self, change: SharedChange, state: RecordState, ref: WriteRef) -> None:
-        """Raise StandsOnError where a value of this change is not what is shown now."""
-        if not state.alive:
-            raise self._stands(change, "it was deleted since")
-        shown = state.shown()
-        for write in change.writes:
-            held = shown.get((write.field, write.subkey))
-            if held is None:
-                raise self._stands(change, f"its {write.field} was changed since")
-            if held.ref != ref and self._origins.of(held) != ref:
-                by = device_name(self._connection, held.ref.feed[:16])
-                raise self._stands(change, f"its {write.field} was changed since by {by}")
-
-    def _check_made_alone(self, change: SharedChange, state: RecordState) -> None:
-        """Raise StandsOnError where others have made a record, too, or again since."""
-        for dot in sorted(state.dots - self._own):
-            if self._origins.taken_by(*dot) or self._origins.is_lock(dot, change):
-                continue  # it brought back what this action had made, or wrote it anew
-            by = device_name(self._connection, dot.feed[:16])
-            how = "made it, too" if state.dots & self._own else "made it again since"
-            raise self._stands(change, f"{by} {how}")
-
-    def _check_not_written(self, change: SharedChange, state: RecordState) -> None:
-        """Raise StandsOnError where others have written to a record since."""
-        for write in state.shown().values():
-            if (write.ref.feed, write.ref.seq) in self._own:
-                continue
-            origin = self._origins.of(write)
-            if origin is not None and (origin.feed, origin.seq) not in self._own:
-                by = device_name(self._connection, write.ref.feed[:16])
-                raise self._stands(change, f"its {write.field} was written since by {by}")
-
-    def _check_unlinked(self, change: SharedChange) -> None:
-        """Raise StandsOnError where others were linked to a record since it was made."""
-        linked = self._linked.get(bytes(change.record))
-        if linked is not None and not linked <= self._made:
-            raise self._stands(change, "other things were linked to it since")
-
-    def _value(self, ref: WriteRef | None, of: FieldWrite) -> Value:
-        """Return what a write gave a register; raises StandsOnError if the log lost it."""
-        if ref is None:
-            return UNSET
-        before = self._origins.change(ref)
-        if before is None:
-            raise StandsOnError("the value it had replaced is not in the log any more")
-        key = (of.field, of.subkey)
-        values = (held.value for held in before.writes if (held.field, held.subkey) == key)
-        return next(values, UNSET)
-
-    def _stands(self, change: SharedChange, why: str) -> StandsOnError:
-        name = record_name(self._connection, change.model, change.record)
-        return StandsOnError(
-            f"{change.model} {name}: {why}", hint="leaderless history shows what came after"
-        )
-
-
-def _key(write: FieldWrite) -> str | tuple[str, str]:
-    return write.field if write.subkey is None else (write.field, write.subkey)

@@ -5,11 +5,13 @@ Taking back itself is `undo`'s business; nothing is written here.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from leaderless.catalogue.conflicts import DISMISS
 from leaderless.catalogue.history import Filter, action_json, actions, find_action
 from leaderless.catalogue.names import device_name
+from leaderless.catalogue.undo import could_undo
 from leaderless.catalogue.undone import UNDO, undone_actions
 
 if TYPE_CHECKING:
@@ -18,9 +20,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.catalogue.history import Action
+    from registry.models import Registry
 
 _LOOKED_AT = 1_000
 """Own actions among which an undo without an id chooses."""
+_TRIED = 20
+"""Older actions that are tried for a hint: a refusal is not to take long."""
 
 
 def candidate(connection: Connection, own: bytes, reference: str | None) -> Action | None:
@@ -58,6 +63,28 @@ def standing_on(connection: Connection, action: Action) -> tuple[Action, str] | 
         if later.key not in gone and later.command not in (UNDO, DISMISS):
             return later, device_name(connection, later.author)
     return None
+
+
+def next_possible(
+    connection: Connection, registry: Registry, now_ms: int, own: bytes, refused: Action
+) -> Action | None:
+    """Return this device's newest action before `refused` that could be taken back by its id.
+
+    None where there is none among the few that are looked at.
+    """
+    older = (
+        action
+        for action in _own(connection, own)
+        if action.command != DISMISS and action.headers[0].stamp < refused.headers[0].stamp
+    )
+    return next(
+        (
+            action
+            for action in islice(older, _TRIED)
+            if could_undo(connection, registry, now_ms, own, action)
+        ),
+        None,
+    )
 
 
 def _own(connection: Connection, own: bytes) -> Iterator[Action]:

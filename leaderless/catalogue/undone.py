@@ -31,8 +31,11 @@ About = tuple[str, bytes]
 def undone_actions(connection: Connection) -> frozenset[ActionKey]:
     """Return what was undone, by an undo that was not undone itself."""
     rows = connection.exec_driver_sql(
-        "SELECT header FROM commit_log WHERE command = ? AND applied_at IS NOT NULL"
-        " ORDER BY stamp DESC",
+        # What a row has behind its body is read from the index: a body may be as long as 8 MiB.
+        "SELECT h.header FROM commit_log c INDEXED BY commit_by_name"
+        " CROSS JOIN feed f ON f.id = c.feed"
+        " CROSS JOIN commit_log h ON h.feed = c.feed AND h.seq = c.seq"
+        " WHERE c.command = ? AND c.seq <= f.applied ORDER BY c.stamp DESC",
         (UNDO,),
     ).scalars()
     undone: set[ActionKey] = set()

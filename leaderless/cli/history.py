@@ -135,6 +135,8 @@ def undo(context: Context, commit: str | None) -> None:
         put_json(answer)
         return
     chat(f"Taken back: {_in_words(answer['undone'])}.")
+    for note in answer["notes"]:
+        chat(f"Not as before: {name_text(note)}.")
     for item in answer["passed_over"] if commit is None else ():
         chat(f"Passed over: {name_text(item['command'])}, as {name_text(item['why'])}.")
     if answer["next"] is None:

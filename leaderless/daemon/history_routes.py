@@ -12,7 +12,7 @@ from leaderless.catalogue.listing import find_device
 from leaderless.catalogue.locks import check_guard
 from leaderless.catalogue.names import record_name
 from leaderless.catalogue.records import find_reference
-from leaderless.catalogue.undo import StandsOnError
+from leaderless.catalogue.reversal import StandsOnError
 from leaderless.catalogue.undone import undone_actions
 from leaderless.errors import UsageError
 from leaderless.status.http import Answer
@@ -116,34 +116,43 @@ class HistoryDesk:
         """Take an action back; say what is next."""
         own, reference = self.store.own_device, request.text("id")
         try:
-            action = await undo.undo(self.store, reference)
+            done = await undo.undo(self.store, reference)
         except StandsOnError as error:
             await self._explain(error, reference)
             raise
 
         def told(connection: Connection) -> dict[str, Any]:
-            shown = history.action_json(connection, action, lambda _: True)
-            return {"undone": shown, **undo_story.after(connection, own, action)}
+            shown = history.action_json(connection, done.action, lambda _: True)
+            story = undo_story.after(connection, own, done.action)
+            return {"undone": shown, "notes": list(done.notes), **story}
 
         return Answer(await self.store.read(told))
 
     async def _explain(self, error: StandsOnError, reference: str | None) -> None:
-        """Say which action could not be taken back, and which later one stands on it."""
+        """Say which action could not be taken back, which later one stands on it, and what can."""
+        own, now_ms, registry = self.store.own_device, self.store.now_ms(), self.store.registry
 
-        def found(connection: Connection) -> tuple[Action, tuple[Action, str] | None] | None:
-            action = undo_story.candidate(connection, self.store.own_device, reference)
+        def explain(connection: Connection) -> None:
+            action = undo_story.candidate(connection, own, reference)
             if action is None:
-                return None
-            return action, undo_story.standing_on(connection, action)
+                return
+            error.message = f"{action.command} ({_short(action)}) stays: {error.message}"
+            hints = []
+            later = undo_story.standing_on(connection, action)
+            if later is not None:
+                what, by = later
+                hints.append(
+                    f"leaderless undo {_short(what)} takes back {what.command} of {by} first"
+                )
+            if reference is None:
+                older = undo_story.next_possible(connection, registry, now_ms, own, action)
+                if older is not None:
+                    hints.append(
+                        f"leaderless undo {_short(older)} takes back {older.command}, done before"
+                    )
+            error.hint = "; ".join(hints) or error.hint
 
-        tried = await self.store.read(found)
-        if tried is None:
-            return
-        action, later = tried
-        error.message = f"{action.command} ({_short(action)}) stays: {error.message}"
-        if later is not None:
-            what, by = later
-            error.hint = f"leaderless undo {_short(what)} takes back {what.command} of {by} first"
+        await self.store.read(explain)
 
     async def conflicts(self, _: Request) -> Answer:
         """Return what lost against what its author had not seen."""

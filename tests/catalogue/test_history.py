@@ -13,8 +13,6 @@ from leaderless.catalogue.history import (
     actions,
     actions_called,
     find_action,
-    whole_action,
-    last_applied_ms,
 )
 from leaderless.protocol import limits
 from leaderless.store.registers import read_state
@@ -197,7 +195,7 @@ def test_a_list_of_actions_passes_over_no_body(replica: Replica, wanted: Filter)
     def planned(connection: Connection) -> list[str]:
         event.listen(connection, "before_cursor_execute", note)
         list(actions(connection, wanted))
-        (question,) = [item for item in asked if item[0].startswith("SELECT c.command_id")]
+        (question,) = [item for item in asked if item[0].startswith("SELECT f.feed, c.command_id")]
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {question[0]}", question[1])
         return [step[3] for step in plan if step[3].startswith(("SCAN c ", "SEARCH c "))]
 

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, event
 from leaderless.catalogue import tags
 from leaderless.catalogue.conflicts import conflicts, dismiss_conflict
 from leaderless.catalogue.history import Filter, actions
-from leaderless.catalogue.undo import StandsOnError, undo
+from leaderless.catalogue.reversal import StandsOnError
+from leaderless.catalogue.undo import undo
 from leaderless.catalogue.undone import undone_actions
 from leaderless.errors import NotFoundError, UsageError
 from leaderless.store.registers import read_state
@@ -75,7 +76,7 @@ async def test_an_undo_can_be_undone_by_its_id(replica: Replica) -> None:
     """Taking an undo back does the action again, and it counts as done."""
     await do(replica, "tag.create", Create("tag", TAG, {"color": "blue"}))
     await do(replica, "tag.set", Update("tag", TAG, {"color": "red"}))
-    action = await undo(replica.store, None)
+    action, _ = await undo(replica.store, None)
     newest = await replica.store.read(lambda c: next(actions(c, Filter())))
     await undo(replica.store, newest.command_id.hex())
     assert shown(replica, "color") == [("red",)]
@@ -136,7 +137,7 @@ async def test_a_lock_is_undone_as_an_unlock(replica: Replica) -> None:
 async def test_what_was_undone_is_not_undone_twice(replica: Replica) -> None:
     """An id that was taken back already is refused, and so is one that nobody knows."""
     await do(replica, "tag.create", Create("tag", TAG, {"color": "blue"}))
-    action = await undo(replica.store, None)
+    action, _ = await undo(replica.store, None)
     with pytest.raises(UsageError, match="already"):
         await undo(replica.store, action.command_id.hex())
     with pytest.raises(NotFoundError):
@@ -307,3 +308,20 @@ async def test_a_delete_goes_to_and_fro(replica: Replica) -> None:
         newest = await replica.store.read(lambda c: next(actions(c, Filter())))
         await undo(replica.store, newest.command_id.hex())
         assert shown(replica) == []
+
+
+async def test_a_lock_that_an_undo_sets_anew_is_said_to_be_of_another_now(
+    replicas: list[Replica],
+) -> None:
+    """Whoever undoes the unlocking of another's lock holds it; of an own lock nothing is said."""
+    a, b, _ = replicas
+    await do(a, "tag.create", Create("tag", TAG, {"canonical_name": "trip"}))
+    await do(a, "tag.lock", Lock("tag", TAG))
+    await do(a, "tag.unlock", Unlock("tag", TAG))
+    assert (await undo(a.store, None)).notes == ()
+    store_commits(b, *log_of(a, own_feed(a)))
+    b.clock.ms += 60_000
+    await do(b, "tag.unlock", Unlock("tag", TAG))
+    (note,) = (await undo(b.store, None)).notes
+    assert note.startswith("the lock of tag trip is this device's now")
+    assert query_file(b.store.path, "SELECT locked_by FROM record") == [(b.identity.device,)]

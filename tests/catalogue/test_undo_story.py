@@ -17,7 +17,7 @@ async def _tag(replica: Replica, name: str) -> bytes:
 
 
 async def _after_undo(replica: Replica) -> dict[str, Any]:
-    action, own = await undo(replica.store, None), replica.identity.device
+    (action, _), own = await undo(replica.store, None), replica.identity.device
     return within(replica, lambda c: undo_story.after(c, own, action))
 
 

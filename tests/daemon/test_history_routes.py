@@ -242,3 +242,27 @@ async def test_a_restored_conflict_of_a_deleted_record_is_one_action(
         assert rooms.rows("SELECT canonical_name, color FROM tag") == [("trip", "red")]
         await rooms.data("POST", "/v1/undo")
         assert rooms.rows("SELECT * FROM tag") == []
+
+
+async def test_a_refused_undo_names_an_older_action_that_can_be_taken_back(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """By its id, as the refused one stays the last; the later edit of the other device as well."""
+    a, b = pair
+    other = Create("tag", b"o" * 16, {"canonical_name": "other"})
+    a.store.write_here(lambda tx: tx.commit("tag.create", [other], {"tag": "other"}))
+    a.clock.ms += 1_000
+    _shared(a, b)
+    b.clock.ms += 60_000
+    _set(b, canonical_name="tour")
+    store_commits(a, *log_of(b, own_feed(b)))
+    async with open_rooms(tmp_path, a) as rooms:
+        refused = (await rooms.ask("POST", "/v1/undo")).data["error"]
+        assert " takes back tag.set of " in refused["hint"]
+        assert " first; leaderless undo " in refused["hint"]
+        older = refused["hint"].rpartition("leaderless undo ")[2].split()[0]
+        done = await rooms.data("POST", "/v1/undo", id=older)
+        assert done["undone"]["data"] == {"tag": "other"}
+        # Nothing older is left.
+        refused = (await rooms.ask("POST", "/v1/undo")).data["error"]
+        assert ";" not in refused["hint"]

@@ -1,0 +1,254 @@
+"""The edits that do the opposite of an action, where nothing later stands on it.
+
+A created record is deleted, a deleted one restored, a value replaced by the one it had replaced,
+which the log still has. What was edited since, by anyone, is not touched: it stands in the way.
+Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property, partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from leaderless.catalogue.conflicts import RESTORE
+from leaderless.catalogue.names import device_name, record_name
+from leaderless.catalogue.origins import Origins
+from leaderless.catalogue.revival import deaths_of, fields_before
+from leaderless.errors import LeaderlessError
+from leaderless.store import meta
+from leaderless.store.registers import Records
+from registry.changes import (
+    LOCK_FIELD,
+    UNSET,
+    Delete,
+    Form,
+    Lock,
+    Restore,
+    Unlock,
+    Update,
+    WriteRef,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from leaderless.catalogue.history import Action
+    from registry.changes import CommitHeader, Edit, FieldWrite, SharedChange, Value
+    from registry.models import Registry
+    from registry.state import RecordState
+
+_AHEAD: Final = 500
+"""Changes whose records are read together."""
+
+
+class StandsOnError(LeaderlessError):
+    """Something later stands on what was to be undone."""
+
+    code = "stands_on"
+
+
+class Reversal:
+    """One action and what stands now, while the edits are made that take it back."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        registry: Registry,
+        now_ms: int,
+        author: bytes,
+        action: Action,
+    ) -> None:
+        self._connection = connection
+        self._author = author
+        self._registry = registry
+        self._records = partial(Records, connection, registry, now_ms)
+        self._read = self._records()
+        self._linked: dict[bytes, set[tuple[str, bytes]]] = {}
+        self._action = action
+        self._origins = Origins(connection)
+        self._tick = meta.clock(connection).tick(now_ms, 0)[1]
+        self.taken_over: list[tuple[str, bytes, bytes]] = []
+        """Locks of another device that are set anew, and so are this device's: (model, record, by)."""
+        self._own = {header.position for header in action.headers}
+
+    def edits(self) -> Iterator[Edit]:
+        """Yield what takes the action back; raises StandsOnError, also where that is nothing."""
+        any_left = False
+        for header, place, change in self._changes():
+            edit = self._reverse(header, place, change)
+            if edit is not None:
+                any_left = True
+                yield edit
+        if not any_left:
+            raise StandsOnError("there is nothing left of it to take back")
+
+    def state(self, edit: Edit) -> RecordState:
+        """Return what stands now of the record of an edit that was just yielded."""
+        return self._read.state(edit.model, bytes(edit.record))
+
+    def _changes(self) -> Iterator[tuple[CommitHeader, int, SharedChange]]:
+        """Yield the action's changes; what stands now is read ahead of them, many at a time."""
+        source = self._action.changes(self._connection)
+        while chunk := list(islice(source, _AHEAD)):
+            self._read = self._records()
+            self._read.load((change.model, change.record) for _, _, change in chunk)
+            self._linked = self._links([bytes(change.record) for _, _, change in chunk])
+            yield from chunk
+
+    def _links(self, targets: Sequence[bytes]) -> dict[bytes, set[tuple[str, bytes]]]:
+        """Return the records that refer to these."""
+        linked: dict[bytes, set[tuple[str, bytes]]] = {}
+        for target, model, record in self._connection.exec_driver_sql(
+            "SELECT target, model, record FROM reference WHERE target IN"
+            f" ({', '.join('?' * len(targets))})",
+            tuple(targets),
+        ):
+            linked.setdefault(target, set()).add((model, record))
+        return linked
+
+    @cached_property
+    def _made(self) -> set[tuple[str, bytes]]:
+        """Return the records that the action changes."""
+        return {
+            (item.model, bytes(item.record))
+            for _, _, item in self._action.changes(self._connection)
+        }
+
+    def _reverse(self, header: CommitHeader, place: int, change: SharedChange) -> Edit | None:
+        """Return the edit that takes one change back; raises StandsOnError."""
+        ref = WriteRef(header.stamp, *header.position, place)
+        about = change.model, bytes(change.record)
+        state = self._read.state(*about)
+        if lock := tuple(write for write in change.writes if write.field == LOCK_FIELD):
+            # The values that a lock writes anew were not its doing.
+            self._check_current(replace(change, writes=lock), state, ref)
+            if state.locked_by is not None:
+                return Unlock(*about)
+            self._note_holder(*about, lock[0])
+            return Lock(*about)
+        if change.form is Form.DISMISS:
+            return None
+        if change.form is Form.DELETE:
+            if state.alive:
+                raise self._stands(change, "it is there again")
+            return self._revived(change, state, ref)
+        if change.form is not Form.UPDATE:
+            self._check_made_alone(change, state)
+        self._check_current(change, state, ref)
+        if change.form is Form.UPDATE:
+            return self._written_back(change, state)
+        self._check_not_written(change, state)
+        if change.form is Form.CREATE:
+            self._check_unlinked(change)
+        # Contents stay: what others say of them hangs on the same record.
+        if change.model == "content":
+            return None
+        return Delete(*about, unseen=self._unseen(change, state))
+
+    def _written_back(self, change: SharedChange, state: RecordState) -> Update:
+        """Return the update that shows the values from before a change."""
+        fields: dict[str | tuple[str, str], Value] = {}
+        settles: list[WriteRef] = []
+        for write in change.writes:
+            ref = self._origins.before(self._action, change, (write.field, write.subkey))
+            fields[_key(write)] = self._value(ref, write)
+            if ref is not None and ref not in write.over:
+                settles.append(ref)  # it was replaced unseen, and is listed: that is over now
+        unseen = self._unseen(change, state)
+        if any(ref.stamp >= self._tick for ref in unseen):
+            # A clock that goes ahead wrote it: who replaces it has to name it, or would lose to it.
+            unseen = ()
+        about = change.model, bytes(change.record)
+        return Update(*about, fields, tuple(settles), unseen)
+
+    def _unseen(self, change: SharedChange, state: RecordState) -> tuple[WriteRef, ...]:
+        """Return what stands there of how a conflict was decided: it is to be its loser again."""
+        if self._action.command != RESTORE:
+            return ()
+        shown, keys = state.shown(), [(write.field, write.subkey) for write in change.writes]
+        return tuple({shown[key].ref for key in keys if key in shown})
+
+    def _note_holder(self, model: str, record: bytes, unlock: FieldWrite) -> None:
+        """Remember who held the lock that an unlock took away, if that was another device."""
+        by = max(unlock.over).feed[:16] if unlock.over else self._author
+        if by != self._author:
+            self.taken_over.append((model, record, by))
+
+    def _revived(self, change: SharedChange, state: RecordState, ref: WriteRef) -> Restore:
+        """Return what takes a delete back; raises StandsOnError where another took its place."""
+        deaths = deaths_of(self._origins, state, ref, change)
+        if not deaths:
+            raise self._stands(change, "it was restored and deleted again since")
+        about = change.model, bytes(change.record)
+        unseen = deaths if self._action.command == RESTORE else ()
+        if ref in deaths:
+            return Restore(*about, unseen=unseen)
+        # What is remembered is what was made in between, and undone.
+        model = self._registry.get(change.model)
+        fields = fields_before(self._origins, model, state, change)
+        if fields is None:
+            raise StandsOnError("the values it had are not in the log any more")
+        return Restore(*about, fields, unseen=unseen)
+
+    def _check_current(self, change: SharedChange, state: RecordState, ref: WriteRef) -> None:
+        """Raise StandsOnError where a value of this change is not what is shown now."""
+        if not state.alive:
+            raise self._stands(change, "it was deleted since")
+        shown = state.shown()
+        for write in change.writes:
+            held = shown.get((write.field, write.subkey))
+            if held is None:
+                raise self._stands(change, f"its {write.field} was changed since")
+            if held.ref != ref and self._origins.of(held) != ref:
+                by = device_name(self._connection, held.ref.feed[:16])
+                raise self._stands(change, f"its {write.field} was changed since by {by}")
+
+    def _check_made_alone(self, change: SharedChange, state: RecordState) -> None:
+        """Raise StandsOnError where others have made a record, too, or again since."""
+        for dot in sorted(state.dots - self._own):
+            if self._origins.taken_by(*dot) or self._origins.is_lock(dot, change):
+                continue  # it brought back what this action had made, or wrote it anew
+            by = device_name(self._connection, dot.feed[:16])
+            how = "made it, too" if state.dots & self._own else "made it again since"
+            raise self._stands(change, f"{by} {how}")
+
+    def _check_not_written(self, change: SharedChange, state: RecordState) -> None:
+        """Raise StandsOnError where others have written to a record since."""
+        for write in state.shown().values():
+            if (write.ref.feed, write.ref.seq) in self._own:
+                continue
+            origin = self._origins.of(write)
+            if origin is not None and (origin.feed, origin.seq) not in self._own:
+                by = device_name(self._connection, write.ref.feed[:16])
+                raise self._stands(change, f"its {write.field} was written since by {by}")
+
+    def _check_unlinked(self, change: SharedChange) -> None:
+        """Raise StandsOnError where others were linked to a record since it was made."""
+        linked = self._linked.get(bytes(change.record))
+        if linked is not None and not linked <= self._made:
+            raise self._stands(change, "other things were linked to it since")
+
+    def _value(self, ref: WriteRef | None, of: FieldWrite) -> Value:
+        """Return what a write gave a register; raises StandsOnError if the log lost it."""
+        if ref is None:
+            return UNSET
+        before = self._origins.change(ref)
+        if before is None:
+            raise StandsOnError("the value it had replaced is not in the log any more")
+        key = (of.field, of.subkey)
+        values = (held.value for held in before.writes if (held.field, held.subkey) == key)
+        return next(values, UNSET)
+
+    def _stands(self, change: SharedChange, why: str) -> StandsOnError:
+        name = record_name(self._connection, change.model, change.record)
+        return StandsOnError(
+            f"{change.model} {name}: {why}", hint="leaderless history shows what came after"
+        )
+
+
+def _key(write: FieldWrite) -> str | tuple[str, str]:
+    return write.field if write.subkey is None else (write.field, write.subkey)
