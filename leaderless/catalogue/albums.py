@@ -47,13 +47,13 @@ def find_album(connection: Connection, reference: str) -> bytes:
     found = references.read_as(
         reference, lambda said: [uuid for uuid, (name, _) in about.items() if name == said]
     )
+    fit = found or references.fitting(reference, about)
+    hint = "leaderless album list, or leaderless album create NAME"
+    if not fit:
+        gone = references.deleted(connection, "album").values()
+        hint = references.where_gone("album", reference, gone, hint)
     return references.the_one(
-        "album",
-        reference,
-        found or references.fitting(reference, about),
-        about,
-        lambda uuid: about[uuid][1] or "",
-        "leaderless album list, or leaderless album create NAME",
+        "album", reference, fit, about, lambda uuid: about[uuid][1] or "", hint
     )
 
 
@@ -201,9 +201,7 @@ async def create_album(
 
     def write(transaction: Transaction) -> None:
         if not another:
-            query = "SELECT uuid FROM album WHERE name = ? ORDER BY uuid LIMIT 1"
-            taken = transaction.conn.exec_driver_sql(query, (name,)).scalar()
-            references.refuse_namesake("album", name, taken)
+            references.refuse_namesake("album", name, _namesake(transaction.conn, name))
         fields, contents = _parsed(transaction.conn, store.own_epoch, given)
         made: dict[str | tuple[str, str], Value] = {"name": name, **fields}
         made[_MAKER] = store.own_device
@@ -212,6 +210,13 @@ async def create_album(
 
     await store.write(write)
     return uuid
+
+
+def _namesake(connection: Connection, name: str, besides: bytes = b"") -> bytes | None:
+    """Return the album of a name, the oldest of several; `besides` is one that may have it."""
+    query = "SELECT uuid FROM album WHERE name = ? AND uuid <> ? ORDER BY uuid LIMIT 1"
+    found: bytes | None = connection.exec_driver_sql(query, (name, besides)).scalar()
+    return found
 
 
 async def set_album(store: Store, reference: str, given: Mapping[str, object]) -> bytes:
@@ -252,12 +257,18 @@ def _parsed(
     return fields, contents
 
 
-async def rename_album(store: Store, reference: str, name: str) -> bytes:
-    """Give an album another name; returns its id."""
+async def rename_album(store: Store, reference: str, name: str, *, another: bool = False) -> bytes:
+    """Give an album another name; returns its id.
+
+    Raises NameTakenError where there is one of that name, unless `another` is meant.
+    """
     check_name("an album", name)
 
     def write(transaction: Transaction) -> bytes:
         uuid = find_album(transaction.conn, reference)
+        if not another:
+            taken = _namesake(transaction.conn, name, besides=uuid)
+            references.refuse_namesake("album", name, taken, references.RENAMING)
         data = {"album": album_name(transaction.conn, uuid), "to": name}
         transaction.commit("album.rename", [Update("album", uuid, {"name": name})], data)
         return uuid

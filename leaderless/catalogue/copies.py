@@ -199,12 +199,15 @@ _TWICE: Final = (
     "twice (content, size) AS ("
     " SELECT e.content, max(e.size_bytes) {files} AND e.content IS NOT NULL AND {condition}"
     " AND e.size_bytes > ? GROUP BY e.content HAVING count(*) > 1),"
-    " real (content, size, files) AS MATERIALIZED ("
+    " real (content, size, files, devices, wasted) AS MATERIALIZED ("
+    " SELECT content, size, files, devices, size * max(0, files - devices) FROM ("
     " SELECT t.content, t.size, (SELECT count(DISTINCT coalesce(p.drive || '/' || e.inode, e.id))"
-    " {files} AND e.content = t.content AND {condition}) FROM twice t)"
+    " {files} AND e.content = t.content AND {condition}) AS files, (SELECT count(DISTINCT p.device)"
+    " {files} AND e.content = t.content AND {condition}) AS devices FROM twice t))"
 )
-"""Names of one file (hard links, a folder in two locations, a drive seen by two devices) are told
-by drive and inode, and are no copies."""
+"""One copy on each device is what a person wants; what is beyond that is wasted. Names of one file
+(hard links, a folder in two locations, a drive seen by two devices) are told by drive and inode, and
+are no copies."""
 
 
 def duplicates(
@@ -216,18 +219,19 @@ def duplicates(
 ) -> dict[str, Any]:
     """Return contents of several files, the most wasted bytes first, and what all of them waste.
 
-    With a device: of several files on that device. Empty files waste nothing and are left out.
+    Wasted is every copy beyond one on each device. With a device: of several files on that device.
+    Empty files waste nothing and are left out.
     """
     condition, values = chosen.condition(connection)
     twice = f"WITH {PLACE}, {_TWICE.format(condition=condition, files=_FILES)}"
-    given = (*values, max(0, larger_bytes), *values)
+    given = (*values, max(0, larger_bytes), *values, *values)
     rows = connection.exec_driver_sql(
-        f"{twice} SELECT content, size, files FROM real WHERE files > 1"
-        " ORDER BY size * (files - 1) DESC, content LIMIT ?",
+        f"{twice} SELECT content, size, files, devices, wasted FROM real WHERE files > 1"
+        " ORDER BY wasted DESC, size * files DESC, content LIMIT ?",
         (*given, chosen.limit + 1),
     ).all()
     contents, files, wasted = connection.exec_driver_sql(
-        f"{twice} SELECT count(*), coalesce(sum(files), 0), coalesce(sum(size * (files - 1)), 0)"
+        f"{twice} SELECT count(*), coalesce(sum(files), 0), coalesce(sum(wasted), 0)"
         " FROM real WHERE files > 1",
         given,
     ).one()
@@ -236,7 +240,8 @@ def duplicates(
             "hash": content.hex(),
             "size_bytes": str(size),
             "files": count,
-            "wasted_bytes": str(size * (count - 1)),
+            "devices": devices,
+            "wasted_bytes": str(lost),
             "copies": entries_json(
                 connection,
                 _keys_of(connection, content, condition, values, _SHOWN_COPIES),
@@ -244,7 +249,7 @@ def duplicates(
                 online,
             ),
         }
-        for content, size, count in rows[: chosen.limit]
+        for content, size, count, devices, lost in rows[: chosen.limit]
     ]
     return {
         "duplicates": found,

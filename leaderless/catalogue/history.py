@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
-from leaderless.catalogue.names import device_name, record_name
+from leaderless.catalogue.names import device_name, file_of, record_name
 from leaderless.catalogue.text import plain_json
 from leaderless.protocol import commits, limits
 from leaderless.protocol.hashing import digest
@@ -20,7 +20,7 @@ from leaderless.protocol.packing import unpack_each
 from registry.changes import Form
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -33,6 +33,7 @@ _VERBS = {
     Form.RESTORE: "restore",
     Form.DISMISS: "dismiss",
 }
+_UNSAID = "content"
 _NAMED = 8
 """Changed records that are named; the rest is counted."""
 _ALL = "commit_log c JOIN feed f ON f.id = c.feed"
@@ -230,25 +231,39 @@ def _touches(connection: Connection, action: Action, records: frozenset[bytes]) 
 
 
 def _summary(connection: Connection, action: Action) -> tuple[list[SharedChange], int]:
-    """Return the first changes of an action, and how many there are; the rest is not decoded."""
+    """Return the first changes of an action that people know of, and how many there are in all.
+
+    The rest is not decoded. A content is made so that something can be said of it, and is not what
+    anybody did.
+    """
     first: list[SharedChange] = []
     count = 0
     for header, body in action.bodies(connection):
         unpacker = msgpack.Unpacker(max_buffer_size=len(body))
         unpacker.feed(body)
         unpacker.skip()  # the feeds
-        here, end = 0, 0
-        while unpacker.tell() < len(body):
-            unpacker.skip()
-            here += 1
-            if len(first) + here <= _NAMED:
-                end = unpacker.tell()
-        if end:
-            start = body[:end]
-            about = replace(header, body_hash=digest(start), body_bytes=end)
-            first += commits.decode_body(about, start)
-        count += here
+        chosen = [body[: unpacker.tell()]]
+        while (start := unpacker.tell()) < len(body):
+            if len(first) + len(chosen) > _NAMED:
+                unpacker.skip()
+            elif _skip_change(unpacker) != _UNSAID:
+                chosen.append(body[start : unpacker.tell()])
+            count += 1
+        if len(chosen) > 1:
+            some = b"".join(chosen)
+            about = replace(header, body_hash=digest(some), body_bytes=len(some))
+            first += commits.decode_body(about, some)
     return first, count
+
+
+def _skip_change(unpacker: msgpack.Unpacker) -> object:
+    """Go on to the next change of a body; return the model of this one."""
+    pieces = unpacker.read_array_header()
+    unpacker.skip()  # the form
+    model: object = unpacker.unpack()
+    for _ in range(pieces - 2):
+        unpacker.skip()
+    return model
 
 
 def confirmed_by(connection: Connection, action: Action) -> list[bytes]:
@@ -271,6 +286,7 @@ def action_json(
             "what": _VERBS[change.form],
             "model": change.model,
             "name": record_name(connection, change.model, change.record),
+            "file": file_of(connection, change.model, change.record),
         }
         for change in first
     ]
@@ -291,34 +307,3 @@ def action_json(
             device_name(connection, device) for device in confirmed_by(connection, action)
         ],
     }
-
-
-def records_of(items: Iterable[bytes], connection: Connection) -> frozenset[bytes]:
-    """Return `items` (files, tags, albums) with what is said of them: metadata and links."""
-    found = set(items)
-    for item in tuple(found):
-        for query in (
-            "SELECT uuid FROM user_metadata WHERE target = ?",
-            "SELECT uuid FROM user_metadata_tag WHERE item = ?",
-            "SELECT uuid FROM album_entry WHERE item = ?",
-        ):
-            found.update(connection.exec_driver_sql(query, (item,)).scalars())
-    return frozenset(found)
-
-
-def records_on(connection: Connection, device: bytes) -> frozenset[bytes]:
-    """Return what is said of the files of a device: their metadata and links."""
-    items = (
-        "SELECT e.uuid FROM entry e JOIN incarnation i ON i.id = e.epoch WHERE i.device = ?1"
-        " UNION SELECT c.uuid FROM content c JOIN entry e ON e.content = c.hash"
-        " JOIN incarnation i ON i.id = e.epoch WHERE i.device = ?1"
-    )
-    found: set[bytes] = set()
-    for table, column in (
-        ("user_metadata", "target"),
-        ("user_metadata_tag", "item"),
-        ("album_entry", "item"),
-    ):
-        query = f"SELECT uuid FROM {table} WHERE {column} IN ({items})"
-        found.update(connection.exec_driver_sql(query, (device,)).scalars())
-    return frozenset(found)

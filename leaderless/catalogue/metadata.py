@@ -19,7 +19,7 @@ from leaderless.protocol.records import decode_state
 from registry.changes import LOCK_FIELD, UNSET, Create, Update
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -66,7 +66,8 @@ async def annotate(
 ) -> Said:
     """Say something of files, all in one action: `fields` as in an edit of user_metadata.
 
-    Raises NotFoundError or UsageError; nothing is changed then.
+    Files that say so already are left out; where that is all of them, nothing is written. Raises
+    NotFoundError or UsageError; nothing is changed then.
     """
     check_fields(fields)
 
@@ -74,19 +75,12 @@ async def annotate(
         connection = transaction.conn
         targets = files.select(connection, store.own_epoch)
         wanted = {_record(target): target for target in targets}
-        there = _living(connection, list(wanted))
-        meant = {
-            record: target
-            for record, target in wanted.items()
-            if record in there or not _says_nothing(target, fields)
-        }
+        meant = dict(_meant(connection, wanted, fields))
         own = 0 if files.scope else _otherwise(connection, targets, fields)
         command_id = None
         if meant:
-            edits = missing_contents(connection, meant.values())
-            edits += [
-                _edit(target, fields, alive=record in there) for record, target in meant.items()
-            ]
+            edits = missing_contents(connection, (wanted[record] for record in meant))
+            edits += [_edit(wanted[record], fields, alive=meant[record]) for record in meant]
             command_id = transaction.commit(command, edits, {**data, "count": len(meant)})
         return Said(command_id, len(targets), len(meant), own)
 
@@ -125,11 +119,29 @@ def _edit(target: Target, fields: Fields, *, alive: bool) -> Edit:
     return Create(MODEL, _record(target), {**about, **fields})
 
 
-def _says_nothing(target: Target, fields: Fields) -> bool:
-    """Return whether a new record with these fields would make no difference to any file."""
+def _meant(
+    connection: Connection, wanted: Mapping[bytes, Target], fields: Fields
+) -> Iterator[tuple[bytes, bool]]:
+    """Yield the records in which fields would change what is shown, and whether each is alive."""
+    for some in chunks(list(wanted)):
+        states = metadata_states(connection, some)
+        for record in some:
+            if not _says_so(states.get(record), wanted[record], fields):
+                yield record, record in states
+
+
+def _says_so(state: RecordState | None, target: Target, fields: Fields) -> bool:
+    """Return whether a record shows just that; what it has no value for, cleared shows as well."""
+    shown = said(state)
     hides = target.scope == ENTRY and target.content_hash is not None
     nothing = (UNSET,) if hides else (UNSET, None, False)
-    return all(any(value is item for item in nothing) for value in fields.values())
+    for key, value in fields.items():
+        held = shown.get(key if isinstance(key, tuple) else (key, None))
+        if held is None and not any(value is item for item in nothing):
+            return False
+        if held is not None and (type(held.value), held.value) != (type(value), value):
+            return False
+    return True
 
 
 def _otherwise(connection: Connection, targets: Sequence[Target], fields: Fields) -> int:
@@ -141,17 +153,6 @@ def _otherwise(connection: Connection, targets: Sequence[Target], fields: Fields
         shown = said(state)
         count += any(key in shown and shown[key].value != value for key, value in wanted.items())
     return count
-
-
-def _living(connection: Connection, records: Sequence[bytes]) -> set[bytes]:
-    found: set[bytes] = set()
-    for some in chunks(records):
-        query = (
-            "SELECT uuid FROM record WHERE model = ? AND state IS NOT NULL"
-            f" AND uuid IN ({', '.join('?' * len(some))})"
-        )
-        found.update(connection.exec_driver_sql(query, (MODEL, *some)).scalars())
-    return found
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 _NAMES: Final = ("canonical_name", "name", "title")
 _EDGES: Final = {"parent_child": "under", "synonym": "the same as", "related": "related to"}
 
+_FILE_ENDS: Final = {
+    "user_metadata": "target",
+    "user_metadata_tag": "item",
+    "album_entry": "item",
+}
+"""Which field of a record names the file that it says something of."""
+
 
 def device_name(connection: Connection, device: bytes) -> str:
     """Return what a device is called, the beginning of its id if it is not known."""
@@ -63,15 +70,30 @@ def _by_its_ends(connection: Connection, model: str, fields: Mapping[str, Value]
     return None
 
 
+def file_of(connection: Connection, model: str, record: bytes) -> str | None:
+    """Return the name of the file that a record says something of; None where there is none."""
+    end = _FILE_ENDS.get(model)
+    if end is None:
+        return None
+    fields = last_fields(read_state(connection, model, record))
+    item = fields.get(end)
+    return _known_file(connection, item, fields.get("scope")) if isinstance(item, bytes) else None
+
+
 def _file_name(connection: Connection, item: Value, scope: Value) -> str:
-    """Return the name of a file, or of one of those that have a content; its id if there is none."""
+    """Return the name of a file; its id if there is none."""
     if not isinstance(item, bytes):
         return "nothing"
+    return _known_file(connection, item, scope) or item.hex()
+
+
+def _known_file(connection: Connection, item: bytes, scope: Value) -> str | None:
+    """Return the name of a living entry, or the first name of those that have a content."""
     query = "SELECT name FROM entry WHERE uuid = ? AND dead = 0"
     if scope == CONTENT:
         query = (
-            "SELECT e.name FROM content c JOIN entry e ON e.content = c.hash AND e.dead = 0"
-            " WHERE c.uuid = ? LIMIT 1"
+            "SELECT min(e.name) FROM content c JOIN entry e ON e.content = c.hash AND e.dead = 0"
+            " WHERE c.uuid = ?"
         )
     name = connection.exec_driver_sql(query, (item,)).scalar()
-    return item.hex() if name is None else bytes(name).decode("utf-8", "backslashreplace")
+    return None if name is None else bytes(name).decode("utf-8", "backslashreplace")

@@ -76,7 +76,7 @@ class Origins:
         """
         ref: WriteRef | None = held.ref
         passed: set[WriteRef] = set()
-        while ref is not None and ref not in passed:
+        while ref is not None and ref not in passed and self._may_repeat(ref):
             passed.add(ref)
             change = self.change(ref)
             if change is None:
@@ -105,6 +105,18 @@ class Origins:
         undone = self.taken_by(*first)
         found = self.find(undone, change) if undone is not None else None
         return found[0] if found is not None and _writes(found[1], key) else None
+
+    def _may_repeat(self, ref: WriteRef) -> bool:
+        """Return whether a commit may write what stood there before: cheap, as nothing is decoded.
+
+        Of a large action a file is one of many.
+        """
+        found = self._connection.exec_driver_sql(
+            "SELECT c.command = ? OR instr(c.body, ?) > 0 FROM commit_log c"
+            " JOIN feed f ON f.id = c.feed WHERE f.feed = ? AND c.seq = ?",
+            (UNDO, LOCK_FIELD.encode(), ref.feed, ref.seq),
+        ).scalar()
+        return bool(found)
 
     def _wrote(self, ref: WriteRef, key: FieldKey) -> bool:
         change = self.change(ref)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from leaderless.catalogue.matching import readings
 from leaderless.errors import LeaderlessError, NotFoundError, UsageError
+from leaderless.escape import shell_word
 from leaderless.protocol.records import decode_state
 from registry.state import last_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 MIN_DIGITS: Final = 4
+_CALLED: Final = ("canonical_name", "display_name", "name")
 _MAX_NAMED: Final = 10
+
+RENAMING: Final = "rename OLD NAME --another"
+"""The rest of the command that gives a second one a name."""
 
 
 class NameTakenError(LeaderlessError):
@@ -33,8 +38,12 @@ class NameTakenError(LeaderlessError):
     code = "name_taken"
 
 
-def refuse_namesake(kind: str, name: str, taken: bytes | None) -> None:
+def refuse_namesake(
+    kind: str, name: str, taken: bytes | None, how: str = "create NAME --another"
+) -> None:
     """Raise NameTakenError, with the id of the one that there is (None: there is none).
+
+    `how` is the rest of the command that does it all the same.
 
     Two of one name stay legal: two devices can make them unseen, and a person who means it can.
     """
@@ -42,7 +51,7 @@ def refuse_namesake(kind: str, name: str, taken: bytes | None) -> None:
         article = "an" if kind == "album" else "a"
         raise NameTakenError(
             f"there is {article} {kind} “{name}” already: {taken.hex()}",
-            hint=f"leaderless {kind} show {taken.hex()}; leaderless {kind} create NAME --another"
+            hint=f"leaderless {kind} show {taken.hex()}; leaderless {kind} {how}"
             " makes a second one of that name",
         )
 
@@ -107,8 +116,11 @@ def the_one(
 ) -> bytes:
     """Return the one id that was found for a reference.
 
-    Raises NotFoundError with `hint`, or UsageError that says of each what tells it apart.
+    Raises NotFoundError with `hint`; UsageError for an empty reference, and one that says of each
+    what tells it apart where several fit.
     """
+    if not reference:
+        raise UsageError(f"an empty name names no {what}", hint=hint)
     if not found:
         raise NotFoundError(f"there is no {what} “{reference}”", hint=hint)
     if len(found) == 1:
@@ -123,6 +135,16 @@ def the_one(
         f"“{reference}” fits {len(found)} {what}s: {', '.join(named)}",
         hint="say which one by these digits, the end of its id",
     )
+
+
+def where_gone(kind: str, reference: str, gone: Iterable[Mapping[str, Value]], hint: str) -> str:
+    """Return what helps where no `kind` is called so: `hint`, or how one that was deleted is back.
+
+    `gone` are the values that the deleted ones had.
+    """
+    if any(reference in map(held.get, _CALLED) for held in gone):
+        return f"one was deleted; leaderless {kind} restore {shell_word(reference)} brings it back"
+    return hint
 
 
 def deleted(connection: Connection, model: str) -> dict[bytes, dict[str, Value]]:

@@ -15,6 +15,7 @@ from leaderless.catalogue.copies import copies
 from leaderless.catalogue.hierarchy import read_hierarchy
 from leaderless.catalogue.locks import lock_json
 from leaderless.catalogue.names import device_name, record_name
+from leaderless.catalogue.origins import Origins
 from leaderless.catalogue.places import entries_json
 from leaderless.catalogue.targets import CONTENT, ENTRY
 from leaderless.catalogue.text import plain_json
@@ -69,12 +70,13 @@ def show(
         {key: write.value for key, write in of_content.items()},
         {key: write.value for key, write in of_entry.items()},
     )
+    origins = Origins(connection)
     return {
         **shown,
         "metadata": metadata.metadata_json(fields),
-        "tags": _tags(connection, file),
-        "albums": _albums(connection, file),
-        "changes": _changes(connection, file, hidden=of_entry.keys()),
+        "tags": _tags(connection, file, origins),
+        "albums": _albums(connection, file, origins),
+        "changes": _changes(connection, file, origins, hidden=of_entry.keys()),
         "locks": list(_locks(connection, file)),
         "conflicts": [
             conflict_json(connection, conflict)
@@ -112,7 +114,7 @@ def _said(connection: Connection, file: _File) -> list[Mapping[Any, Write]]:
     return [metadata.said(states.get(uuid or b"")) for uuid in ids]
 
 
-def _tags(connection: Connection, file: _File) -> list[dict[str, Any]]:
+def _tags(connection: Connection, file: _File, origins: Origins) -> list[dict[str, Any]]:
     """Return the tags of a file by context and name: merged ones resolved, with all above them."""
     hierarchy = read_hierarchy(connection)
     found = []
@@ -142,13 +144,13 @@ def _tags(connection: Connection, file: _File) -> list[dict[str, Any]]:
                     "attributes": json.loads(attributes) if attributes else {},
                     "link": link.hex(),
                     **lock_json(connection, "tag", hierarchy.members(canonical)),
-                    **_last(connection, "user_metadata_tag", link),
+                    **_last(connection, origins, "user_metadata_tag", link),
                 }
             )
     return sorted(found, key=lambda tag: (tag["context"] or "", tag["name"], tag["link"]))
 
 
-def _albums(connection: Connection, file: _File) -> list[dict[str, Any]]:
+def _albums(connection: Connection, file: _File, origins: Origins) -> list[dict[str, Any]]:
     """Return the albums that a file is in, by name; one that holds it twice comes twice."""
     found = []
     for item, scope in file.items.items():
@@ -167,18 +169,22 @@ def _albums(connection: Connection, file: _File) -> list[dict[str, Any]]:
                     "added_by": None if added_by is None else device_name(connection, added_by),
                     "link": link.hex(),
                     **lock_json(connection, "album", [album]),
-                    **_last(connection, "album_entry", link),
+                    **_last(connection, origins, "album_entry", link),
                 }
             )
     return sorted(found, key=lambda album: (album["name"] or "", album["id"], album["link"]))
 
 
 def _changes(
-    connection: Connection, file: _File, hidden: Collection[tuple[str, str | None]]
+    connection: Connection,
+    file: _File,
+    origins: Origins,
+    hidden: Collection[tuple[str, str | None]],
 ) -> list[dict[str, Any]]:
-    """Return who wrote each field last, and when: the newest first.
+    """Return who gave each field its value, and when: the newest first.
 
-    `hidden` are the fields of the content's metadata that the entry's lie over.
+    A lock or an undo that has written a value anew was not who said it. `hidden` are the fields of
+    the content's metadata that the entry's lie over.
     """
     found = []
     for (model, uuid), scope in file.records.items():
@@ -187,7 +193,8 @@ def _changes(
             if field == LOCK_FIELD:
                 continue
             over = model == metadata.MODEL and scope == CONTENT and (field, subkey) in hidden
-            found.append((write.ref, model, uuid, scope, field, subkey, write.value, not over))
+            ref = origins.of(write) or write.ref
+            found.append((ref, model, uuid, scope, field, subkey, write.value, not over))
     found.sort(key=lambda change: (change[0], change[1:3]), reverse=True)
     names: dict[bytes, str] = {}
     return [
@@ -207,10 +214,11 @@ def _changes(
     ]
 
 
-def _last(connection: Connection, model: str, uuid: bytes) -> dict[str, str]:
-    """Return who wrote a link last, and when."""
+def _last(connection: Connection, origins: Origins, model: str, uuid: bytes) -> dict[str, str]:
+    """Return who gave a link its newest value, and when."""
     shown = read_state(connection, model, uuid).shown()
-    ref = max(write.ref for write in shown.values())
+    writes = [write for write in shown.values() if write.field != LOCK_FIELD]
+    ref = max(origins.of(write) or write.ref for write in writes)
     by = ref.feed[:16]
     return {"by": device_name(connection, by), "by_id": by.hex(), "at_ms": str(ref.stamp.ms)}
 

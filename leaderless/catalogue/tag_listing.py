@@ -10,6 +10,7 @@ from entities.tag_relation import PARENT_CHILD
 from leaderless.catalogue import references
 from leaderless.catalogue.hierarchy import read_hierarchy, skipped_json
 from leaderless.catalogue.locks import lock_json
+from leaderless.catalogue.names import device_name
 from leaderless.catalogue.text import plain_json
 from registry.models import FieldKind
 
@@ -60,6 +61,7 @@ def _listed(
     return [
         {
             **tag_json(dict(row)),
+            "created_by": _maker(connection, row["created_by_device"]),
             "files": str(files.get(row["uuid"], 0)),
             **relations_json(hierarchy, row["uuid"]),
             **lock_json(connection, "tag", hierarchy.members(row["uuid"])),
@@ -76,9 +78,15 @@ def list_deleted(connection: Connection) -> list[dict[str, Any]]:
         min(together): together for together in deleted_together(fields).values()
     }.values():
         first, *others = (deleted_json(uuid, fields[uuid]) for uuid in members)
+        first["created_by"] = _maker(connection, fields[members[0]].get("created_by_device"))
         merged = [{"id": tag["id"], "name": tag["canonical_name"] or tag["id"]} for tag in others]
         listed.append({**first, "merged": merged})
     return sorted(listed, key=lambda tag: (str(tag["canonical_name"] or ""), tag["id"]))
+
+
+def _maker(connection: Connection, device: object) -> str | None:
+    """Return what the device is called that made a tag."""
+    return device_name(connection, device) if isinstance(device, bytes) else None
 
 
 def deleted_json(uuid: bytes, fields: Mapping[str, Any]) -> dict[str, Any]:

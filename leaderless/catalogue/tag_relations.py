@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from entities.tag_relation import KINDS, PARENT_CHILD
 from leaderless.catalogue.hierarchy import read_hierarchy
@@ -22,8 +22,18 @@ if TYPE_CHECKING:
 EQUALS = tuple(kind for kind in KINDS if kind != PARENT_CHILD)
 
 
-async def put_under(store: Store, child: str, parent: str) -> bool:
-    """Put a tag under another; returns whether it was not there yet.
+class Pair(NamedTuple):
+    """Two tags that were meant, with their names, and whether anything was changed."""
+
+    tag: bytes
+    name: str
+    other: bytes
+    other_name: str
+    is_news: bool
+
+
+async def put_under(store: Store, child: str, parent: str) -> Pair:
+    """Put a tag under another; it is no news where it was there.
 
     Raises NotFoundError; UsageError where it would close a circle, or the two are related already.
     """
@@ -52,7 +62,7 @@ def _circle(hierarchy: Hierarchy, below: bytes, above: bytes) -> UsageError:
     )
 
 
-async def take_from_under(store: Store, child: str, parent: str) -> bool:
+async def take_from_under(store: Store, child: str, parent: str) -> Pair:
     """Take a tag from under another, also where that was skipped; raises NotFoundError."""
 
     def plan(hierarchy: Hierarchy, below: bytes, above: bytes) -> list[Edit]:
@@ -70,8 +80,8 @@ async def take_from_under(store: Store, child: str, parent: str) -> bool:
 
 async def relate(
     store: Store, one: str, other: str, kind: str, strength: float | None = None
-) -> bool:
-    """Say that two tags are synonyms or related; returns whether that was new.
+) -> Pair:
+    """Say that two tags are synonyms or related; it is no news where they were.
 
     Raises NotFoundError; UsageError where one is right under the other.
     """
@@ -94,7 +104,7 @@ async def relate(
     return await _relate(store, "tag.relate", one, other, plan)
 
 
-async def unrelate(store: Store, one: str, other: str) -> bool:
+async def unrelate(store: Store, one: str, other: str) -> Pair:
     """Say that two tags are not synonyms or related any more; raises NotFoundError."""
 
     def plan(hierarchy: Hierarchy, low: bytes, high: bytes) -> list[Edit]:
@@ -135,19 +145,19 @@ async def _relate(
     one: str,
     other: str,
     plan: Callable[[Hierarchy, bytes, bytes], list[Edit]],
-) -> bool:
-    """Write what `plan` makes of two tags as one commit; returns whether there was anything."""
+) -> Pair:
+    """Write what `plan` makes of two tags as one commit, if it makes anything."""
 
-    def write(transaction: Transaction) -> bool:
+    def write(transaction: Transaction) -> Pair:
         low, high = find_tag(transaction.conn, one), find_tag(transaction.conn, other)
         if low == high:
             raise UsageError(f"“{one}” and “{other}” are one tag")
         hierarchy = read_hierarchy(transaction.conn)
         edits = plan(hierarchy, low, high)
+        pair = Pair(low, hierarchy.name(low), high, hierarchy.name(high), bool(edits))
         if edits:
-            data = {"tag": hierarchy.name(low), "other": hierarchy.name(high)}
-            transaction.commit(command, edits, data)
-        return bool(edits)
+            transaction.commit(command, edits, {"tag": pair.name, "other": pair.other_name})
+        return pair
 
     return await store.write(write)
 

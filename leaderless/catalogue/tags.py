@@ -37,7 +37,11 @@ def find_tag(connection: Connection, reference: str) -> bytes:
         return about_tag(tag_json(dict(row.one())))
 
     shown = {_canonical(connection, uuid) for uuid in found or references.fitting(reference, ids)}
-    return references.the_one("tag", reference, list(shown), ids, about, "leaderless tag list")
+    hint = "leaderless tag list"
+    if not shown:
+        gone = references.deleted(connection, "tag").values()
+        hint = references.where_gone("tag", reference, gone, hint)
+    return references.the_one("tag", reference, list(shown), ids, about, hint)
 
 
 def _called(connection: Connection, reference: str) -> Sequence[bytes]:
@@ -120,12 +124,17 @@ async def create_tag(
     return await store.write(write)
 
 
-def _namesake(connection: Connection, name: str, namespace: Value) -> bytes | None:
-    """Return the tag that a name stands for already, as it is shown; the oldest of several."""
+def _namesake(
+    connection: Connection, name: str, namespace: Value, besides: bytes = b""
+) -> bytes | None:
+    """Return the tag that a name stands for already, as it is shown; the oldest of several.
+
+    `besides` is one that may have it.
+    """
     found: bytes | None = connection.exec_driver_sql(
         "SELECT coalesce(canonical, uuid) FROM tag WHERE canonical_name = ? AND namespace IS ?"
-        " ORDER BY uuid LIMIT 1",
-        (name, namespace),
+        " AND coalesce(canonical, uuid) <> ? ORDER BY uuid LIMIT 1",
+        (name, namespace, besides),
     ).scalar()
     return found
 
@@ -147,12 +156,21 @@ async def set_tag(store: Store, reference: str, given: Mapping[str, object]) -> 
     return await store.write(write)
 
 
-async def rename_tag(store: Store, reference: str, name: str) -> bytes:
-    """Give a tag another name; returns its id."""
+async def rename_tag(store: Store, reference: str, name: str, *, another: bool = False) -> bytes:
+    """Give a tag another name; returns its id.
+
+    Raises NameTakenError where its namespace has one of that name, unless `another` is meant.
+    """
     fields: Writes = {"canonical_name": check_name("a tag", name)}
 
     def write(transaction: Transaction) -> bytes:
         uuid = find_tag(transaction.conn, reference)
+        if not another:
+            namespace = transaction.conn.exec_driver_sql(
+                "SELECT namespace FROM tag WHERE uuid = ?", (uuid,)
+            ).scalar()
+            taken = _namesake(transaction.conn, name, namespace, besides=uuid)
+            references.refuse_namesake("tag", name, taken, references.RENAMING)
         data = {"tag": _name(transaction.conn, uuid), "to": name}
         transaction.commit("tag.rename", [Update("tag", uuid, fields)], data)
         return uuid

@@ -50,7 +50,7 @@ def target_of(
     if scope == CONTENT and content_hash is None:
         raise UsageError(
             "the content of this file is not known here",
-            hint="index its location with --mode content, or use --scope entry",
+            hint="leaderless location mode LOCATION content hashes it; or use --scope entry",
         )
     if content_hash is None or scope == ENTRY:
         return Target(ENTRY, entry, entry, content_hash, size_bytes)
@@ -70,6 +70,8 @@ def find_target(
     printed, with escapes. An id may be given by its beginning or its end. Raises NotFoundError, or
     UsageError where several fit.
     """
+    if not reference:
+        raise UsageError("an empty name names no file", hint="leaderless find shows what is there")
     device, colon, rest = reference.partition(":")
     if reference.startswith("/"):
         row = _by_reading(connection, (own_epoch,), reference)

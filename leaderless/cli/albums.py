@@ -103,7 +103,9 @@ def album_show(context: Context, album: str, limit: int) -> None:
     chat("; ".join(about) + ".")
     table(("no", "caption", "device", "now", "size", "path", "id"), rows)
     if shown["hidden"] != "0":
-        chat(f"{shown['hidden']} more are in it that no device has a copy of now.")
+        chat(
+            f"Not shown: {shown['hidden']} of contents that no device has now (edited or deleted)."
+        )
     if shown["more"]:
         chat(f"The first {limit}; more with --limit.")
 
@@ -125,10 +127,12 @@ def album_set(
 @album.command("rename")
 @click.argument("album", shell_complete=names("album"))
 @click.argument("name")
+@click.option("--another", is_flag=True, help="Also where there is one of that name.")
 @verb
-def album_rename(context: Context, album: str, name: str) -> None:
+def album_rename(context: Context, album: str, name: str, another: bool) -> None:
     """Call ALBUM by another NAME."""
-    answer = context.client.post("/v1/albums/rename", {"album": album, "name": name})
+    body = {"album": album, "name": name, "another": another}
+    answer = context.client.post("/v1/albums/rename", body)
     _done(context, answer, "Renamed.")
 
 

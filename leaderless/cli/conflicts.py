@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from leaderless.cli.app import Context, verb
-from leaderless.cli.output import chat, name_text, put_json, say, table, time_text, value_text
+from leaderless.cli.output import (
+    bare_text,
+    chat,
+    name_text,
+    put_json,
+    say,
+    table,
+    time_text,
+    value_text,
+)
 from leaderless.escape import shell_word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _WHY = {
     "overwritten": "a later value is shown",
@@ -59,10 +71,10 @@ def _row(item: dict[str, Any]) -> tuple[object, ...]:
         item["number"],
         f"{item['model']} {item['name']}",
         _field(item),
-        value_text(item["value"]) if item["field"] else "(delete)",
+        bare_text(item["value"]) if item["field"] else "(delete)",
         item["author"],
         time_text(item["at_ms"]),
-        _shown(item),
+        _shown(item, bare_text),
         item["winner"],
         time_text(item["winner_at_ms"]),
         item["cause"],
@@ -74,13 +86,13 @@ def _field(item: dict[str, Any]) -> str:
     return (item["field"] or "") + (f".{item['subkey']}" if item["subkey"] else "")
 
 
-def _shown(item: dict[str, Any]) -> str:
+def _shown(item: dict[str, Any], text: Callable[[object], str] = value_text) -> str:
     """Return what is in effect in place of what lost."""
     if item["cause"] == "deleted":
         return "(deleted)"
     if item["cause"] == "kept":
         return "(it is there)"
-    return "(nothing)" if item["winning_value"] is None else value_text(item["winning_value"])
+    return "(nothing)" if item["winning_value"] is None else text(item["winning_value"])
 
 
 @conflicts.command("show")

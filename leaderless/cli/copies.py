@@ -55,7 +55,7 @@ def put_copies(context: Context, answer: dict[str, Any]) -> None:
     elif answer["hash"] is None:
         chat(
             f"Copies are not known: {WHY[answer['at_risk']]}."
-            f" `{context.command('location add --mode content')}` hashes a folder's files."
+            f" `{context.command('location mode LOCATION content')}` hashes a folder's files."
         )
     else:
         chat(f"At risk: {WHY[answer['at_risk']]}.")
@@ -125,7 +125,8 @@ def at_risk(
 def duplicates(context: Context, device: str | None, larger: str | None, limit: int) -> None:
     """List contents that are there more than once, those that waste the most bytes first.
 
-    On one device or over devices; names of one file on one drive (hard links) are no copies.
+    On one device or over devices: one copy on each device wastes nothing. Names of one file on one
+    drive (hard links) are no copies.
     """
     query = {
         "device": device,
@@ -137,10 +138,7 @@ def duplicates(context: Context, device: str | None, larger: str | None, limit: 
         put_json(answer)
         return
     for item in answer["duplicates"]:
-        say(
-            f"{size_text(item['wasted_bytes'])} wasted: {counted(item['files'], 'file')} of"
-            f" {size_text(item['size_bytes'])}"
-        )
+        say(_twice(item))
         for copy in item["copies"]:
             say(f"  {name_text(copy['device'])}  {name_text(copy['path'])}")
         if item["files"] > len(item["copies"]):
@@ -151,8 +149,16 @@ def duplicates(context: Context, device: str | None, larger: str | None, limit: 
     if not answer["duplicates"]:
         chat("Nothing is there more than once.")
         return
-    chat(
-        f"In all {counted(totals['contents'], 'content')} waste {size_text(totals['wasted_bytes'])}."
-    )
+    contents, wasted = counted(totals["contents"], "content"), size_text(totals["wasted_bytes"])
+    chat(f"In all {contents} with copies; those beyond one on each device waste {wasted}.")
     if answer["more"]:
         chat(f"The first {len(answer['duplicates'])}; more with --limit.")
+
+
+def _twice(item: dict[str, Any]) -> str:
+    """Return in words how often a content is there, and what that wastes."""
+    often = f"{item['files']} copies of {size_text(item['size_bytes'])}"
+    where = f"{often} on {counted(item['devices'], 'device')}"
+    if item["wasted_bytes"] == "0":
+        return f"nothing wasted: {where}"
+    return f"{size_text(item['wasted_bytes'])} wasted: {where}"

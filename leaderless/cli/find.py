@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import click
@@ -11,6 +12,9 @@ from leaderless.cli.app import Context, names, verb
 from leaderless.cli.client import EXIT_NOT_FOUND
 from leaderless.cli.output import chat, put_json, size_text, table
 from leaderless.cli.values import parse_size, parse_time_ms
+
+_GLOB = re.compile(r"[*?]")
+_ENDING = re.compile(r"\*\.([A-Za-z0-9.]+)")
 
 
 @click.command()
@@ -74,6 +78,10 @@ def find(
         table(("device", "drive", "now", "size", "path"), rows)
     if not answer["entries"]:
         chat("Nothing found.")
+        if text is not None and _GLOB.search(text):
+            by_end = _ENDING.fullmatch(text)
+            instead = context.command(f"find --ext {by_end[1] if by_end else 'EXT'}")
+            chat(f"  → TEXT is looked for as it stands, `*` and `?` too; by its end: {instead}")
         raise click.exceptions.Exit(EXIT_NOT_FOUND)
     if answer["is_cut"]:
         chat(f"The first {limit}; more with --limit.")

@@ -17,6 +17,8 @@ from leaderless.words import counted
 
 _NAMES = ("tag", "album", "name", "key", "other", "merged")
 """What an action says of itself that names what it was done to."""
+_OWN = "custom_data."
+"""What stands before a key of a person's own."""
 
 
 @click.command()
@@ -98,24 +100,43 @@ def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
 
 def _about(item: dict[str, Any]) -> str:
     said = item["data"]
-    group = item["command"].partition(".")[0]
     if item["command"] == "undo" and "command" in said:
         return f"{said['command']} ({str(said.get('command_id'))[-8:]})"
+    named = _named(item["command"], said)
+    if "count" in said:
+        named = ": ".join(filter(None, _with_files(item, named)))
+    if named:
+        return named
+    if item["changes"] > len(item["records"]) or len(item["records"]) > 2:
+        return counted(f"{item['changes']:,}", "change")
+    return ", ".join(f"{record['model']} {record['name']}" for record in item["records"])
+
+
+def _named(command: str, said: dict[str, Any]) -> str:
+    """Return what an action says of itself, without the files that it was done to."""
+    group, _, field = command.partition(".")
     if group == "metadata":
-        named = [f"{name}={_said(value)}" for name, value in said.items() if name != "count"]
-    else:
-        named = [str(said[name]) for name in _NAMES if name in said]
+        values = {name: _said(value) for name, value in said.items() if name != "count"}
+        alone = [values[field]] if list(values) == [field] else None
+        given = (f"{name.removeprefix(_OWN)}={value}" for name, value in values.items())
+        return ", ".join(alone or given)
+    named = [str(said[name]) for name in _NAMES if name in said]
     if named and "to" in said:
         named[0] += f" → {said['to']}"
     if named and "fields" in said:
         named[0] += f": {said['fields']}"
-    if "count" in said:
-        named.append(counted(said["count"], "conflict" if group == "conflict" else "file"))
-    if named:
-        return ", ".join(named)
-    if item["changes"] > len(item["records"]) or len(item["records"]) > 2:
-        return counted(f"{item['changes']:,}", "change")
-    return ", ".join(f"{record['model']} {record['name']}" for record in item["records"])
+    return ", ".join(named)
+
+
+def _with_files(item: dict[str, Any], named: str) -> tuple[str, str]:
+    """Return what was done and to which files, in the order in which it is read."""
+    count, group = int(item["data"]["count"]), item["command"].partition(".")[0]
+    file = next((record["file"] for record in item["records"] if record["file"] is not None), None)
+    if file is None:
+        files = counted(count, "conflict" if group == "conflict" else "file")
+    else:
+        files = file if count < 2 else f"{file} and {count - 1:,} more"
+    return (files, named) if group == "metadata" else (named, files)
 
 
 def _said(value: object) -> str:
@@ -130,7 +151,7 @@ def _said(value: object) -> str:
 @verb
 def undo(context: Context, commit: str | None) -> None:
     """Take the action COMMIT back (its id from history); without one, the last of this device."""
-    answer = context.work("/v1/undo", {"id": commit} if commit else {})
+    answer = context.work("/v1/undo", {} if commit is None else {"id": commit})
     if context.json:
         put_json(answer)
         return
@@ -156,9 +177,11 @@ def _in_words(item: dict[str, Any]) -> str:
 def lock(context: Context, target: str) -> None:
     """Freeze TARGET (a path, an id, tag:NAME, album:NAME): others' unseen edits lose to it.
 
-    Of a file it freezes what is said of it (note, rating, marks, own data); of a tag or an album
-    its own fields and that it is there. Which files carry the tag or are in the album can be
-    changed all the same: each of these links is a record of its own.
+    This device may still edit it; others are refused until somebody unlocks it. Of a file it
+    freezes what is said of it (note, rating, marks, own data): of all its copies where its content
+    is known, as that is one record, else of the file alone. Of a tag or an album it freezes its own
+    fields and that it is there. Which files carry the tag or are in the album can be changed all the
+    same: each of these links is a record of its own.
     """
     _guard(context, "lock", target, "Locked")
 

@@ -12,7 +12,13 @@ import click
 from leaderless.cli.app import Context, names, verb
 from leaderless.cli.output import chat, name_text, path_json, put_json, say, size_text, table
 from leaderless.errors import LeaderlessError, NotFoundError
+from leaderless.words import counted
 
+_MODES = click.Choice(["shallow", "content", "deep"])
+_MODE_HELP = (
+    "shallow: names, sizes and times. content: each file is also read and hashed."
+    " deep: as content, for now."
+)
 _LOOK_S = 0.2
 """Looks at a location that stays as it was, until the scan that was asked for counts as over."""
 
@@ -33,18 +39,18 @@ def location() -> None:
 @click.option("--name", help="What to call it; default: the folder's name.")
 @click.option(
     "--mode",
-    type=click.Choice(["shallow", "content", "deep"]),
-    default="shallow",
-    show_default=True,
-    help="shallow: names, sizes and times. content: each file is also read and hashed."
-    " deep: as content, for now.",
+    type=_MODES,
+    help=f"{_MODE_HELP}  [default: shallow]",
 )
 @click.option("--wait", is_flag=True, help="Wait for the first scan, with progress.")
 @verb
-def location_add(context: Context, path: str, name: str | None, mode: str, wait: bool) -> None:
+def location_add(
+    context: Context, path: str, name: str | None, mode: str | None, wait: bool
+) -> None:
     """Index the folder PATH of this device."""
     absolute = os.path.abspath(path)  # noqa: PTH100 - a link is to be refused, not followed
-    body = {"path": path_json(absolute), "name": name, "index_mode": mode}
+    body = {"path": path_json(absolute), "name": name}
+    body |= {} if mode is None else {"index_mode": mode}
     answer = context.client.post("/v1/locations", body)
     if wait:
         _watch(context, answer)
@@ -103,17 +109,45 @@ def location_scan(context: Context, location: str, accept_deletes: bool, wait: b
         put_json(answer)
 
 
+@location.command("mode")
+@click.argument("location", shell_complete=names("location"))
+@click.argument("mode", type=_MODES)
+@click.option("--wait", is_flag=True, help="Wait for the scan, with progress.")
+@verb
+def location_mode(context: Context, location: str, mode: str, wait: bool) -> None:
+    """Index LOCATION of this device in another MODE from now on, beginning with a scan.
+
+    shallow: names, sizes and times. content: each file is also read and hashed. deep: as content, for
+    now. Hashes that are known stay until their files change.
+    """
+    body = {"location": _reference(location), "index_mode": mode}
+    answer = context.client.post("/v1/locations/mode", body)
+    if wait:
+        _watch(context, answer)
+    if context.json:
+        put_json(answer)
+    else:
+        chat(f"Indexed as {mode} from now on.")
+
+
 @location.command("remove")
 @click.argument("location", shell_complete=names("location"))
 @verb
 def location_remove(context: Context, location: str) -> None:
-    """Take LOCATION out of the catalogue; its files stay untouched."""
+    """Take LOCATION out of the catalogue; its files stay untouched.
+
+    What was said of a file that was not hashed (tags, notes, places in albums) goes with it; what was
+    said of a content stays, and shows again wherever that content is.
+    """
     body = {"location": _reference(location)}
     answer = context.client.post("/v1/locations/remove", body, timeout_s=None)
     if context.json:
         put_json(answer)
     else:
         chat("Removed from the catalogue; the files are untouched.")
+        if answer["own"] != "0":
+            files = counted(answer["own"], "file")
+            chat(f"What was said of {files} alone, and not of their content, went with it.")
 
 
 def _reference(location: str) -> str:

@@ -146,6 +146,12 @@ def meta_unset(
     _write(context, {"custom_data": {key: None}}, scope, files, inherit=inherit)
 
 
+def _takes_away(fields: dict[str, Any]) -> bool:
+    """Return whether fields say nothing but that something is not said."""
+    given = fields.get("custom_data", fields)
+    return all(value in (None, False, _UNSET) for value in given.values())
+
+
 def _unset(value: object) -> object:
     return dict.fromkeys(value, _UNSET) if isinstance(value, dict) else _UNSET
 
@@ -193,7 +199,7 @@ def _write(
         return
     say(answer["count"])
     if answer["id"] is None:
-        chat("There was nothing to take away.")
+        chat("There was nothing to take away." if _takes_away(fields) else "It is said already.")
     else:
         chat(f"Done; `{context.command('undo ' + answer['id'])}` takes it back.")
     if answer["own"] != "0":

@@ -49,22 +49,33 @@ def _escaped(found: re.Match[str]) -> str:
 
 def name_text(value: object) -> str:
     """Return a name from JSON (text, or {"b64": …}) so that it is safe on a terminal."""
-    if isinstance(value, dict):
-        import base64  # noqa: PLC0415 - rare, and starting is what is counted here
+    return printable(_bytes_of(value) if isinstance(value, dict) else str(value))
 
-        return printable(base64.b64decode(value.get("b64", "")))
-    return printable(str(value))
+
+def _bytes_of(name: dict[str, Any]) -> bytes:
+    import base64  # noqa: PLC0415 - rare, and starting is what is counted here
+
+    return base64.b64decode(name.get("b64", ""))
 
 
 def value_text(value: object) -> str:
     """Return a field's value from JSON as it is given to `set`, safe on a terminal."""
+    return printable(bare_text(value))
+
+
+def bare_text(value: object) -> str:
+    """Return a field's value as `value_text` does, for what makes it safe itself: a table."""
+    if value is None:
+        return "(empty)"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return ", ".join(name_text(item) for item in value)
-    if isinstance(value, dict) and "b64" not in value:
-        return ", ".join(f"{name_text(key)}={value_text(item)}" for key, item in value.items())
-    return name_text(value)
+        return ", ".join(bare_text(item) for item in value)
+    if isinstance(value, dict):
+        if "b64" in value:
+            return _bytes_of(value).decode("utf-8", "surrogateescape")
+        return ", ".join(f"{key}={bare_text(item)}" for key, item in value.items())
+    return str(value)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -83,7 +94,7 @@ def _cell(value: object) -> str:
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return bare_text(value)
     return name_text(value)
 
 

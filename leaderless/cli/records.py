@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from leaderless.cli.app import Context, verb
-from leaderless.cli.output import chat, name_text, put_json, say, table, value_text
+from leaderless.cli.output import bare_text, chat, name_text, put_json, say, table, value_text
 from leaderless.cli.values import parse_fields
 
 _SHORTEST_ID, _WIDTH = 8, 40
@@ -85,7 +85,7 @@ def record_list(context: Context, model: str, limit: int) -> None:
 
 
 def _short(value: Any) -> Any:  # noqa: ANN401 - JSON
-    text = value_text(value) if isinstance(value, list | dict) else value
+    text = bare_text(value) if isinstance(value, list | dict) else value
     return text[: _WIDTH - 1] + "…" if isinstance(text, str) and len(text) > _WIDTH else text
 
 

@@ -9,6 +9,7 @@ import click
 from leaderless.cli.app import Context, verb
 from leaderless.cli.copies import put_copies, put_places
 from leaderless.cli.output import (
+    bare_text,
     chat,
     locked_text,
     name_text,
@@ -17,6 +18,7 @@ from leaderless.cli.output import (
     size_text,
     table,
     time_text,
+    value_text,
 )
 from leaderless.cli.targets import reference
 from leaderless.words import counted
@@ -84,10 +86,9 @@ def _put_metadata(metadata: dict[str, Any]) -> None:
     for name in ("note", "favorite", "rating", "hidden"):
         value = metadata.get(name)
         if value is not None:
-            shown = ("yes" if value else "no") if isinstance(value, bool) else name_text(value)
-            say(f"{name}: {shown}")
+            say(f"{name}: {value_text(value)}")
     for key, value in metadata.get("custom_data", {}).items():
-        say(f"{name_text(key)} = {name_text(value)}")
+        say(f"{name_text(key)} = {value_text(value)}")
 
 
 def _put_tags(tags: list[dict[str, Any]]) -> None:
@@ -107,7 +108,7 @@ def _put_changes(changes: list[dict[str, Any]]) -> None:
             change["model"],
             change["scope"],
             change["field"] + (f".{change['subkey']}" if change["subkey"] else ""),
-            change["value"],
+            bare_text(change["value"]),
             change["by"],
             time_text(change["at_ms"]),
             " " if change["in_effect"] else "under the file's own",

@@ -83,7 +83,7 @@ def _counted(answer: dict[str, Any]) -> tuple[str, str, str]:
 def parent(context: Context, child: str, parent: str) -> None:
     """Put the tag CHILD under PARENT: `find --tag PARENT` finds what carries CHILD, too."""
     answer = context.client.post("/v1/tags/parent", {"child": child, "parent": parent})
-    done = f"“{name_text(child)}” is under “{name_text(parent)}” now."
+    done = f"“{_name(answer, 'child')}” is under “{_name(answer, 'parent')}” now."
     _tell(context, answer, "new", done, "It is there already.")
 
 
@@ -94,7 +94,7 @@ def parent(context: Context, child: str, parent: str) -> None:
 def unparent(context: Context, child: str, parent: str) -> None:
     """Take the tag CHILD from under PARENT."""
     answer = context.client.post("/v1/tags/unparent", {"child": child, "parent": parent})
-    done = f"“{name_text(child)}” is not under “{name_text(parent)}” any more."
+    done = f"“{_name(answer, 'child')}” is not under “{_name(answer, 'parent')}” any more."
     _tell(context, answer, "gone", done, "")
 
 
@@ -111,7 +111,7 @@ def relate(context: Context, tag: str, other: str, kind: str, strength: float | 
     body = {"tag": tag, "other": other, "kind": kind, "strength": strength}
     answer = context.client.post("/v1/tags/relate", _given(body))
     what = "synonyms" if kind == "synonym" else "related"
-    done = f"“{name_text(tag)}” and “{name_text(other)}” are {what} now."
+    done = f"“{_name(answer, 'tag')}” and “{_name(answer, 'other')}” are {what} now."
     _tell(context, answer, "new", done, f"They are {what} already.")
 
 
@@ -122,7 +122,7 @@ def relate(context: Context, tag: str, other: str, kind: str, strength: float | 
 def unrelate(context: Context, tag: str, other: str) -> None:
     """Say that TAG and OTHER are no synonyms and not related any more."""
     answer = context.client.post("/v1/tags/unrelate", {"tag": tag, "other": other})
-    done = f"“{name_text(tag)}” and “{name_text(other)}” are not related any more."
+    done = f"“{_name(answer, 'tag')}” and “{_name(answer, 'other')}” are not related any more."
     _tell(context, answer, "gone", done, "")
 
 
@@ -139,6 +139,11 @@ def merge(context: Context, tag: str, other: str) -> None:
     name = name_text(answer["tag"]["canonical_name"])
     done = f"Both are “{name}” now; `{context.command('undo')}` takes it back."
     _tell(context, answer, "new", done, f"Both are “{name}” already.")
+
+
+def _name(answer: dict[str, Any], end: str) -> str:
+    """Return what a tag is called that was named by an id or an alias, perhaps."""
+    return name_text(answer[end]["name"])
 
 
 def _tell(context: Context, answer: dict[str, Any], key: str, done: str, nothing: str) -> None:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_UNSHOWN = ("created_by_device", "merged_into", "skipped", *LOCK)
+"""What JSON says of a tag that stands in other words on a terminal."""
+
+
 @click.group()
 def tag() -> None:
     """Make tags, put them on files, and relate them to each other."""
@@ -99,7 +103,7 @@ def tag_show(context: Context, tag: str) -> None:
         put_json(answer)
         return
     for name, value in answer["tag"].items():
-        if name not in ("merged_into", "skipped", *LOCK) and value not in (None, [], {}):
+        if name not in _UNSHOWN and value not in (None, [], {}):
             say(f"{name}: {_shown(name, value)}")
     for edge in answer["tag"]["skipped"]:
         child, parent = name_text(edge["child"]), name_text(edge["parent"])
@@ -137,10 +141,12 @@ def tag_set(context: Context, tag: str, fields: tuple[str, ...], unset: tuple[st
 @tag.command("rename")
 @click.argument("tag", shell_complete=names("tag"))
 @click.argument("name")
+@click.option("--another", is_flag=True, help="Also where there is one of that name.")
 @verb
-def tag_rename(context: Context, tag: str, name: str) -> None:
+def tag_rename(context: Context, tag: str, name: str, another: bool) -> None:
     """Call TAG by another NAME."""
-    _done(context, context.client.post("/v1/tags/rename", {"tag": tag, "name": name}), "Renamed.")
+    body = {"tag": tag, "name": name, "another": another}
+    _done(context, context.client.post("/v1/tags/rename", body), "Renamed.")
 
 
 @tag.command("delete")

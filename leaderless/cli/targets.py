@@ -13,6 +13,7 @@ import click
 from leaderless.catalogue.find import KINDS
 from leaderless.cli.app import names
 from leaderless.cli.values import parse_size, parse_time_ms
+from leaderless.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +41,10 @@ _FILTERS = ("text", "with_tag", "device", "location", "ext", "kind", "larger", "
 def reference(text: str) -> str:
     """Return how a file that a person named travels: a path of this device is made absolute.
 
-    An id stays one, unless there is a file of that name in the current folder.
+    An id stays one, unless there is a file of that name in the current folder. Raises UsageError.
     """
+    if not text:
+        raise UsageError("an empty name names no file", hint="leaderless find shows what there is")
     if text.startswith("/") or _ELSEWHERE.match(text):
         return text
     if _ID.fullmatch(text.replace("-", "")) and not os.path.lexists(text):

@@ -73,7 +73,9 @@ class AlbumDesk:
     async def rename(self, request: Request) -> Answer:
         """Give an album another name."""
         album, name = request.needed("album"), request.needed("name")
-        return await self._album(await albums.rename_album(self.store, album, name))
+        another = request.body.get("another") is True
+        done = albums.rename_album(self.store, album, name, another=another)
+        return await self._album(await done)
 
     async def delete(self, request: Request) -> Answer:
         """Delete an album."""

@@ -10,6 +10,7 @@ import trio
 
 from leaderless.catalogue import find, listing
 from leaderless.catalogue.export import export_lines
+from leaderless.catalogue.said_of import count_said_alone
 from leaderless.catalogue.text import name_bytes, name_json
 from leaderless.daemon.filters import find_query
 from leaderless.errors import NotPermittedError, UsageError
@@ -49,6 +50,7 @@ class CatalogueDesk:
             ("GET", "/v1/locations"): self.locations,
             ("POST", "/v1/locations"): self.location_add,
             ("POST", "/v1/locations/scan"): self.location_scan,
+            ("POST", "/v1/locations/mode"): self.location_mode,
             ("POST", "/v1/locations/remove"): self.location_remove,
             ("GET", "/v1/find"): self.find,
             ("GET", "/v1/export"): self.export,
@@ -62,8 +64,11 @@ class CatalogueDesk:
         own, online = self.store.own_device, self.driver.connected()
         found = await self.store.read(lambda c: listing.list_devices(c, own, online))
         for device in found:
-            # What is written of sightings is some seconds late.
-            seen_ms = self.presence.of(bytes.fromhex(device["id"])).seen_ms
+            # What is written of sightings is some seconds late; who is connected is seen now.
+            uuid = bytes.fromhex(device["id"])
+            seen_ms = self.presence.of(uuid).seen_ms
+            if uuid in online:
+                seen_ms = self.store.now_ms()
             if seen_ms is not None:
                 device["last_seen_ms"] = str(seen_ms)
         return Answer({"devices": found})
@@ -123,8 +128,14 @@ class CatalogueDesk:
         path = name_bytes(request.body.get("path"))
         if path is None:
             raise UsageError("path is missing, or neither text nor {b64}")
-        mode = request.text("index_mode") or "shallow"
+        mode = request.text("index_mode")
         uuid, number = await self.indexer.add(path, request.text("name"), mode)
+        return Answer({"id": uuid.hex(), "pass": number})
+
+    async def location_mode(self, request: Request) -> Answer:
+        """Index a location in another mode from now on."""
+        uuid = await self._own_location(request)
+        number = await self.indexer.set_mode(uuid, request.needed("index_mode"))
         return Answer({"id": uuid.hex(), "pass": number})
 
     async def location_scan(self, request: Request) -> Answer:
@@ -137,8 +148,9 @@ class CatalogueDesk:
     async def location_remove(self, request: Request) -> Answer:
         """Take a location out of the catalogue."""
         uuid = await self._own_location(request)
+        own = await self.store.read(lambda c: count_said_alone(c, uuid))
         await self.indexer.remove(uuid)
-        return Answer({"id": uuid.hex()})
+        return Answer({"id": uuid.hex(), "own": str(own)})
 
     async def _own_location(self, request: Request) -> bytes:
         reference, epoch = request.needed("location"), self.store.own_epoch

@@ -25,10 +25,10 @@ def find_query(connection: Connection, request: Request) -> Query:
     limit = request.within("limit", 50, 1, MAX_FOUND)
     device, tag, location = request.text("device"), request.text("tag"), request.text("location")
     return Query(
-        request.text("text"),
+        request.text("text") or None,
         None if device is None else find_device(connection, device),
-        request.text("ext"),
-        request.text("kind"),
+        request.text("ext") or None,
+        request.reference("kind"),
         request.number("larger"),
         request.number("newer_ms"),
         limit,

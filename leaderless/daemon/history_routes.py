@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from leaderless.catalogue import conflicts, history, looks, undo, undo_story
+from leaderless.catalogue import conflicts, history, looks, said_of, undo, undo_story
 from leaderless.catalogue.hierarchy import circles
 from leaderless.catalogue.history import Filter
 from leaderless.catalogue.listing import find_device
@@ -65,9 +65,9 @@ class HistoryDesk:
             records = None
             if target is not None:
                 found = find_reference(connection, epoch, target)
-                records = history.records_of((found.record, found.item), connection)
+                records = said_of.records_of((found.record, found.item), connection)
             elif device is not None:
-                records = history.records_on(connection, find_device(connection, device))
+                records = said_of.records_on(connection, find_device(connection, device))
             author = None if by is None else find_device(connection, by)
             wanted = Filter(since_ms, author, records, None, limit + 1)
             return self._json(connection, wanted)
@@ -114,7 +114,7 @@ class HistoryDesk:
 
     async def undo(self, request: Request) -> Answer:
         """Take an action back; say what is next."""
-        own, reference = self.store.own_device, request.text("id")
+        own, reference = self.store.own_device, request.reference("id")
         try:
             done = await undo.undo(self.store, reference)
         except StandsOnError as error:

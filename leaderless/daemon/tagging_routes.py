@@ -71,7 +71,8 @@ class TaggingDesk:
     async def rename(self, request: Request) -> Answer:
         """Give a tag another name."""
         reference, name = request.needed("tag"), request.needed("name")
-        return await self._tag(await tags.rename_tag(self.store, reference, name))
+        another = request.body.get("another") is True
+        return await self._tag(await tags.rename_tag(self.store, reference, name, another=another))
 
     async def delete(self, request: Request) -> Answer:
         """Delete a tag."""
@@ -110,12 +111,14 @@ class TaggingDesk:
     async def parent(self, request: Request) -> Answer:
         """Put a tag under another."""
         ends = request.needed("child"), request.needed("parent")
-        return Answer({"new": await tag_relations.put_under(self.store, *ends)})
+        return _paired("new", ("child", "parent"), await tag_relations.put_under(self.store, *ends))
 
     async def unparent(self, request: Request) -> Answer:
         """Take a tag from under another."""
         ends = request.needed("child"), request.needed("parent")
-        return Answer({"gone": await tag_relations.take_from_under(self.store, *ends)})
+        return _paired(
+            "gone", ("child", "parent"), await tag_relations.take_from_under(self.store, *ends)
+        )
 
     async def relate(self, request: Request) -> Answer:
         """Say that two tags are synonyms or related."""
@@ -126,12 +129,13 @@ class TaggingDesk:
             raise UsageError("strength is a number from 0 to 1")
         ends = request.needed("tag"), request.needed("other")
         kind = request.text("kind") or "related"
-        return Answer({"new": await tag_relations.relate(self.store, *ends, kind, strength)})
+        done = await tag_relations.relate(self.store, *ends, kind, strength)
+        return _paired("new", ("tag", "other"), done)
 
     async def unrelate(self, request: Request) -> Answer:
         """Say that two tags are not synonyms or related any more."""
         ends = request.needed("tag"), request.needed("other")
-        return Answer({"gone": await tag_relations.unrelate(self.store, *ends)})
+        return _paired("gone", ("tag", "other"), await tag_relations.unrelate(self.store, *ends))
 
     async def merge(self, request: Request) -> Answer:
         """Make two tags one."""
@@ -139,6 +143,13 @@ class TaggingDesk:
         uuid, new = await tag_relations.merge(self.store, *ends)
         shown = await self.store.read(lambda c: tag_listing.show_tag(c, uuid))
         return Answer({"new": new, "tag": shown})
+
+
+def _paired(what: str, ends: tuple[str, str], done: tag_relations.Pair) -> Answer:
+    """Return what became of two tags, each with the name that it has."""
+    named = ((done.tag, done.name), (done.other, done.other_name))
+    tags = ({"id": uuid.hex(), "name": name} for uuid, name in named)
+    return Answer({what: done.is_news, **dict(zip(ends, tags, strict=True))})
 
 
 def _tagged(done: tagging.Tagged) -> Answer:

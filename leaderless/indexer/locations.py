@@ -63,14 +63,27 @@ def _is_readable(path: bytes) -> bool:
     return True
 
 
-def check_apart(existing: list[Location], path: bytes, name: str) -> None:
-    """Raise UsageError where a new location would overlap one that is there, or take its name."""
+def check_mode(index_mode: str) -> str:
+    """Return a mode of indexing; raises UsageError where there is none of that name."""
+    if index_mode not in MODES:
+        raise UsageError(f"index mode is one of {', '.join(MODES)}")
+    return index_mode
+
+
+def check_apart(
+    existing: list[Location], path: bytes, name: str, index_mode: str | None = None
+) -> None:
+    """Raise UsageError where a new location would overlap one that is there, or take its name.
+
+    `index_mode` is how the new one is to be indexed, None where nobody said.
+    """
     for held in existing:
         if held.path == path:
-            raise UsageError(
-                f"that folder is location {held.name} already",
-                hint=f"leaderless location scan {shlex.quote(held.name)}",
-            )
+            called = shlex.quote(held.name)
+            hint = f"leaderless location scan {called}"
+            if index_mode not in (None, held.index_mode):
+                hint = f"leaderless location mode {called} {index_mode}"
+            raise UsageError(f"that folder is location {held.name} already", hint=hint)
         inside = path.rstrip(b"/") + b"/"
         outside = held.path.rstrip(b"/") + b"/"
         if inside.startswith(outside) or outside.startswith(inside):
@@ -83,11 +96,10 @@ def check_apart(existing: list[Location], path: bytes, name: str) -> None:
 
 
 async def add_location(
-    store: Store, system: System, path: bytes, name: str | None, index_mode: str
+    store: Store, system: System, path: bytes, name: str | None, index_mode: str | None
 ) -> bytes:
-    """Make a folder a location of this device; return its uuid."""
-    if index_mode not in MODES:
-        raise UsageError(f"index mode is one of {', '.join(MODES)}")
+    """Make a folder a location of this device, shallow where nobody said how; return its uuid."""
+    mode = check_mode(index_mode or MODES[0])
     path = check_folder(path)
     base = path.rstrip(b"/").rpartition(b"/")[2] or b"root"
     if name is not None:
@@ -97,7 +109,7 @@ async def add_location(
     uuid = store.ids.new()
 
     def write(transaction: Transaction) -> None:
-        check_apart(rows.locations(transaction.conn, store.own_epoch), path, chosen)
+        check_apart(rows.locations(transaction.conn, store.own_epoch), path, chosen, index_mode)
         held = transaction.conn.exec_driver_sql(
             "SELECT uuid FROM volume WHERE epoch = ? AND fingerprint = ? AND dead = 0",
             (store.own_epoch, volume["fingerprint"]),
@@ -106,11 +118,30 @@ async def add_location(
             held = store.ids.new()
             row = (held, *(volume[column] for column in VOLUME_COLUMNS[1:]))
             transaction.put("volume", VOLUME_COLUMNS, [row])
-        row = (uuid, held, chosen, path, index_mode, None, None, None)
+        row = (uuid, held, chosen, path, mode, None, None, None)
         transaction.put("location", rows.LOCATION_COLUMNS, [row])
 
     await store.write(write)
     return uuid
+
+
+async def set_mode(store: Store, uuid: bytes, index_mode: str) -> None:
+    """Change how a location is indexed; what is known of its files stays.
+
+    Raises UsageError, and NotFoundError where this device has no such location.
+    """
+    check_mode(index_mode)
+
+    def write(transaction: Transaction) -> None:
+        existing = rows.locations(transaction.conn, store.own_epoch)
+        held = next((item for item in existing if item.uuid == uuid), None)
+        if held is None:
+            raise NotFoundError("there is no such location on this device")
+        if held.index_mode != index_mode:
+            row = rows.location_row(held._replace(index_mode=index_mode))
+            transaction.put("location", rows.LOCATION_COLUMNS, [row])
+
+    await store.write(write)
 
 
 async def remove_location(store: Store, location: Location) -> None:

@@ -64,6 +64,11 @@ class Location(NamedTuple):
     error_message: str | None
 
 
+def location_row(location: Location) -> tuple[Any, ...]:
+    """Return the row of a location, in the order of LOCATION_COLUMNS."""
+    return tuple(getattr(location, column) for column in LOCATION_COLUMNS)
+
+
 def locations(connection: Connection, epoch: int) -> list[Location]:
     """Return this device's locations."""
     found = connection.exec_driver_sql(

@@ -21,8 +21,10 @@ from leaderless.indexer.ignore import Ignored
 from leaderless.indexer.inotify import Inotify, WatchLimitError
 from leaderless.indexer.locations import (
     add_location,
+    check_mode,
     refresh_volumes,
     remove_location,
+    set_mode,
     why_offline,
 )
 from leaderless.indexer.scan import Brake, BrakedError, Pass, Progress
@@ -96,16 +98,29 @@ class Indexer:
 
     # --- what others ask --------------------------------------------------------------------------
 
-    async def add(self, path: bytes, name: str | None, index_mode: str) -> tuple[bytes, int]:
+    async def add(self, path: bytes, name: str | None, index_mode: str | None) -> tuple[bytes, int]:
         """Make a folder a location and begin to scan it; return its uuid, and as `request`."""
         uuid = await add_location(self._store, self._system, path, name, index_mode)
         return uuid, self.request(uuid)
 
+    async def set_mode(self, uuid: bytes, index_mode: str) -> int:
+        """Index a location in another mode from now on; return as `request`."""
+        check_mode(index_mode)
+        # A pass that runs would write the row as it knew it.
+        self._interrupt(uuid)
+        async with self._turn:
+            await set_mode(self._store, uuid, index_mode)
+        return self.request(uuid)
+
+    def _interrupt(self, uuid: bytes) -> None:
+        """End the pass over a location, if one runs."""
+        if self._current is not None and self._current[0] == uuid:
+            self._current[1].cancel()
+
     async def remove(self, uuid: bytes) -> None:
         """Take a location out of the catalogue."""
         location = await self._location(uuid)
-        if self._current is not None and self._current[0] == uuid:
-            self._current[1].cancel()
+        self._interrupt(uuid)
         async with self._turn:
             self._wanted.pop(uuid, None)
             self.progress.pop(uuid, None)
@@ -307,8 +322,7 @@ class Indexer:
         if is_offline == location.is_offline:
             return location
         location = location._replace(is_offline=is_offline)
-        totals = location.total_file_count, location.total_byte_size
-        row = (*_identity(location), *totals, is_offline)
+        row = rows.location_row(location)
         await self._store.write(lambda tx: tx.put("location", rows.LOCATION_COLUMNS, [row]))
         return location
 
@@ -316,7 +330,8 @@ class Indexer:
         """Write the totals of a location, if they changed."""
         counted = await self._store.read(lambda connection: rows.totals(connection, location.key))
         if counted != (location.total_file_count, location.total_byte_size):
-            row = (*_identity(location), *counted, location.is_offline)
+            files, size = counted
+            row = rows.location_row(location._replace(total_file_count=files, total_byte_size=size))
             await self._store.write(lambda tx: tx.put("location", rows.LOCATION_COLUMNS, [row]))
 
     # --- watching ---------------------------------------------------------------------------------
@@ -334,10 +349,6 @@ class Indexer:
 
 def _nobody(_: bytes) -> None:
     """Watch nothing."""
-
-
-def _identity(location: Location) -> tuple[object, ...]:
-    return (location.uuid, location.volume, location.name, location.path, location.index_mode)
 
 
 @asynccontextmanager

@@ -56,6 +56,13 @@ class Request:
             raise UsageError(f"{name} is missing")
         return value
 
+    def reference(self, name: str) -> str | None:
+        """Return what names a thing, None if it is not there; raises UsageError if it is empty."""
+        value = self.text(name)
+        if value == "":
+            raise UsageError(f"{name} is empty")
+        return value
+
     def number(self, name: str, default: int | None = None) -> int | None:
         """Return a value as a whole number."""
         value = self.body.get(name, self.query.get(name))
@@ -132,7 +139,7 @@ def parse_request(method: str, target: str, body: bytes) -> Request:
     """
     try:
         parts = urlsplit(target)
-        pairs = parse_qs(parts.query, errors="surrogateescape")
+        pairs = parse_qs(parts.query, keep_blank_values=True, errors="surrogateescape")
     except ValueError as error:
         raise UsageError("the address is none") from error
     query = {name: values[-1] for name, values in pairs.items()}

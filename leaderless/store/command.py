@@ -16,6 +16,7 @@ from leaderless.protocol.errors import InvalidCommitError
 from leaderless.protocol.messages import SignedCommit
 from leaderless.protocol.packing import items_within, pack
 from leaderless.store import log, meta
+from leaderless.store.called import called
 from leaderless.store.registers import Records
 from registry.authoring import change_for
 from registry.changes import UNSET, CommitHeader, Dependency, FeedId
@@ -23,18 +24,17 @@ from registry.errors import InvalidChangeError, InvalidStampError, LockedError
 from registry.hlc import stamp_above
 from registry.merge import highest_seen
 from registry.models import FieldKind
-from registry.state import visible_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from sqlalchemy import Connection
 
+    from leaderless.store.called import Called
     from leaderless.store.progress import Progress
     from registry.changes import DeviceId, Edit, SharedChange, Value
     from registry.hlc import Stamp
     from registry.models import Registry
-    from registry.state import RecordState
 
 _PART_BYTES: Final = limits.MAX_BODY_BYTES // 4 * 3
 """Of a part, as it is reckoned; that is more than it is."""
@@ -53,10 +53,9 @@ class LockedRecordError(NotPermittedError):
 
     code = "locked"
 
-    def __init__(self, error: LockedError, name: str, holder: str) -> None:
+    def __init__(self, error: LockedError, record: Called, holder: str) -> None:
         super().__init__(
-            f"{error.model} {name} is locked by {holder}",
-            hint=f"leaderless unlock {error.record.hex()}",
+            f"{record.words} is locked by {holder}", hint=f"leaderless unlock {record.reference}"
         )
         self.by = error.by
 
@@ -133,10 +132,10 @@ class Command:
         except InvalidChangeError as error:
             raise UsageError(str(error)) from error
         except LockedError as error:
-            raise self._locked(error, records.state(*key)) from error
+            raise self._locked(error) from error
         cost = reckoned_bytes(change)
         if cost > limits.MAX_HEAD_BYTES:
-            _check_size(change, _name(records.state(*key), edit))
+            _check_size(change, called(self._connection, self._author, *key).words)
         is_full = len(self._changes) >= limits.MAX_CHANGES or self._bytes + cost > _PART_BYTES
         if self._changes and is_full:
             self._close()
@@ -144,14 +143,13 @@ class Command:
         self._bytes += cost
         self._is_sure = self._is_sure and cost <= limits.MAX_HEAD_BYTES and _is_plain(change)
 
-    def _locked(self, error: LockedError, state: RecordState) -> LockedRecordError:
+    def _locked(self, error: LockedError) -> LockedRecordError:
         """Return the refusal in names that people know."""
+        record = called(self._connection, self._author, error.model, bytes(error.record))
         holder = self._connection.exec_driver_sql(
             "SELECT name FROM device WHERE uuid = ? AND dead = 0", (error.by,)
         ).scalar()
-        return LockedRecordError(
-            error, _name(state, error), str(holder or bytes(error.by).hex()[:8])
-        )
+        return LockedRecordError(error, record, str(holder or bytes(error.by).hex()[:8]))
 
     def _check(self, edit: Edit) -> None:
         """Raise UsageError where an edit names a model or field that is not there."""
@@ -226,19 +224,12 @@ class Command:
         self._feed = log.take_effect(self._connection, feed, header, digest, self._now_ms)
 
 
-def _name(state: RecordState, about: Edit | LockedError) -> str:
-    """Return what people call a record, or its id."""
-    fields = visible_fields(state)
-    named = (fields.get(name) for name in ("canonical_name", "name", "title"))
-    return next((f"“{text}”" for text in named if isinstance(text, str)), about.record.hex())
-
-
-def _check_size(change: SharedChange, name: str) -> None:
+def _check_size(change: SharedChange, words: str) -> None:
     """Raise UsageError for a change that needs more than a device decodes at once."""
     size, most = len(commits.encode_body([change])), limits.MAX_HEAD_BYTES
     if size > most:
         raise UsageError(
-            f"no other device would take this: {change.model} {name} needs {size:,} bytes in one"
+            f"no other device would take this: {words} needs {size:,} bytes in one"
             f" change, and {most:,} is the most",
             hint=f"leaderless record show {change.model} {change.record.hex()} lists what it holds",
         )

@@ -87,6 +87,15 @@ def test_the_records_that_an_action_names_may_stand_in_two_parts(
     assert (told["commits"], told["changes"], len(told["records"])) == (3, 12, 8)
 
 
+def test_contents_are_no_news_however_many_stand_first(replica: Replica) -> None:
+    """They are made so that something can be said of them; what is said is named."""
+    contents = [Create("content", bytes([9, at]) * 8, {"hash": bytes([at]) * 32})
+                for at in range(20)]  # fmt: skip
+    told = _told(replica, _edit(replica, *contents, Create("user_metadata_tag", LINK, ON_PAGE)))
+    assert told["changes"] == 21
+    assert [item["model"] for item in told["records"]] == ["user_metadata_tag"]
+
+
 @pytest.mark.parametrize(
     ("edit", "verb"),
     [

@@ -166,6 +166,38 @@ async def test_clearing_what_was_never_said_changes_nothing(replica: Replica, fi
     assert rows(replica, "SELECT * FROM commit_log") == []
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"note": "sea"},
+        {"rating": None},
+        {"hidden": False},
+        {"favorite": UNSET},
+        {("custom_data", "place"): None},
+        {"note": "sea", "rating": None},
+    ],
+)
+async def test_a_file_that_says_so_already_is_left_out(replica: Replica, fields: Any) -> None:
+    """Also where something else is said of it; no commit comes of it."""
+    uuid = Drive(replica, "disk").put("a", "x")
+    await say(replica, {"note": "sea", ("custom_data", "iso"): 1}, uuid)
+    done = await say(replica, fields, uuid)
+    assert (done.command_id, done.records) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"note": None}, {"note": UNSET}, {("custom_data", "iso"): True}, {"note": "sea", "rating": 0}],
+)
+async def test_a_file_that_would_show_something_else_is_meant(
+    replica: Replica, fields: Any
+) -> None:
+    """One register is enough, and a truth is no number."""
+    uuid = Drive(replica, "disk").put("a", "x")
+    await say(replica, {"note": "sea", ("custom_data", "iso"): 1}, uuid)
+    assert (await say(replica, fields, uuid)).records == 1
+
+
 async def test_a_record_that_was_deleted_starts_empty_again(replica: Replica) -> None:
     """What it had said before does not come back with what is said now."""
     uuid = Drive(replica, "disk").put("a", "x")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaderless.catalogue.names import device_name, record_name
+from leaderless.catalogue.names import device_name, file_of, record_name
 from registry.changes import Create, Delete, Edit
 from tests.catalogue.files import Drive
 from tests.replicas import Replica
@@ -51,6 +51,23 @@ def test_a_link_is_called_after_both_its_ends(replica: Replica) -> None:
     assert named(replica, Create("album_entry", RECORD, {**item, "album": ALBUM})) == (
         "a.jpg in summer"
     )
+
+
+def test_what_says_something_of_a_file_has_its_name(replica: Replica) -> None:
+    """A record of another kind, or of a file that is gone, has none."""
+    disk = Drive(replica, "disk")
+    about = {"scope": "entry", "item": disk.put("a.jpg"), "tag": TAG}
+    assert file_of_last(replica, Create("user_metadata_tag", RECORD, about)) == "a.jpg"
+    gone = {"scope": "entry", "target": ALBUM}
+    assert file_of_last(replica, Create("user_metadata", RECORD, gone)) is None
+    assert file_of_last(replica, Create("user_metadata", ALBUM, {})) is None
+    assert file_of_last(replica, Create("tag", TAG, {})) is None
+
+
+def file_of_last(replica: Replica, edit: Create) -> str | None:
+    """Return the file of a record that was just made."""
+    replica.store.write_here(lambda tx: tx.commit("test", [edit]))
+    return within(replica, lambda c: file_of(c, edit.model, edit.record))
 
 
 def _hash(replica: Replica) -> bytes:

@@ -10,25 +10,16 @@ from leaderless.catalogue.undo import undo
 from leaderless.store import log
 from leaderless.store.registers import read_state
 from registry.changes import (
-    LOCK_FIELD,
     Create,
     Edit,
-    FieldWrite,
-    Form,
-    RecordId,
-    SharedChange,
     Update,
     WriteRef,
 )
-from registry.hlc import Stamp
-from tests.forgery import log_batch, signed_commit
-from tests.forgery import own_feed as first_feed
-from tests.replicas import START_MS, Replica, query_file
+from tests.replicas import Replica, query_file
 from tests.store.passing import (
     chained,
     log_of,
     own_feed,
-    received,
     signed_anew,
     store_commits,
     within,
@@ -112,21 +103,6 @@ async def test_undos_that_name_themselves_or_each_other_end(
     await undo(a.store, None)
     assert query_file(a.store.path, "SELECT color, icon FROM tag") == [("green", None)]
     assert _origin(a) is not None
-
-
-def test_a_lock_that_replaces_itself_ends(replicas: list[Replica]) -> None:
-    """What it says of where its values came from leads nowhere."""
-    a, b, _ = replicas
-    feed, stamp = first_feed(b), Stamp(START_MS, 0, 0)
-    itself = WriteRef(stamp, feed, 1, 0)
-    writes = (
-        FieldWrite(LOCK_FIELD, None, True, (itself,)),
-        FieldWrite("color", None, "red", (itself,)),
-    )
-    change = SharedChange(Form.CREATE, "tag", RecordId(TAG), writes=writes)
-    (signed,) = log_batch(feed, signed_commit(b, stamp=stamp, change=change)).commits
-    store_commits(a, received(signed))
-    assert _origin(a) == itself
 
 
 async def test_junk_in_the_place_of_a_loser_is_no_loser(replicas: list[Replica]) -> None:

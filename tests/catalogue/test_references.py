@@ -32,6 +32,12 @@ def test_ids_fit_by_either_end(reference: str, found: list[bytes]) -> None:
     assert fitting(reference, [ONE, TWO]) == found
 
 
+def test_an_empty_name_is_no_name() -> None:
+    """Nobody meant something that is not there; somebody's variable was empty."""
+    with pytest.raises(UsageError, match="an empty name names no tag"):
+        the_one("tag", "", [], [], lambda _: "", "leaderless tag list")
+
+
 def test_an_ending_is_as_short_as_it_can_be() -> None:
     """Where four digits fit another id too, as many more are shown as tell them apart."""
     assert (ending(ONE, [ONE, TWO]), ending(ONE, [ONE, LIKE_ONE])) == ("bbbb", "abbbb")

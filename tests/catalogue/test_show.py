@@ -11,6 +11,7 @@ from entities.user_metadata import metadata_id
 from leaderless.catalogue.metadata import annotate
 from leaderless.catalogue.show import show
 from leaderless.catalogue.tagging import Files
+from leaderless.catalogue.undo import undo
 from leaderless.errors import NotFoundError
 from registry.changes import Create, Delete, Edit, Lock, Update
 from registry.derived import link_id
@@ -19,6 +20,7 @@ from tests.replicas import Replica
 from tests.store.passing import within
 
 CONTENT = content_id(hash_of("photo"))
+TAG = b"t" * 16
 
 
 def shown(replica: Replica, entry: bytes, *online: bytes) -> dict[str, Any]:
@@ -36,6 +38,13 @@ async def say(replica: Replica, fields: Any, entry: bytes, scope: str | None = N
     """Say something of a file."""
     files = Files([entry.hex()], None, scope)
     await annotate(replica.store, files, fields, "metadata.test", {})
+
+
+def note_of(replica: Replica, entry: bytes) -> tuple[str, str, str]:
+    """Return the note of a file, who wrote it, and when."""
+    changes = shown(replica, entry)["changes"]
+    change = next(change for change in changes if change["field"] == "note")
+    return change["value"], change["by"], change["at_ms"]
 
 
 def tagged(item: bytes, scope: str, tag: bytes, **fields: Any) -> Create:
@@ -110,6 +119,45 @@ async def test_who_changed_what_last_is_told_by_field(replicas: list[Replica]) -
     assert first["at_ms"] == str(ben.clock.ms)
     told = {(change["field"], change["subkey"], change["by"]) for change in others}
     assert told == {("note", None, "device0"), ("custom_data", "place", "device0")}
+
+
+async def test_a_lock_is_not_who_said_what_it_holds(replicas: list[Replica]) -> None:
+    """It writes every value anew; who wrote it last is who wrote it before."""
+    anna, ben, _ = replicas
+    uuid = Drive(anna, "disk").put("a", "photo")
+    meet(anna, ben)
+    await say(anna, {"note": "sea"}, uuid)
+    said_ms = anna.clock.ms
+    meet(anna, ben)
+    ben.clock.ms += 60_000
+    commit(ben, Lock("user_metadata", metadata_id("content", CONTENT)))
+    assert note_of(ben, uuid) == ("sea", "device0", str(said_ms))
+
+
+async def test_an_undo_is_not_who_said_what_it_brings_back(replicas: list[Replica]) -> None:
+    """The value is of who wrote it before, though another device took the later one back."""
+    anna, ben, _ = replicas
+    uuid = Drive(anna, "disk").put("a", "photo")
+    meet(anna, ben)
+    await say(anna, {"note": "sea"}, uuid)
+    said_ms = anna.clock.ms
+    meet(anna, ben)
+    ben.clock.ms += 60_000
+    await say(ben, {"note": "lake"}, uuid)
+    await undo(ben.store, None)
+    assert note_of(ben, uuid) == ("sea", "device0", str(said_ms))
+
+
+async def test_a_link_that_an_undo_brought_back_is_of_who_made_it(replicas: list[Replica]) -> None:
+    """Taken away and brought back by others, a tag is still who put it there."""
+    anna, ben, _ = replicas
+    uuid = Drive(anna, "disk").put("a", "photo")
+    link = tagged(uuid, "entry", TAG)
+    commit(anna, Create("tag", TAG, {"canonical_name": "sea"}), link)
+    meet(anna, ben)
+    commit(ben, Delete("user_metadata_tag", link.record))
+    await undo(ben.store, None)
+    assert [tag["by"] for tag in shown(ben, uuid)["tags"]] == ["device0"]
 
 
 def test_tags_come_by_context_with_what_they_were_merged_into_and_what_is_above(

@@ -52,9 +52,9 @@ async def test_a_parent_finds_what_carries_its_children(replica: Replica) -> Non
     for name in ("a", "b", "c"):
         drive.put(name)
     await make(replica, "place", "italy", "rome")
-    assert await put_under(replica.store, "rome", "italy")
-    assert await put_under(replica.store, "italy", "place")
-    assert not await put_under(replica.store, "italy", "place")
+    assert (await put_under(replica.store, "rome", "italy")).is_news
+    assert (await put_under(replica.store, "italy", "place")).is_news
+    assert not (await put_under(replica.store, "italy", "place")).is_news
     for name, tag in (("a", "rome"), ("b", "italy"), ("c", "place")):
         await add_tag(replica.store, tag, Files((f"/docs/{name}",)))
     assert found(replica, "place") == {"/docs/a", "/docs/b", "/docs/c"}
@@ -76,7 +76,7 @@ async def test_a_circle_is_refused_with_its_reason(replica: Replica) -> None:
     with pytest.raises(UsageError, match="one tag"):
         await put_under(replica.store, "a", a.hex())
     await take_from_under(replica.store, "a", b.hex())
-    assert await put_under(replica.store, "c", "a")
+    assert (await put_under(replica.store, "c", "a")).is_news
 
 
 def edges(skipped: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -122,13 +122,13 @@ async def test_only_what_is_right_under_a_tag_is_taken_away(replica: Replica) ->
 async def test_related_tags_are_shown_at_both_ends(replica: Replica) -> None:
     """Whoever is named first: it is one relation, whose kind can be changed and taken away."""
     await make(replica, "sea", "ocean")
-    assert await relate(replica.store, "sea", "ocean", "related")
-    assert not await relate(replica.store, "ocean", "sea", "related")
-    assert await relate(replica.store, "ocean", "sea", "synonym", 0.5)
+    assert (await relate(replica.store, "sea", "ocean", "related")).is_news
+    assert not (await relate(replica.store, "ocean", "sea", "related")).is_news
+    assert (await relate(replica.store, "ocean", "sea", "synonym", 0.5)).is_news
     for name, other in (("sea", "ocean"), ("ocean", "sea")):
         (relation,) = shown(replica, name)["relations"]
         assert (relation["name"], relation["kind"], relation["strength"]) == (other, "synonym", 0.5)
-    assert await unrelate(replica.store, "ocean", "sea")
+    assert (await unrelate(replica.store, "ocean", "sea")).is_news
     assert shown(replica, "sea")["relations"] == []
     with pytest.raises(NotFoundError):
         await unrelate(replica.store, "ocean", "sea")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.device import Device
+from tests.cli.asking import answering, http, run
 
 
 def test_copies_and_risk_in_words_and_in_json(indexed: Device, folder: Path) -> None:
@@ -20,9 +21,20 @@ def test_copies_and_risk_in_words_and_in_json(indexed: Device, folder: Path) -> 
     assert b"more with --limit" in risky.stderr
     assert indexed.json("at-risk")["totals"]["one_device"]["files"] == 5
     twice = indexed.run("duplicates", "--device", "anna")
-    assert twice.stdout.startswith(b"4 B wasted: 2 files of 4 B\n")
+    assert twice.stdout.startswith(b"4 B wasted: 2 copies of 4 B on 1 device\n")
     assert indexed.json("duplicates", "--larger", "4")["duplicates"] == []
     assert json.loads(indexed.run("--json", "copies", str(folder / "c.jpg")).stdout)["count"] == 1
+
+
+def test_copies_on_several_devices_are_not_called_a_waste(tmp_path: Path) -> None:
+    """They are what keeps a file."""
+    copy = {"device": "anna", "path": "/a", "id": "ab"}
+    item = {"files": 2, "devices": 2, "size_bytes": "4", "wasted_bytes": "0", "copies": [copy]}
+    totals = {"contents": 1, "files": 2, "wasted_bytes": "0"}
+    answer = http({"duplicates": [item], "totals": totals, "more": False})
+    with answering(tmp_path, answer):
+        told = run("--home", str(tmp_path), "duplicates").out
+    assert told.startswith("nothing wasted: 2 copies of 4 B on 2 devices\n")
 
 
 @pytest.mark.parametrize(

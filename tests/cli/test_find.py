@@ -125,3 +125,10 @@ def test_what_a_filter_names_and_is_not_there_is_not_found(ask: Ask, filters: li
     """The error names it."""
     said = ask("find", *filters)
     assert (said.code, filters[1] in said.err) == (5, True)
+
+
+@pytest.mark.parametrize(("text", "ext"), [("*.pdf", "pdf"), ("Report?", "EXT")])
+def test_wildcards_that_find_nothing_are_explained(ask: Ask, text: str, ext: str) -> None:
+    """With the filter that was meant."""
+    assert f"find --ext {ext}" in ask("find", text).err
+    assert "--ext" not in ask("find", "nothing-of-that-name").err

@@ -97,14 +97,31 @@ def test_a_refused_undo_names_what_came_later(ask: Ask) -> None:
     assert ask("undo", later).code == ask("undo", first).code == 0
 
 
-def test_history_says_what_was_said_of_files(indexed: Device, folder: Path) -> None:
-    """The value beside the number of files; an undo names what it took back."""
-    indexed.run("rate", str(folder / "a.jpg"), "5")
-    assert b"rating=5, 1 file" in indexed.run("history", "--limit", "1").stdout
-    indexed.run("rate", str(folder / "a.jpg"), "--clear")
-    assert b"rating=(cleared), 1 file" in indexed.run("history", "--limit", "1").stdout
+def test_history_says_what_was_said_of_which_file(indexed: Device, folder: Path) -> None:
+    """The value beside its name; an undo names what it took back."""
+    indexed.run("rate", str(folder / "c.jpg"), "5")
+    assert b"metadata.rating  c.jpg: 5 " in indexed.run("history", "--limit", "1").stdout
+    indexed.run("rate", str(folder / "c.jpg"), "--clear")
+    assert b"c.jpg: (cleared) " in indexed.run("history", "--limit", "1").stdout
     indexed.run("undo")
     assert b"metadata.rating (" in indexed.run("history", "--limit", "1").stdout
+
+
+def test_history_names_the_first_of_several_files(indexed: Device, folder: Path) -> None:
+    """And counts the others; what became of a key is said with it."""
+    indexed.run("meta", "set", *(str(folder / name) for name in ("c.jpg", "a.jpg")), "place", "sea")
+    told = indexed.run("history", "--limit", "1").stdout
+    assert b"c.jpg and 1 more: place=sea " in told
+
+
+def test_history_names_the_file_that_a_tag_was_put_on(indexed: Device, folder: Path) -> None:
+    """Behind the tag; that its content was made for it is nobody's business."""
+    indexed.run("tag", "create", "seaside")
+    indexed.run("tag", "add", "seaside", str(folder / "c.jpg"))
+    told = indexed.json("history", "--limit", "1")["actions"][0]
+    assert [record["model"] for record in told["records"]] == ["user_metadata_tag"]
+    assert b"seaside: c.jpg " in indexed.run("history", "--limit", "1").stdout
+    assert b"Taken back: tag.add, seaside: c.jpg." in indexed.run("undo").stderr
 
 
 def test_history_names_the_fields_that_were_set(ask: Ask) -> None:
@@ -121,3 +138,23 @@ def test_a_lock_says_how_it_is_taken_back(ask: Ask) -> None:
     for verb, back in (("lock", "unlock"), ("unlock", "lock")):
         said = ask(verb, "tag:guarded")
         assert (said.code, f" {back} " in said.err) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["undo", ""],
+        ["history", ""],
+        ["history", "--by", ""],
+        ["tag", "show", ""],
+        ["album", "show", ""],
+        ["lock", "tag:"],
+        ["show", ""],
+        ["find", "--tag", ""],
+        ["location", "scan", ""],
+        ["at-risk", "--device", ""],
+    ],
+)
+def test_an_empty_reference_is_a_mistake(ask: Ask, words: list[str]) -> None:
+    """An empty variable of a script takes nothing back and shows nothing else."""
+    assert ask(*words).code == 2

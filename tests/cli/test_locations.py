@@ -165,3 +165,25 @@ def test_what_the_daemon_refuses_is_not_waited_for(tmp_path: Path) -> None:
     """The error comes at once."""
     with answering(tmp_path, failed(400, "usage", "/d is no folder")):
         assert run("--home", str(tmp_path), "location", "add", "/d", "--wait").code == 2
+
+
+def test_a_location_is_hashed_once_it_is_told_to(ask: Ask, tmp_path: Path) -> None:
+    """Adding it anew with another mode names the command; the list shows the mode."""
+    folder = _folder(tmp_path, "moded", "some-file")
+    ask("location", "add", str(folder), "--wait")
+    refused = ask("location", "add", str(folder), "--mode", "content")
+    assert (refused.code, "location mode moded content" in refused.err) == (2, True)
+    assert ask("location", "mode", "moded", "content", "--wait").err == (
+        "Indexed as content from now on.\n"
+    )
+    assert ask("--json", "show", str(folder / "some-file")).json()["file"]["hash"]
+
+
+def test_a_removed_location_says_what_went_with_it(ask: Ask, tmp_path: Path) -> None:
+    """Of how many files something was said that holds for no content; of none, nothing."""
+    folder = _folder(tmp_path, "noted", "some-file")
+    ask("location", "add", str(folder), "--wait")
+    ask("note", str(folder / "some-file"), "print this")
+    assert "said of 1 file alone" in ask("location", "remove", "noted").err
+    ask("location", "add", str(folder), "--wait")
+    assert "went with it" not in ask("location", "remove", "noted").err

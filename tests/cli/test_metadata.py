@@ -40,10 +40,10 @@ def test_a_file_inherits_again_what_is_said_of_all_copies(
     file = str(folder / "a.jpg")
     for value, scope in zip(values, ("content", "entry"), strict=True):
         indexed.run(*verb, file, *([value] if value else []), "--scope", scope)
-    alone = said(indexed, folder / "a.jpg")[field]
-    assert alone != said(indexed, folder / "b.jpg")[field]
+    alone = said(indexed, folder / "a.jpg").get(field)
+    assert alone != said(indexed, folder / "b.jpg").get(field)
     indexed.run(*verb, file, "--inherit")
-    assert said(indexed, folder / "a.jpg")[field] == said(indexed, folder / "b.jpg")[field]
+    assert said(indexed, folder / "a.jpg").get(field) == said(indexed, folder / "b.jpg").get(field)
 
 
 def test_a_key_is_inherited_by_itself(indexed: Device, folder: Path) -> None:
@@ -54,6 +54,18 @@ def test_a_key_is_inherited_by_itself(indexed: Device, folder: Path) -> None:
     indexed.run("meta", "unset", file, "camera", "--inherit")
     assert said(indexed, folder / "a.jpg")["custom_data"] == {"camera": "all"}
     indexed.run("meta", "unset", file, "camera", "--inherit", "--scope", "content", code=2)
+
+
+def test_what_changes_nothing_is_no_action(indexed: Device, folder: Path) -> None:
+    """Neither taking away what is not there, nor saying what is said already."""
+    file = str(folder / "c.jpg")
+    indexed.run("note", file, "here")
+    for words in (["meta", "unset", file, "nokey"], ["note", file, "here"]):
+        done = indexed.run(*words)
+        assert (done.stdout, b"takes it back" in done.stderr) == (b"0\n", False)
+    assert b"nothing to take away" in indexed.run("meta", "unset", file, "nokey").stderr
+    indexed.run("note", file, "--clear")
+    assert b"nothing to take away" in indexed.run("note", file, "--clear").stderr
 
 
 def test_favorites_ratings_and_hidden_files(indexed: Device, folder: Path) -> None:

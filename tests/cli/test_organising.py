@@ -115,3 +115,16 @@ def test_an_album_is_arranged(device: Device, photos: Path) -> None:
     assert device.run("album", "show", "top", code=None).returncode == 5
     device.run("album", "restore", "top")
     assert b"top" in device.run("album", "list").stdout
+
+
+def test_an_album_counts_what_it_holds_of_edited_files(device: Device, photos: Path) -> None:
+    """The content that was put in is nowhere now; it is not called a file without a copy."""
+    draft = photos / "draft.jpg"
+    draft.write_text("first")
+    device.run("location", "scan", photos.name, "--wait")
+    device.run("album", "create", "drafts")
+    device.run("album", "add", "drafts", str(draft))
+    draft.write_text("second try")
+    device.run("location", "scan", photos.name, "--wait")
+    told = device.run("album", "show", "drafts").stderr
+    assert b"Not shown: 1 of contents that no device has now (edited or deleted)" in told

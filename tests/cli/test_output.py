@@ -9,6 +9,7 @@ import os
 import pytest
 
 from leaderless.cli.output import (
+    bare_text,
     chat,
     harmless_json,
     name_text,
@@ -18,6 +19,7 @@ from leaderless.cli.output import (
     size_text,
     table,
     time_text,
+    value_text,
 )
 from tests.cli.asking import printed
 
@@ -106,11 +108,34 @@ def test_a_table_of_nothing_is_nothing() -> None:
     assert out.text() == ""
 
 
-def test_cells_say_yes_no_and_nothing() -> None:
+def test_cells_say_true_false_and_nothing() -> None:
     """True and false are words; what is not there is a dash, zero is a number."""
     with printed() as (out, _):
         table(("a", "b", "c", "d", "e"), [(True, False, None, "", 0)])
-    assert out.text().splitlines()[1].split() == ["yes", "no", "-", "-", "0"]
+    assert out.text().splitlines()[1].split() == ["true", "false", "-", "-", "0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "(empty)"),
+        (True, "true"),
+        ([1, None], "1, (empty)"),
+        ({"a": False, "b\n": {"b64": "/w=="}}, "a=false, b\\n=\\xff"),
+        ("back\\slash", "back\\\\slash"),
+    ],
+)
+def test_values_are_said_as_they_are_given(value: object, text: str) -> None:
+    """No word of a programming language; what is empty says so."""
+    assert value_text(value) == text
+
+
+def test_a_value_in_a_table_is_made_safe_once() -> None:
+    """It stands there as it stands alone."""
+    value = "back\\slash\n"
+    with printed() as (out, _):
+        table(("value",), [(bare_text(value),)])
+    assert out.text().splitlines()[1] == value_text(value)
 
 
 def test_a_table_steers_no_terminal() -> None:

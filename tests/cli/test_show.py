@@ -56,3 +56,16 @@ def test_what_is_printed_can_be_pasted(indexed: Device, folder: Path) -> None:
     indexed.run("tag", "add", "pasted", shown)
     assert b"tags: pasted" in indexed.run("show", shown).stdout
     assert shown.encode() in indexed.run("copies", f"anna:{shown}").stdout
+
+
+def test_values_are_shown_as_they_are_given(indexed: Device, folder: Path) -> None:
+    """What is empty says so, and what is true is true."""
+    file = str(folder / "c.jpg")
+    indexed.run("favorite", file)
+    indexed.run("meta", "set", file, "sold", "true", "--type", "boolean")
+    indexed.run("rate", file, "3")
+    indexed.run("rate", file, "--clear")
+    shown = indexed.run("show", file).stdout.decode().splitlines()
+    assert {"favorite: true", "sold = true"} <= set(shown)
+    (rating,) = (line for line in shown if "  rating  " in line)
+    assert "(empty)" in rating

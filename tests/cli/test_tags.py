@@ -208,3 +208,58 @@ def test_relations_in_words_steer_no_terminal(ask: Ask) -> None:
     said = ask("tag", "show", "calm", terminal=True).out
     assert "relations: wildred\\x1b[31m" in said
     assert "\x1b" not in said
+
+
+def test_relations_are_told_by_the_names_of_the_tags(ask: Ask) -> None:
+    """However they were typed: by an id, or an alias."""
+    child, parent = (ask("tag", "create", name).out.strip() for name in ("low-tag", "high-tag"))
+    for verb in ("parent", "unparent", "relate", "unrelate"):
+        told = ask("tag", verb, child, parent).err
+        assert ("“low-tag”" in told, "“high-tag”" in told, child in told) == (True, True, False)
+
+
+def test_a_tag_names_the_device_that_made_it(ask: Ask) -> None:
+    """JSON has its id beside the name, for deleted ones too."""
+    ask("tag", "create", "made-here")
+    shown = ask("tag", "show", "made-here").out
+    assert ("created_by: anna" in shown, "created_by_device" in shown) == (True, False)
+    told = ask("--json", "tag", "show", "made-here").json()["tag"]
+    assert (told["created_by"], len(told["created_by_device"])) == ("anna", 32)
+    ask("tag", "delete", "made-here")
+    deleted = ask("--json", "tag", "list", "--deleted").json()["tags"]
+    assert {tag["created_by"] for tag in deleted if tag["canonical_name"] == "made-here"} == {
+        "anna"
+    }
+
+
+@pytest.mark.parametrize("kind", ["tag", "album"])
+def test_a_name_that_is_taken_is_not_given_by_a_rename(ask: Ask, kind: str) -> None:
+    """As little as by a creation: unless another of that name is meant."""
+    taken = ask(kind, "create", f"{kind}-taken").out.strip()
+    ask(kind, "create", f"{kind}-free")
+    refused = ask(kind, "rename", f"{kind}-free", f"{kind}-taken")
+    assert (refused.code, taken in refused.err, "--another" in refused.err) == (1, True, True)
+    assert ask(kind, "rename", f"{kind}-free", f"{kind}-taken", "--another").code == 0
+
+
+@pytest.mark.parametrize("kind", ["tag", "album"])
+def test_a_rename_to_the_name_it_has_is_no_clash(ask: Ask, kind: str) -> None:
+    """It stands in nobody's way."""
+    ask(kind, "create", f"{kind}-same")
+    assert ask(kind, "rename", f"{kind}-same", f"{kind}-same").code == 0
+
+
+def test_a_name_is_taken_in_its_namespace_alone(ask: Ask) -> None:
+    """Elsewhere the same name is another tag's."""
+    ask("tag", "create", "spaced", "namespace=one")
+    other = ask("tag", "create", "unspaced", "namespace=two").out.strip()
+    assert ask("tag", "rename", other, "spaced").code == 0
+
+
+@pytest.mark.parametrize("kind", ["tag", "album"])
+def test_what_is_deleted_is_not_found_with_the_way_back(ask: Ask, kind: str) -> None:
+    """By the name it had, quoted where it needs to be."""
+    ask(kind, "create", f"{kind} gone")
+    ask(kind, "delete", f"{kind} gone")
+    refused = ask(kind, "show", f"{kind} gone")
+    assert (refused.code, f" {kind} restore '{kind} gone' brings" in refused.err) == (5, True)

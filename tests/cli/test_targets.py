@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from leaderless.cli.targets import file_options, record_reference, reference
+from leaderless.errors import UsageError
 
 
 def test_a_path_is_made_absolute_and_nothing_else(
@@ -27,6 +29,13 @@ def test_a_path_is_made_absolute_and_nothing_else(
     assert reference("01a1fd43-e7db-7000-8000-d7c2dbe616cf").startswith("01a1")
     (tmp_path / "deadbeef").touch()
     assert reference("deadbeef") == f"{here}/deadbeef"
+
+
+@pytest.mark.parametrize("read", [reference, record_reference])
+def test_an_empty_name_is_not_the_folder_one_is_in(read: Callable[[str], str]) -> None:
+    """It is refused."""
+    with pytest.raises(UsageError):
+        read("")
 
 
 def test_a_tag_or_album_travels_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

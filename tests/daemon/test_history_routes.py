@@ -43,6 +43,26 @@ async def test_history_says_who_did_what(tmp_path: Path, pair: list[Replica]) ->
         assert await _commands(rooms, "/v1/history", target="tag:trip", limit="1") == ["tag.set"]
 
 
+async def test_history_of_a_thing_tells_who_took_its_links_away(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """A tag that a file does not carry any more is part of the story of both."""
+    replica, _ = pair
+    entry = Drive(replica, "disk").put("a.jpg")
+    link = {"item": entry, "scope": "entry", "tag": TAG}
+    for command, edit in (
+        ("tag.create", Create("tag", TAG, {"canonical_name": "trip"})),
+        ("tag.add", Create("user_metadata_tag", b"l" * 16, link)),
+        ("tag.remove", Delete("user_metadata_tag", b"l" * 16)),
+    ):
+        replica.clock.ms += 1_000
+        replica.store.write_here(lambda tx, c=command, e=edit: tx.commit(c, [e]))
+    async with open_rooms(tmp_path, replica) as rooms:
+        wanted = ["tag.remove", "tag.add"]
+        assert await _commands(rooms, "/v1/history", target=entry.hex()) == wanted
+        assert await _commands(rooms, "/v1/history", target="tag:trip") == [*wanted, "tag.create"]
+
+
 async def test_changes_are_those_of_others_since_the_last_look(
     tmp_path: Path, pair: list[Replica]
 ) -> None:

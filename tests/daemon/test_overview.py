@@ -140,6 +140,25 @@ async def test_a_proved_peer_is_live(tmp_path: Path, pair: list[Replica]) -> Non
         nursery.cancel_scope.cancel()
 
 
+async def test_who_is_connected_is_seen_now_in_every_list(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """However long ago it was proved last."""
+    async with (
+        open_rooms(tmp_path / "a", pair[0]) as one,
+        open_rooms(tmp_path / "b", pair[1]) as other,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(_connect, one, other)
+        await one.data("GET", "/v1/wait", timeout_s="60")
+        pair[0].clock.ms += 3_600_000
+        (peer,) = (await one.data("GET", "/v1/peers"))["peers"]
+        listed = (await one.data("GET", "/v1/devices"))["devices"]
+        (device,) = (item for item in listed if not item["this_device"])
+        assert peer["last_seen_ms"] == device["last_seen_ms"] == str(pair[0].clock.ms)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_clock_far_from_those_of_the_peers_is_suspect(
     tmp_path: Path, pair: list[Replica]
 ) -> None:

@@ -14,6 +14,7 @@ from leaderless.indexer.locations import (
     check_folder,
     refresh_volumes,
     remove_location,
+    set_mode,
     why_offline,
 )
 from leaderless.indexer.rows import Location
@@ -344,3 +345,37 @@ def test_a_folder_that_is_a_location_already_is_named_as_such() -> None:
     for path, text in ((b"/docs", "that folder is location docs"), (b"/docs/sub", "overlaps")):
         with pytest.raises(UsageError, match=text):
             check_apart([held], path, "docs")
+
+
+# --- how it is indexed ----------------------------------------------------------------------------
+
+
+async def test_a_mode_that_there_is_not_is_refused(ground: Ground) -> None:
+    """And a location that there is not."""
+    await ground.add()
+    with pytest.raises(UsageError):
+        await set_mode(ground.store, ground.location, "all")
+    with pytest.raises(NotFoundError):
+        await set_mode(ground.store, b"x" * 16, "content")
+
+
+async def test_the_mode_that_holds_is_not_written_anew(ground: Ground) -> None:
+    """No row goes out for it."""
+    await ground.add()
+    before = ground.held_location()
+    await set_mode(ground.store, ground.location, before.index_mode)
+    assert ground.held_location() == before
+
+
+@pytest.mark.parametrize(
+    ("mode", "verb"), [(None, "scan"), ("shallow", "scan"), ("content", "mode")]
+)
+def test_a_folder_that_is_a_location_is_refused_with_what_was_meant(
+    tmp_path: Path, mode: str | None, verb: str
+) -> None:
+    """Another mode was meant as one; without one, or with the same, a scan."""
+    held = here(tmp_path)
+    with pytest.raises(UsageError) as refused:
+        check_apart([held], held.path, held.name, mode)
+    wanted = f"leaderless location {verb} {held.name}"
+    assert refused.value.hint == (f"{wanted} content" if verb == "mode" else wanted)

@@ -248,6 +248,32 @@ async def test_a_location_can_be_removed_while_it_is_scanned(tmp_path: Path) -> 
         assert bench.indexer.progress == {}
 
 
+async def test_a_location_that_is_to_be_hashed_is_hashed_at_once(tmp_path: Path) -> None:
+    """Another mode asks for a pass; what was known of the files stays."""
+    async with open_bench(tmp_path) as bench:
+        plant(bench.folder, "a", "b")
+        await bench.add()
+        await bench.settle()
+        before = bench.names()
+        await bench.indexer.set_mode(bench.location, "content")
+        await bench.settle()
+        assert bench.rows("SELECT count(*) FROM entry WHERE content IS NOT NULL") == [(2,)]
+        assert bench.rows("SELECT index_mode FROM location") == [("content",)]
+        assert bench.names() == before
+
+
+async def test_a_mode_holds_that_is_changed_while_a_pass_runs(tmp_path: Path) -> None:
+    """The pass ends, so it does not write the location as it knew it."""
+    async with open_bench(tmp_path) as bench:
+        plant(bench.folder, *[f"d{at % 700}/f{at}" for at in range(2_500)])
+        await bench.add()
+        await bench.until(lambda: len(bench.names()) > 1)
+        await bench.indexer.set_mode(bench.location, "deep")
+        await bench.settle()
+        assert bench.rows("SELECT index_mode FROM location") == [("deep",)]
+        assert len(bench.names()) == 3_201
+
+
 async def test_what_is_no_location_here_cannot_be_removed(tmp_path: Path) -> None:
     """An unknown location is an error, and a request to scan it is forgotten."""
     async with open_bench(tmp_path) as bench:

@@ -90,6 +90,13 @@ def test_what_is_needed_has_to_be_there() -> None:
         _request().needed("name")
 
 
+def test_a_reference_that_is_empty_is_not_left_out() -> None:
+    """An empty id in a query is an error, and none is none."""
+    assert _request().reference("id") is None
+    with pytest.raises(UsageError, match="id is empty"):
+        parse_request("GET", "/v1/x?id=", b"").reference("id")
+
+
 def test_what_is_needed_may_be_empty() -> None:
     """Empty is not missing."""
     assert _request(name="").needed("name") == ""

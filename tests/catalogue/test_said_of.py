@@ -1,0 +1,65 @@
+"""Which records say something of a file, a tag or an album."""
+
+from __future__ import annotations
+
+import pytest
+
+from leaderless.catalogue.said_of import count_said_alone, records_of, records_on
+from registry.changes import Create, Delete
+from tests.catalogue.files import Drive
+from tests.replicas import Replica
+from tests.store.passing import within
+
+TAG, OTHER, ALBUM, LINK, ITEM = (bytes([at]) * 16 for at in range(1, 6))
+LINKS = [
+    Create("user_metadata", LINK, {"target": ITEM, "scope": "entry"}),
+    Create("user_metadata_tag", LINK, {"item": ITEM, "scope": "entry", "tag": TAG}),
+    Create("album_entry", LINK, {"item": ITEM, "scope": "entry", "album": ALBUM}),
+    Create("tag_relation", LINK, {"child": TAG, "parent": OTHER, "relation": "parent_child"}),
+]
+
+
+def _commit(replica: Replica, *edits: Create | Delete) -> None:
+    replica.store.write_here(lambda tx: tx.commit("test", edits))
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("gone", [False, True])
+def test_both_ends_have_their_links_also_gone_ones(
+    replica: Replica, link: Create, gone: bool
+) -> None:
+    """A link that was taken away is still one that was there."""
+    named = [Create("tag", TAG), Create("tag", OTHER), Create("album", ALBUM)]
+    _commit(replica, *named, link)
+    if gone:
+        _commit(replica, Delete(link.model, LINK))
+    ends = [value for value in link.fields.values() if isinstance(value, bytes)]
+    for end in ends:
+        assert within(replica, lambda c, end=end: records_of([end], c)) == {end, LINK}
+
+
+def test_what_says_nothing_of_an_item_is_left_out(replica: Replica) -> None:
+    """Another file's note is no news of this one."""
+    _commit(replica, LINKS[0])
+    assert within(replica, lambda c: records_of([OTHER], c)) == {OTHER}
+
+
+def test_of_a_device_it_is_what_is_said_of_its_files(replicas: list[Replica]) -> None:
+    """Those of other devices are left out."""
+    anna, ben, _ = replicas
+    uuid = Drive(anna, "disk").put("a")
+    _commit(anna, Create("user_metadata", LINK, {"target": uuid, "scope": "entry"}))
+    assert within(anna, lambda c: records_on(c, anna.identity.device)) == {LINK}
+    assert within(anna, lambda c: records_on(c, ben.identity.device)) == frozenset()
+
+
+def test_what_is_said_of_entries_alone_is_counted_by_file(replica: Replica) -> None:
+    """A file counts once, however much is said of it; one whose content it is said of does not."""
+    disk, other = Drive(replica, "disk"), Drive(replica, "other")
+    uuid, elsewhere = disk.put("a"), other.put("b")
+    disk.put("c", "text")
+    note = Create("user_metadata", LINK, {"target": uuid, "scope": "entry", "note": "x"})
+    tag = Create("user_metadata_tag", LINK, {"item": uuid, "scope": "entry", "tag": TAG})
+    far = Create("user_metadata", TAG, {"target": elsewhere, "scope": "entry", "note": "x"})
+    _commit(replica, Create("tag", TAG), note, tag, far)
+    assert within(replica, lambda c: count_said_alone(c, disk.location)) == 1
