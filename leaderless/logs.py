@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 
@@ -38,6 +39,21 @@ def _readable(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMap
         elif isinstance(value, str):
             event[key] = printable(value)
     return event
+
+
+class _Lossy:
+    """A stream that drops what cannot be written: a full disk under a log must not end the daemon."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class _Prioritised:
@@ -72,14 +88,15 @@ def configure(stream: TextIO, environment: Mapping[str, str], level: str = "info
         )
     else:
         renderer = structlog.processors.JSONRenderer(sort_keys=True)
+    lossy = cast("TextIO", _Lossy(stream))
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(lossy),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(lossy)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

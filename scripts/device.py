@@ -55,17 +55,32 @@ class Device:
         """Run a verb with --json and return its answer."""
         return json.loads(self.run("--json", *arguments).stdout)
 
-    def start(self) -> None:
-        """Start the daemon and wait until it answers."""
+    def begin(self) -> None:
+        """Start the daemon; it may not answer yet."""
         log = (self.home / "daemon.log").open("ab")
         self._process = subprocess.Popen(
             self.command("serve"), stdout=log, stderr=log, start_new_session=True
         )
         log.close()
+
+    def runs(self) -> bool:
+        """Return whether the daemon has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the daemon and wait until it answers."""
+        self.begin()
         deadline = time.monotonic() + START_S
         while self.run("status", code=None).returncode != 0:
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if not self.runs() or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} did not start; see {self.home / 'daemon.log'}")
+
+    @property
+    def pid(self) -> int:
+        """Return the process of the daemon; raises RuntimeError if none runs."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} does not run")
+        return self._process.pid
 
     def kill(self) -> None:
         """Kill the daemon with SIGKILL."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -194,3 +195,14 @@ def test_a_library_that_warns_has_a_priority_under_journald(tmp_path: Path) -> N
     configure(stream, environment)
     logging.getLogger("zeroconf").error("socket lost")
     assert _read(stream).startswith("<3>{")
+
+
+def test_a_full_disk_under_the_log_ends_nothing() -> None:
+    """What cannot be written is dropped, of our events and of those of others."""
+    # The device has no room for anything, not even for what is left when it is closed.
+    full = os.fdopen(os.open("/dev/full", os.O_WRONLY), "w", buffering=1)
+    configure(full, {})
+    structlog.get_logger().warning("lost")
+    logging.getLogger("other").warning("lost")
+    with contextlib.suppress(OSError):
+        full.close()

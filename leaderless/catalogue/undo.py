@@ -81,6 +81,9 @@ def _chosen(connection: Connection, own: bytes, reference: str | None) -> Action
     gone = undone_actions(connection)
     if reference is not None:
         found = find_action(connection, reference)
+        if len({action.command_id for action in found}) == 1:
+            # Who copies the id of another's action does not keep anybody from undoing their own.
+            found = [action for action in found if action.author == own] or found
         if len(found) != 1:
             what = "several actions have" if found else "no action has"
             raise NotFoundError(f"{what} the id “{reference}”", hint="leaderless history")

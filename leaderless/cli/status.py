@@ -22,10 +22,12 @@ from leaderless.words import counted
 
 
 @click.command()
+@click.option("--acknowledge", is_flag=True, help="Tell no more of what is over and was seen.")
 @verb
-def status(context: Context) -> None:
+def status(context: Context, acknowledge: bool) -> None:
     """Say how things are; the first line is the verdict."""
-    answer = context.client.get("/v1/status")
+    client = context.client
+    answer = client.post("/v1/acknowledge", {}) if acknowledge else client.get("/v1/status")
     if context.json:
         put_json(_for_here(context, answer))
         return

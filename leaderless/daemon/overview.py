@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from leaderless.advice import LOST
 from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
+from leaderless.daemon.disk_watch import disk_alerts
 from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
 from leaderless.status.report import Alert, PeerView, ScanView, View
 from leaderless.store import log, restoring
 from leaderless.store.holdings import read_holdings
+from leaderless.store.repair import acknowledge, replacement_in
 from leaderless.words import counted
 from registry.hlc import MAX_DRIFT_MS, Stamp
 
@@ -55,6 +57,7 @@ class Facts:
         self.future = log.future_authors(connection, now_ms, bound)
         self.conflicts = count_conflicts(connection, registry, MOST_CONFLICTS)
         self.circles = circles(connection)
+        self.replaced = replacement_in(connection)
 
 
 class Overview:
@@ -113,6 +116,10 @@ class Overview:
             rows=sum(proof.row_count for proof in facts.holdings.owned.values()),
             tags=facts.tags,
         )
+
+    async def acknowledge(self) -> None:
+        """Tell no more of what has happened and is over: a replaced database."""
+        await self._store.write(acknowledge)
 
     def _peer(self, facts: Facts, device: bytes, name: str, peer: Peer | None) -> PeerView:
         sighting = self._presence.of(device)
@@ -183,7 +190,10 @@ class Overview:
         )
 
     def _alerts(self, facts: Facts, connected: Mapping[bytes, Peer]) -> list[Alert]:
-        alerts = list(_lives(facts.holdings.life))
+        alerts = [
+            *_lives(facts.holdings.life),
+            *disk_alerts(self._store.disk, facts.replaced, self._store.now_ms()),
+        ]
         alerts += [
             Alert(
                 "FUTURE_STAMP",

@@ -124,5 +124,8 @@ async def open_presence(presence: Presence, store: Store) -> AsyncIterator[None]
             finally:
                 nursery.cancel_scope.cancel()
     finally:
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
+        with (
+            trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S),
+            suppress(StoreError),
+        ):
             await presence.write(store)

@@ -14,6 +14,7 @@ from leaderless.daemon.doubts import PATIENCE_S, Doubts
 from leaderless.errors import UsageError
 from leaderless.status.http import Answer
 from leaderless.status.report import report
+from leaderless.store.disk import DiskError
 from leaderless.store.rebuild import rebuild
 from leaderless.store.verification import mend, verify
 
@@ -103,8 +104,15 @@ class ProofDesk:
         """
         while True:
             peers = await self._next_doubt()
-            _, wrong = await self.check()
-            were_right = bool(wrong) or await self._run_the_log()
+            try:
+                _, wrong = await self.check()
+                were_right = bool(wrong) or await self._run_the_log()
+            except DiskError:
+                # The doubts stay: they are looked into when the disk is well again.
+                for peer in peers:
+                    self.doubt(peer)
+                await self.store.disk.until_well()
+                continue
             self._doubts.judge(peers, trio.current_time(), were_right=were_right)
             await trio.sleep(PATIENCE_S)
 

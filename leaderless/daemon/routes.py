@@ -54,6 +54,7 @@ class Desk:
         return Routes(
             {
                 ("GET", "/v1/status"): self.status,
+                ("POST", "/v1/acknowledge"): self.acknowledge,
                 ("GET", "/v1/peers"): self.peers,
                 ("GET", "/v1/config"): self.show_config,
                 ("GET", "/v1/events"): self.follow_events,
@@ -70,6 +71,11 @@ class Desk:
 
     async def status(self, _: Request) -> Answer:
         """Return the whole report."""
+        return Answer(report(await self.overview.view()))
+
+    async def acknowledge(self, _: Request) -> Answer:
+        """Take in that a person has seen what has happened and is over; return the whole report."""
+        await self.overview.acknowledge()
         return Answer(report(await self.overview.view()))
 
     async def peers(self, _: Request) -> Answer:

@@ -14,7 +14,7 @@ import secrets
 import signal
 import sys
 import time
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -27,7 +27,9 @@ from leaderless.advice import advice, is_findable
 from leaderless.clock import SYSTEM_CLOCK, wall_ms
 from leaderless.daemon.album_routes import AlbumDesk
 from leaderless.daemon.catalogue_routes import CatalogueDesk
+from leaderless.daemon.disk_watch import watch_disk
 from leaderless.daemon.history_routes import HistoryDesk
+from leaderless.daemon.mending import mend_before_start
 from leaderless.daemon.metadata_routes import MetadataDesk
 from leaderless.daemon.overview import Overview
 from leaderless.daemon.pairing_desk import PairingDesk
@@ -35,6 +37,7 @@ from leaderless.daemon.presence import Presence, open_presence
 from leaderless.daemon.proof_routes import ProofDesk
 from leaderless.daemon.record_routes import RecordDesk
 from leaderless.daemon.routes import Desk
+from leaderless.daemon.snapshots import open_snapshots
 from leaderless.daemon.tagging_routes import TaggingDesk
 from leaderless.daemon.watchdog import ask_for_time, keep_alive
 from leaderless.daemon.whereabouts import Whereabouts, parsed_addresses
@@ -48,8 +51,9 @@ from leaderless.notify import Notifier
 from leaderless.plugins import load_models
 from leaderless.status.events import Events
 from leaderless.status.server import serve_status
-from leaderless.store import open_store
+from leaderless.store import open_store, repair
 from leaderless.store.adoption import TABLES
+from leaderless.store.disk import DamagedError, from_system
 from leaderless.store.pulse import Pulse
 from leaderless.sync.backoff import Backoff
 from leaderless.sync.dialer import Dialer
@@ -89,7 +93,7 @@ class ListenError(LeaderlessError):
 def serve(config: Config, clock: Clock = SYSTEM_CLOCK) -> None:
     """Run the daemon until it is told to stop; raises a LeaderlessError if it cannot. Blocks."""
     configure(sys.stderr, os.environ, config.log_level)
-    if not config.paths.database.exists():
+    if not repair.is_there(config.paths.database):
         raise NotFoundError(
             f"there is no device at {config.paths.state} yet", hint="leaderless init"
         )
@@ -97,13 +101,32 @@ def serve(config: Config, clock: Clock = SYSTEM_CLOCK) -> None:
     # while a batch is applied, the default of 5 ms would be waited for at each of them.
     sys.setswitchinterval(SWITCH_S)
     with alone(config.paths):
+        _mend(config, clock)
         try:
-            trio.run(Daemon(config, clock, Notifier(os.environ)).run)
-        except BaseExceptionGroup as group:
-            said = said_on_purpose(group)
-            if said is None:
+            _run(config, clock)
+        except LeaderlessError as error:
+            if isinstance(error, DamagedError):
+                repair.suspect(config.paths.database)
+            if not repair.is_suspect(config.paths.database):
                 raise
-            raise said from group
+            # Once: what is damaged again at once is not damaged by chance.
+            _mend(config, clock)
+            _run(config, clock)
+
+
+def _mend(config: Config, clock: Clock) -> None:
+    nonce = secrets.token_bytes(8)
+    mend_before_start(config.paths.database, clock, nonce, Notifier(os.environ))
+
+
+def _run(config: Config, clock: Clock) -> None:
+    try:
+        trio.run(Daemon(config, clock, Notifier(os.environ)).run)
+    except BaseExceptionGroup as group:
+        said = said_on_purpose(group)
+        if said is None:
+            raise
+        raise said from group
 
 
 @contextmanager
@@ -112,7 +135,7 @@ def alone(paths: Paths, wait: Callable[[float], None] = time.sleep) -> Iterator[
 
     One that holds it but does not answer is about to stop, or to start: it gets some time.
     """
-    with (paths.state / "lock").open("a+") as lock:
+    with _lock_file(paths) as lock:
         patience = STOPPING_LOOKS
         while not _locked(lock):
             if patience == 0 or paths.socket.exists():
@@ -125,10 +148,18 @@ def alone(paths: Paths, wait: Callable[[float], None] = time.sleep) -> Iterator[
                 )
             patience -= 1
             wait(STOPPING_LOOK_S)
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with suppress(OSError):
+            # Who it is is told as a courtesy: a full disk is no reason not to start.
+            lock.truncate(0)
+            os.write(lock.fileno(), str(os.getpid()).encode())
         yield
+
+
+def _lock_file(paths: Paths) -> TextIO:
+    try:
+        return (paths.state / "lock").open("a+")
+    except OSError as error:
+        raise from_system(error, paths.database) from error
 
 
 def _locked(lock: TextIO) -> bool:
@@ -195,6 +226,7 @@ class Daemon:
         store = await stack.enter_async_context(
             open_store(paths.database, registry, self._clock, ids, identity.sign, self._pulse)
         )
+        await stack.enter_async_context(open_snapshots(store, self._clock, self._tell))
         await stack.enter_async_context(open_presence(self._presence, store))
         # Tasks that use the store have ended before it is closed.
         nursery = await stack.enter_async_context(trio.open_nursery())
@@ -276,6 +308,13 @@ class Daemon:
         )
         api = Desk(config, desks, overview, desk, self._events, lambda: self._changed)
         await stack.enter_async_context(serve_status(paths.socket, api.routes()))
+
+        async def disk_recovered() -> None:
+            await whereabouts.describe()
+            driver.reconnect()
+
+        chance = random.SystemRandom().random
+        nursery.start_soon(watch_disk, store, chance, self._tell, disk_recovered)
         nursery.start_soon(proofs.keep)
         nursery.start_soon(self._live_on, whereabouts, indexer)
         nursery.start_soon(dialer.run)

@@ -21,6 +21,7 @@ from leaderless.discovery.mdns import open_mdns, own_addresses
 from leaderless.discovery.network import open_network_watch
 from leaderless.discovery.static import parse_address
 from leaderless.errors import UsageError
+from leaderless.store.disk import DiskError
 from leaderless.store.restoring import ClonedError, RestoringError
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ class Whereabouts:
         facts["name"] = self._config.name if before is None else before[1]
         row = (store.own_device, *(facts[column] for column in hardware.COLUMNS[1:]))
         if row != before:
-            # Who may write nothing of its own now describes itself when it may again.
-            with suppress(RestoringError, ClonedError):
+            # Who may write nothing of its own now, or has a disk that fails, does it again later.
+            with suppress(RestoringError, ClonedError, DiskError):
                 await store.write(lambda tx: tx.put("device", hardware.COLUMNS, [row]))
 
     async def call_named(self, dialer: Dialer) -> None:

@@ -30,6 +30,7 @@ from leaderless.indexer.locations import (
 from leaderless.indexer.scan import Brake, BrakedError, Pass, Progress
 from leaderless.indexer.volumes import System
 from leaderless.indexer.watcher import open_watcher
+from leaderless.store.disk import DiskError
 from leaderless.store.restoring import ClonedError, RestoringError
 from leaderless.words import counted
 from registry.errors import RegistryError
@@ -164,6 +165,7 @@ class Indexer:
         while True:
             while self._wanted:
                 uuid = next(iter(self._wanted))
+                await self._store.disk.until_well()
                 async with self._turn:
                     wanted = self._wanted.pop(uuid, None)
                     if wanted is not None:
@@ -185,9 +187,10 @@ class Indexer:
                     continue
             due = trio.current_time() - last >= interval_s
             last = trio.current_time() if due else last
-            for location in await self._locations():
-                if due or await self._changed_sides(location):
-                    self.request(location.uuid)
+            with suppress(DiskError):
+                for location in await self._locations():
+                    if due or await self._changed_sides(location):
+                        self.request(location.uuid)
 
     async def _changed_sides(self, location: Location) -> bool:
         """Return whether a location that was here is not any more, or the other way round."""
@@ -230,13 +233,25 @@ class Indexer:
         self._begun[uuid] += 1
         with trio.CancelScope() as scope:
             self._current = (uuid, scope)
-            # Whoever may write nothing of its own now is asked again when it may.
-            with suppress(RestoringError, ClonedError):
+            try:
                 await self._pass(uuid, wanted)
+            except DiskError:
+                # Whoever waits for this pass waits for the one that takes its place.
+                self._begun[uuid] -= 1
+                self._put_back(uuid, wanted)
+            except (RestoringError, ClonedError):
+                pass  # whoever may write nothing of its own now is asked again when it may
         self._current = None
         self.ended[uuid] = self._begun[uuid]
         if self._watcher is not None and self._watcher.limit_reached is not None:
             self.poll(self._watcher.limit_reached)
+
+    def _put_back(self, uuid: bytes, wanted: Wanted) -> None:
+        """Have a pass done anew that the disk has ended; what is written of it stays."""
+        again = self._wanted.setdefault(uuid, Wanted())
+        again.full |= wanted.full
+        again.accept_deletes |= wanted.accept_deletes
+        again.directories |= wanted.directories
 
     async def _pass(self, uuid: bytes, wanted: Wanted) -> None:
         try:
@@ -285,7 +300,7 @@ class Indexer:
         except BrakedError as braked:
             command = f"leaderless location scan {shlex.quote(location.name)} --accept-deletes"
             return "blocked", f"{braked}; if that is right: {command}"
-        except (RestoringError, ClonedError):
+        except (RestoringError, ClonedError, DiskError):
             raise
         except (LeaderlessError, RegistryError, OSError) as error:
             return "error", str(error)

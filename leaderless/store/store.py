@@ -18,8 +18,10 @@ from leaderless.protocol import hashing
 from leaderless.protocol.membership import membership_of
 from leaderless.store import engine, meta, state
 from leaderless.store.adoption import adopt
+from leaderless.store.disk import ROOM_BYTES, Disk, DiskError, from_system, naming, probe
 from leaderless.store.progress import Progress
 from leaderless.store.pulse import Pulse
+from leaderless.store.repair import go_on
 from leaderless.store.statements import keep_statements, statements
 from leaderless.store.transaction import Transaction
 from registry.errors import ApplyError
@@ -89,6 +91,7 @@ class Store:
         self._writers = trio.CapacityLimiter(1)
         self._listeners: list[Callable[[], None]] = []
         self.progress = Progress()
+        self.disk = Disk()
         self.failed: dict[str, str] = {}  # models that could not be used here, and why
         self.own_device = b""
         self.own_epoch = 0
@@ -96,10 +99,13 @@ class Store:
 
     def load(self) -> None:
         """Bring the schema up to date and read what this file is. Blocks; call before anything."""
-        engine.migrate(self._writer, self.path)
-        with self._writer.begin() as connection:
-            self.registry, self.failed = adopt(connection, self.registry, self.now_ms())
-        self._load_facts()
+        with naming(self.path):
+            engine.migrate(self._writer, self.path)
+            with self._writer.begin() as connection:
+                self.registry, self.failed = adopt(connection, self.registry, self.now_ms())
+            self._load_facts()
+        if self.library:
+            self.write_here(go_on)
 
     def _load_facts(self) -> None:
         with self._writer.connect() as connection:
@@ -127,24 +133,32 @@ class Store:
         def run() -> _T:
             reader = self._idle_readers.pop()
             try:
-                with reader.begin() as connection:
+                with naming(self.path), reader.begin() as connection:
                     return fn(connection)
             finally:
                 self._idle_readers.append(reader)
 
-        return await self._run(run, limiter=self._readers)
+        try:
+            return await self._run(run, limiter=self._readers)
+        except DiskError as error:
+            self.disk.failed(error, self.now_ms())
+            raise
 
     async def write(self, fn: Callable[[Transaction], _T]) -> _T:
         """Run `fn` in the one write transaction; returns once it is durable.
 
-        If `fn` raises, nothing has changed.
+        If `fn` raises, nothing has changed. Raises DiskError if the disk does not take it.
         """
 
         def run() -> _T:
             return self.write_here(fn)
 
         async with self._write_lock:
-            result = await self._run(run, limiter=self._writers)
+            try:
+                result = await self._run(run, limiter=self._writers)
+            except DiskError as error:
+                self.disk.failed(error, self.now_ms())
+                raise
         for listener in self._listeners:
             listener()
         return result
@@ -152,7 +166,7 @@ class Store:
     def write_here(self, fn: Callable[[Transaction], _T]) -> _T:
         """Do what `write` does in the calling thread; for start-up and for tools without a loop."""
         try:
-            with self._writer.begin() as connection:
+            with naming(self.path), self._writer.begin() as connection:
                 self.progress.begin()
                 transaction = Transaction(
                     connection,
@@ -176,6 +190,22 @@ class Store:
         if transaction.facts_changed:
             self._load_facts()
         return result
+
+    async def heal(self) -> bool:
+        """Say that the disk is well if there is room for more than a little, and a write succeeds."""
+
+        def run() -> None:
+            refused = probe(self.path, ROOM_BYTES)
+            if refused is not None:
+                raise from_system(refused, self.path)
+
+        try:
+            await self._run(run)
+            await self.write(lambda tx: meta.put(tx.conn, meta.DISK_TRIED, tx.now_ms))
+        except DiskError as error:
+            self.disk.failed(error, self.now_ms())
+            return False
+        return self.disk.recovered()
 
     def _command_id(self) -> bytes:
         """Return an id that differs from others at its ends, as people tell actions by these."""

@@ -42,6 +42,7 @@ from leaderless.protocol.messages import (
     Statements,
 )
 from leaderless.store import state_source
+from leaderless.store.disk import DiskError
 from leaderless.store.holdings import read_holdings
 from leaderless.store.statements import statements
 from leaderless.sync.apply import Applier
@@ -221,7 +222,13 @@ class Driver:
                     await self._apply(link, command)
 
     async def _apply(self, link: Link, command: Apply) -> None:
-        outcome = await self.applier.apply(command.message, link.device)
+        try:
+            outcome = await self.applier.apply(command.message, link.device)
+        except DiskError as error:
+            # Not acknowledged, so no more is sent than fits on the way; what is asked of us goes on
+            # being answered. It is asked for anew by `reconnect`, once the disk is well.
+            self._tell("not_kept", {"device": link.device, "code": error.code})
+            return
         for kind, data in outcome.notes:
             self._tell(kind, data)
         if outcome.distrusted is not None and isinstance(command.message, StateBatch):

@@ -88,7 +88,7 @@ async def test_a_copied_id_is_another_action(replicas: list[Replica]) -> None:
     found = within(a, lambda c: list(actions(c, Filter())))
     parts = {item.author: len(item.headers) for item in found}
     assert parts == {a.identity.device: 1, b.identity.device: 1}
-    undone, _ = await undo(a.store, None)
+    undone, _ = await undo(a.store, done.hex())
     assert undone.author == a.identity.device
     assert within(a, undone_actions) == {undone.key}
 

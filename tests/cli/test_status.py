@@ -93,3 +93,12 @@ def test_a_new_device_is_told_what_comes_next(tmp_path: Path) -> None:
         said = run("--home", str(tmp_path), "status")
     assert f"`leaderless --home {tmp_path} pair` admits" in said.err
     assert f"`leaderless --home {tmp_path} location add FOLDER` indexes" in said.err
+
+
+def test_what_was_seen_is_acknowledged(tmp_path: Path) -> None:
+    """The daemon is told, and the report comes as ever."""
+    report = {**WHOLE, "rows": "1", "tags": "0", "device": "anna", "library": "home"}
+    with answering(tmp_path, http(report)) as requests:
+        said = run("--home", str(tmp_path), "status", "--acknowledge")
+    assert requests[0].startswith(b"POST /v1/acknowledge ")
+    assert said.out.startswith(WHOLE["verdict"])

@@ -178,3 +178,13 @@ async def test_a_full_disk_ends_nothing(
         mock_clock.jump(WRITE_S)
         await _written(writes, 2)
     assert len(query_file(replica.store.path, _SEEN)) == 200
+
+
+async def test_a_full_disk_does_not_keep_it_from_closing(replica: Replica) -> None:
+    """What was seen last is lost then; it costs a call at an old address."""
+    async with keeping(replica) as (presence, _):
+        for at in range(200):
+            presence.reached(bytes([at]) * 16, "x" * 9_999)
+        await replica.store.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA max_page_count = 1"))
+    assert query_file(replica.store.path, _SEEN) == []
+    await replica.store.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA max_page_count = 99999"))

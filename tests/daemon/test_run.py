@@ -19,12 +19,15 @@ import trio
 
 from leaderless.config import Config, find_paths, load
 from leaderless.daemon import init_home, serve
-from leaderless.daemon.run import Daemon, DaemonRunningError, ListenError
+from leaderless.daemon.run import Daemon, DaemonRunningError, ListenError, alone
 from leaderless.errors import NotFoundError
 from leaderless.notify import Notifier
 from leaderless.status.server import SocketTakenError
+from leaderless.store import repair
+from leaderless.store.disk import DamagedError, DiskError
 from leaderless.store.engine import NewerSchemaError
 from tests.daemon.rooms import OPTIONS
+from tests.limits import limited
 from tests.replicas import START_MS, SteppedClock, query_file
 
 DEADLINE_S = 60.0
@@ -134,7 +137,7 @@ async def test_the_watchdog_hears_of_a_living_writer(tmp_path: Path) -> None:
 
 
 async def test_a_daemon_that_ends_says_so_and_leaves_its_database_whole(tmp_path: Path) -> None:
-    """STOPPING is told, and nothing is left beside the file."""
+    """STOPPING is told, and beside the file is its snapshot, and no log."""
     config = home(tmp_path)
     manager = Manager(tmp_path)
     notifier = await manager.open()
@@ -145,8 +148,8 @@ async def test_a_daemon_that_ends_says_so_and_leaves_its_database_whole(tmp_path
             nursery.cancel_scope.cancel()
         assert await manager.hear() == ["STOPPING=1"]
     manager.close()
-    left = [path.name for path in config.paths.state.glob("library*")]
-    assert left == ["library.db"]
+    left = sorted(path.name for path in config.paths.state.glob("library*"))
+    assert left == ["library.db", "library.db.good"]
     assert query_file(config.paths.database, "PRAGMA integrity_check") == [("ok",)]
 
 
@@ -287,3 +290,47 @@ def test_a_second_daemon_in_one_home_is_refused(tmp_path: Path, logging_as_befor
         config.paths.socket.touch()
         with pytest.raises(DaemonRunningError):
             serve(config)
+
+
+def test_a_database_that_cannot_be_mended_is_refused_in_words(
+    tmp_path: Path, logging_as_before: None
+) -> None:
+    """The file is named, with what to do."""
+    config = home(tmp_path)
+    config.paths.database.write_bytes(b"this is a letter" * 1_000)
+    with pytest.raises(DamagedError, match="is damaged") as caught:
+        serve(config)
+    assert "leaderless init" in (caught.value.hint or "")
+
+
+def test_a_state_folder_that_cannot_be_written_is_refused_in_words(
+    tmp_path: Path, logging_as_before: None
+) -> None:
+    """The lock cannot be made: that is told as what it means."""
+    config = home(tmp_path)
+    (config.paths.state / "lock").mkdir()
+    with pytest.raises(DiskError):
+        serve(config)
+
+
+async def test_a_replaced_database_is_told_until_it_is_acknowledged(tmp_path: Path) -> None:
+    """The status says so; once seen, it says so no more."""
+    config = home(tmp_path)
+    async with running(config, tmp_path):
+        pass
+    config.paths.database.write_bytes(b"this is a letter" * 1_000)
+    repair.suspect(config.paths.database)
+    assert repair.mend(config.paths.database, START_MS, b"new life") is not None
+    async with running(config, config.paths.state):
+        codes = [alert["code"] for alert in (await ask(config, "/v1/status"))["warnings"]]
+        assert "DATABASE_REPLACED" in codes
+        seen = [alert["code"] for alert in (await post(config, "/v1/acknowledge", {}))["warnings"]]
+        assert "DATABASE_REPLACED" not in seen
+
+
+def test_a_full_disk_is_no_reason_not_to_hold_the_home(tmp_path: Path) -> None:
+    """Whose it is cannot be written down, but it is held all the same."""
+    config = home(tmp_path)
+    with limited(0), alone(config.paths), pytest.raises(DaemonRunningError):  # noqa: SIM117
+        with alone(config.paths, lambda _: None):
+            pass

@@ -26,6 +26,7 @@ from leaderless.sync.backoff import Backoff
 from leaderless.sync.dialer import Dialer
 from leaderless.transport.base import Connection, DialError
 from tests.daemon.rooms import OPTIONS, Rooms, open_rooms
+from tests.limits import limited
 from tests.replicas import Replica, SteppedClock, query_file
 
 
@@ -112,6 +113,19 @@ async def test_a_new_device_takes_the_configured_name(tmp_path: Path, replica: R
     await replica.store.write(lambda tx: tx.conn.exec_driver_sql("DELETE FROM device"))
     await whereabouts(tmp_path, replica).describe()
     assert query_file(replica.store.path, "SELECT name FROM device") == [("anna",)]
+
+
+async def test_a_row_that_a_full_disk_does_not_take_ends_nothing(
+    tmp_path: Path, replica: Replica
+) -> None:
+    """It is written when there is room and it is described again."""
+    mine = whereabouts(tmp_path, replica)
+    with limited(1):
+        await mine.describe()
+    assert replica.store.disk.trouble is not None
+    await mine.describe()
+    query = "SELECT software_version FROM device"
+    assert query_file(replica.store.path, query) == [(__version__,)]
 
 
 # --- those of others ------------------------------------------------------------------------------

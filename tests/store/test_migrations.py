@@ -64,3 +64,10 @@ def test_every_owned_table_is_read_in_rev_order(tmp_path: Path) -> None:
         text = " ".join(str(step) for step in plan)
         assert f"{name}_by_rev (epoch=? AND rev>? AND rev<?)" in text, name
         assert "TEMP B-TREE" not in text, name
+
+
+def test_a_commit_is_found_without_comparing_bodies(tmp_path: Path) -> None:
+    """Without rowids every search would read whole rows on its way, bodies of 8 MiB and all."""
+    path = _fresh(tmp_path / "library.db")
+    query = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = 'commit_log'"
+    assert query_file(path, query) == [(0,)]

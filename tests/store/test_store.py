@@ -356,7 +356,7 @@ async def test_what_blocks_is_done_by_the_runner_that_was_given(replica: Replica
 
     ids, sign = RecordIds(replica.clock), replica.identity.sign
     path = replica.store.path
-    async with open_store(path, Registry(MODELS), replica.clock, ids, sign, inline) as store:
+    async with open_store(path, Registry(MODELS), replica.clock, ids, sign, run=inline) as store:
         await store.write(_fact("new"))
         assert await store.read(_read_fact) == "new"
     assert done == [None, 1, 3, None]

@@ -31,7 +31,7 @@ CREATE TABLE commit_log (
     applied_at INTEGER,
     waits_for TEXT,                             -- why it is on the shelf, or null
     PRIMARY KEY (feed, seq)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE TABLE confirmation (
     device BLOB NOT NULL CHECK (length(device) = 16),
     feed BLOB NOT NULL CHECK (length(feed) = 44),
@@ -262,10 +262,10 @@ CREATE TABLE volume (
 CREATE INDEX album_by_name ON album (name);
 CREATE INDEX album_entry_by_album ON album_entry (album, position);
 CREATE INDEX album_entry_by_item ON album_entry (item);
-CREATE INDEX commit_by_command ON commit_log (command_id, received_at, applied_at);
+CREATE INDEX commit_by_command ON commit_log (command_id, feed, seq, received_at, applied_at);
 CREATE INDEX commit_by_feed ON commit_log (feed, seq, stamp, command_id);
-CREATE INDEX commit_by_name ON commit_log (command, stamp, command_id);
-CREATE INDEX commit_by_stamp ON commit_log (stamp, command_id, applied_at);
+CREATE INDEX commit_by_name ON commit_log (command, stamp, command_id, feed, seq);
+CREATE INDEX commit_by_stamp ON commit_log (stamp, command_id, applied_at, feed, seq);
 CREATE INDEX content_by_hash ON content (hash);
 CREATE INDEX device_by_rev ON device (epoch, rev);
 CREATE INDEX entry_by_content ON entry (content, location, size_bytes, inode, kind, dead)

@@ -1,4 +1,4 @@
-"""Lists of actions are read without their bodies."""
+"""Commits are found, and lists of actions read, without their bodies."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Make the indexes; each reads the log once."""
+    """Write the log anew, with indexes: that takes as much room again until it is done."""
     run_file(Path(__file__).with_suffix(".sql"))
