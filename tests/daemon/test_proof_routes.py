@@ -139,7 +139,7 @@ async def test_a_doubt_waits_for_a_disk_that_is_full(tmp_path: Path, replica: Re
         _damage(replica, "UPDATE meta SET value = zeroblob(256) WHERE name = 'shared_hash'")
         with limited(1):
             nursery.start_soon(rooms.proofs.keep)
-            rooms.proofs.doubt()
+            rooms.proofs.doubt(None)
             await replica.store.disk.until_ill()
             await trio.testing.wait_all_tasks_blocked()
         assert await replica.store.heal()
