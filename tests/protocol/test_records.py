@@ -26,6 +26,15 @@ def test_a_state_survives_its_bytes() -> None:
     assert decode_state(encode_state(STATE)) == STATE
 
 
+def test_what_one_change_wrote_survives_together() -> None:
+    """Its writes have one name; on one dot, and on several."""
+    (write,) = STATE.writes
+    colored = write._replace(field="color")
+    for dots in (frozenset([ONE]), STATE.dots):
+        writes = tuple(item._replace(dots=dots) for item in (colored, write))
+        assert decode_state(encode_state(RecordState(dots, writes))) == RecordState(dots, writes)
+
+
 def test_a_settled_write_survives_its_bytes_with_and_without_a_guard() -> None:
     """That somebody has seen a write is remembered, beside the lock that it knew of or none."""
     guard = Guard(2, Stamp(4, 0, 1), b"b" * 44)
