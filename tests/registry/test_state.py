@@ -24,6 +24,7 @@ from registry.state import (
     RecordState,
     Write,
     first_order,
+    greatest,
     last_fields,
     set_registers,
     visible_fields,
@@ -150,3 +151,12 @@ def test_no_lock_puts_the_floor_above_itself() -> None:
     odd = _change(Form.UPDATE, _write(LOCK_FIELD, claims), dots=(BORN,))
     state = merge(START, odd, Dot(b"b", 1), Stamp(6, 0, 0), 0).state
     assert (state.floor.level, visible_fields(state)) == (0, {"name": "x"})
+
+
+def test_of_the_writes_on_a_dot_the_greatest_is_kept_in_either_order() -> None:
+    """On the dots where it is the greatest, and on no other."""
+    other = Dot(b"b", 1)
+    later = NAMED._replace(ref=BORN_REF._replace(stamp=Stamp(2, 0, 0)), dots=frozenset([BORN]))
+    both = NAMED._replace(dots=frozenset([BORN, other]))
+    for writes in ((both, later), (later, both)):
+        assert greatest(writes) == (NAMED._replace(dots=frozenset([other])), later)
