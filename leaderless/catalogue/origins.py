@@ -37,6 +37,7 @@ class Origins:
         self._pages = Pages(connection)
         self._change = lru_cache(_CHANGES)(self._decoded)
         self._taken: dict[ActionKey, Action | None] = {}
+        self._repeats: dict[tuple[bytes, int], bool] = {}
 
     def change(self, ref: WriteRef) -> SharedChange | None:
         """Return the change that a reference names, None if the log has lost it."""
@@ -76,7 +77,7 @@ class Origins:
         """
         ref: WriteRef | None = held.ref
         passed: set[WriteRef] = set()
-        while ref is not None and ref not in passed and self._may_repeat(ref):
+        while ref is not None and ref not in passed and self._may_repeat(ref.feed, ref.seq):
             passed.add(ref)
             change = self.change(ref)
             if change is None:
@@ -106,15 +107,20 @@ class Origins:
         found = self.find(undone, change) if undone is not None else None
         return found[0] if found is not None and _writes(found[1], key) else None
 
-    def _may_repeat(self, ref: WriteRef) -> bool:
+    def _may_repeat(self, feed: bytes, seq: int) -> bool:
         """Return whether a commit may write what stood there before: cheap, as nothing is decoded.
 
-        Of a large action a file is one of many.
+        Of a large action a file is one of many, so each commit is looked at once.
         """
+        if (feed, seq) not in self._repeats:
+            self._repeats[feed, seq] = self._looks_repeated(feed, seq)
+        return self._repeats[feed, seq]
+
+    def _looks_repeated(self, feed: bytes, seq: int) -> bool:
         found = self._connection.exec_driver_sql(
             "SELECT c.command = ? OR instr(c.body, ?) > 0 FROM commit_log c"
             " JOIN feed f ON f.id = c.feed WHERE f.feed = ? AND c.seq = ?",
-            (UNDO, LOCK_FIELD.encode(), ref.feed, ref.seq),
+            (UNDO, LOCK_FIELD.encode(), feed, seq),
         ).scalar()
         return bool(found)
 
