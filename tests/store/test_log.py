@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 from leaderless.ids import RecordIds
 from leaderless.protocol import commits
@@ -344,7 +346,22 @@ def test_a_commit_waits_for_what_its_changes_name_whatever_its_header_says(
 def test_a_command_that_is_not_whole_is_looked_at_once(replicas: list[Replica]) -> None:
     """However many of its parts are here, the first says that others are missing."""
     a, b, _ = replicas
-    (first,) = _commits(a, 1)
-    store_commits(b, signed_anew(a.identity, first, parts=1 << 60))
+    first, second = (
+        signed_anew(a.identity, item, parts=1 << 60, part=at)
+        for at, item in enumerate(_commits(a, 2), start=1)
+    )
+    store_commits(b, *chained(a.identity, first, second))
+    looked: list[int] = []
+
+    def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
+        if statement.startswith("SELECT header, hash FROM commit_log"):
+            looked.append(values[-1])
+
+    def apply(connection: Connection) -> int:
+        event.listen(connection, "before_cursor_execute", note)
+        return log.apply_ready(connection, b.store.registry, 0)
+
+    assert within(b, apply) == 0
+    assert set(looked) == {1}
     (waiting,) = within(b, log.shelf)
-    assert waiting.waits_for == f"part 2 of {1 << 60} of its command"
+    assert waiting.waits_for == f"part 3 of {1 << 60} of its command"
