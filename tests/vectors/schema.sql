@@ -22,7 +22,7 @@ CREATE TABLE commit_log (
     seq INTEGER NOT NULL CHECK (seq >= 1),
     header BLOB NOT NULL,                       -- the exact bytes that were signed
     signature BLOB NOT NULL CHECK (length(signature) = 64),
-    body BLOB NOT NULL,
+    body BLOB,                                  -- null: forgotten
     hash BLOB NOT NULL CHECK (length(hash) = 32),
     stamp BLOB NOT NULL CHECK (length(stamp) = 16),
     command TEXT NOT NULL,
