@@ -44,7 +44,8 @@ from leaderless.discovery.static import parse_address
 from leaderless.errors import LeaderlessError, NotFoundError, said_on_purpose
 from leaderless.identity import certificate_key, device_id, fingerprint, load_or_create
 from leaderless.ids import RecordIds
-from leaderless.indexer.service import Settings, open_indexer
+from leaderless.indexer.passes import Settings
+from leaderless.indexer.service import open_indexer
 from leaderless.logs import configure
 from leaderless.notify import Notifier
 from leaderless.plugins import load_models
