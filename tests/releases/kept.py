@@ -20,7 +20,7 @@ from tests.cluster import Node, open_cluster
 from tests.replicas import Replica, open_replica
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from leaderless.protocol.messages import Message
     from leaderless.transport.memory import MemoryLink
@@ -92,11 +92,15 @@ class Player:
         """Return all that today's device has said."""
         return [codec.decode(frame) for frame in self.heard]
 
+    async def until(self, what: Callable[[list[Message]], bool]) -> None:
+        """Wait until something is so of all that today's device has said."""
+        with trio.fail_after(DEADLINE_S):
+            while not what(self.said()):
+                await self.changed.wait()
+
     async def until_proof(self, proof: Proof) -> None:
         """Wait until today's device gives a proof."""
-        with trio.fail_after(DEADLINE_S):
-            while proof not in self.said():
-                await self.changed.wait()
+        await self.until(lambda said: proof in said)
 
 
 @asynccontextmanager

@@ -11,10 +11,12 @@ from leaderless.store import engine, log
 from leaderless.store.rebuild import rebuild
 from leaderless.store.verification import verify
 from registry.changes import Create, Update
-from scripts.releases.library import SUMMER
+from registry.models import Field
+from scripts.releases.library import NEWER, SUMMER
 from tests.releases.kept import RELEASES, Release
 from tests.replicas import Replica, add_tree, query_file
 from tests.store.passing import held, log_of, own_feed, within
+from tests.store.upgrades import later, moody_tag, upgraded, with_fields
 
 
 @pytest.fixture(params=RELEASES)
@@ -91,3 +93,23 @@ def test_it_goes_on_writing(library: Replica) -> None:
     assert len(log_of(library, feed)) == commits + 1
     assert query_file(library.store.path, "SELECT count(*) FROM tag WHERE color = 'pink'") == [(1,)]
     assert faults(library) == []
+
+
+def test_what_only_newer_versions_knew_is_shown_by_one_that_knows_it(library: Replica) -> None:
+    """After an upgrade fields and models stand in their tables; records and hashes are as before."""
+    gained = [model for model in NEWER if model.schema]
+    steps = [statement for model in gained for statement in model.schema]
+    steps += ["ALTER TABLE entry ADD COLUMN thumbnail TEXT", "ALTER TABLE tag ADD COLUMN mood TEXT"]
+    registry = later(with_fields(Field("thumbnail")), moody_tag(), *gained)
+    before = exported(library)
+    with upgraded(library, registry, *steps) as shows:
+        path = shows.store.path
+        assert query_file(path, "SELECT mood FROM tag WHERE mood IS NOT NULL") == [("bright",)]
+        assert query_file(path, "SELECT name FROM entry WHERE thumbnail = 'tiny'") == [
+            (b"caf\xe9.jpg",)
+        ]
+        assert query_file(path, "SELECT title FROM bookmark") == [("read me",)]
+        assert query_file(path, "SELECT state FROM job ORDER BY id") == [("done",), ("waits",)]
+        assert query_file(path, "SELECT 1 FROM opaque_row") == []
+        assert faults(shows) == []
+        assert exported(shows) == before
