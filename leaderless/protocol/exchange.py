@@ -43,9 +43,8 @@ from leaderless.protocol.commands import (
     Reconcile,
     Send,
     SendStatements,
-    Stream,
 )
-from leaderless.protocol.fetching import Fetching
+from leaderless.protocol.fetching import Fetching, key_of
 from leaderless.protocol.limits import MAX_POSITIONS, MAX_STREAMS
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
@@ -65,13 +64,16 @@ from leaderless.protocol.messages import (
     Statements,
     Vectors,
 )
+from leaderless.protocol.patience import Rests
 from leaderless.protocol.peer import Peer
 from leaderless.protocol.proving import compare, prove
 from leaderless.protocol.vectors import vectors_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
+    from leaderless.protocol.fetching import Distrusted
     from leaderless.protocol.messages import Message
     from leaderless.protocol.vectors import Holdings
     from registry.changes import Incarnation
@@ -85,6 +87,9 @@ HELLO_S: Final = 10.0
 ANNOUNCE_S: Final = 0.1
 PING_S: Final = 15.0
 SILENT_S: Final = 45.0
+LEAST_REST_S: Final = 1.0
+MOST_REST_S: Final = 30.0
+"""A peer that breaks a rule whenever it is connected does so every half minute at most."""
 CROSSED_S: Final = 10.0
 """Two links made within this time crossed; later, a new one means that the old one is dead."""
 
@@ -104,6 +109,7 @@ class Exchange:
         self._digest = b""
         self._proof: Proof | None = None
         self._fetching = Fetching(device)
+        self._rests: Rests[bytes] = Rests(LEAST_REST_S, MOST_REST_S)
         self._announced = Vectors()
         self._announced_at = float("-inf")
 
@@ -132,6 +138,8 @@ class Exchange:
         """A link to a member is there; `device` is what it proved to be."""
         if self.ours.life == CLONED:
             return [Close(link, "cloned", "another machine runs as this device")]
+        if now < self._rests.until(device):
+            return [Close(link, "resting", "it broke a rule a moment ago: later")]
         peer = Peer(link, device, dialed, address, now, now, self.ours.vectors)
         commands: list[Command] = []
         rival = next((other for other in self.peers.values() if other.device == device), None)
@@ -192,6 +200,8 @@ class Exchange:
         """A peer that said hello goes on."""
         link = peer.link
         match message:
+            case StateBatch() | LogBatch() if not self._fetching.accepts(peer, key_of(message)):
+                return [Send(link, Credit(size))]
             case Statements() | StateBatch() | LogBatch():
                 return [Apply(link, message, size)]
             case Positions():
@@ -256,9 +266,32 @@ class Exchange:
             return []
         return serving.loaded(peer, key, read, self.ours.vectors, self.device)
 
-    def distrust(self, device: bytes, owner: bytes) -> None:
-        """What a device relayed of an owner was not what the owner signed: ask it no more."""
-        self._fetching.distrust(device, Key(Stream.STATE, owner))
+    # --- trust ------------------------------------------------------------------------------------
+
+    def distrust(self, device: bytes, key: Key, why: str, now: float) -> None:
+        """What a device sent of a stream was not what its owner signed: ask it no more for that."""
+        self._fetching.distrust(device, key, self._link_to(device), why, now)
+
+    def suspect(self, device: bytes, key: Key, now: float) -> None:
+        """A device is one of several of whom one sent what its owner had not signed."""
+        self._fetching.suspect(device, key, self._link_to(device), now)
+
+    def _link_to(self, device: bytes) -> int | None:
+        return next((peer.link for peer in self.peers.values() if peer.device == device), None)
+
+    def broke_a_rule(self, device: bytes, now: float) -> None:
+        """A link ends because its peer broke a rule: it is not heard again at once."""
+        self._rests.add(device, now)
+
+    @property
+    def distrusted(self) -> Mapping[tuple[bytes, Key], Distrusted]:
+        """Return whom we do not ask for what, with the reason."""
+        return self._fetching.distrusted
+
+    @property
+    def withheld(self) -> AbstractSet[tuple[bytes, Key]]:
+        """Return who says that it holds more of a stream than it gives."""
+        return self._fetching.withheld
 
     def applied(self, apply: Apply, now: float, *, used: bool) -> list[Command]:
         """What a peer sent is durable, or was dropped because it did not fit (`used` is False)."""
@@ -268,8 +301,8 @@ class Exchange:
         if isinstance(message, StateBatch) and message.introduction:
             return []
         commands: list[Command] = [] if peer is None else [Send(apply.link, Credit(apply.size))]
-        vectors = self.ours.vectors
-        return commands + self._fetching.arrived(apply.link, message, peer, vectors, now, used=used)
+        self._fetching.arrived(apply.link, message, peer, now, used=used)
+        return commands + self._plan(now)
 
     def ours_changed(self, holdings: Holdings, now: float) -> list[Command]:
         """What this device holds has changed, durably."""
@@ -299,7 +332,7 @@ class Exchange:
 
     def _plan(self, now: float) -> list[Command]:
         peers = self.peers.values()
-        return self._fetching.plan(peers, self.ours.vectors, self.ours.closed, now)
+        return self._fetching.plan(peers, self.ours, now)
 
     # --- announcing -------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ class Outgoing:
 
     after: int
     loading: bool = False
+    answered: bool = False
+    """Whether anything was sent: who asks is told if there is nothing."""
     head: int = 0
     """What the last batch said there is: the peer waits for it."""
 
@@ -35,6 +37,8 @@ class Peer:
     sent_vectors: Vectors
     """Our positions as our hello said them."""
     hello: Hello | None = None
+    subscribed: bool = False
+    """Whether it was asked for what is its own."""
     known: bool = False
     """Whether the peer's positions are known: only then is it asked for anything."""
     owned: dict[bytes, OwnedPosition] = field(default_factory=dict)

@@ -1,7 +1,9 @@
 """Streams that go out: what a peer asked for, read from the database while the peer has room.
 
 A peer has room while less than `WINDOW_BYTES` on the way to it is not yet durable there. A stream
-of our own stays open for what is to come; one of somebody else's ends where our copy ends.
+of our own stays open for what is to come; one of somebody else's ends where our copy ends, and is
+answered with an empty batch where there is nothing: who asks has not to wait, and gets the newest
+word of its owner.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ def serve(peer: Peer, ours: Vectors, own: bytes) -> list[Command]:
             continue
         # A batch is read from the database, which can be ahead of what we were told is held: what it
         # promised is sent before the stream ends, else the peer would wait for it in vain.
-        if stream.after >= max(_head(key, ours), stream.head):
+        if stream.after >= max(_head(key, ours), stream.head) and (
+            stream.answered or key.of[:16] == own
+        ):
             # A feed of ours that there is none of yet stays open only if it is the current one.
             if key.of[:16] != own or not _is_current(key, ours, own):
                 del peer.outgoing[key]
@@ -52,11 +56,14 @@ def loaded(peer: Peer, key: Key, read: Read | None, ours: Vectors, own: bytes) -
     stream = peer.outgoing.get(key)
     if stream is None:
         return []
-    stream.loading = False
+    stream.loading, stream.answered = False, True
     if read is None:
         return []
-    stream.after, stream.head = read.reaches, read.head
     peer.unacknowledged += read.size
+    if read.head <= read.reaches <= stream.after:
+        del peer.outgoing[key]  # there was nothing to send, and that is what it says
+        return [SendFrame(peer.link, read.frame)]
+    stream.after, stream.head = read.reaches, read.head
     return [SendFrame(peer.link, read.frame), *serve(peer, ours, own)]
 
 

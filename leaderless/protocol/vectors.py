@@ -43,6 +43,8 @@ class Holdings:
     closed: frozenset[bytes] = frozenset()
     life: str = ""
     """Why this device writes nothing of its own: it takes its rows back, or it was cloned."""
+    uncovered: frozenset[bytes] = frozenset()
+    """Owners whose copies here are all that their sources had, but no word of them covers."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""

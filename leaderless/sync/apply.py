@@ -15,7 +15,7 @@ from leaderless.protocol import commits, limits, membership
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, StateBatch, Statements
-from leaderless.store import log, meta, restoring, state
+from leaderless.store import log, meta, relayed, restoring, state
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.statements import keep_statements, statements
 from registry.changes import feed_id
@@ -59,8 +59,10 @@ class Outcome(NamedTuple):
 
     used: bool
     notes: Notes = ()
-    distrusted: bytes | None = None
-    """The device whose relayed rows were not what their owner had signed."""
+    distrusted: tuple[tuple[bytes, bytes], ...] = ()
+    """(owner, device) whose relayed rows were not what their owner had signed."""
+    suspects: tuple[tuple[bytes, bytes], ...] = ()
+    """The same where several devices had a part, and it is not known whose it was."""
 
 
 def _reaches(batch: StateBatch) -> int:
@@ -128,27 +130,31 @@ class Applier:
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
         said = self._checkpoint(batch, sender)
 
-        relayed = sender != batch.owner
-
-        def write(transaction: Transaction) -> tuple[state.Merged, bytes | None]:
-            connection, registry = transaction.conn, self._store.registry
-            merged = state.apply_batch(connection, registry, batch, said)
-            if relayed and merged.used:
-                meta.put(connection, meta.relayed(batch.owner), sender)
-            relay = meta.get(connection, meta.relayed(batch.owner))
-            if merged.copy.verified == merged.copy.watermark or relay is None:
-                meta.drop(connection, meta.relayed(batch.owner))
-            elif merged.copy.fault is not None:
-                # Somebody else's rows are among these, whoever sent the last of them.
-                state.forget(connection, registry, merged.copy)
-                meta.drop(connection, meta.relayed(batch.owner))
-            return merged, relay
-
-        merged, relay = await self._store.write(write)
-        if merged.copy.fault is None:
-            return Outcome(merged.used)
-        about = {"owner": batch.owner, "from": relay or sender, "why": merged.copy.fault}
-        return Outcome(merged.used, (("state_differs", about),), relay)
+        verdict = await self._store.write(
+            lambda transaction: relayed.merge(
+                transaction.conn, self._store.registry, batch, said, sender
+            )
+        )
+        notes: list[tuple[str, Mapping[str, object]]] = []
+        if verdict.fault is not None:
+            notes += [
+                (
+                    "state_differs",
+                    {"owner": batch.owner, "from": device, "why": verdict.fault},
+                )
+                for device in verdict.named or (batch.owner,)
+            ]
+        notes += [
+            ("state_differs", {"owner": owner, "from": device, "why": relayed.TAKEN})
+            for owner, device in verdict.displaced
+        ]
+        named = tuple((batch.owner, device) for device in verdict.named)
+        return Outcome(
+            verdict.used,
+            tuple(notes),
+            distrusted=named if verdict.is_certain else (),
+            suspects=(*(() if verdict.is_certain else named), *verdict.displaced),
+        )
 
     async def _own_state(self, batch: StateBatch, sender: bytes) -> Outcome:
         """Take our own rows back, if they are newer than we remember: we were restored.
@@ -173,7 +179,8 @@ class Applier:
             if merged.copy.fault is not None:
                 state.forget(connection, registry, merged.copy)
                 about = {"owner": batch.owner, "from": sender, "why": merged.copy.fault}
-                return Outcome(merged.used, (("state_differs", about),), sender)
+                doubtful = ((batch.owner, sender),)
+                return Outcome(False, (("state_differs", about),), distrusted=doubtful)
             notes: Notes = () if life else (("restoring", {"from": sender}),)
             begun = restoring.finish(transaction, self._nonce())
             if begun is not None:
@@ -202,6 +209,8 @@ class Applier:
             raise UnverifiedError("a checkpoint speaks of another state")
         if sender != batch.owner and _reaches(batch) > said.rev:
             raise UnverifiedError("relayed rows go beyond the checkpoint of their owner")
+        if sender != batch.owner and batch.changes and batch.lo == batch.head:
+            raise UnverifiedError("a batch that says that there is nothing more brings rows")
         return said
 
     async def _log(self, batch: LogBatch) -> Outcome:
@@ -216,8 +225,10 @@ class Applier:
             if batch.after > held:
                 return Outcome(used=False)
             ahead: set[bytes] = set()
-            for signed in batch.commits:
+            for seq, signed in enumerate(batch.commits, start=batch.after + 1):
                 commit = self._commit(key, batch.feed, signed)
+                if commit.header.seq != seq:
+                    raise InvalidCommitError("commits of a batch are not one after the other")
                 new = log.receive(transaction.conn, commit, transaction.now_ms)
                 overwritten = highest_seen(commit.changes)
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):

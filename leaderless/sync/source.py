@@ -9,6 +9,7 @@ import trio
 from leaderless.protocol import codec
 from leaderless.protocol.commands import Read, Stream
 from leaderless.protocol.limits import BATCH_ROWS
+from leaderless.protocol.messages import LogBatch
 from leaderless.store import log, state_source
 from leaderless.sync.outbox import ROOM_BYTES
 
@@ -66,10 +67,14 @@ class Source:
                 state = state_source.read_batch(
                     database, registry, key.of, after, sent, self._batch_rows
                 )
+                if state is None and key.of != self._store.own_device:
+                    state = state_source.nothing_more(database, key.of, after)
                 if state is None:
                     return None
                 return Read(state.hi, state.head, *codec.encode_sized(state))
             batch = log.read_log(database, key.of, after)
+            if batch is None and key.of[:16] != self._store.own_device:
+                batch = LogBatch(key.of, after, 0, ())
             if batch is None:
                 return None
             return Read(batch.after + len(batch.commits), batch.head, *codec.encode_sized(batch))
