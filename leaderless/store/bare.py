@@ -211,8 +211,14 @@ class Kept:
         connection = self._connection
         if connection is None:
             connection = self._connection = self.engine.connect()
-        with connection.begin():
-            yield connection
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            # A commit that failed leaves SQLite's transaction open: given back, it is rolled back.
+            self._connection = None
+            connection.close()
+            raise
 
     def dispose(self) -> None:
         """Close the connection."""

@@ -17,7 +17,7 @@ from sqlalchemy.exc import (
 )
 
 from leaderless.store import engine
-from leaderless.store.bare import BareConnection, Rows
+from leaderless.store.bare import BareConnection, Kept, Rows
 
 
 @pytest.fixture(params=[True, False], ids=["bare", "whole"])
@@ -112,3 +112,18 @@ def test_who_listens_hears_every_statement(connection: Connection) -> None:
     event.listen(connection, "before_cursor_execute", lambda *about: heard.append(about[2]))
     connection.exec_driver_sql("SELECT 2")
     assert heard == ["SELECT 1", "SELECT 2", "SELECT 2"]
+
+
+def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
+    """The next one on a connection that is kept begins anew."""
+    kept = Kept(engine.writer_engine(tmp_path / "library.db"))
+    with kept.begin() as opened:
+        opened.exec_driver_sql("CREATE TABLE t (a INTEGER PRIMARY KEY) STRICT")
+        opened.exec_driver_sql(
+            "CREATE TABLE u (t INTEGER REFERENCES t (a) DEFERRABLE INITIALLY DEFERRED) STRICT"
+        )
+    with pytest.raises(IntegrityError), kept.begin() as opened:
+        opened.exec_driver_sql("INSERT INTO u VALUES (1)")
+    with kept.begin() as opened:
+        assert opened.exec_driver_sql("SELECT count(*) FROM u").scalar_one() == 0
+    kept.dispose()
