@@ -200,10 +200,12 @@ class Exchange:
         """A peer that said hello goes on."""
         link = peer.link
         match message:
-            case StateBatch() | LogBatch() if not self._fetching.accepts(peer, key_of(message)):
-                return [Send(link, Credit(size))]
-            case Statements() | StateBatch() | LogBatch():
+            case Statements() | StateBatch(introduction=True):
                 return [Apply(link, message, size)]
+            case StateBatch() | LogBatch():
+                if self._fetching.accepts(peer, key_of(message)):
+                    return [Apply(link, message, size)]
+                return [Send(link, Credit(size))]
             case Positions():
                 peer.learn(message)
                 if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:

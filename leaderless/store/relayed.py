@@ -134,6 +134,22 @@ def _drop(connection: Connection, registry: Registry, copy: Copy) -> None:
         meta.drop(connection, name)
 
 
+def dispute(
+    connection: Connection, registry: Registry, owner: bytes, sender: bytes, why: str
+) -> Verdict | None:
+    """Settle whose fault it is that a batch of `sender` cannot be applied, not even in part.
+
+    None if it is its own. Where others had a part in what it builds on, the copy is dropped.
+    """
+    copy, had = state.copy_of(connection, owner), parts(connection, owner)
+    if copy is None or not {*had.devices} - {sender}:
+        return None
+    named = had.devices if sender == owner else tuple(sorted({*had.devices, sender}))
+    _drop(connection, registry, copy)
+    meta.put(connection, meta.suspected(owner), 1)
+    return Verdict(False, why, named)
+
+
 # --- ids that are another device's ----------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, StateBatch, Statements
 from leaderless.store import log, meta, relayed, restoring, state
+from leaderless.store.engine import ConstraintError
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.statements import keep_statements, statements
 from registry.changes import feed_id
@@ -130,11 +131,7 @@ class Applier:
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
         said = self._checkpoint(batch, sender)
 
-        verdict = await self._store.write(
-            lambda transaction: relayed.merge(
-                transaction.conn, self._store.registry, batch, said, sender
-            )
-        )
+        verdict = await self._merge(batch, said, sender)
         notes: list[tuple[str, Mapping[str, object]]] = []
         if verdict.fault is not None:
             notes += [
@@ -155,6 +152,24 @@ class Applier:
             distrusted=named if verdict.is_certain else (),
             suspects=(*(() if verdict.is_certain else named), *verdict.displaced),
         )
+
+    async def _merge(
+        self, batch: StateBatch, said: Checkpoint | None, sender: bytes
+    ) -> relayed.Verdict:
+        """Merge a batch; what does not fit into what others brought is the fault of one of them."""
+        registry = self._store.registry
+        try:
+            return await self._store.write(
+                lambda tx: relayed.merge(tx.conn, registry, batch, said, sender)
+            )
+        except (RegistryError, ConstraintError) as error:
+            why = str(error)
+            verdict = await self._store.write(
+                lambda tx: relayed.dispute(tx.conn, registry, batch.owner, sender, why)
+            )
+            if verdict is None:
+                raise RefusedError(why) from error
+            return verdict
 
     async def _own_state(self, batch: StateBatch, sender: bytes) -> Outcome:
         """Take our own rows back, if they are newer than we remember: we were restored.
