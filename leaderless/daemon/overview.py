@@ -9,6 +9,7 @@ from leaderless.advice import LOST
 from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
 from leaderless.daemon.disk_watch import disk_alerts
+from leaderless.daemon.other_versions import other_versions
 from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
@@ -194,6 +195,7 @@ class Overview:
             *_lives(facts.holdings.life),
             *disk_alerts(self._store.disk, facts.replaced, self._store.now_ms()),
         ]
+        alerts += other_versions(connected.values(), facts.names)
         alerts += [
             Alert(
                 "FUTURE_STAMP",
