@@ -22,7 +22,7 @@ from leaderless.store.bare import Kept
 from leaderless.store.disk import ROOM_BYTES, Disk, DiskError, from_system, naming, probe
 from leaderless.store.progress import Progress
 from leaderless.store.pulse import Pulse
-from leaderless.store.repair import go_on
+from leaderless.store.restoring import after_replacement
 from leaderless.store.statements import keep_statements, statements
 from leaderless.store.transaction import Transaction
 from registry.errors import ApplyError
@@ -109,7 +109,7 @@ class Store:
                 log.apply_ready(connection, self.registry, self.now_ms())
             self._load_facts()
         if self.library:
-            self.write_here(go_on)
+            self.write_here(after_replacement)
 
     def _load_facts(self) -> None:
         with self._writer.connect() as connection:
