@@ -6,6 +6,7 @@ Until it goes on it writes nothing of its own. Who knows more gives it back, whi
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -40,16 +41,16 @@ async def wait_for_peers(
     It waits `wait_s` for members that are not there, and without end for what is being given back.
     """
     until = trio.current_time() + wait_s
-    while await store.read(restoring.waits):
-        said = _have_said(driver, members())
-        nobody_more = not any(_knows_more(driver, store.own_device))
-        if nobody_more and (said or trio.current_time() >= until):
-            try:
+    while True:
+        # A disk that fails is waited for by others; here it is tried again.
+        with suppress(DiskError):
+            if not await store.read(restoring.waits):
+                return
+            said = _have_said(driver, members()) or trio.current_time() >= until
+            if said and not any(_know_more(driver, store.own_device)):
                 begun = await store.write(restoring.go_on_as_replaced)
-            except DiskError:
-                begun = None
-            if begun is not None:
-                tell("restored", {"from": store.own_device, "generation": begun.generation})
+                if begun is not None:
+                    tell("restored", {"from": store.own_device, "generation": begun.generation})
         await trio.sleep(LOOK_S)
 
 
@@ -60,7 +61,7 @@ def _have_said(driver: Driver, members: Membership) -> bool:
     return others <= known
 
 
-def _knows_more(driver: Driver, own: bytes) -> list[bool]:
+def _know_more(driver: Driver, own: bytes) -> list[bool]:
     """Return of each peer whether it holds more of our own rows than we do."""
     ours, key = driver.exchange.ours.vectors, Key(Stream.STATE, own)
     return [key in peer.ahead(ours) for peer in driver.exchange.peers.values() if peer.known]
