@@ -62,12 +62,14 @@ from leaderless.protocol.messages import (
     PullState,
     StateBatch,
     Statements,
+    Unknown,
     Vectors,
 )
 from leaderless.protocol.patience import Rests
 from leaderless.protocol.peer import Peer
 from leaderless.protocol.proving import compare, prove
 from leaderless.protocol.vectors import vectors_digest
+from leaderless.protocol.versions import UPGRADE, Upgrades, not_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,6 +114,7 @@ class Exchange:
         self._rests: Rests[bytes] = Rests(LEAST_REST_S, MOST_REST_S)
         self._announced = Vectors()
         self._announced_at = float("-inf")
+        self._upgrades = Upgrades()
 
     @property
     def ours(self) -> Holdings:
@@ -231,6 +234,8 @@ class Exchange:
                 return [Reconcile(link, message, size)]
             case Ping():
                 return [Send(link, Pong())]
+            case Unknown(kind):
+                return not_known(peer, kind)
         return []
 
     def _on_hello(self, peer: Peer, hello: Hello, now: float, wall_ms: int) -> list[Command]:
@@ -372,6 +377,8 @@ class Exchange:
                     commands.append(_close(peer, "no_hello", "no hello came in time"))
             elif now >= peer.heard + SILENT_S:
                 commands.append(_close(peer, "silent", "nothing came for too long"))
+            elif self._upgrades.is_due(peer, self.ours.vectors):
+                commands.append(_close(peer, "upgrade_needed", UPGRADE))
             elif now >= peer.heard + PING_S and not peer.pinged:
                 peer.pinged = True
                 commands.append(Send(peer.link, Ping()))

@@ -180,6 +180,13 @@ class Bye:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A message of a kind that a later minor version brings; what it says is not looked at."""
+
+    kind: int
+
+
 Message = (
     Hello
     | Statements
@@ -195,4 +202,5 @@ Message = (
     | Ping
     | Pong
     | Bye
+    | Unknown
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,10 @@ class Peer:
     """The digest of our positions at which both sides were last found equal."""
     proved_at: float | None = None
     differs: bool = False
+    unknown: Counter[int] = field(default_factory=Counter)
+    """How many messages of kinds that are not known here it has sent, by kind."""
+    beyond: set[Key] = field(default_factory=set)
+    """The streams that its version cannot read as they are now."""
 
     def learn(self, positions: Positions) -> None:
         """Take in what the peer says it holds."""

@@ -59,6 +59,11 @@ def loaded(peer: Peer, key: Key, read: Read | None, ours: Vectors, own: bytes) -
     stream.loading, stream.answered = False, True
     if read is None:
         return []
+    if peer.hello is not None and read.needs > peer.hello.version:
+        # All else goes on; what it can do about it is said once all else is done.
+        del peer.outgoing[key]
+        peer.beyond.add(key)
+        return []
     peer.unacknowledged += read.size
     if read.head <= read.reaches <= stream.after:
         del peer.outgoing[key]  # there was nothing to send, and that is what it says

@@ -16,13 +16,13 @@ from leaderless.clock import wall_ms
 from leaderless.errors import LeaderlessError
 from leaderless.protocol import hashing
 from leaderless.protocol.membership import membership_of
-from leaderless.store import engine, meta, state
+from leaderless.store import engine, log, meta, state
 from leaderless.store.adoption import adopt
 from leaderless.store.bare import Kept
 from leaderless.store.disk import ROOM_BYTES, Disk, DiskError, from_system, naming, probe
 from leaderless.store.progress import Progress
 from leaderless.store.pulse import Pulse
-from leaderless.store.repair import go_on
+from leaderless.store.restoring import after_replacement
 from leaderless.store.statements import keep_statements, statements
 from leaderless.store.transaction import Transaction
 from registry.errors import ApplyError
@@ -105,9 +105,11 @@ class Store:
             engine.migrate(self._writer, self.path)
             with self._writer.begin() as connection:
                 self.registry, self.failed = adopt(connection, self.registry, self.now_ms())
+                # What waited for this version.
+                log.apply_ready(connection, self.registry, self.now_ms())
             self._load_facts()
         if self.library:
-            self.write_here(go_on)
+            self.write_here(after_replacement)
 
     def _load_facts(self) -> None:
         with self._writer.connect() as connection:

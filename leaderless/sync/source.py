@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from leaderless.protocol.commands import Key, Load
     from leaderless.store.store import Store
     from leaderless.sync.outbox import Outbox
+
+
+BODILESS: Final = (1, 1)
+"""The first version of the protocol that reads commits without their bodies."""
 
 
 class Source:
@@ -77,6 +81,10 @@ class Source:
                 batch = LogBatch(key.of, after, 0, ())
             if batch is None:
                 return None
-            return Read(batch.after + len(batch.commits), batch.head, *codec.encode_sized(batch))
+            reaches = batch.after + len(batch.commits)
+            # A body is never empty: that one was forgotten, which 1.0 takes for a wrong commit.
+            whole = all(commit.body for commit in batch.commits)
+            sized = codec.encode_sized(batch)
+            return Read(reaches, batch.head, *sized, (1, 0) if whole else BODILESS)
 
         return await self._store.read(read)

@@ -92,7 +92,6 @@ def _frame(kind: int, *parts: bytes, flag: int = 0) -> bytes:
         b"",
         b"\x00",
         b"\x07\x01",
-        _frame(99, pack({})),
         _frame(1),
         _frame(1, pack([])),
         _frame(1, pack({})),

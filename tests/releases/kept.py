@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from leaderless.protocol import codec
-from leaderless.protocol.messages import Credit, LogBatch, Proof, StateBatch
+from leaderless.protocol.messages import Credit, LogBatch, Proof, PullLog, PullState, StateBatch
 from leaderless.transport.memory import memory_pair
 from scripts.releases.devices import unpack, write_keys
 from scripts.releases.frames import unpacked
@@ -46,6 +46,11 @@ class Release:
     def now_ms(self) -> int:
         """Return what the clock said when it was recorded."""
         return int(json.loads((self.folder / "about.json").read_text())["now_ms"])
+
+    @property
+    def protocol(self) -> tuple[int, ...]:
+        """Return the version of the protocol that it spoke."""
+        return tuple(json.loads((self.folder / "about.json").read_text())["protocol"])
 
     def frames(self) -> list[Frame]:
         """Return the recorded session."""
@@ -83,10 +88,16 @@ class Player:
             self.changed = trio.Event()
 
     async def play(self, frames: Iterable[Frame]) -> None:
-        """Say what was recorded."""
+        """Say what was recorded: rows and commits once they are asked for."""
         for frame in frames:
-            if not isinstance(codec.decode(frame.data), Credit):
-                await self.link.send(frame.data)
+            message = codec.decode(frame.data)
+            if isinstance(message, Credit):
+                continue
+            if isinstance(message, StateBatch) and not message.introduction:
+                await self.until(lambda said, of=message.owner: _asks(said, PullState, of))
+            elif isinstance(message, LogBatch):
+                await self.until(lambda said, of=message.feed: _asks(said, PullLog, of))
+            await self.link.send(frame.data)
 
     def said(self) -> list[Message]:
         """Return all that today's device has said."""
@@ -101,6 +112,14 @@ class Player:
     async def until_proof(self, proof: Proof) -> None:
         """Wait until today's device gives a proof."""
         await self.until(lambda said: proof in said)
+
+
+def _asks(said: list[Message], kind: type[PullState | PullLog], of: bytes) -> bool:
+    return any(isinstance(item, kind) and _of(item) == of for item in said)
+
+
+def _of(message: PullState | PullLog) -> bytes:
+    return message.owner if isinstance(message, PullState) else message.feed
 
 
 @asynccontextmanager

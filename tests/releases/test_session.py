@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 
 from leaderless.protocol import codec
-from leaderless.protocol.messages import LogBatch, Message, Proof, StateBatch
+from leaderless.protocol.messages import Bye, LogBatch, Message, Proof, StateBatch
+from leaderless.protocol.versions import UPGRADE
+from leaderless.sync.source import BODILESS
 from scripts.releases.frames import Frame, conversation
 from scripts.releases.session import FILLED, FILLING, NAMES, SERVING
-from tests.releases.kept import RELEASES, Release, meeting
+from tests.releases.kept import DEADLINE_S, RELEASES, Release, meeting
 from tests.releases.test_library import exported, faults
 from tests.releases.wire import read_as_1_0
-from tests.replicas import load_or_create
+from tests.replicas import load_or_create, query_file
+from tests.store.passing import within
 
 
 @pytest.fixture(params=RELEASES)
@@ -43,8 +47,9 @@ def key_of(folder: Path, at: int) -> bytes:
 
 
 def served(said: list[Message]) -> list[str]:
-    """Return the rows and commits among what was said, in an order of their own."""
-    return sorted(repr(item) for item in said if isinstance(item, StateBatch | LogBatch))
+    """Return the batches with rows or commits among what was said, in an order of their own."""
+    rows = [item for item in said if isinstance(item, StateBatch) and item.changes]
+    return sorted(map(repr, (*rows, *(x for x in said if isinstance(x, LogBatch) and x.commits))))
 
 
 def test_the_recording_reads_as_the_conversation_beside_it(release: Release) -> None:
@@ -97,6 +102,29 @@ async def test_all_that_it_hears_it_understands(
     async with meeting(replica, tmp_path, key_of(tmp_path, other)) as (_, player):
         await player.play(frames)
         await player.until_proof(last_proof(frames))
+    for frame in player.heard:
+        read_as_1_0(frame)
+
+
+async def test_it_is_told_in_words_to_upgrade_where_it_cannot_go_on(
+    release: Release, tmp_path: Path
+) -> None:
+    """Of commits whose content is forgotten it is sent nothing; of all else what it asked for."""
+    assert release.protocol < BODILESS
+    serving = release.opened("serving", SERVING, tmp_path)
+    feeds = query_file(serving.store.path, "SELECT id, feed FROM feed ORDER BY id")
+    forget = f"UPDATE commit_log SET body = NULL WHERE feed = {feeds[0][0]}"  # noqa: S608
+    within(serving, lambda c: c.exec_driver_sql(forget))
+    frames = said_by(release, FILLED, FILLING)
+    async with meeting(serving, tmp_path, key_of(tmp_path, FILLED)) as (node, player):
+        await player.play(frames)
+        await player.until_proof(last_proof(frames))
+        with trio.fail_after(DEADLINE_S):
+            while Bye("upgrade_needed", UPGRADE) not in player.said():
+                node.driver._do(node.driver.exchange.tick(trio.current_time()))
+                await trio.lowlevel.checkpoint()
+    logs = [message for message in player.said() if isinstance(message, LogBatch)]
+    assert {message.feed for message in logs if message.commits} == {feed for _, feed in feeds[1:]}
     for frame in player.heard:
         read_as_1_0(frame)
 
