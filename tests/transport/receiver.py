@@ -39,10 +39,8 @@ async def _serve(folder: Path) -> None:
     )
     async with opened as store:
         members = await store.membership(certificate_key)
-        pins = {
-            load_or_create(folder / name).fingerprint: load_or_create(folder / name).certificate_der
-            for name in ("key0", "key1")
-        }
+        people = [load_or_create(path) for path in folder.glob("key*")]
+        pins = {person.fingerprint: person.certificate_der for person in people}
         async with (
             open_sync(store, members, "test", _tell) as driver,
             open_listener(Trust(identity, lambda: pins), "127.0.0.1", 0, driver.run_link) as here,
