@@ -46,6 +46,7 @@ from leaderless.protocol.commands import (
     Stream,
 )
 from leaderless.protocol.fetching import Fetching
+from leaderless.protocol.gathering import Gathering
 from leaderless.protocol.limits import MAX_POSITIONS, MAX_STREAMS
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
@@ -60,7 +61,9 @@ from leaderless.protocol.messages import (
     Positions,
     Proof,
     PullLog,
+    PullRecords,
     PullState,
+    Records,
     StateBatch,
     Statements,
     Vectors,
@@ -104,6 +107,7 @@ class Exchange:
         self._digest = b""
         self._proof: Proof | None = None
         self._fetching = Fetching(device)
+        self._gathering = Gathering()
         self._announced = Vectors()
         self._announced_at = float("-inf")
 
@@ -167,6 +171,7 @@ class Exchange:
         """A link is gone; what it was asked for is asked of others."""
         self.peers.pop(link, None)
         self._fetching.lost(link)
+        self._gathering.lost(link)
         return self._plan(now)
 
     # --- messages ---------------------------------------------------------------------------------
@@ -192,7 +197,9 @@ class Exchange:
         """A peer that said hello goes on."""
         link = peer.link
         match message:
-            case Statements() | StateBatch() | LogBatch():
+            case Statements() | StateBatch() | LogBatch() | Records():
+                if isinstance(message, Records) and not self._gathering.expects(link, message):
+                    return [Send(link, Credit(size))]
                 return [Apply(link, message, size)]
             case Positions():
                 peer.learn(message)
@@ -203,7 +210,7 @@ class Exchange:
                     *serving.serve(peer, self.ours.vectors, self.device),
                     *self._settle(now),
                 ]
-            case PullState() | PullLog():
+            case PullState() | PullLog() | PullRecords():
                 if len(peer.outgoing) >= MAX_STREAMS:
                     return [_close(peer, "too_many", "more streams were asked for than there are")]
                 return serving.open_stream(peer, message, self.ours.vectors, self.device)
@@ -260,6 +267,10 @@ class Exchange:
         """What a device relayed of an owner was not what the owner signed: ask it no more."""
         self._fetching.distrust(device, Key(Stream.STATE, owner))
 
+    def distrust_records(self, device: bytes) -> None:
+        """What a device sent of the shared records does not fit the log: ask it no more for them."""
+        self._gathering.distrust(device)
+
     def applied(self, apply: Apply, now: float, *, used: bool) -> list[Command]:
         """What a peer sent is durable, or was dropped because it did not fit (`used` is False)."""
         peer, message = self.peers.get(apply.link), apply.message
@@ -268,6 +279,10 @@ class Exchange:
         if isinstance(message, StateBatch) and message.introduction:
             return []
         commands: list[Command] = [] if peer is None else [Send(apply.link, Credit(apply.size))]
+        if isinstance(message, Records):
+            self._gathering.arrived(apply.link, message, used=used)
+            # What was used has changed what we hold: `ours_changed` is told, and goes on.
+            return commands if used else [*commands, *self._plan(now)]
         vectors = self.ours.vectors
         return commands + self._fetching.arrived(apply.link, message, peer, vectors, now, used=used)
 
@@ -299,7 +314,10 @@ class Exchange:
 
     def _plan(self, now: float) -> list[Command]:
         peers = self.peers.values()
-        return self._fetching.plan(peers, self.ours.vectors, self.ours.closed, now)
+        return [
+            *self._fetching.plan(peers, self.ours.vectors, self.ours.closed, now),
+            *self._gathering.plan(peers, self.ours, now),
+        ]
 
     # --- announcing -------------------------------------------------------------------------------
 
@@ -354,8 +372,8 @@ class Exchange:
                 times.append(peer.heard + (SILENT_S if peer.pinged else PING_S))
         if self._announced != self.ours.vectors:
             times.append(self._announced_at + ANNOUNCE_S)
-        if self._fetching.replan_at is not None:
-            times.append(self._fetching.replan_at)
+        replans = (self._fetching.replan_at, self._gathering.replan_at)
+        times += [when for when in replans if when is not None]
         return min(times)
 
 

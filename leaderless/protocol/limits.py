@@ -54,6 +54,18 @@ be 32 MiB. 500 entries with the longest names stay far below it."""
 LOG_BYTES: Final = 512 << 10
 """What a source gathers into one log message; a larger commit travels alone."""
 
+MAX_RECORD_BYTES: Final = MAX_BODY_BYTES
+"""Of a shared record's state with what was lost of it, as it travels; it is decoded write by write."""
+
+MAX_CURSOR_BYTES: Final = 16 + 1024
+"""Of a place among the shared records: a uuid and the longest name of a model."""
+
+RECORDS_BYTES: Final = 256 << 10
+"""What a source gathers into one message of shared records, and the record that crosses it."""
+
+RECORDS_AT_ONCE: Final = 1_000
+"""Shared records in one message: a receiver decodes and stages them in one transaction."""
+
 WINDOW_BYTES: Final = 100 << 10
 """Sent and not yet durable at the peer, in payload bytes; the batch that crosses it still goes. It
 bounds what a slow peer makes us hold, as all beyond stays in the database until it is ready, and

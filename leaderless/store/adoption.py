@@ -40,6 +40,8 @@ TABLES = frozenset(
         "record",
         "reference",
         "schema_version",
+        "staged_position",
+        "staged_record",
         "statement",
         "tombstone",
     ]

@@ -14,9 +14,10 @@ from leaderless.protocol import checkpoint as checkpoints
 from leaderless.protocol import commits, limits, membership
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
-from leaderless.protocol.messages import LogBatch, StateBatch, Statements
-from leaderless.store import log, meta, restoring, state
+from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statements
+from leaderless.store import log, meta, restoring, staging, state
 from leaderless.store.incarnations import begin_incarnation
+from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import keep_statements, statements
 from registry.changes import feed_id
 from registry.errors import RegistryError
@@ -60,7 +61,7 @@ class Outcome(NamedTuple):
     used: bool
     notes: Notes = ()
     distrusted: bytes | None = None
-    """The device whose relayed rows were not what their owner had signed."""
+    """The device whose rows or records were not what others had signed."""
 
 
 def _reaches(batch: StateBatch) -> int:
@@ -83,7 +84,9 @@ class Applier:
         """Return the public key of every member by device id."""
         return {device_id(key): key for key in self.members.members}
 
-    async def apply(self, message: StateBatch | LogBatch | Statements, sender: bytes) -> Outcome:
+    async def apply(
+        self, message: StateBatch | LogBatch | Records | Statements, sender: bytes
+    ) -> Outcome:
         """Apply what the device `sender` sent; raises ProtocolError or NotAMemberError."""
         try:
             if isinstance(message, Statements):
@@ -92,7 +95,12 @@ class Applier:
                 return await self._own_state(message, sender)
             if isinstance(message, StateBatch):
                 return await self._state(message, sender)
-            return await self._log(message)
+            if isinstance(message, Records):
+                outcome = await self._records(message, sender)
+            else:
+                outcome = await self._log(message)
+            taken = await self.take_staged()
+            return outcome._replace(notes=outcome.notes + taken.notes, distrusted=taken.distrusted)
         except RegistryError as error:
             raise RefusedError(str(error)) from error
 
@@ -220,6 +228,8 @@ class Applier:
                 commit = self._commit(key, batch.feed, signed)
                 new = log.receive(transaction.conn, commit, transaction.now_ms)
                 overwritten = highest_seen(commit.changes)
+                # Of a forgotten one nobody can tell what it had before it.
+                new &= bool(signed.body)
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
                     ahead.add(batch.feed[:16])
             log.apply_ready(transaction.conn, self._store.registry, transaction.now_ms)
@@ -227,6 +237,37 @@ class Applier:
             return Outcome(True, (*notes, *self._own_log(transaction, batch.feed, held)))
 
         return await self._store.write(write)
+
+    async def _records(self, batch: Records, sender: bytes) -> Outcome:
+        def write(transaction: Transaction) -> Outcome:
+            begins = staging.read_staging(transaction.conn) is None
+            used = staging.stage(transaction.conn, batch, sender)
+            about = {"from": sender}
+            return Outcome(used, (("fetching_records", about),) if used and begins else ())
+
+        return await self._store.write(write)
+
+    async def take_staged(self) -> Outcome:
+        """Let the fetched state of the shared records take effect, once all of it is here.
+
+        If it does not fit the log it is discarded, and its source is named as distrusted.
+        """
+        if not await self._store.read(staging.is_whole):
+            return Outcome(used=False)
+
+        def write(transaction: Transaction) -> Outcome:
+            connection, registry = transaction.conn, self._store.registry
+            tell = transaction.progress.tell
+            taken = staging.take(connection, registry, transaction.now_ms, tell)
+            log.apply_ready(connection, registry, transaction.now_ms)
+            return Outcome(True, (("took_records", taken._asdict()),))
+
+        try:
+            return await self._store.write(write)
+        except DisagreesError as error:
+            await self._store.write(lambda transaction: staging.discard(transaction.conn))
+            about = {"from": error.source, "why": error.why}
+            return Outcome(False, (("records_differ", about),), error.source)
 
     def _own_log(self, transaction: Transaction, feed: bytes, held: int) -> Notes:
         """Go on in a new incarnation where our feed has commits that we did not remember.
@@ -249,5 +290,6 @@ class Applier:
             raise InvalidCommitError("a commit belongs to another feed or library")
         if not verify(key, signed.signature, commits.signed_part(signed.header)):
             raise InvalidCommitError("a commit is not signed by the device whose feed it is in")
-        changes = commits.decode_body(header, signed.body)
+        forgotten = not signed.body and header.body_bytes
+        changes = () if forgotten else commits.decode_body(header, signed.body)
         return log.Received(header, changes, signed, digest(signed.header))

@@ -115,6 +115,8 @@ class Driver:
 
     async def start(self) -> None:
         """Tell the exchange what is held; before any link."""
+        for kind, data in (await self.applier.take_staged()).notes:
+            self._tell(kind, data)
         self.exchange.ours_changed(await self.store.read(read_holdings), trio.current_time())
 
     def on_store_change(self) -> None:
@@ -231,8 +233,11 @@ class Driver:
             return
         for kind, data in outcome.notes:
             self._tell(kind, data)
-        if outcome.distrusted is not None and isinstance(command.message, StateBatch):
-            self.exchange.distrust(outcome.distrusted, command.message.owner)
+        if outcome.distrusted is not None:
+            if isinstance(command.message, StateBatch):
+                self.exchange.distrust(outcome.distrusted, command.message.owner)
+            else:
+                self.exchange.distrust_records(outcome.distrusted)
         self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
 
     async def _send(self, link: Link) -> None:
