@@ -34,6 +34,8 @@ class _Asked:
     after: bytes
     when: float
     failed: bool = False
+    answered: bool = False
+    """Whether the last batch came: what we hold is about to change, and then this is over."""
 
 
 class Gathering:
@@ -41,6 +43,7 @@ class Gathering:
 
     def __init__(self) -> None:
         self._asked: _Asked | None = None
+        self._need: object = None
         self._stuck_since: float | None = None
         self._distrusted: set[bytes] = set()
         self.replan_at: float | None = None
@@ -64,8 +67,7 @@ class Gathering:
         """A batch is dealt with; `used` is False if it did not fit."""
         if self._asked is not None and self.expects(link, batch):
             self._asked.failed = not used
-            if used and batch.done:
-                self._asked = None
+            self._asked.answered = used and batch.done
 
     def plan(self, peers: Iterable[Peer], ours: Holdings, now: float) -> list[Command]:
         """Ask for the next batch, if the state is needed and somebody can be asked for it."""
@@ -79,7 +81,9 @@ class Gathering:
             and peer.device not in self._distrusted
         ]
         staging = ours.staging
-        if staging is None and not ours.forgotten:
+        need = (staging, ours.forgotten)
+        changed, self._need = need != self._need, need
+        if self._asked is not None and self._asked.answered and changed:
             self._asked = None
         if staging is None:
             return self._ask(_starters(able, ours), FIRST, now)

@@ -45,7 +45,8 @@ MAX_COLUMNS: Final = 128
 """In a state batch: models have twenty; this leaves room for those to come."""
 
 BATCH_ROWS: Final = 500
-"""What a source puts into one state batch: some 75 KiB, one transaction of the receiver."""
+"""What a source puts into one state batch, or into one of shared records: some 75 KiB, one
+transaction of the receiver."""
 
 BATCH_BYTES: Final = 512 << 10
 """Of the rows in one state batch, so that the largest rows fit a frame too: 500 rows of 64 KiB would
@@ -62,9 +63,6 @@ MAX_CURSOR_BYTES: Final = 16 + 1024
 
 RECORDS_BYTES: Final = 256 << 10
 """What a source gathers into one message of shared records, and the record that crosses it."""
-
-RECORDS_AT_ONCE: Final = 1_000
-"""Shared records in one message: a receiver decodes and stages them in one transaction."""
 
 WINDOW_BYTES: Final = 100 << 10
 """Sent and not yet durable at the peer, in payload bytes; the batch that crosses it still goes. It

@@ -24,9 +24,7 @@ Key = tuple[str, bytes]
 Losses = dict["tuple[FieldKey, WriteRef]", "Value"]
 
 
-def read_records(
-    connection: Connection, after: bytes, limit: int = limits.RECORDS_AT_ONCE
-) -> Records:
+def read_records(connection: Connection, after: bytes, limit: int = limits.BATCH_ROWS) -> Records:
     """Return the next records after a place, at most `limit`; raises MalformedError for no place."""
     found = connection.exec_driver_sql(
         "SELECT model, uuid, state, deaths, remains FROM record WHERE (model, uuid) > (?, ?)"

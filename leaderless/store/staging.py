@@ -143,7 +143,7 @@ def take(
     not fit the log. `tell` hears now and then how many records were joined.
     """
     held = read_staging(connection)
-    if held is None:
+    if held is None or not is_whole(connection):
         return Taken(0, 0)
     _check_start(connection, held.start)
     mine = applied(connection)

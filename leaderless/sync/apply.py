@@ -257,6 +257,8 @@ class Applier:
 
         def write(transaction: Transaction) -> Outcome:
             connection, registry = transaction.conn, self._store.registry
+            if not staging.is_whole(connection):
+                return Outcome(used=False)  # what came on another link has seen to it
             tell = transaction.progress.tell
             taken = staging.take(connection, registry, transaction.now_ms, tell)
             log.apply_ready(connection, registry, transaction.now_ms)

@@ -64,7 +64,8 @@ class Source:
 
         def read(database: Database) -> Read | None:
             if key.stream is Stream.RECORDS:
-                return Read(1, 1, *codec.encode_sized(record_source.read_records(database, key.of)))
+                records = record_source.read_records(database, key.of, self._batch_rows)
+                return Read(1, 1, *codec.encode_sized(records))
             if key.stream is Stream.STATE:
                 state = state_source.read_batch(
                     database, registry, key.of, after, sent, self._batch_rows
