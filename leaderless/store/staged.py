@@ -38,7 +38,6 @@ class DisagreesError(ProtocolError):
     def __init__(self, source: bytes, why: str) -> None:
         super().__init__(f"the state of the records that was fetched cannot be: {why}")
         self.source = source
-        self.why = why
 
 
 class Joining:

@@ -46,7 +46,7 @@ def read_staging(connection: Connection) -> Staging | None:
     told = meta.get(connection, meta.STAGING)
     if told is None:
         return None
-    after, count, done = unpack(told, _MAX_FACT)
+    after, count, done, _ = unpack(told, _MAX_FACT)
     found = connection.exec_driver_sql("SELECT feed, start, as_of FROM staged_position").all()
     return Staging(
         {feed: start for feed, start, _ in found if start},
@@ -66,7 +66,7 @@ def stage(connection: Connection, batch: Records, source: bytes) -> bool:
         discard(connection)
         _reached(connection, batch.as_of)
         connection.exec_driver_sql("UPDATE staged_position SET start = as_of")
-        meta.put(connection, meta.STAGING, pack([b"", 0, 0]))
+        meta.put(connection, meta.STAGING, pack([b"", 0, 0, source]))
     held = read_staging(connection)
     if held is None or held.done or held.cursor != batch.after:
         return False
@@ -87,9 +87,16 @@ def stage(connection: Connection, batch: Records, source: bytes) -> bool:
             rows,
         )
     _reached(connection, batch.as_of)
-    fact = [cursor(at) if rows else held.cursor, held.count + len(rows), int(batch.done)]
+    after = cursor(at) if rows else held.cursor
+    fact = [after, held.count + len(rows), int(batch.done), _first_source(connection)]
     meta.put(connection, meta.STAGING, pack(fact))
     return True
+
+
+def _first_source(connection: Connection) -> bytes:
+    """Return the device whose word the start is."""
+    source: bytes = unpack(meta.get(connection, meta.STAGING), _MAX_FACT)[3]
+    return source
 
 
 def _reached(connection: Connection, vector: Mapping[bytes, int]) -> None:
@@ -139,8 +146,9 @@ def take(
 ) -> Taken:
     """Let what is staged, and whole, take effect; the caller applies what is ready afterwards.
 
-    Raises DisagreesError, and nothing may be kept of the transaction, where what a source said does
-    not fit the log. `tell` hears now and then how many records were joined.
+    Does nothing as long as it is not whole. Raises DisagreesError, and nothing may be kept of the
+    transaction, where what a source said does not fit the log. `tell` hears now and then how many
+    records were joined.
     """
     held = read_staging(connection)
     if held is None or not is_whole(connection):
@@ -168,8 +176,7 @@ def _check_start(connection: Connection, start: Mapping[bytes, int]) -> None:
         ).first()
         header = None if row is None else decode_header(row[0])
         if header is None or header.part != header.parts:
-            source = connection.exec_driver_sql("SELECT source FROM staged_record").scalar()
-            raise DisagreesError(source or b"", "it tells of a part of a command")
+            raise DisagreesError(_first_source(connection), "it is of a part of a command")
 
 
 def _pass_over(connection: Connection, feed: log.Feed, seq: int, now_ms: int) -> None:

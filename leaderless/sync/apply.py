@@ -100,7 +100,8 @@ class Applier:
             else:
                 outcome = await self._log(message)
             taken = await self.take_staged()
-            return outcome._replace(notes=outcome.notes + taken.notes, distrusted=taken.distrusted)
+            distrusted = outcome.distrusted or taken.distrusted
+            return Outcome(outcome.used, outcome.notes + taken.notes, distrusted)
         except RegistryError as error:
             raise RefusedError(str(error)) from error
 
@@ -245,7 +246,15 @@ class Applier:
             about = {"from": sender}
             return Outcome(used, (("fetching_records", about),) if used and begins else ())
 
-        return await self._store.write(write)
+        try:
+            return await self._store.write(write)
+        except ProtocolError as error:
+            return await self._refuse_records(sender, error.message)
+
+    async def _refuse_records(self, source: bytes, why: str) -> Outcome:
+        """Keep nothing of the state that is staged; `source` said what cannot be."""
+        await self._store.write(lambda transaction: staging.discard(transaction.conn))
+        return Outcome(False, (("records_differ", {"from": source, "why": why}),), source)
 
     async def take_staged(self) -> Outcome:
         """Let the fetched state of the shared records take effect, once all of it is here.
@@ -267,9 +276,7 @@ class Applier:
         try:
             return await self._store.write(write)
         except DisagreesError as error:
-            await self._store.write(lambda transaction: staging.discard(transaction.conn))
-            about = {"from": error.source, "why": error.why}
-            return Outcome(False, (("records_differ", about),), error.source)
+            return await self._refuse_records(error.source, error.message)
 
     def _own_log(self, transaction: Transaction, feed: bytes, held: int) -> Notes:
         """Go on in a new incarnation where our feed has commits that we did not remember.
