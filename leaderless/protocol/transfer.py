@@ -111,7 +111,7 @@ class _Reading:
 
     def read(self, data: bytes) -> tuple[Key, Memory]:
         pieces = unpack_each(data, limits.MAX_ITEMS, limits.MAX_HEAD_BYTES, unset=True)
-        model, uuid, feeds, listed = next(pieces, ())
+        model, uuid, feeds, listed = next(pieces, [])
         named = isinstance(model, str) and 1 <= len(model) <= _MAX_NAME
         if not named or not isinstance(uuid, bytes) or len(uuid) != 16:
             raise MalformedError("a state names no record")
