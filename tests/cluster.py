@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.membership import membership_of
 from leaderless.store.statements import statements
 from leaderless.sync.driver import Driver, open_sync
@@ -98,12 +99,15 @@ async def _first(event: trio.Event, scope: trio.CancelScope) -> None:
 
 @asynccontextmanager
 async def open_cluster(
-    folder: Path, count: int, replicas: list[Replica] | None = None
+    folder: Path,
+    count: int,
+    replicas: list[Replica] | None = None,
+    batch_rows: int = BATCH_ROWS,
 ) -> AsyncIterator[Cluster]:
     """Run `count` devices of one library, not connected yet; or these, which are there already."""
     replicas = replicas or make_replicas(folder, count)
     async with trio.open_nursery() as nursery:
-        nodes = [await nursery.start(_run_node, replica) for replica in replicas]
+        nodes = [await nursery.start(_run_node, replica, batch_rows) for replica in replicas]
         try:
             yield Cluster(nodes, nursery)
         finally:
@@ -115,7 +119,7 @@ async def open_cluster(
 
 
 async def _run_node(
-    replica: Replica, task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED
+    replica: Replica, batch_rows: int, task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED
 ) -> None:
     node: Node | None = None
 
@@ -131,7 +135,7 @@ async def _run_node(
 
     said = await replica.store.read(statements)
     members = membership_of(replica.store.library, said, key_of)
-    async with open_sync(replica.store, members, "test", tell) as driver:
+    async with open_sync(replica.store, members, "test", tell, batch_rows=batch_rows) as driver:
         node = Node(replica, driver)
         replica.store.listen(news)
         task_status.started(node)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Compared,
         LogBatch,
         Message,
+        Records,
         StateBatch,
         Statements,
     )
@@ -31,10 +32,12 @@ class Stream(Enum):
     """An owner's rows, by owner."""
     LOG = "log"
     """A feed's commits, by feed."""
+    RECORDS = "records"
+    """The state of the shared records, by the place that one batch of it comes after."""
 
 
 class Key(NamedTuple):
-    """One stream: of an owner's rows, or of a feed's commits."""
+    """One stream: of an owner's rows, of a feed's commits, or one batch of the shared records."""
 
     stream: Stream
     of: bytes
@@ -96,7 +99,7 @@ class Apply:
     """Make a batch or statements durable and let them take effect, then tell `Exchange.applied`."""
 
     link: int
-    message: StateBatch | LogBatch | Statements
+    message: StateBatch | LogBatch | Records | Statements
     size: int
 
 

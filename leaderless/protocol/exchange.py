@@ -45,6 +45,7 @@ from leaderless.protocol.commands import (
     SendStatements,
 )
 from leaderless.protocol.fetching import Fetching, key_of
+from leaderless.protocol.gathering import Gathering
 from leaderless.protocol.limits import MAX_POSITIONS, MAX_STREAMS
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
@@ -59,7 +60,9 @@ from leaderless.protocol.messages import (
     Positions,
     Proof,
     PullLog,
+    PullRecords,
     PullState,
+    Records,
     StateBatch,
     Statements,
     Unknown,
@@ -112,6 +115,7 @@ class Exchange:
         self._proof: Proof | None = None
         self._fetching = Fetching(device)
         self._rests: Rests[bytes] = Rests(LEAST_REST_S, MOST_REST_S)
+        self._gathering = Gathering()
         self._announced = Vectors()
         self._announced_at = float("-inf")
         self._upgrades = Upgrades()
@@ -178,6 +182,7 @@ class Exchange:
         """A link is gone; what it was asked for is asked of others."""
         self.peers.pop(link, None)
         self._fetching.lost(link)
+        self._gathering.lost(link)
         return self._plan(now)
 
     # --- messages ---------------------------------------------------------------------------------
@@ -205,10 +210,14 @@ class Exchange:
         match message:
             case Statements() | StateBatch(introduction=True):
                 return [Apply(link, message, size)]
+            case Records() if self._gathering.expects(link, message):
+                return [Apply(link, message, size)]
             case StateBatch() | LogBatch():
                 if self._fetching.accepts(peer, key_of(message)):
                     return [Apply(link, message, size)]
                 return [Send(link, Credit(size))]
+            case Records():
+                return [Send(link, Credit(size))]  # not what was asked for
             case Positions():
                 peer.learn(message)
                 if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:
@@ -218,7 +227,7 @@ class Exchange:
                     *serving.serve(peer, self.ours.vectors, self.device),
                     *self._settle(now),
                 ]
-            case PullState() | PullLog():
+            case PullState() | PullLog() | PullRecords():
                 if len(peer.outgoing) >= MAX_STREAMS:
                     return [_close(peer, "too_many", "more streams were asked for than there are")]
                 return serving.open_stream(peer, message, self.ours.vectors, self.device)
@@ -300,6 +309,10 @@ class Exchange:
         """Return who says that it holds more of a stream than it gives."""
         return self._fetching.withheld
 
+    def distrust_records(self, device: bytes) -> None:
+        """What a device sent of the shared records does not fit the log: ask it no more for them."""
+        self._gathering.distrust(device)
+
     def applied(self, apply: Apply, now: float, *, used: bool) -> list[Command]:
         """What a peer sent is durable, or was dropped because it did not fit (`used` is False)."""
         peer, message = self.peers.get(apply.link), apply.message
@@ -308,6 +321,10 @@ class Exchange:
         if isinstance(message, StateBatch) and message.introduction:
             return []
         commands: list[Command] = [] if peer is None else [Send(apply.link, Credit(apply.size))]
+        if isinstance(message, Records):
+            self._gathering.arrived(apply.link, message, used=used)
+            # What was used has changed what we hold: `ours_changed` is told, and goes on.
+            return commands if used else [*commands, *self._plan(now)]
         self._fetching.arrived(apply.link, message, peer, now, used=used)
         return commands + self._plan(now)
 
@@ -339,7 +356,10 @@ class Exchange:
 
     def _plan(self, now: float) -> list[Command]:
         peers = self.peers.values()
-        return self._fetching.plan(peers, self.ours, now)
+        return [
+            *self._fetching.plan(peers, self.ours, now),
+            *self._gathering.plan(peers, self.ours, now),
+        ]
 
     # --- announcing -------------------------------------------------------------------------------
 
@@ -396,8 +416,8 @@ class Exchange:
                 times.append(peer.heard + (SILENT_S if peer.pinged else PING_S))
         if self._announced != self.ours.vectors:
             times.append(self._announced_at + ANNOUNCE_S)
-        if self._fetching.replan_at is not None:
-            times.append(self._fetching.replan_at)
+        replans = (self._fetching.replan_at, self._gathering.replan_at)
+        times += [when for when in replans if when is not None]
         return min(times)
 
 

@@ -45,7 +45,8 @@ MAX_COLUMNS: Final = 128
 """In a state batch: models have twenty; this leaves room for those to come."""
 
 BATCH_ROWS: Final = 500
-"""What a source puts into one state batch: some 75 KiB, one transaction of the receiver."""
+"""What a source puts into one state batch, or into one of shared records: some 75 KiB, one
+transaction of the receiver."""
 
 BATCH_BYTES: Final = 512 << 10
 """Of the rows in one state batch, so that the largest rows fit a frame too: 500 rows of 64 KiB would
@@ -53,6 +54,15 @@ be 32 MiB. 500 entries with the longest names stay far below it."""
 
 LOG_BYTES: Final = 512 << 10
 """What a source gathers into one log message; a larger commit travels alone."""
+
+MAX_RECORD_BYTES: Final = MAX_BODY_BYTES
+"""Of a shared record's state with what was lost of it, as it travels; it is decoded write by write."""
+
+MAX_CURSOR_BYTES: Final = 16 + 1024
+"""Of a place among the shared records: a uuid and the longest name of a model."""
+
+RECORDS_BYTES: Final = 256 << 10
+"""What a source gathers into one message of shared records, and the record that crosses it."""
 
 WINDOW_BYTES: Final = 100 << 10
 """Sent and not yet durable at the peer, in payload bytes; the batch that crosses it still goes. It

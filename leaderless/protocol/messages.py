@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from leaderless.protocol.reconcile import Answer, Range
     from registry.changes import Incarnation, StateChange
 
-PROTOCOL_VERSION = (1, 0)
+PROTOCOL_VERSION = (1, 1)
 """Major and minor; another major cannot be talked with."""
+SENDS_RECORDS = (1, 1)
+"""From this version on a peer knows `PullRecords` and `Records`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,10 @@ class PullLog:
 
 @dataclass(frozen=True, slots=True)
 class SignedCommit:
-    """A commit as it travels and is stored: the bytes that were signed."""
+    """A commit as it travels and is stored: the bytes that were signed.
+
+    The body is empty where it was forgotten; no body that was signed is.
+    """
 
     header: bytes
     signature: bytes
@@ -131,6 +136,27 @@ class LogBatch:
     after: int
     head: int
     commits: tuple[SignedCommit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PullRecords:
+    """Asks for the state of the shared records that come after `after`, empty for the first ones."""
+
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The state of some shared records in the order of (model, uuid), the first after `after`.
+
+    They were read when the source had applied `as_of`, of each feed so many commits. Each is as
+    `protocol.transfer` packs it; `done` says that there are no more.
+    """
+
+    after: bytes
+    as_of: Mapping[bytes, int]
+    records: tuple[bytes, ...]
+    done: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +221,8 @@ Message = (
     | StateBatch
     | PullLog
     | LogBatch
+    | PullRecords
+    | Records
     | Credit
     | Proof
     | Compare

@@ -1,5 +1,7 @@
 """Streams that go out: what a peer asked for, read from the database while the peer has room.
 
+Of the shared records it asks for one batch after another: each is a stream of its own, of length 1.
+
 A peer has room while less than `WINDOW_BYTES` on the way to it is not yet durable there. A stream
 of our own stays open for what is to come; one of somebody else's ends where our copy ends, and is
 answered with an empty batch where there is nothing: who asks has not to wait, and gets the newest
@@ -10,17 +12,19 @@ from __future__ import annotations
 
 from leaderless.protocol.commands import Command, Key, Load, Read, SendFrame, Stream
 from leaderless.protocol.limits import WINDOW_BYTES
-from leaderless.protocol.messages import PullLog, PullState, Vectors
+from leaderless.protocol.messages import PullLog, PullRecords, PullState, Vectors
 from leaderless.protocol.peer import Outgoing, Peer
 from registry.changes import feed_id
 
 
 def open_stream(
-    peer: Peer, message: PullState | PullLog, ours: Vectors, own: bytes
+    peer: Peer, message: PullState | PullLog | PullRecords, ours: Vectors, own: bytes
 ) -> list[Command]:
     """A peer asks for a stream from a position on; `own` is this device."""
     if isinstance(message, PullLog):
         key, after = Key(Stream.LOG, message.feed), message.after
+    elif isinstance(message, PullRecords):
+        key, after = Key(Stream.RECORDS, message.after), 0
     else:
         key = Key(Stream.STATE, message.owner)
         held = ours.owned.get(message.owner)
@@ -42,7 +46,8 @@ def serve(peer: Peer, ours: Vectors, own: bytes) -> list[Command]:
             stream.answered or key.of[:16] == own
         ):
             # A feed of ours that there is none of yet stays open only if it is the current one.
-            if key.of[:16] != own or not _is_current(key, ours, own):
+            own_one = key.stream is not Stream.RECORDS and key.of[:16] == own
+            if not own_one or not _is_current(key, ours, own):
                 del peer.outgoing[key]
             continue
         if peer.unacknowledged < WINDOW_BYTES:
@@ -78,6 +83,8 @@ def _is_current(key: Key, ours: Vectors, own: bytes) -> bool:
 
 
 def _head(key: Key, ours: Vectors) -> int:
+    if key.stream is Stream.RECORDS:
+        return 1
     if key.stream is Stream.STATE:
         owned = ours.owned.get(key.of)
         return 0 if owned is None else owned.watermark

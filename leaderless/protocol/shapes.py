@@ -27,7 +27,9 @@ from leaderless.protocol.messages import (
     Positions,
     Proof,
     PullLog,
+    PullRecords,
     PullState,
+    Records,
     SignedCommit,
     StateBatch,
     Statements,
@@ -256,6 +258,34 @@ def _read_log(parts: Parts) -> LogBatch:
     )
 
 
+def _read_pull_records(parts: Parts) -> PullRecords:
+    return PullRecords(_cursor(_head(parts)["after"]))
+
+
+def _write_records(message: Records) -> Sequence[bytes]:
+    head = {"after": message.after, "done": int(message.done)}
+    positions = b"".join(pack([feed, seq]) for feed, seq in sorted(message.as_of.items()))
+    return [pack(head), positions, *message.records]
+
+
+def _read_records(parts: Parts) -> Records:
+    head = _head(parts)
+    as_of = {
+        _sized(feed, 44): _number(seq)
+        for feed, seq in unpack_each(parts[1], limits.MAX_POSITIONS, limits.MAX_HEAD_BYTES)
+    }
+    records = tuple(parts[2:])
+    if any(len(record) > limits.MAX_RECORD_BYTES for record in records):
+        raise MalformedError("a record is larger than one may be")
+    return Records(_cursor(head["after"]), as_of, records, done=bool(_number(head["done"])))
+
+
+def _cursor(value: object) -> bytes:
+    if not isinstance(value, bytes) or len(value) > limits.MAX_CURSOR_BYTES:
+        raise MalformedError("a place among the records has another shape")
+    return value
+
+
 def _read_bye(parts: Parts) -> Bye:
     head = _head(parts)
     return Bye(_of(str, head["code"])[:64], _of(str, head["text"])[:1024])
@@ -348,4 +378,6 @@ CODECS: tuple[
     ),
     (13, Compare, _write_compare, _read_compare),
     (14, Compared, _write_compared, _read_compared),
+    (15, PullRecords, lambda message: [pack({"after": message.after})], _read_pull_records),
+    (16, Records, _write_records, _read_records),
 )

@@ -6,7 +6,7 @@ owner at watermark 0 and a feed without an applied commit say nothing and are le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from leaderless.protocol.hashing import digest
@@ -24,6 +24,21 @@ class OwnedProof:
 
     row_count: int
     set_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The state of the shared records as far as it has been fetched, not yet in effect.
+
+    It is of `start`, what the first source had applied then; since then none had applied more than
+    `as_of`. It goes on after `cursor`, unless all `count` records are here.
+    """
+
+    start: Mapping[bytes, int]
+    as_of: Mapping[bytes, int]
+    cursor: bytes
+    count: int
+    done: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +60,9 @@ class Holdings:
     """Why this device writes nothing of its own: it takes its rows back, or it was cloned."""
     uncovered: frozenset[bytes] = frozenset()
     """Owners whose copies here are all that their sources had, but no word of them covers."""
+    forgotten: Mapping[bytes, int] = field(default_factory=dict)
+    """By feed, the next commit where that came without its body: the log cannot go on."""
+    staging: Staging | None = None
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""

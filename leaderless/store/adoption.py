@@ -37,6 +37,8 @@ TABLES = frozenset(
         "record",
         "reference",
         "schema_version",
+        "staged_position",
+        "staged_record",
         "statement",
         "tombstone",
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Holdings, OwnedProof
-from leaderless.store import log, meta, restoring, state
+from leaderless.store import log, meta, restoring, staging, state
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -46,4 +46,6 @@ def read_holdings(connection: Connection) -> Holdings:
         frozenset(closed),
         restoring.life(connection),
         frozenset(uncovered),
+        log.forgotten(connection),
+        staging.read_staging(connection),
     )

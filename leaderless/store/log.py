@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 NEWER: Final = "a newer leaderless on this device: this one does not know its kind"
 """Why a commit waits that only later versions can apply."""
 
+FORGOTTEN: Final = "its content was forgotten: the state of the records is fetched"
+"""What a commit waits for whose body is not here."""
 AT_ONCE: Final = limits.MAX_CHANGES
 """Changes whose records are held in memory together: those of one commit, or of many small ones."""
 
@@ -76,7 +78,7 @@ def put_feed(connection: Connection, feed: Feed) -> None:
 
 
 class Received(NamedTuple):
-    """A commit whose signature and bytes were found valid."""
+    """A commit whose signature and bytes were found valid; without changes if its body is forgotten."""
 
     header: CommitHeader
     changes: tuple[SharedChange, ...]
@@ -114,7 +116,7 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
         (
             feed.key,
             header.seq,
-            *(commit.signed.header, commit.signed.signature, commit.signed.body),
+            *(commit.signed.header, commit.signed.signature, commit.signed.body or None),
             commit.hash,
             header.stamp.pack(),
             header.command,
@@ -149,6 +151,7 @@ def apply_ready(
                 reason = (
                     _needs_later(group)
                     or _missing_part(group, at)
+                    or _forgotten(connection, at, group)
                     or _waits_for(connection, group)
                     or _waits_for_named(connection, at, group)
                 )
@@ -228,6 +231,17 @@ def _missing_part(group: list[tuple[CommitHeader, bytes]], feed: Feed) -> str | 
     return None if here >= parts else f"part {here + 1} of {parts} of its command"
 
 
+def _forgotten(
+    connection: Connection, feed: Feed, group: list[tuple[CommitHeader, bytes]]
+) -> str | None:
+    """Return that the body of some part of a group is not here, or None if all are."""
+    found = connection.exec_driver_sql(
+        "SELECT 1 FROM commit_log WHERE feed = ? AND seq BETWEEN ? AND ? AND body IS NULL LIMIT 1",
+        (feed.key, group[0][0].seq, group[-1][0].seq),
+    ).first()
+    return None if found is None else FORGOTTEN
+
+
 def _waits_for(connection: Connection, group: list[tuple[CommitHeader, bytes]]) -> str | None:
     """Return why a group cannot take effect yet, or None."""
     for header, _ in group:
@@ -301,7 +315,10 @@ def take_effect(
 
 
 def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None:
-    """Return the next commits of a feed as they were signed, or None if there are none."""
+    """Return the next commits of a feed as they were signed, or None if there are none.
+
+    A body that is forgotten travels as an empty one: none that was signed is.
+    """
     known = feed_of_or_none(connection, feed)
     if known is None or known.received <= after:
         return None
@@ -343,6 +360,16 @@ def shelf(connection: Connection) -> list[Shelved]:
         " ON c.feed = f.id AND c.seq = f.applied + 1 WHERE f.received > f.applied"
     )
     return [Shelved(feed, seq, command, reason or "") for feed, seq, command, reason in found]
+
+
+def forgotten(connection: Connection) -> dict[bytes, int]:
+    """Return, by feed, the next commit where the log cannot go on as its body is not here."""
+    found = connection.exec_driver_sql(
+        "SELECT f.feed, c.seq FROM feed f JOIN commit_log c ON c.feed = f.id"
+        " AND c.seq = f.applied + 1 WHERE f.received > f.applied AND c.waits_for = ?",
+        (FORGOTTEN,),
+    )
+    return {feed: seq for feed, seq in found}
 
 
 def future_authors(connection: Connection, wall_ms: int, bound: bytes) -> list[bytes]:

@@ -21,6 +21,7 @@ REPLACED = "replaced"  # how this file came to replace a damaged one (store/repa
 MEMBERSHIP = "membership"  # digest of the statements that were known last
 RESTORING = "restoring"  # since when (ms) this device takes its own rows back from its peers
 RESTORED = "restored"  # when (ms) it had done so last
+STAGING = "staging"  # how far the state of the shared records has been fetched from others
 CLONED = "cloned"  # since when (ms) another machine runs as this device
 _CLOCK_MS = "clock_ms"
 _CLOCK_COUNTER = "clock_counter"

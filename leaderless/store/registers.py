@@ -108,6 +108,12 @@ class Records:
         if before.dots or before.deaths or names:
             self._settle(key, merged.found, merged.seen | in_vain)
 
+    def put(self, key: Key, state: RecordState) -> None:
+        """Let a record be as it was found to be elsewhere; its losses are the caller's business."""
+        self.load([key])
+        self._states[key] = state
+        self._touched[key] = None
+
     def _note(self, key: Key, lost: Iterable[Write], failed: Iterable[WriteRef]) -> None:
         rows = [
             (write.field, write.subkey or "", pack(write.value), encode_ref(write.ref))

@@ -14,10 +14,11 @@ from leaderless.protocol import checkpoint as checkpoints
 from leaderless.protocol import commits, limits, membership
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
-from leaderless.protocol.messages import LogBatch, StateBatch, Statements
-from leaderless.store import log, meta, relayed, restoring, state
+from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statements
+from leaderless.store import log, meta, relayed, restoring, staging, state
 from leaderless.store.engine import ConstraintError
 from leaderless.store.incarnations import begin_incarnation
+from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import keep_statements, statements
 from registry.changes import feed_id
 from registry.errors import RegistryError
@@ -64,6 +65,8 @@ class Outcome(NamedTuple):
     """(owner, device) whose relayed rows were not what their owner had signed."""
     suspects: tuple[tuple[bytes, bytes], ...] = ()
     """The same where several devices had a part, and it is not known whose it was."""
+    disagrees: bytes | None = None
+    """The device whose records are not what the log says."""
 
 
 def _reaches(batch: StateBatch) -> int:
@@ -86,7 +89,9 @@ class Applier:
         """Return the public key of every member by device id."""
         return {device_id(key): key for key in self.members.members}
 
-    async def apply(self, message: StateBatch | LogBatch | Statements, sender: bytes) -> Outcome:
+    async def apply(
+        self, message: StateBatch | LogBatch | Records | Statements, sender: bytes
+    ) -> Outcome:
         """Apply what the device `sender` sent; raises ProtocolError or NotAMemberError."""
         try:
             if isinstance(message, Statements):
@@ -95,7 +100,13 @@ class Applier:
                 return await self._own_state(message, sender)
             if isinstance(message, StateBatch):
                 return await self._state(message, sender)
-            return await self._log(message)
+            if isinstance(message, Records):
+                outcome = await self._records(message, sender)
+            else:
+                outcome = await self._log(message)
+            taken = await self.take_staged()
+            notes = outcome.notes + taken.notes
+            return Outcome(outcome.used, notes, disagrees=outcome.disagrees or taken.disagrees)
         except RegistryError as error:
             raise RefusedError(str(error)) from error
 
@@ -246,6 +257,8 @@ class Applier:
                     raise InvalidCommitError("commits of a batch are not one after the other")
                 new = log.receive(transaction.conn, commit, transaction.now_ms)
                 overwritten = highest_seen(commit.changes)
+                # Of a forgotten one nobody can tell what it had before it.
+                new &= bool(signed.body)
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
                     ahead.add(batch.feed[:16])
             log.apply_ready(transaction.conn, self._store.registry, transaction.now_ms)
@@ -253,6 +266,46 @@ class Applier:
             return Outcome(True, (*notes, *self._own_log(transaction, batch.feed, held)))
 
         return await self._store.write(write)
+
+    async def _records(self, batch: Records, sender: bytes) -> Outcome:
+        def write(transaction: Transaction) -> Outcome:
+            begins = staging.read_staging(transaction.conn) is None
+            used = staging.stage(transaction.conn, batch, sender)
+            about = {"from": sender}
+            return Outcome(used, (("fetching_records", about),) if used and begins else ())
+
+        try:
+            return await self._store.write(write)
+        except ProtocolError as error:
+            return await self._refuse_records(sender, error.message)
+
+    async def _refuse_records(self, source: bytes, why: str) -> Outcome:
+        """Keep nothing of the state that is staged; `source` said what cannot be."""
+        await self._store.write(lambda transaction: staging.discard(transaction.conn))
+        notes = (("records_differ", {"from": source, "why": why}),)
+        return Outcome(False, notes, disagrees=source)
+
+    async def take_staged(self) -> Outcome:
+        """Let the fetched state of the shared records take effect, once all of it is here.
+
+        If it does not fit the log it is discarded, and its source is named as one that disagrees.
+        """
+        if not await self._store.read(staging.is_whole):
+            return Outcome(used=False)
+
+        def write(transaction: Transaction) -> Outcome:
+            connection, registry = transaction.conn, self._store.registry
+            if not staging.is_whole(connection):
+                return Outcome(used=False)  # what came on another link has seen to it
+            tell = transaction.progress.tell
+            taken = staging.take(connection, registry, transaction.now_ms, tell)
+            log.apply_ready(connection, registry, transaction.now_ms)
+            return Outcome(True, (("took_records", taken._asdict()),))
+
+        try:
+            return await self._store.write(write)
+        except DisagreesError as error:
+            return await self._refuse_records(error.source, error.message)
 
     def _own_log(self, transaction: Transaction, feed: bytes, held: int) -> Notes:
         """Go on in a new incarnation where our feed has commits that we did not remember.
@@ -275,5 +328,6 @@ class Applier:
             raise InvalidCommitError("a commit belongs to another feed or library")
         if not verify(key, signed.signature, commits.signed_part(signed.header)):
             raise InvalidCommitError("a commit is not signed by the device whose feed it is in")
-        changes = commits.decode_body(header, signed.body)
+        forgotten = not signed.body and header.body_bytes
+        changes = () if forgotten else commits.decode_body(header, signed.body)
         return log.Received(header, changes, signed, digest(signed.header))

@@ -40,8 +40,10 @@ from leaderless.protocol.messages import (
     Bye,
     Compare,
     Hello,
+    LogBatch,
     Positions,
     PullState,
+    StateBatch,
     Statements,
 )
 from leaderless.store import state_source
@@ -119,6 +121,8 @@ class Driver:
 
     async def start(self) -> None:
         """Tell the exchange what is held; before any link."""
+        for kind, data in (await self.applier.take_staged()).notes:
+            self._tell(kind, data)
         self.exchange.ours_changed(await self.store.read(read_holdings), trio.current_time())
 
     def on_store_change(self) -> None:
@@ -234,7 +238,7 @@ class Driver:
             self._tell("not_kept", {"device": link.device, "code": error.code})
             return
         except ProtocolError as error:
-            if not isinstance(command.message, Statements):
+            if isinstance(command.message, StateBatch | LogBatch):
                 self._distrust(link.device, key_of(command.message), str(error))
             raise
         for kind, data in outcome.notes:
@@ -243,6 +247,8 @@ class Driver:
             self._distrust(device, Key(Stream.STATE, owner), FORGED)
         for owner, device in outcome.suspects:
             self.exchange.suspect(device, Key(Stream.STATE, owner), trio.current_time())
+        if outcome.disagrees is not None:
+            self.exchange.distrust_records(outcome.disagrees)
         self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
 
     def _distrust(self, device: bytes, key: Key, why: str) -> None:

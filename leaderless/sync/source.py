@@ -10,7 +10,7 @@ from leaderless.protocol import codec
 from leaderless.protocol.commands import Read, Stream
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import LogBatch
-from leaderless.store import log, state_source
+from leaderless.store import log, record_source, state_source
 from leaderless.sync.outbox import ROOM_BYTES
 
 if TYPE_CHECKING:
@@ -64,9 +64,13 @@ class Source:
 
     async def _read(self, key: Key, after: int) -> Read | None:
         registry = self._store.registry
-        sent = self._sent_ahead.setdefault(key.of, set())
+        # A list that is started over while this is read is another one.
+        sent = self._sent_ahead.setdefault(key.of, set()) if key.stream is Stream.STATE else set()
 
         def read(database: Database) -> Read | None:
+            if key.stream is Stream.RECORDS:
+                records = record_source.read_records(database, key.of, self._batch_rows)
+                return Read(1, 1, *codec.encode_sized(records))
             if key.stream is Stream.STATE:
                 state = state_source.read_batch(
                     database, registry, key.of, after, sent, self._batch_rows

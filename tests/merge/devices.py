@@ -8,9 +8,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sqlalchemy import Connection
+
 from leaderless.catalogue.export import export_lines
+from leaderless.protocol.packing import unpack_each
 from leaderless.protocol.records import decode_ref
-from leaderless.store import log, meta
+from leaderless.store import log, meta, staging
 from leaderless.store.registers import Records
 from registry.changes import Edit, WriteRef
 from registry.state import RecordState
@@ -60,6 +63,31 @@ def hand(
 ) -> None:
     """Hand commits of a feed from one device to another, whether it has them or not."""
     store_commits(target, *log_of(source, feed, after)[:most])
+
+
+def receive_all(source: Replica, target: Replica) -> None:
+    """Let a device store the commits of another, none of which takes effect yet."""
+    held = feeds(target)
+    for feed in feeds(source):
+        for item in log_of(source, feed, held.get(feed, 0)):
+            assert within(target, lambda conn, item=item: log.receive(conn, item, 0))
+
+
+def take_state(device: Replica) -> None:
+    """Let what is staged take effect, and then the log."""
+
+    def write(conn: Connection) -> None:
+        assert staging.is_whole(conn)
+        staging.take(conn, device.store.registry, device.clock.ms)
+        log.apply_ready(conn, device.store.registry, device.clock.ms)
+
+    within(device, write)
+
+
+def key_in(packed: bytes) -> tuple[str, bytes]:
+    """Return the record that a message holds."""
+    model, uuid, *_ = next(unpack_each(packed, 1 << 18, 1 << 18, unset=True))
+    return model, uuid
 
 
 def meet(*devices: Replica) -> None:

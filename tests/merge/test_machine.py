@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from leaderless.protocol.packing import unpack
+from leaderless.protocol.transfer import cursor
 from leaderless.store.command import LockedRecordError
 from leaderless.store.rebuild import rebuild
+from leaderless.store.record_source import read_records
+from leaderless.store.staging import stage
 from registry.changes import (
     UNSET,
     Create,
@@ -34,9 +37,12 @@ from tests.merge.devices import (
     feeds,
     hand,
     journal,
+    key_in,
     meet,
     open_library,
+    receive_all,
     state_of,
+    take_state,
     told,
 )
 from tests.merge.oracle import Key, replay
@@ -122,6 +128,25 @@ class Merging(RuleBasedStateMachine):
         """A device gets all that another has, again what it has already."""
         for feed in feeds(self.devices[giver]) if giver != taker else ():
             hand(self.devices[giver], self.devices[taker], feed)
+
+    @rule(giver=devices, taker=devices, script=st.lists(acts, max_size=5))
+    def give_state(self, giver: int, taker: int, script: list[Act]) -> None:
+        """A device is given the state of all records, while others go on, in place of the log."""
+        if giver == taker:
+            return
+        source, target = self.devices[giver], self.devices[taker]
+        after, done = b"", False
+        while not done:
+            batch = within(source, lambda conn, after=after: read_records(conn, after, 2))
+            assert within(target, lambda conn, batch=batch: stage(conn, batch, bytes(16)))
+            done = batch.done
+            after = after if not batch.records else cursor(key_in(batch.records[-1]))
+            for who, what, which, number in script[:2]:
+                if who != taker:
+                    self._commit(self.devices[who], [(what, self._key(which), number)])
+            script = script[2:]
+        receive_all(source, target)
+        take_state(target)
 
     @rule()
     def heal(self) -> None:

@@ -25,20 +25,23 @@ from leaderless.protocol.exchange import (
     SILENT_S,
     Exchange,
 )
-from leaderless.protocol.fetching import GRACE_S
+from leaderless.protocol.fetching import GRACE_S, STALLED_S
 from leaderless.protocol.limits import MAX_STREAMS
 from leaderless.protocol.messages import (
     Bye,
     Compare,
     Compared,
     Credit,
+    FeedPosition,
     Hello,
     Message,
     OwnedPosition,
     Ping,
     Pong,
     Positions,
+    PullRecords,
     PullState,
+    Records,
     StateBatch,
     Statements,
     Vectors,
@@ -397,3 +400,36 @@ def test_what_is_held_against_peers_can_be_shown() -> None:
     assert side.exchange.withheld == set()
     batch = StateBatch(C, LIFE, 0, 1, 1, 1, ())
     assert side.exchange.received(1, batch, 10, 0.0, 0) == [Send(1, Credit(10))]
+
+
+def test_the_state_of_records_is_asked_for_where_the_log_cannot_go_on() -> None:
+    """What was asked for is applied, and credited; what was not is credited alone."""
+    side, feed = Side(A), b"f" * 44
+    side.exchange.ours_changed(replace(side.holdings(), forgotten={feed: 1}), 0.0)
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 1), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    told = Positions(Vectors({}, {feed: FeedPosition(1, 1)}), whole=True)
+    assert Send(1, PullRecords(b"")) in side.exchange.received(1, told, 10, 0, 0)
+    other = Records(b"u" * 16 + b"tag", {}, (), done=True)
+    assert side.exchange.received(1, other, 7, 0, 0) == [Send(1, Credit(7))]
+    batch = Records(b"", {feed: 1}, (), done=True)
+    (apply,) = side.exchange.received(1, batch, 9, 0, 0)
+    assert apply == Apply(1, batch, 9)
+    assert isinstance(apply, Apply)
+    assert side.exchange.applied(apply, 0, used=True) == [Send(1, Credit(9))]
+    assert side.exchange.applied(apply, 0, used=False) == [Send(1, Credit(9))]
+    side.exchange.tick(1.0)
+    assert side.exchange.next_tick(1.0) <= STALLED_S
+
+
+def test_who_told_what_cannot_be_of_records_is_not_asked_for_them() -> None:
+    """Until this daemon starts anew."""
+    side, feed = Side(A), b"f" * 44
+    side.exchange.ours_changed(replace(side.holdings(), forgotten={feed: 1}), 0.0)
+    side.exchange.distrust_records(B)
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 1), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    told = Positions(Vectors({}, {feed: FeedPosition(1, 1)}), whole=True)
+    assert Send(1, PullRecords(b"")) not in side.exchange.received(1, told, 10, 0, 0)

@@ -14,6 +14,7 @@ from leaderless.protocol.messages import (
     Credit,
     Hello,
     PullLog,
+    PullRecords,
     PullState,
 )
 from registry.changes import feed_id
@@ -121,3 +122,20 @@ def test_what_a_batch_has_promised_is_sent_before_the_stream_ends() -> None:
     assert commands[1:] == [Load(1, key, 5)]
     side.exchange.loaded(1, key, Read(8, 8, b"frame", 5))
     assert key not in side.exchange.peers[1].outgoing
+
+
+def test_one_batch_of_records_is_one_question() -> None:
+    """It is read when there is room, sent, and forgotten, whatever bytes the place begins with."""
+    side = Side(A)
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 1), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    place = A + b"tag"
+    key = Key(Stream.RECORDS, place)
+    assert side.exchange.received(1, PullRecords(place), 10, 0, 0) == [Load(1, key, 0)]
+    commands = side.exchange.loaded(1, key, Read(1, 1, b"frame", WINDOW_BYTES))
+    assert commands == [SendFrame(1, b"frame")]
+    assert side.exchange.received(1, PullRecords(b""), 10, 0, 0) == []
+    assert side.exchange.received(1, Credit(WINDOW_BYTES), 10, 0, 0) == [
+        Load(1, Key(Stream.RECORDS, b""), 0)
+    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from leaderless.store import engine, migrations
 
-HEAD = f"{len(list(Path(migrations.__path__[0], 'versions').glob('v*.py'))):04}"
+HEAD = max(path.name[1:5] for path in Path(migrations.__path__[0], "versions").glob("v*.py"))
 """Today's schema version."""
 NEXT = f"{int(HEAD) + 1:04}"
 OLDER = [f"{version:04}" for version in range(1, int(HEAD))]

@@ -176,6 +176,21 @@ CREATE TABLE schema_version (
 	CONSTRAINT schema_version_pkc PRIMARY KEY (version_num)
 );
 CREATE TABLE sqlite_sequence(name,seq);
+CREATE TABLE staged_position (
+    feed BLOB NOT NULL PRIMARY KEY CHECK (length(feed) = 44),
+    start INTEGER NOT NULL,                     -- what the source had applied at the start
+    as_of INTEGER NOT NULL                      -- the most that a source had applied since
+) STRICT, WITHOUT ROWID;
+CREATE TABLE staged_record (
+    model TEXT NOT NULL,
+    uuid BLOB NOT NULL CHECK (length(uuid) = 16),
+    state BLOB,                                 -- as in `record`, as the next two
+    deaths BLOB,
+    remains BLOB,
+    unseen BLOB NOT NULL,                       -- MessagePack, one after another: writes that nobody has named
+    source BLOB NOT NULL CHECK (length(source) = 16),  -- the device that said so
+    PRIMARY KEY (model, uuid)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE statement (
     hash BLOB NOT NULL PRIMARY KEY CHECK (length(hash) = 32),
     body BLOB NOT NULL,

@@ -1,0 +1,162 @@
+"""The state of the shared records that comes in: when it is needed, and whom to ask for it.
+
+It is needed where the log cannot go on, as the body of the next commit of a feed is forgotten. One
+batch is asked for at a time, from a source that has applied all that the first one had at the start;
+if it sends nothing for `STALLED_S`, or its link is gone, another goes on. If nobody can, or nobody
+has the headers that are still lacking, it begins anew with whoever has what is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from leaderless.protocol.commands import Command, Send
+from leaderless.protocol.fetching import STALLED_S
+from leaderless.protocol.messages import SENDS_RECORDS, PullRecords
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from leaderless.protocol.messages import Records
+    from leaderless.protocol.peer import Peer
+    from leaderless.protocol.vectors import Holdings, Staging
+
+FIRST: Final = b""
+"""The place before all records: who asks for what comes after it begins anew."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """The batch that was asked for last: on which link, after which place, when."""
+
+    link: int
+    after: bytes
+    when: float
+    failed: bool = False
+    answered: bool = False
+    """Whether the last batch came: what we hold is about to change, and then this is over."""
+
+
+class Gathering:
+    """What was asked of whom of the shared records."""
+
+    def __init__(self) -> None:
+        self._asked: _Asked | None = None
+        self._need: object = None
+        self._stuck_since: float | None = None
+        self._distrusted: set[bytes] = set()
+        self.replan_at: float | None = None
+        """When `plan` comes to another answer if nothing happens before."""
+
+    def distrust(self, device: bytes) -> None:
+        """Ask a device no more: what it sent does not fit what others have signed."""
+        self._distrusted.add(device)
+
+    def lost(self, link: int) -> None:
+        """A link is gone, and with it what was asked for on it."""
+        if self._asked is not None and self._asked.link == link:
+            self._asked = None
+
+    def expects(self, link: int, batch: Records) -> bool:
+        """Return whether a batch is what was asked for on this link."""
+        asked = self._asked
+        return asked is not None and (asked.link, asked.after) == (link, batch.after)
+
+    def arrived(self, link: int, batch: Records, *, used: bool) -> None:
+        """A batch is dealt with; `used` is False if it did not fit."""
+        if self._asked is not None and self.expects(link, batch):
+            self._asked.failed = not used
+            self._asked.answered = used and batch.done
+
+    def plan(self, peers: Iterable[Peer], ours: Holdings, now: float) -> list[Command]:
+        """Ask for the next batch, if the state is needed and somebody can be asked for it."""
+        self.replan_at = None
+        able = [
+            peer
+            for peer in peers
+            if peer.known
+            and peer.hello is not None
+            and peer.hello.version >= SENDS_RECORDS
+            and peer.device not in self._distrusted
+        ]
+        staging = ours.staging
+        need = (staging, ours.forgotten)
+        changed, self._need = need != self._need, need
+        if self._asked is not None and self._asked.answered and changed:
+            self._asked = None
+        if staging is None:
+            return self._ask(_starters(able, ours), FIRST, now)
+        if staging.done:
+            goes_on = _headers_come(able, ours, staging)
+            commands: list[Command] = []
+        else:
+            fit = [peer for peer in able if _has_applied(peer, staging.start)]
+            goes_on, commands = bool(fit), self._ask(fit, staging.cursor, now)
+        if goes_on:
+            self._stuck_since = None
+            return commands
+        return self._start_anew(_starters(able, ours), now)
+
+    def _start_anew(self, starters: list[Peer], now: float) -> list[Command]:
+        """Ask for all from the beginning, if nobody has come for some time who can go on."""
+        if self._stuck_since is None:
+            self._stuck_since = now
+        until = self._stuck_since + STALLED_S
+        if not starters:
+            return []
+        if now < until:
+            self._wake_at(until)
+            return []
+        return self._ask(starters, FIRST, now)
+
+    def _ask(self, sources: list[Peer], after: bytes, now: float) -> list[Command]:
+        """Ask one of these, the first if nothing speaks against it; or nobody for the time being."""
+        asked = self._asked
+        if asked is not None and asked.after == after and sources:
+            until = asked.when + STALLED_S
+            others = [peer for peer in sources if peer.link != asked.link]
+            if now < until and not (asked.failed and others):
+                self._wake_at(until)
+                return []
+            sources = others or sources
+        elif asked is not None:
+            # Who sent the batch before has the next one in its memory.
+            sources = [peer for peer in sources if peer.link == asked.link] or sources
+        if not sources:
+            return []
+        self._asked = _Asked(sources[0].link, after, now)
+        return [Send(sources[0].link, PullRecords(after))]
+
+    def _wake_at(self, when: float) -> None:
+        self.replan_at = when
+
+
+def _has_applied(peer: Peer, vector: Mapping[bytes, int]) -> bool:
+    return all(_applied(peer, feed) >= seq for feed, seq in vector.items())
+
+
+def _applied(peer: Peer, feed: bytes) -> int:
+    held = peer.feeds.get(feed)
+    return 0 if held is None else held.applied
+
+
+def _starters(peers: list[Peer], ours: Holdings) -> list[Peer]:
+    """Return who has applied what is forgotten here, those of most feeds first."""
+    helps = {
+        peer.link: sum(_applied(peer, feed) >= seq for feed, seq in ours.forgotten.items())
+        for peer in peers
+    }
+    found = [peer for peer in peers if helps[peer.link]]
+    return sorted(found, key=lambda peer: (-helps[peer.link], peer.link))
+
+
+def _headers_come(peers: list[Peer], ours: Holdings, staging: Staging) -> bool:
+    """Return whether somebody has every header that is still to come."""
+    for feed, seq in staging.as_of.items():
+        held = ours.vectors.feeds.get(feed)
+        if held is None or held.received < seq:
+            told = [peer.feeds[feed].received for peer in peers if feed in peer.feeds]
+            if max(told, default=0) < seq:
+                return False
+    return True

@@ -1,0 +1,196 @@
+"""The state of the shared records, fetched from others: kept aside first, then joined at once.
+
+For whoever lacks commits whose bodies are forgotten. What peers send is staged as of the start,
+durably, and changes nothing; it can be gone on with after any cut, by any source that has applied
+as much. When all of it is here, and all headers up to where it was read last, one transaction joins
+every record with ours, those too of which nothing was said, and takes the commits up to the start
+for applied. The log goes on from there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from leaderless.protocol.commits import decode_header
+from leaderless.protocol.errors import ProtocolError
+from leaderless.protocol.packing import pack, unpack
+from leaderless.protocol.records import encode_deaths, encode_ref, encode_state
+from leaderless.protocol.transfer import cursor, decode_record, place
+from leaderless.protocol.vectors import Staging
+from leaderless.store import log, meta
+from leaderless.store.record_source import applied
+from leaderless.store.staged import DisagreesError, Joining
+from registry.hlc import Stamp
+from registry.joining import as_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy import Connection
+
+    from leaderless.protocol.messages import Records
+    from registry.joining import Memory
+    from registry.models import Registry
+
+_MAX_FACT: Final = 4_096
+
+
+class OutOfOrderError(ProtocolError):
+    """Records came in another order than that of their ids."""
+
+    code = "out_of_order"
+
+
+def read_staging(connection: Connection) -> Staging | None:
+    """Return how far the state has been fetched, None where nothing is staged."""
+    told = meta.get(connection, meta.STAGING)
+    if told is None:
+        return None
+    after, count, done, _ = unpack(told, _MAX_FACT)
+    found = connection.exec_driver_sql("SELECT feed, start, as_of FROM staged_position").all()
+    return Staging(
+        {feed: start for feed, start, _ in found if start},
+        {feed: reached for feed, _, reached in found},
+        after,
+        count,
+        bool(done),
+    )
+
+
+def stage(connection: Connection, batch: Records, source: bytes) -> bool:
+    """Put a batch aside; return whether it fits what is staged. One that begins anew replaces that.
+
+    Raises ProtocolError for what no honest source sends: nothing has changed then.
+    """
+    if not batch.after:
+        discard(connection)
+        _reached(connection, batch.as_of)
+        connection.exec_driver_sql("UPDATE staged_position SET start = as_of")
+        meta.put(connection, meta.STAGING, pack([b"", 0, 0, source]))
+    held = read_staging(connection)
+    if held is None or held.done or held.cursor != batch.after:
+        return False
+    if any(batch.as_of.get(feed, 0) < seq for feed, seq in held.start.items()):
+        return False
+    rows = []
+    at = place(batch.after)
+    for packed in batch.records:
+        key, memory = decode_record(packed, batch.as_of)
+        if key <= at:
+            raise OutOfOrderError("records came in another order than that of their ids")
+        at = key
+        rows.append((*key, *_packed(as_of(memory, held.start)), source))
+    if rows:
+        connection.exec_driver_sql(
+            "INSERT INTO staged_record (model, uuid, state, deaths, remains, unseen, source)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+    _reached(connection, batch.as_of)
+    after = cursor(at) if rows else held.cursor
+    fact = [after, held.count + len(rows), int(batch.done), _first_source(connection)]
+    meta.put(connection, meta.STAGING, pack(fact))
+    return True
+
+
+def _first_source(connection: Connection) -> bytes:
+    """Return the device whose word the start is."""
+    source: bytes = unpack(meta.get(connection, meta.STAGING), _MAX_FACT)[3]
+    return source
+
+
+def _reached(connection: Connection, vector: Mapping[bytes, int]) -> None:
+    if vector:
+        connection.exec_driver_sql(
+            "INSERT INTO staged_position (feed, start, as_of) VALUES (?, 0, ?)"
+            " ON CONFLICT (feed) DO UPDATE SET as_of = max(as_of, excluded.as_of)",
+            list(vector.items()),
+        )
+
+
+def _packed(memory: Memory) -> tuple[bytes | None, ...]:
+    state = memory.state
+    remains = encode_state(state.remembered) if state.remains else None
+    unseen = [pack([*key, value, encode_ref(ref)]) for (key, ref), value in memory.unseen.items()]
+    return encode_state(state), encode_deaths(state.deaths), remains, b"".join(unseen)
+
+
+def discard(connection: Connection) -> None:
+    """Forget what is staged."""
+    connection.exec_driver_sql("DELETE FROM staged_record")
+    connection.exec_driver_sql("DELETE FROM staged_position")
+    meta.drop(connection, meta.STAGING)
+
+
+def is_whole(connection: Connection) -> bool:
+    """Return whether all that is to be joined is here: records, and headers up to the last read."""
+    held = read_staging(connection)
+    if held is None or not held.done:
+        return False
+    received = {feed.feed: feed.received for feed in log.feeds(connection)}
+    return all(received.get(feed, 0) >= seq for feed, seq in held.as_of.items())
+
+
+class Taken(NamedTuple):
+    """How many records were joined, and how many commits count as applied by it."""
+
+    records: int
+    commits: int
+
+
+def take(
+    connection: Connection,
+    registry: Registry,
+    now_ms: int,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Taken:
+    """Let what is staged, and whole, take effect; the caller applies what is ready afterwards.
+
+    Does nothing as long as it is not whole. Raises DisagreesError, and nothing may be kept of the
+    transaction, where what a source said does not fit the log. `tell` hears now and then how many
+    records were joined.
+    """
+    held = read_staging(connection)
+    if held is None or not is_whole(connection):
+        return Taken(0, 0)
+    _check_start(connection, held.start)
+    mine = applied(connection)
+    records = Joining(connection, registry, now_ms, mine, held.start).run(tell)
+    commits = 0
+    for feed in log.feeds(connection):
+        start = held.start.get(feed.feed, 0)
+        if start > feed.applied:
+            _pass_over(connection, feed, start, now_ms)
+            commits += start - feed.applied
+    discard(connection)
+    return Taken(records, commits)
+
+
+def _check_start(connection: Connection, start: Mapping[bytes, int]) -> None:
+    """Raise DisagreesError where the source had applied a command in part, which nobody does."""
+    for feed, seq in start.items():
+        row = connection.exec_driver_sql(
+            "SELECT c.header FROM commit_log c JOIN feed f ON c.feed = f.id"
+            " WHERE f.feed = ? AND c.seq = ?",
+            (feed, seq),
+        ).first()
+        header = None if row is None else decode_header(row[0])
+        if header is None or header.part != header.parts:
+            raise DisagreesError(_first_source(connection), "it is of a part of a command")
+
+
+def _pass_over(connection: Connection, feed: log.Feed, seq: int, now_ms: int) -> None:
+    """Take the commits of a feed up to `seq` for applied, as their effect is here."""
+    connection.exec_driver_sql(
+        "UPDATE commit_log SET applied_at = coalesce(applied_at, ?), waits_for = NULL"
+        " WHERE feed = ? AND seq > ? AND seq <= ?",
+        (now_ms, feed.key, feed.applied, seq),
+    )
+    highest, commit_hash = connection.exec_driver_sql(
+        "SELECT max(stamp), (SELECT hash FROM commit_log WHERE feed = ?1 AND seq = ?3)"
+        " FROM commit_log WHERE feed = ?1 AND seq > ?2 AND seq <= ?3",
+        (feed.key, feed.applied, seq),
+    ).one()
+    log.put_feed(connection, feed._replace(applied=seq, applied_hash=commit_hash))
+    clock = meta.clock(connection).observe(Stamp.parse(highest), now_ms)
+    meta.put_clock(connection, clock)

@@ -1,0 +1,149 @@
+"""When the state of the shared records is asked for, and whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from leaderless.protocol.commands import Command, Send
+from leaderless.protocol.fetching import STALLED_S
+from leaderless.protocol.gathering import FIRST, Gathering
+from leaderless.protocol.messages import (
+    FeedPosition,
+    Hello,
+    Positions,
+    PullRecords,
+    Records,
+    Vectors,
+)
+from leaderless.protocol.peer import Peer
+from leaderless.protocol.vectors import Holdings, Staging
+from tests.protocol.wire import LIBRARY, LIFE
+
+F, G = b"f" * 44, b"g" * 44
+PLACE = b"u" * 16 + b"tag"
+
+
+def _peer(link: int, feeds: Mapping[bytes, int], version: tuple[int, int] = (1, 1)) -> Peer:
+    """Return a peer that has applied, and received, so much of these feeds."""
+    peer = Peer(link, bytes([link]) * 16, True, "x:1", 0, 0, Vectors())
+    peer.hello = Hello(version, LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    told = {feed: FeedPosition(at, at) for feed, at in feeds.items()}
+    peer.learn(Positions(Vectors({}, told), whole=True))
+    return peer
+
+
+def _ours(
+    forgotten: Mapping[bytes, int],
+    staging: Staging | None = None,
+    received: Mapping[bytes, int] | None = None,
+) -> Holdings:
+    feeds = {feed: FeedPosition(at, 0) for feed, at in (received or {}).items()}
+    return Holdings(Vectors({}, feeds), {}, b"", b"", {}, forgotten=forgotten, staging=staging)
+
+
+def _staging(cursor: bytes = PLACE, *, done: bool = False) -> Staging:
+    return Staging({F: 5}, {F: 6}, cursor, 1, done)
+
+
+def _asks(link: int, after: bytes) -> list[Command]:
+    return [Send(link, PullRecords(after))]
+
+
+LACKS = _ours({F: 3})
+
+
+def test_nothing_is_asked_for_as_long_as_the_log_goes_on() -> None:
+    """Whatever peers hold."""
+    assert Gathering().plan([_peer(1, {F: 9})], _ours({}), 0.0) == []
+
+
+def test_who_has_applied_what_is_forgotten_is_asked_for_it() -> None:
+    """The one of most feeds; not one that is behind, nor one that does not know the question."""
+    peers = [_peer(1, {F: 2}), _peer(2, {F: 9}, (1, 0)), _peer(3, {F: 3}), _peer(4, {F: 3, G: 1})]
+    assert Gathering().plan(peers, _ours({F: 3, G: 1}), 0.0) == _asks(4, FIRST)
+    assert Gathering().plan(peers[:3], _ours({F: 3, G: 1}), 0.0) == _asks(3, FIRST)
+    assert Gathering().plan(peers[:2], _ours({F: 3, G: 1}), 0.0) == []
+    shy = _peer(5, {F: 9})
+    shy.hello = None
+    assert Gathering().plan([shy], LACKS, 0.0) == []
+
+
+def test_batch_after_batch_is_asked_of_the_same_source() -> None:
+    """Each once the one before it is staged."""
+    gathering, peers = Gathering(), [_peer(1, {F: 9}), _peer(2, {F: 9})]
+    peers.reverse()
+    assert gathering.plan(peers, LACKS, 0.0) == _asks(1, FIRST)
+    assert gathering.plan(peers, LACKS, 1.0) == []
+    first = Records(FIRST, {F: 5}, (b"one",), done=False)
+    assert gathering.expects(1, first)
+    assert not gathering.expects(2, first)
+    gathering.arrived(2, first, used=False)
+    gathering.arrived(1, first, used=True)
+    assert gathering.plan(peers, _ours({F: 3}, _staging()), 2.0) == _asks(1, PLACE)
+
+
+def test_a_source_that_stalls_or_does_not_fit_is_passed_over() -> None:
+    """The one that stalls after its time, the other at once; who is alone is asked again."""
+    gathering, peers = Gathering(), [_peer(1, {F: 9}), _peer(2, {F: 9})]
+    gathering.plan(peers, LACKS, 0.0)
+    assert gathering.plan(peers, LACKS, STALLED_S - 1) == []
+    assert gathering.replan_at == STALLED_S
+    assert gathering.plan(peers, LACKS, STALLED_S) == _asks(2, FIRST)
+    gathering.arrived(2, Records(FIRST, {}, (), done=False), used=False)
+    assert gathering.plan(peers, LACKS, STALLED_S + 1) == _asks(1, FIRST)
+    gathering.arrived(1, Records(FIRST, {}, (), done=False), used=False)
+    assert gathering.plan(peers[:1], LACKS, STALLED_S + 2) == []
+    assert gathering.plan(peers[:1], LACKS, 2 * STALLED_S + 1) == _asks(1, FIRST)
+
+
+def test_another_source_goes_on_if_it_has_applied_as_much() -> None:
+    """At once when the link of the first is gone."""
+    gathering = Gathering()
+    gathering.plan([_peer(1, {F: 9})], LACKS, 0.0)
+    gathering.lost(2)
+    gathering.lost(1)
+    going = _ours({F: 3}, _staging())
+    assert gathering.plan([_peer(2, {F: 4})], going, 1.0) == []
+    assert gathering.plan([_peer(2, {F: 4}), _peer(3, {F: 5})], going, 1.0) == _asks(3, PLACE)
+
+
+def test_it_begins_anew_where_nobody_can_go_on() -> None:
+    """After some time, with whoever has what is needed; without anybody it waits."""
+    gathering, going = Gathering(), _ours({F: 3}, _staging())
+    assert gathering.plan([], going, 0.0) == []
+    assert gathering.replan_at is None
+    behind = [_peer(2, {F: 4})]
+    assert gathering.plan(behind, going, 1.0) == []
+    assert gathering.replan_at == STALLED_S
+    assert gathering.plan(behind, going, STALLED_S) == _asks(2, FIRST)
+    assert gathering.plan(behind, going, STALLED_S + 1) == []
+
+
+def test_headers_that_nobody_has_are_not_waited_for_long() -> None:
+    """What is staged takes effect with all headers; those of a source that is gone may never come."""
+    gathering, held = Gathering(), {F: 3}
+    done = _ours({F: 3}, _staging(done=True), held)
+    assert gathering.plan([_peer(1, {F: 6})], done, 0.0) == []
+    assert gathering.plan([_peer(1, {F: 5}), _peer(2, {})], done, 1.0) == []
+    assert gathering.replan_at == 1.0 + STALLED_S
+    assert gathering.plan([_peer(1, {F: 6})], done, 2.0) == []
+    assert gathering.plan([_peer(1, {F: 5})], done, 3.0) == []
+    assert gathering.plan([_peer(1, {F: 5})], done, 3.0 + STALLED_S) == _asks(1, FIRST)
+    here = _ours({F: 3}, _staging(done=True), {F: 6})
+    assert Gathering().plan([_peer(1, {})], here, 0.0) == []
+
+
+def test_a_device_that_told_what_cannot_be_is_not_asked_again() -> None:
+    """Another one is."""
+    gathering, peers = Gathering(), [_peer(1, {F: 9}), _peer(2, {F: 9})]
+    gathering.distrust(peers[0].device)
+    assert gathering.plan(peers, LACKS, 0.0) == _asks(2, FIRST)
+
+
+def test_what_came_whole_is_not_asked_for_again_before_it_took_effect() -> None:
+    """What is needed after that is asked for at once."""
+    gathering, peers = Gathering(), [_peer(1, {F: 9, G: 9})]
+    gathering.plan(peers, LACKS, 0.0)
+    gathering.arrived(1, Records(FIRST, {F: 5}, (), done=True), used=True)
+    assert gathering.plan(peers, LACKS, 1.0) == []
+    assert gathering.plan(peers, _ours({G: 1}), 2.0) == _asks(1, FIRST)
