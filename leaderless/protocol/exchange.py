@@ -71,9 +71,7 @@ from leaderless.protocol.vectors import vectors_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from collections.abc import Set as AbstractSet
 
-    from leaderless.protocol.fetching import Distrusted
     from leaderless.protocol.messages import Message
     from leaderless.protocol.vectors import Holdings
     from registry.changes import Incarnation
@@ -108,7 +106,7 @@ class Exchange:
         self._ours: Holdings | None = None
         self._digest = b""
         self._proof: Proof | None = None
-        self._fetching = Fetching(device)
+        self.fetching = Fetching(device)
         self._rests: Rests[bytes] = Rests(LEAST_REST_S, MOST_REST_S)
         self._announced = Vectors()
         self._announced_at = float("-inf")
@@ -174,7 +172,7 @@ class Exchange:
     def link_down(self, link: int, now: float) -> list[Command]:
         """A link is gone; what it was asked for is asked of others."""
         self.peers.pop(link, None)
-        self._fetching.lost(link)
+        self.fetching.lost(link)
         return self._plan(now)
 
     # --- messages ---------------------------------------------------------------------------------
@@ -203,18 +201,10 @@ class Exchange:
             case Statements() | StateBatch(introduction=True):
                 return [Apply(link, message, size)]
             case StateBatch() | LogBatch():
-                if self._fetching.accepts(peer, key_of(message)):
-                    return [Apply(link, message, size)]
-                return [Send(link, Credit(size))]
+                accepts = self.fetching.accepts(peer, key_of(message), now)
+                return [Apply(link, message, size) if accepts else Send(link, Credit(size))]
             case Positions():
-                peer.learn(message)
-                if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:
-                    return [_close(peer, "too_many", "more positions were told than there can be")]
-                return [
-                    *self._fetching.subscribe(peer, self.ours.vectors, now),
-                    *serving.serve(peer, self.ours.vectors, self.device),
-                    *self._settle(now),
-                ]
+                return self._on_positions(peer, message, now)
             case PullState() | PullLog():
                 if len(peer.outgoing) >= MAX_STREAMS:
                     return [_close(peer, "too_many", "more streams were asked for than there are")]
@@ -232,6 +222,16 @@ class Exchange:
             case Ping():
                 return [Send(link, Pong())]
         return []
+
+    def _on_positions(self, peer: Peer, message: Positions, now: float) -> list[Command]:
+        peer.learn(message)
+        if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:
+            return [_close(peer, "too_many", "more positions were told than there can be")]
+        return [
+            *self.fetching.subscribe(peer, self.ours.vectors, now),
+            *serving.serve(peer, self.ours.vectors, self.device),
+            *self._settle(now),
+        ]
 
     def _on_hello(self, peer: Peer, hello: Hello, now: float, wall_ms: int) -> list[Command]:
         link = peer.link
@@ -252,7 +252,7 @@ class Exchange:
             if self.ours.vectors != peer.sent_vectors:
                 commands.append(Send(link, Positions(self.ours.vectors, whole=True)))
             commands += [
-                *self._fetching.subscribe(peer, self.ours.vectors, now),
+                *self.fetching.subscribe(peer, self.ours.vectors, now),
                 *self._settle(now),
             ]
         else:
@@ -270,30 +270,13 @@ class Exchange:
 
     # --- trust ------------------------------------------------------------------------------------
 
-    def distrust(self, device: bytes, key: Key, why: str, now: float) -> None:
-        """What a device sent of a stream was not what its owner signed: ask it no more for that."""
-        self._fetching.distrust(device, key, self._link_to(device), why, now)
-
-    def suspect(self, device: bytes, key: Key, now: float) -> None:
-        """A device is one of several of whom one sent what its owner had not signed."""
-        self._fetching.suspect(device, key, self._link_to(device), now)
-
-    def _link_to(self, device: bytes) -> int | None:
+    def link_to(self, device: bytes) -> int | None:
+        """Return the link to a device, None if there is none."""
         return next((peer.link for peer in self.peers.values() if peer.device == device), None)
 
     def broke_a_rule(self, device: bytes, now: float) -> None:
         """A link ends because its peer broke a rule: it is not heard again at once."""
         self._rests.add(device, now)
-
-    @property
-    def distrusted(self) -> Mapping[tuple[bytes, Key], Distrusted]:
-        """Return whom we do not ask for what, with the reason."""
-        return self._fetching.distrusted
-
-    @property
-    def withheld(self) -> AbstractSet[tuple[bytes, Key]]:
-        """Return who says that it holds more of a stream than it gives."""
-        return self._fetching.withheld
 
     def applied(self, apply: Apply, now: float, *, used: bool) -> list[Command]:
         """What a peer sent is durable, or was dropped because it did not fit (`used` is False)."""
@@ -303,7 +286,7 @@ class Exchange:
         if isinstance(message, StateBatch) and message.introduction:
             return []
         commands: list[Command] = [] if peer is None else [Send(apply.link, Credit(apply.size))]
-        self._fetching.arrived(apply.link, message, peer, now, used=used)
+        self.fetching.arrived(apply.link, message, peer, now, used=used)
         return commands + self._plan(now)
 
     def ours_changed(self, holdings: Holdings, now: float) -> list[Command]:
@@ -334,7 +317,7 @@ class Exchange:
 
     def _plan(self, now: float) -> list[Command]:
         peers = self.peers.values()
-        return self._fetching.plan(peers, self.ours, now)
+        return self.fetching.plan(peers, self.ours, now)
 
     # --- announcing -------------------------------------------------------------------------------
 
@@ -389,8 +372,8 @@ class Exchange:
                 times.append(peer.heard + (SILENT_S if peer.pinged else PING_S))
         if self._announced != self.ours.vectors:
             times.append(self._announced_at + ANNOUNCE_S)
-        if self._fetching.replan_at is not None:
-            times.append(self._fetching.replan_at)
+        if self.fetching.replan_at is not None:
+            times.append(self.fetching.replan_at)
         return min(times)
 
 
