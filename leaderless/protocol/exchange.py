@@ -76,9 +76,7 @@ from leaderless.protocol.versions import UPGRADE, Upgrades, not_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from collections.abc import Set as AbstractSet
 
-    from leaderless.protocol.fetching import Distrusted
     from leaderless.protocol.messages import Message
     from leaderless.protocol.vectors import Holdings
     from registry.changes import Incarnation
@@ -113,9 +111,9 @@ class Exchange:
         self._ours: Holdings | None = None
         self._digest = b""
         self._proof: Proof | None = None
-        self._fetching = Fetching(device)
+        self.fetching = Fetching(device)
         self._rests: Rests[bytes] = Rests(LEAST_REST_S, MOST_REST_S)
-        self._gathering = Gathering()
+        self.gathering = Gathering()
         self._announced = Vectors()
         self._announced_at = float("-inf")
         self._upgrades = Upgrades()
@@ -181,8 +179,8 @@ class Exchange:
     def link_down(self, link: int, now: float) -> list[Command]:
         """A link is gone; what it was asked for is asked of others."""
         self.peers.pop(link, None)
-        self._fetching.lost(link)
-        self._gathering.lost(link)
+        self.fetching.lost(link)
+        self.gathering.lost(link)
         return self._plan(now)
 
     # --- messages ---------------------------------------------------------------------------------
@@ -210,23 +208,15 @@ class Exchange:
         match message:
             case Statements() | StateBatch(introduction=True):
                 return [Apply(link, message, size)]
-            case Records() if self._gathering.expects(link, message):
+            case Records() if self.gathering.expects(link, message):
                 return [Apply(link, message, size)]
             case StateBatch() | LogBatch():
-                if self._fetching.accepts(peer, key_of(message)):
-                    return [Apply(link, message, size)]
-                return [Send(link, Credit(size))]
+                accepts = self.fetching.accepts(peer, key_of(message), now)
+                return [Apply(link, message, size) if accepts else Send(link, Credit(size))]
             case Records():
                 return [Send(link, Credit(size))]  # not what was asked for
             case Positions():
-                peer.learn(message)
-                if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:
-                    return [_close(peer, "too_many", "more positions were told than there can be")]
-                return [
-                    *self._fetching.subscribe(peer, self.ours.vectors, now),
-                    *serving.serve(peer, self.ours.vectors, self.device),
-                    *self._settle(now),
-                ]
+                return self._on_positions(peer, message, now)
             case PullState() | PullLog() | PullRecords():
                 if len(peer.outgoing) >= MAX_STREAMS:
                     return [_close(peer, "too_many", "more streams were asked for than there are")]
@@ -247,6 +237,16 @@ class Exchange:
                 return not_known(peer, kind)
         return []
 
+    def _on_positions(self, peer: Peer, message: Positions, now: float) -> list[Command]:
+        peer.learn(message)
+        if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:
+            return [_close(peer, "too_many", "more positions were told than there can be")]
+        return [
+            *self.fetching.subscribe(peer, self.ours.vectors, now),
+            *serving.serve(peer, self.ours.vectors, self.device),
+            *self._settle(now),
+        ]
+
     def _on_hello(self, peer: Peer, hello: Hello, now: float, wall_ms: int) -> list[Command]:
         link = peer.link
         if hello.version[0] != PROTOCOL_VERSION[0]:
@@ -266,7 +266,7 @@ class Exchange:
             if self.ours.vectors != peer.sent_vectors:
                 commands.append(Send(link, Positions(self.ours.vectors, whole=True)))
             commands += [
-                *self._fetching.subscribe(peer, self.ours.vectors, now),
+                *self.fetching.subscribe(peer, self.ours.vectors, now),
                 *self._settle(now),
             ]
         else:
@@ -284,34 +284,13 @@ class Exchange:
 
     # --- trust ------------------------------------------------------------------------------------
 
-    def distrust(self, device: bytes, key: Key, why: str, now: float) -> None:
-        """What a device sent of a stream was not what its owner signed: ask it no more for that."""
-        self._fetching.distrust(device, key, self._link_to(device), why, now)
-
-    def suspect(self, device: bytes, key: Key, now: float) -> None:
-        """A device is one of several of whom one sent what its owner had not signed."""
-        self._fetching.suspect(device, key, self._link_to(device), now)
-
-    def _link_to(self, device: bytes) -> int | None:
+    def link_to(self, device: bytes) -> int | None:
+        """Return the link to a device, None if there is none."""
         return next((peer.link for peer in self.peers.values() if peer.device == device), None)
 
     def broke_a_rule(self, device: bytes, now: float) -> None:
         """A link ends because its peer broke a rule: it is not heard again at once."""
         self._rests.add(device, now)
-
-    @property
-    def distrusted(self) -> Mapping[tuple[bytes, Key], Distrusted]:
-        """Return whom we do not ask for what, with the reason."""
-        return self._fetching.distrusted
-
-    @property
-    def withheld(self) -> AbstractSet[tuple[bytes, Key]]:
-        """Return who says that it holds more of a stream than it gives."""
-        return self._fetching.withheld
-
-    def distrust_records(self, device: bytes) -> None:
-        """What a device sent of the shared records does not fit the log: ask it no more for them."""
-        self._gathering.distrust(device)
 
     def applied(self, apply: Apply, now: float, *, used: bool) -> list[Command]:
         """What a peer sent is durable, or was dropped because it did not fit (`used` is False)."""
@@ -322,10 +301,10 @@ class Exchange:
             return []
         commands: list[Command] = [] if peer is None else [Send(apply.link, Credit(apply.size))]
         if isinstance(message, Records):
-            self._gathering.arrived(apply.link, message, used=used)
+            self.gathering.arrived(apply.link, message, used=used)
             # What was used has changed what we hold: `ours_changed` is told, and goes on.
             return commands if used else [*commands, *self._plan(now)]
-        self._fetching.arrived(apply.link, message, peer, now, used=used)
+        self.fetching.arrived(apply.link, message, peer, now, used=used)
         return commands + self._plan(now)
 
     def ours_changed(self, holdings: Holdings, now: float) -> list[Command]:
@@ -357,8 +336,8 @@ class Exchange:
     def _plan(self, now: float) -> list[Command]:
         peers = self.peers.values()
         return [
-            *self._fetching.plan(peers, self.ours, now),
-            *self._gathering.plan(peers, self.ours, now),
+            *self.fetching.plan(peers, self.ours, now),
+            *self.gathering.plan(peers, self.ours, now),
         ]
 
     # --- announcing -------------------------------------------------------------------------------
@@ -416,7 +395,7 @@ class Exchange:
                 times.append(peer.heard + (SILENT_S if peer.pinged else PING_S))
         if self._announced != self.ours.vectors:
             times.append(self._announced_at + ANNOUNCE_S)
-        replans = (self._fetching.replan_at, self._gathering.replan_at)
+        replans = (self.fetching.replan_at, self.gathering.replan_at)
         times += [when for when in replans if when is not None]
         return min(times)
 

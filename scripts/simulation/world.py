@@ -18,6 +18,7 @@ from scripts.simulation import faults, schedule
 from scripts.simulation.agreement import settled
 from scripts.simulation.device import Device
 from scripts.simulation.library import identity_of, make_file, statements_of
+from scripts.simulation.lies import Truth
 from scripts.simulation.network import Network
 from scripts.simulation.oracles import ViolationError, Witness, demand
 from scripts.simulation.plan import OLD_MODELS
@@ -68,7 +69,7 @@ class World:
         self.transcript = Transcript(known, readable=readable)
         self.network = Network(random.Random(f"net/{plan.seed}"), plan.latency_ms, self.transcript)
         said = statements_of(identities, names)
-        self.witness = Witness()
+        self.witness = Witness(Truth())
         self.devices: list[Device] = []
         for at, (name, identity) in enumerate(zip(names, identities, strict=True)):
             path = folder / f"{name}.db"

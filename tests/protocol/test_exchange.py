@@ -285,7 +285,7 @@ def test_who_relayed_what_its_owner_never_signed_is_asked_no_more() -> None:
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0, 0)
-    side.exchange.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
+    side.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
     ahead = Positions(Vectors({C: OwnedPosition(LIFE, 9)}), whole=True)
     commands = side.exchange.received(1, ahead, 10, 0, 0)
     assert Send(1, PullState(C, LIFE, 0)) not in commands
@@ -393,11 +393,11 @@ def test_what_is_held_against_peers_can_be_shown() -> None:
     side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
     hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0.0, 0)
-    side.exchange.suspect(B, Key(Stream.STATE, A), 0.0)
-    side.exchange.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
-    ((about, found),) = side.exchange.distrusted.items()
+    side.suspect(B, Key(Stream.STATE, A), 0.0)
+    side.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
+    ((about, found),) = side.exchange.fetching.distrusted.items()
     assert (about, found.why) == ((B, Key(Stream.STATE, C)), "forged")
-    assert side.exchange.withheld == set()
+    assert side.exchange.fetching.withheld == set()
     batch = StateBatch(C, LIFE, 0, 1, 1, 1, ())
     assert side.exchange.received(1, batch, 10, 0.0, 0) == [Send(1, Credit(10))]
 
@@ -427,7 +427,7 @@ def test_who_told_what_cannot_be_of_records_is_not_asked_for_them() -> None:
     """Until this daemon starts anew."""
     side, feed = Side(A), b"f" * 44
     side.exchange.ours_changed(replace(side.holdings(), forgotten={feed: 1}), 0.0)
-    side.exchange.distrust_records(B)
+    side.exchange.gathering.distrust(B)
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     hello = Hello((1, 1), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0, 0)
