@@ -29,9 +29,10 @@ tick              what waited for its time: announcements, grace, pings, silent 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from leaderless.protocol import serving
+from leaderless.protocol.announcing import Announcing
 from leaderless.protocol.commands import (
     Apply,
     Close,
@@ -66,11 +67,11 @@ from leaderless.protocol.messages import (
     StateBatch,
     Statements,
     Unknown,
-    Vectors,
 )
 from leaderless.protocol.patience import Rests
 from leaderless.protocol.peer import Peer
 from leaderless.protocol.proving import compare, prove
+from leaderless.protocol.silence import PING_S, given_up, is_to_be_asked, next_look
 from leaderless.protocol.vectors import vectors_digest
 from leaderless.protocol.versions import UPGRADE, Upgrades, not_known
 
@@ -81,15 +82,8 @@ if TYPE_CHECKING:
     from leaderless.protocol.vectors import Holdings
     from registry.changes import Incarnation
 
-_Position = TypeVar("_Position")
-
 CLONED: Final = "cloned"
 """The life of a device that another machine runs as, too."""
-HELLO_S: Final = 10.0
-"""A peer that proved its key has this long for its first message."""
-ANNOUNCE_S: Final = 0.1
-PING_S: Final = 15.0
-SILENT_S: Final = 45.0
 LEAST_REST_S: Final = 1.0
 MOST_REST_S: Final = 30.0
 """A peer that breaks a rule whenever it is connected does so every half minute at most."""
@@ -114,8 +108,7 @@ class Exchange:
         self.fetching = Fetching(device)
         self._rests: Rests[bytes] = Rests(LEAST_REST_S, MOST_REST_S)
         self.gathering = Gathering()
-        self._announced = Vectors()
-        self._announced_at = float("-inf")
+        self._announcing = Announcing()
         self._upgrades = Upgrades()
 
     @property
@@ -200,21 +193,17 @@ class Exchange:
             return [_close(peer, "out_of_turn", "hello comes first, and once")]
         if isinstance(message, Hello):
             return self._on_hello(peer, message, now, wall_ms)
+        if isinstance(message, Unknown):
+            return not_known(peer, message.kind)
         return self._on_message(peer, message, size, now)
 
     def _on_message(self, peer: Peer, message: Message, size: int, now: float) -> list[Command]:
         """A peer that said hello goes on."""
         link = peer.link
         match message:
-            case Statements() | StateBatch(introduction=True):
-                return [Apply(link, message, size)]
-            case Records() if self.gathering.expects(link, message):
-                return [Apply(link, message, size)]
-            case StateBatch() | LogBatch():
-                accepts = self.fetching.accepts(peer, key_of(message), now)
-                return [Apply(link, message, size) if accepts else Send(link, Credit(size))]
-            case Records():
-                return [Send(link, Credit(size))]  # not what was asked for
+            case Statements() | StateBatch() | LogBatch() | Records():
+                wanted = self._is_wanted(peer, message, now)
+                return [Apply(link, message, size) if wanted else Send(link, Credit(size))]
             case Positions():
                 return self._on_positions(peer, message, now)
             case PullState() | PullLog() | PullRecords():
@@ -233,8 +222,6 @@ class Exchange:
                 return [Reconcile(link, message, size)]
             case Ping():
                 return [Send(link, Pong())]
-            case Unknown(kind):
-                return not_known(peer, kind)
         return []
 
     def _on_positions(self, peer: Peer, message: Positions, now: float) -> list[Command]:
@@ -246,6 +233,17 @@ class Exchange:
             *serving.serve(peer, self.ours.vectors, self.device),
             *self._settle(now),
         ]
+
+    def _is_wanted(
+        self, peer: Peer, message: Statements | StateBatch | LogBatch | Records, now: float
+    ) -> bool:
+        """Return whether something was asked for, or needs not be."""
+        if isinstance(message, Records):
+            return self.gathering.expects(peer.link, message)
+        is_introduction = isinstance(message, StateBatch) and message.introduction
+        if isinstance(message, Statements) or is_introduction:
+            return True
+        return self.fetching.accepts(peer, key_of(message), now)
 
     def _on_hello(self, peer: Peer, hello: Hello, now: float, wall_ms: int) -> list[Command]:
         link = peer.link
@@ -331,7 +329,9 @@ class Exchange:
 
     def _settle(self, now: float) -> list[Command]:
         proofs = prove(self.peers.values(), self._proof, now)
-        return [*self._announce(now), *proofs, *self._plan(now)]
+        news = self._announcing.news(self.ours.vectors, now)
+        told = [] if news is None else [Send(link, news) for link in self._open_links()]
+        return [*told, *proofs, *self._plan(now)]
 
     def _plan(self, now: float) -> list[Command]:
         peers = self.peers.values()
@@ -339,21 +339,6 @@ class Exchange:
             *self.fetching.plan(peers, self.ours, now),
             *self.gathering.plan(peers, self.ours, now),
         ]
-
-    # --- announcing -------------------------------------------------------------------------------
-
-    def _announce(self, now: float) -> list[Command]:
-        vectors = self.ours.vectors
-        if now < self._announced_at + ANNOUNCE_S:
-            return []
-        owned = _changed(vectors.owned, self._announced.owned)
-        feeds = _changed(vectors.feeds, self._announced.feeds)
-        self._announced = vectors
-        if not owned and not feeds:
-            return []
-        self._announced_at = now
-        message = Positions(Vectors(owned, feeds))
-        return [Send(link, message) for link in self._open_links()]
 
     def is_proved(self, peer: Peer) -> bool:
         """Return whether this device and a peer hold the same, as both have shown.
@@ -371,14 +356,12 @@ class Exchange:
         for peer in list(self.peers.values()):
             if peer.closing:
                 continue
-            if peer.hello is None:
-                if now >= peer.since + HELLO_S:
-                    commands.append(_close(peer, "no_hello", "no hello came in time"))
-            elif now >= peer.heard + SILENT_S:
-                commands.append(_close(peer, "silent", "nothing came for too long"))
+            left = given_up(peer, now)
+            if left is not None:
+                commands.append(_close(peer, *left))
             elif self._upgrades.is_due(peer, self.ours.vectors):
                 commands.append(_close(peer, "upgrade_needed", UPGRADE))
-            elif now >= peer.heard + PING_S and not peer.pinged:
+            elif is_to_be_asked(peer, now):
                 peer.pinged = True
                 commands.append(Send(peer.link, Ping()))
         return [*commands, *self._settle(now)]
@@ -386,26 +369,12 @@ class Exchange:
     def next_tick(self, now: float) -> float:
         """Return when `tick` has something to do next, if nothing happens before."""
         times = [now + PING_S]
-        for peer in self.peers.values():
-            if peer.closing:
-                continue
-            if peer.hello is None:
-                times.append(peer.since + HELLO_S)
-            else:
-                times.append(peer.heard + (SILENT_S if peer.pinged else PING_S))
-        if self._announced != self.ours.vectors:
-            times.append(self._announced_at + ANNOUNCE_S)
-        replans = (self.fetching.replan_at, self.gathering.replan_at)
-        times += [when for when in replans if when is not None]
-        return min(times)
+        times += [next_look(peer) for peer in self.peers.values() if not peer.closing]
+        news = self._announcing.due(self.ours.vectors)
+        others = (news, self.fetching.replan_at, self.gathering.replan_at)
+        return min([*times, *(when for when in others if when is not None)])
 
 
 def _close(peer: Peer, code: str, text: str) -> Close:
     peer.closing = True
     return Close(peer.link, code, text)
-
-
-def _changed(
-    now: Mapping[bytes, _Position], before: Mapping[bytes, _Position]
-) -> dict[bytes, _Position]:
-    return {key: value for key, value in now.items() if before.get(key) != value}
