@@ -153,12 +153,13 @@ class Overview:
         rows = sum(amount for key, amount in ahead.items() if key.stream is Stream.STATE)
         commits = sum(amount for key, amount in ahead.items() if key.stream is Stream.LOG)
         why = None if proved else self._why(facts, peer, rows, commits)
+        busy = rows or commits or facts.holdings.forgotten
         return PeerView(
             device.hex(),
             name,
             True,
             peer.address,
-            "live" if proved or not (rows or commits) else "catching_up",
+            "live" if proved or not busy else "catching_up",
             proved,
             shown_proved,
             rows,
@@ -181,6 +182,8 @@ class Overview:
             withheld = any(device == peer.device for device, _ in self._fetching.withheld)
             return f"{text}; it gives less than it says" if withheld else text
         unproved = facts.holdings.unproved
+        if facts.holdings.forgotten:
+            return _fetched(facts.holdings)
         if unproved:
             about, reason = next(iter(unproved.items()))
             return f"of {_called(facts, about[:16])}: {reason}"
@@ -222,7 +225,10 @@ class Overview:
                     "timedatectl",
                 )
             )
+        alerts += _fetching(facts.holdings, connected)
         for item in facts.shelf:
+            if item.waits_for == log.FORGOTTEN:
+                continue
             who = _called(facts, item.feed[:16])
             alerts.append(
                 Alert("SHELVED", f"commit {item.seq} of {who} waits for {item.waits_for}")
@@ -283,6 +289,26 @@ def _circles(facts: Facts) -> list[Alert]:
         )
         for edge in facts.circles
     ]
+
+
+def _fetching(holdings: Holdings, connected: Mapping[bytes, Peer]) -> Iterator[Alert]:
+    """Yield that the state of the records is fetched, or that nobody is here to give it."""
+    if holdings.staging is not None or (holdings.forgotten and connected):
+        yield Alert("FETCHING_RECORDS", _fetched(holdings))
+    elif holdings.forgotten:
+        yield Alert(
+            "FETCHING_RECORDS",
+            "the content of old edits is forgotten: the state of the records is needed instead",
+            "connect a device that has been in touch with the others",
+        )
+
+
+def _fetched(holdings: Holdings) -> str:
+    """Return how far the state of the records has been fetched."""
+    staging = holdings.staging
+    so_far = "nothing" if staging is None else counted(staging.count, "record")
+    rest = "so far" if staging is None or not staging.done else "are here, the log is still to come"
+    return f"the state of the records is fetched, as old edits are forgotten: {so_far} {rest}"
 
 
 def _lives(life: str, *, waits: bool) -> Iterator[Alert]:

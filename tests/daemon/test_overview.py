@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,16 @@ from leaderless.protocol.messages import (
     Hello,
     OwnedPosition,
     Positions,
+    Records,
     Vectors,
 )
+from leaderless.protocol.transfer import encode_record
 from leaderless.protocol.vectors import vectors_digest
 from leaderless.store import meta, restoring
 from leaderless.transport.memory import memory_pair
 from registry.changes import Create, Incarnation
 from registry.hlc import Stamp
+from registry.state import RecordState
 from tests.daemon.rooms import Rooms, open_rooms
 from tests.forgery import log_batch, own_feed, signed_commit
 from tests.replicas import START_MS, Replica, add_tree
@@ -326,3 +330,25 @@ def _hello(replica: Replica) -> Hello:
         START_MS,
         "hostile",
     )
+
+
+async def test_what_is_fetched_instead_of_forgotten_edits_is_told(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """That somebody is needed for it, how far it has come, and no commit that waits beside that."""
+    author, receiver = pair
+    bare = replace(signed_commit(author), body=b"")
+    async with open_rooms(tmp_path, receiver) as rooms:
+        applier = rooms.driver.applier
+        await applier.apply(log_batch(own_feed(author), bare), author.identity.device)
+        (alert,) = (await rooms.overview.view()).warnings
+        assert (alert.code, alert.hint) == (
+            "FETCHING_RECORDS",
+            "connect a device that has been in touch with the others",
+        )
+        packed = encode_record(("tag", bytes(16)), RecordState(), {})
+        for after, told in ((b"", "1 record so far"), (bytes(16) + b"tag", "still to come")):
+            batch = Records(after, {own_feed(author): 2}, () if after else (packed,), bool(after))
+            await applier.apply(batch, author.identity.device)
+            (alert,) = (await rooms.overview.view()).warnings
+            assert alert.text.endswith(told)

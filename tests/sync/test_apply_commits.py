@@ -165,3 +165,20 @@ async def test_a_later_local_edit_wins_over_a_value_from_the_future(
     edit = Update("tag", TAG, {"color": "green"})
     await receiver.store.write(lambda tx: tx.commit("tag.set", [edit]))
     assert query_file(receiver.store.path, "SELECT color FROM tag") == [("green",)]
+
+
+async def test_a_commit_without_its_body_is_kept_by_its_header(replicas: list[Replica]) -> None:
+    """The signature covers the header, and whoever sends it may have forgotten the body."""
+    author, relay, receiver = replicas
+    stamp = Stamp(START_MS + YEAR_MS, 0, 0)
+    bare = replace(signed_commit(author, stamp=stamp), body=b"")
+    outcome = await (await applier(receiver)).apply(
+        log_batch(own_feed(author), bare), relay.identity.device
+    )
+    assert (outcome.used, outcome.notes) == (True, ())
+    assert query_file(receiver.store.path, "SELECT body, applied_at FROM commit_log") == [
+        (None, None)
+    ]
+    forged = replace(bare, signature=bytes(64))
+    batch = log_batch(own_feed(author), forged)
+    assert await refused(receiver, batch, relay.identity.device) == "invalid_commit"
