@@ -86,10 +86,14 @@ class Applier:
         self._store = store
         self.members = members
         self._nonce = nonce
+        self._keys: tuple[Membership, dict[bytes, bytes]] | None = None
 
     def keys(self) -> dict[bytes, bytes]:
         """Return the public key of every member by device id."""
-        return {device_id(key): key for key in self.members.members}
+        if self._keys is None or self._keys[0] is not self.members:
+            keys = {device_id(key): key for key in self.members.members}
+            self._keys = self.members, keys
+        return self._keys[1]
 
     async def apply(
         self, message: StateBatch | LogBatch | Records | Statements, sender: bytes
