@@ -35,8 +35,8 @@ def undone_actions(connection: Connection) -> frozenset[ActionKey]:
         "SELECT h.header FROM commit_log c INDEXED BY commit_by_name"
         " CROSS JOIN feed f ON f.id = c.feed"
         " CROSS JOIN commit_log h ON h.feed = c.feed AND h.seq = c.seq"
-        " WHERE c.command = ? AND c.seq <= f.applied ORDER BY c.stamp DESC",
-        (UNDO,),
+        # Told in words: the index has undos alone.
+        f" WHERE c.command = '{UNDO}' AND c.seq <= f.applied ORDER BY c.stamp DESC"
     ).scalars()
     undone: set[ActionKey] = set()
     for packed in rows.all():

@@ -32,6 +32,8 @@ _OF_THE_OLD_LIBRARY = (
     "reference",
     "journal",
     "confirmation",
+    "owned_confirmation",
+    "replaced",
     "statement",
 )
 
