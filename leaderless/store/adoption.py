@@ -15,6 +15,7 @@ import msgpack
 
 from leaderless.protocol import hashing
 from leaderless.store import meta, opaque
+from leaderless.store.forgotten import is_whole
 from leaderless.store.rebuild import rebuild, show_again
 from leaderless.store.state import copies, epochs_of
 from registry.changes import DeviceId, StateChange
@@ -69,7 +70,8 @@ def adopt(connection: Connection, registry: Registry, now_ms: int) -> Adopted:
     for name in _changed(held, wanted):
         _put_away(connection, name, held.pop(name))
     if meta.get(connection, meta.REBUILD):
-        rebuild(connection, usable, now_ms)
+        if is_whole(connection):
+            rebuild(connection, usable, now_ms)
         meta.drop(connection, meta.REBUILD)
         known = {}
     shown = {model.sync_name: model.version for model in usable.shared()}

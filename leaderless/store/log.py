@@ -298,7 +298,8 @@ def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None
     taken: list[SignedCommit] = []
     size = 0
     rows = connection.exec_driver_sql(
-        "SELECT header, signature, body FROM commit_log WHERE feed = ? AND seq > ? ORDER BY seq",
+        "SELECT header, signature, coalesce(body, X'') FROM commit_log"
+        " WHERE feed = ? AND seq > ? ORDER BY seq",
         (known.key, after),
     )
     for row in rows:
@@ -337,11 +338,12 @@ def shelf(connection: Connection) -> list[Shelved]:
 def future_authors(connection: Connection, wall_ms: int, bound: bytes) -> list[bytes]:
     """Return the devices whose own stamps lie in the future: `bound` is the packed drift bound.
 
-    One who only built on somebody else's future value is not named.
+    One who only built on somebody else's future value is not named, nor one of whose commits it
+    cannot be told any more.
     """
     named: dict[bytes, None] = {}
     rows = connection.exec_driver_sql(
-        "SELECT header, body FROM commit_log WHERE stamp > ?", (bound,)
+        "SELECT header, body FROM commit_log WHERE stamp > ? AND body IS NOT NULL", (bound,)
     )
     for header_bytes, body in rows:
         header = commits.decode_header(header_bytes)

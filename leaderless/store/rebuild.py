@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits, hashing
 from leaderless.store import log, meta
+from leaderless.store.forgotten import ForgottenError, is_whole
 from leaderless.store.registers import Records
 
 if TYPE_CHECKING:
@@ -48,7 +49,14 @@ def rebuild(
     """Run the whole log again; returns where the result differs from what stood there.
 
     The caller holds one transaction around it. `tell` hears now and then how many commits were run.
+    Raises ForgottenError and changes nothing where the log is not whole: records that it cannot make
+    again stay as they are.
     """
+    if not is_whole(connection):
+        raise ForgottenError(
+            "the log cannot be run again: the content of older commits has been forgotten",
+            hint="leaderless verify counts what is here, and compares it with other devices",
+        )
     shown = [model.sync_name for model in registry.shared()]
     tables = {**_DERIVED, **dict.fromkeys(shown, "*")}
     held = meta.get(connection, meta.SHARED_HASH)
