@@ -28,6 +28,7 @@ from leaderless.clock import SYSTEM_CLOCK, wall_ms
 from leaderless.daemon.album_routes import AlbumDesk
 from leaderless.daemon.catalogue_routes import CatalogueDesk
 from leaderless.daemon.disk_watch import watch_disk
+from leaderless.daemon.forgetting import Forgetting, terms_of
 from leaderless.daemon.history_routes import HistoryDesk
 from leaderless.daemon.mending import mend_before_start
 from leaderless.daemon.metadata_routes import MetadataDesk
@@ -297,6 +298,11 @@ class Daemon:
         )
         proofs = ProofDesk(store, driver, overview, partial(secrets.token_bytes, 8), self._tell)
         self._on_doubt = proofs.doubt
+
+        def others() -> set[bytes]:
+            return {device_id(key) for key in driver.applier.members.members} - {store.own_device}
+
+        forgetting = Forgetting(store, terms_of(config), others, driver.connected, self._tell)
         desks = (
             CatalogueDesk(store, driver, indexer, self._presence),
             HistoryDesk(store),
@@ -316,6 +322,7 @@ class Daemon:
         chance = random.SystemRandom().random
         nursery.start_soon(watch_disk, store, chance, self._tell, disk_recovered)
         nursery.start_soon(proofs.keep)
+        nursery.start_soon(forgetting.keep)
         nursery.start_soon(self._live_on, whereabouts, indexer)
         nursery.start_soon(dialer.run)
         nursery.start_soon(whereabouts.call_named, dialer)

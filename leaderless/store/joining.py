@@ -65,6 +65,7 @@ def join_library(
         connection.exec_driver_sql(f"DELETE FROM {table}")
     for model in reversed(transaction.registry.shared()):
         connection.exec_driver_sql(f"DELETE FROM {model.sync_name}")
+    meta.drop(connection, meta.EVIDENCE)
     meta.put(connection, meta.LIBRARY, library)
     meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
     meta.put(connection, meta.MEMBERSHIP, membership)

@@ -19,6 +19,7 @@ REBUILD = "rebuild"  # set by a schema upgrade after which the log has to be run
 DISK_TRIED = "disk_tried"  # when a write showed last that a disk that had failed is well again
 REPLACED = "replaced"  # how this file came to replace a damaged one (store/repair.py)
 STATE_WANTED = "state_wanted"  # set while shared records are damaged that the log cannot make anew
+EVIDENCE = "evidence"  # the last commit (rowid) whose header was read for what it proves
 MEMBERSHIP = "membership"  # digest of the statements that were known last
 RESTORING = "restoring"  # since when (ms) this device takes its own rows back from its peers
 RESTORED = "restored"  # when (ms) it had done so last
