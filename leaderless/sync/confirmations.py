@@ -61,7 +61,7 @@ class Confirmations:
             waiting, self._waiting = self._waiting, {}
             owned, self._waiting_owned = self._waiting_owned, {}
             try:
-                await self._store.write(partial(_write, positions=waiting, owned=owned))
+                await self._store.write(partial(write_down, positions=waiting, owned=owned))
             except StoreError:
                 # A full disk: what is lost here costs nothing, so they are tried again with the next.
                 self._waiting = {**waiting, **self._waiting}
@@ -71,11 +71,12 @@ class Confirmations:
             self._written_owned.update(owned)
 
 
-def _write(
+def write_down(
     transaction: Transaction,
     positions: Mapping[tuple[bytes, bytes], FeedPosition],
     owned: Mapping[bytes, OwnedPosition],
 ) -> None:
+    """Put what members have told where it is read from: of feeds, and of our own rows."""
     if owned:
         transaction.conn.exec_driver_sql(
             "INSERT INTO owned_confirmation (device, generation, nonce, watermark)"
