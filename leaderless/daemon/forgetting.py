@@ -13,7 +13,7 @@ import trio
 
 from leaderless.errors import LeaderlessError
 from leaderless.protocol.retention import Terms
-from leaderless.store import forgetting
+from leaderless.store import forgetting, tombstones
 from leaderless.store.forgetting import At
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Forgot(NamedTuple):
 
     bodies: int = 0
     losses: int = 0
+    tombstones: int = 0
 
     @property
     def anything(self) -> bool:
@@ -135,10 +136,11 @@ class Forgetting:
             bodies = await self._bodies(known)
             self._left = had - bodies
         losses = await self._losses(now_ms, known) if whole or is_day else 0
+        buried = await self._tombstones(holding)
         if is_day:
             self._done_ms = now_ms
         self._seen_writes = news
-        return Forgot(bodies, losses)
+        return Forgot(bodies, losses, buried)
 
     async def _bodies(self, known: Survey) -> int:
         """Drop bodies that may go; return how many."""
@@ -167,6 +169,16 @@ class Forgetting:
             )
             losses += gone
         return losses
+
+    async def _tombstones(self, holding: Collection[bytes]) -> int:
+        """Drop tombstones of ours that all have, and of others that their owners have dropped."""
+        registry, own = self._store.registry, self._store.own_device
+        dropped, gone = 0, 1
+        while gone:
+            gone = await self._write(lambda tx: tombstones.drop_own(tx, holding))
+            gone += await self._write(lambda tx: tombstones.drop_copied(tx.conn, registry, own))
+            dropped += gone
+        return dropped
 
 
 def _drop_bodies(transaction: Transaction, known: Survey, after: At) -> tuple[int, At | None]:

@@ -12,6 +12,7 @@ from leaderless.errors import NotPermittedError
 from leaderless.identity import certificate_key, device_id, verify
 from leaderless.protocol import checkpoint as checkpoints
 from leaderless.protocol import commits, limits, membership
+from leaderless.protocol import floor as floors
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, StateBatch, Statements
@@ -126,13 +127,13 @@ class Applier:
         return Outcome(used=True)
 
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
-        said = self._checkpoint(batch, sender)
+        said, floor = self._checkpoint(batch, sender), self._floor(batch)
 
         relayed = sender != batch.owner
 
         def write(transaction: Transaction) -> tuple[state.Merged, bytes | None]:
             connection, registry = transaction.conn, self._store.registry
-            merged = state.apply_batch(connection, registry, batch, said)
+            merged = state.apply_batch(connection, registry, batch, said, floor)
             if relayed and merged.used:
                 meta.put(connection, meta.relayed(batch.owner), sender)
             relay = meta.get(connection, meta.relayed(batch.owner))
@@ -155,7 +156,7 @@ class Applier:
 
         What we have not signed is refused, what we know better is passed over.
         """
-        said = self._checkpoint(batch, sender)
+        said, floor = self._checkpoint(batch, sender), self._floor(batch)
 
         def write(transaction: Transaction) -> Outcome:
             connection, registry = transaction.conn, self._store.registry
@@ -169,7 +170,7 @@ class Applier:
                     return Outcome(used=False)
                 if not restoring.begin(transaction, held):
                     return Outcome(False, (("cloned", {"from": sender}),))
-            merged = state.apply_batch(connection, registry, batch, said)
+            merged = state.apply_batch(connection, registry, batch, said, floor)
             if merged.copy.fault is not None:
                 state.forget(connection, registry, merged.copy)
                 about = {"owner": batch.owner, "from": sender, "why": merged.copy.fault}
@@ -203,6 +204,19 @@ class Applier:
         if sender != batch.owner and _reaches(batch) > said.rev:
             raise UnverifiedError("relayed rows go beyond the checkpoint of their owner")
         return said
+
+    def _floor(self, batch: StateBatch) -> int:
+        """Return the owner's verified floor that comes with a batch, 0 for none."""
+        if not batch.floor:
+            return 0
+        said = floors.decode(batch.floor)
+        signature, covered = floors.signed_part(batch.floor)
+        if not verify(self.keys()[batch.owner], signature, covered):
+            raise UnverifiedError("a floor is not signed by its owner")
+        about = (said.library, said.owner, said.incarnation)
+        if about != (self._store.library, batch.owner, batch.incarnation):
+            raise UnverifiedError("a floor speaks of another state")
+        return said.rev
 
     async def _log(self, batch: LogBatch) -> Outcome:
         key = self.keys().get(batch.feed[:16])
