@@ -287,6 +287,11 @@ class Daemon:
             suggest,
             self._tell,
         )
+
+        def others() -> set[bytes]:
+            return {device_id(key) for key in driver.applier.members.members} - {store.own_device}
+
+        terms = terms_of(config)
         overview = Overview(
             store,
             driver,
@@ -295,16 +300,14 @@ class Daemon:
             self._presence,
             left_out,
             findable=is_findable(config),
+            lease_ms=terms.lease_ms,
         )
         proofs = ProofDesk(store, driver, overview, partial(secrets.token_bytes, 8), self._tell)
         self._on_doubt = proofs.doubt
 
-        def others() -> set[bytes]:
-            return {device_id(key) for key in driver.applier.members.members} - {store.own_device}
-
-        forgetting = Forgetting(store, terms_of(config), others, driver.connected, self._tell)
+        forgetting = Forgetting(store, terms, others, driver.connected, self._tell)
         desks = (
-            CatalogueDesk(store, driver, indexer, self._presence),
+            CatalogueDesk(store, driver, indexer, self._presence, others, terms.lease_ms),
             HistoryDesk(store),
             TaggingDesk(store),
             AlbumDesk(store, driver),

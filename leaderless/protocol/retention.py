@@ -24,10 +24,13 @@ No clock and no database live here: the facts are handed in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+
+LEASE_MS: Final = 180 * 86_400_000
+"""How long a member may be away, if nothing else is configured."""
 
 Held = tuple[bytes, bytes]
 """A member and a feed."""

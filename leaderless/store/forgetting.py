@@ -53,6 +53,7 @@ def note_evidence(connection: Connection) -> bool:
     The caller holds a write transaction. It counts as if it had been told: it never goes back.
     """
     after = meta.get(connection, meta.EVIDENCE) or 0
+    own = meta.get(connection, meta.OWN_DEVICE)
     rows = connection.exec_driver_sql(
         "SELECT rowid, header FROM commit_log WHERE rowid > ? ORDER BY rowid LIMIT ?",
         (after, HEADERS),
@@ -60,7 +61,7 @@ def note_evidence(connection: Connection) -> bool:
     proved: dict[tuple[bytes, bytes], int] = {}
     for _, packed in rows:
         header = commits.decode_header(packed)
-        for needed in header.dependencies:
+        for needed in header.dependencies if header.feed[:16] != own else ():
             at = (header.feed[:16], needed.feed)
             proved[at] = max(proved.get(at, 0), needed.seq)
     if proved:
@@ -248,8 +249,11 @@ def drop_replaced(connection: Connection, before_ms: int, newest: int) -> int:
 
 def drop_journal(connection: Connection, before_ms: int, limit: int = COMMITS) -> int:
     """Drop losses that were noted before that time, at most `limit`; return how many."""
-    return connection.exec_driver_sql(
+    dropped = connection.exec_driver_sql(
         "DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE noted_at < ?"
         " ORDER BY id LIMIT ?)",
         (before_ms, limit),
     ).rowcount
+    if dropped:
+        meta.put(connection, meta.JOURNAL_DROPPED, before_ms)
+    return dropped

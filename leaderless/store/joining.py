@@ -65,7 +65,8 @@ def join_library(
         connection.exec_driver_sql(f"DELETE FROM {table}")
     for model in reversed(transaction.registry.shared()):
         connection.exec_driver_sql(f"DELETE FROM {model.sync_name}")
-    meta.drop(connection, meta.EVIDENCE)
+    for fact in (meta.EVIDENCE, meta.JOURNAL_DROPPED, meta.STATE_WANTED):
+        meta.drop(connection, fact)
     meta.put(connection, meta.LIBRARY, library)
     meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
     meta.put(connection, meta.MEMBERSHIP, membership)

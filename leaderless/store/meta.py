@@ -20,6 +20,7 @@ DISK_TRIED = "disk_tried"  # when a write showed last that a disk that had faile
 REPLACED = "replaced"  # how this file came to replace a damaged one (store/repair.py)
 STATE_WANTED = "state_wanted"  # set while shared records are damaged that the log cannot make anew
 EVIDENCE = "evidence"  # the last commit (rowid) whose header was read for what it proves
+JOURNAL_DROPPED = "journal_dropped"  # losses that were noted before (ms) were dropped for their age
 MEMBERSHIP = "membership"  # digest of the statements that were known last
 RESTORING = "restoring"  # since when (ms) this device takes its own rows back from its peers
 RESTORED = "restored"  # when (ms) it had done so last

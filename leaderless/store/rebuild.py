@@ -80,6 +80,7 @@ def rebuild(
         " w.record = journal.record AND w.loser = journal.loser AND w.field = journal.field"
         " AND w.subkey = journal.subkey), noted_at)"
     )
+    _without_dropped(connection)
     differences = [
         difference
         for table, columns in tables.items()
@@ -91,6 +92,19 @@ def rebuild(
         connection.exec_driver_sql(f"DROP TABLE was_{table}")
     records = connection.exec_driver_sql("SELECT count(*) FROM record").scalar_one()
     return Rebuilt(run, records, tuple(differences))
+
+
+def _without_dropped(connection: Connection) -> None:
+    """Take losses out of the journal again that had been dropped for their age."""
+    before_ms = meta.get(connection, meta.JOURNAL_DROPPED)
+    if before_ms is not None:
+        # A packed reference begins with its stamp, and that with its time: three bytes in.
+        connection.exec_driver_sql(
+            "DELETE FROM journal WHERE substr(loser, 4, 6) < ? AND NOT EXISTS (SELECT 1 FROM"
+            " was_noted w WHERE w.record = journal.record AND w.loser = journal.loser"
+            " AND w.field = journal.field AND w.subkey = journal.subkey)",
+            (before_ms.to_bytes(6, "big"),),
+        )
 
 
 def _difference(connection: Connection, table: str, columns: str) -> str | None:

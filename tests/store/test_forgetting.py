@@ -9,6 +9,7 @@ from leaderless.protocol.retention import Terms
 from leaderless.store import forgetting, meta
 from leaderless.store.forgetting import At
 from leaderless.store.inventory import shared_items
+from leaderless.store.rebuild import rebuild
 from registry.changes import Create, Delete, Edit, Update
 from tests.replicas import START_MS, Replica, make_replicas, open_replica, query_file
 from tests.store.passing import log_of, own_feed, store_commits, within
@@ -221,6 +222,26 @@ def test_old_losses_are_dropped_by_their_age(replica: Replica) -> None:
     drop = forgetting.drop_journal
     gone = [within(replica, lambda c: drop(c, START_MS + 8, 5)) for _ in range(3)]
     assert gone == [5, 3, 0]
+
+
+def test_a_loss_that_was_dropped_is_not_found_again_by_running_the_log(
+    replicas: list[Replica],
+) -> None:
+    """What people were told of for long enough stays away; what is younger stays listed."""
+    a, b, _ = replicas
+    for replica in (a, b):
+        _edit(replica, Create("tag", TAG, {"color": replica.identity.device.hex()}))
+    store_commits(a, *log_of(b, own_feed(b)))
+    a.clock.ms += 10 * DAY_MS
+    b.clock.ms = a.clock.ms
+    for replica in (a, b):
+        _edit(replica, Create("tag", TRIP, {"color": replica.identity.device.hex()}))
+    store_commits(a, *log_of(b, own_feed(b), 1))
+    journal = "SELECT record FROM journal ORDER BY record"
+    assert query_file(a.store.path, journal) == [(TAG,), (TRIP,)]
+    assert within(a, lambda c: forgetting.drop_journal(c, a.clock.ms - DAY_MS)) == 1
+    done = within(a, lambda c: rebuild(c, a.store.registry, a.clock.ms))
+    assert (done.differences, query_file(a.store.path, journal)) == ((), [(TRIP,)])
 
 
 def test_only_bodies_beyond_the_newest_are_counted(replica: Replica) -> None:
