@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,12 @@ from leaderless.advice import LOST
 from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
 from leaderless.daemon.disk_watch import disk_alerts
+from leaderless.daemon.member_routes import revoked_views
 from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
 from leaderless.status.report import Alert, PeerView, ScanView, View
-from leaderless.store import log, restoring
+from leaderless.store import closing, log, restoring
 from leaderless.store.holdings import read_holdings
 from leaderless.store.repair import acknowledge, replacement_in
 from leaderless.words import counted
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from leaderless.protocol.membership import Membership
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings
+    from leaderless.status.report import RevokedView
     from leaderless.store.store import Store
     from leaderless.sync.driver import Driver
     from registry.models import Registry
@@ -58,6 +61,7 @@ class Facts:
         self.conflicts = count_conflicts(connection, registry, MOST_CONFLICTS)
         self.circles = circles(connection)
         self.replaced = replacement_in(connection)
+        self.left_behind = closing.left_behind(connection)
 
 
 class Overview:
@@ -97,6 +101,7 @@ class Overview:
         )
         connected = {peer.device: peer for peer in self._driver.exchange.peers.values()}
         own = self._store.own_device
+        gone = revoked_views(members, facts.names, self._presence.refused, facts.left_behind)
         return View(
             device=facts.names.get(own) or _short(own),
             device_id=own.hex(),
@@ -112,9 +117,10 @@ class Overview:
                 for name, device in others
             ],
             scans=[self._scan(*row) for row in facts.scans],
-            warnings=self._alerts(facts, connected),
+            warnings=[*_revoked(gone, own), *self._alerts(facts, connected)],
             rows=sum(proof.row_count for proof in facts.holdings.owned.values()),
             tags=facts.tags,
+            revoked=[device for device in gone if device.id != own.hex()],
         )
 
     async def acknowledge(self) -> None:
@@ -171,6 +177,8 @@ class Overview:
             ]
             verb = "is" if rows + commits == 1 else "are"
             return f"{' and '.join(rest)} {verb} still to come from it"
+        if peer.hello is not None and peer.hello.version < (1, 1) and self._members().former:
+            return "its version knows nothing of revoked devices: upgrade it"
         unproved = facts.holdings.unproved
         if unproved:
             about, reason = next(iter(unproved.items()))
@@ -264,6 +272,22 @@ def _circles(facts: Facts) -> list[Alert]:
         )
         for edge in facts.circles
     ]
+
+
+def _revoked(gone: Sequence[RevokedView], own: bytes) -> Iterator[Alert]:
+    """Yield that this device is no member any more, if that is so."""
+    for device in gone:
+        if device.id == own.hex():
+            yield Alert(
+                "REVOKED",
+                f"this device was revoked by {device.by} on {_day(int(device.at_ms))}: nobody"
+                " takes its calls, what it holds can still be read",
+                "leaderless pair on a member, and its code here, admits it anew",
+            )
+
+
+def _day(at_ms: int) -> str:
+    return dt.datetime.fromtimestamp(at_ms / 1000, tz=dt.UTC).strftime("%Y-%m-%d")
 
 
 def _lives(life: str) -> Iterator[Alert]:

@@ -25,7 +25,7 @@ from leaderless.protocol.packing import pack, unpack
 from leaderless.protocol.standing import Judge, Role, Said, StatementKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 DOMAIN = b"leaderless/statement/1\0"
 NO_LIBRARY = bytes(16)
@@ -47,6 +47,7 @@ __all__ = [
     "decode",
     "library_of",
     "membership_of",
+    "readable",
     "signed_part",
 ]
 
@@ -123,6 +124,7 @@ class Former:
     """A device that was admitted and is no member: by whose word, when (ms), in which statement."""
 
     public_key: bytes
+    certificate: bytes
     name: str
     by: bytes
     at_ms: int
@@ -186,6 +188,19 @@ def library_of(genesis: Signed) -> bytes:
     return genesis.hash[:16]
 
 
+def readable(said: Iterable[Signed], version: tuple[int, int]) -> tuple[Signed, ...]:
+    """Return the statements that a peer of this version of the protocol can read.
+
+    One of 1.0 ends the connection at a kind that it does not know; what builds on such a statement
+    does not stand at it either, so it goes on as if nothing had been revoked.
+    """
+    if version >= (1, 1):
+        return tuple(said)
+    first = (StatementKind.GENESIS, StatementKind.ADD)
+    decoded = ((signed, decode(signed.body)) for signed in said)
+    return tuple(signed for signed, item in decoded if item.kind in first and not item.generation)
+
+
 def membership_of(
     library: bytes, statements: Sequence[Signed], key_of: Callable[[bytes], bytes]
 ) -> Membership:
@@ -205,7 +220,8 @@ def membership_of(
         members[key] = Member(key, about.certificate, role, name, since)
     former = {
         key: Former(
-            *(key, said[gone.admission.at].name, gone.loss.author),
+            *(key, said[gone.admission.at].certificate, said[gone.admission.at].name),
+            gone.loss.author,
             *(said[gone.loss.at].issued_ms, gone.loss.at),
         )
         for key, gone in standing.gone.items()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from leaderless.protocol.reconcile import Answer, Range
     from registry.changes import Incarnation, StateChange
 
-PROTOCOL_VERSION = (1, 0)
+PROTOCOL_VERSION = (1, 1)
 """Major and minor; another major cannot be talked with."""
 
 

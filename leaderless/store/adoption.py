@@ -39,6 +39,7 @@ TABLES = frozenset(
         "presence",
         "record",
         "reference",
+        "revoked",
         "schema_version",
         "statement",
         "tombstone",

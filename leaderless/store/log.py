@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits, limits
 from leaderless.protocol.messages import LogBatch, SignedCommit
-from leaderless.store import meta
+from leaderless.store import closing, meta
 from leaderless.store.registers import Records
 from registry.changes import Dot
 from registry.hlc import is_from_future
@@ -41,9 +41,18 @@ class Feed(NamedTuple):
     applied_hash: bytes
     told: int
     fault: str | None
+    counts: int | None = None
+    """Of a feed that is closed: up to here it counts."""
+
+    @property
+    def reach(self) -> int:
+        """Return how much of it is here that counts: more is shown and handed on to nobody."""
+        return self.received if self.counts is None else min(self.received, self.counts)
 
 
-_FEED = "SELECT id, feed, received, received_hash, applied, applied_hash, told, fault FROM feed"
+_FEED = (
+    "SELECT id, feed, received, received_hash, applied, applied_hash, told, fault, counts FROM feed"
+)
 
 
 def feeds(connection: Connection) -> list[Feed]:
@@ -56,11 +65,13 @@ def feed_of(connection: Connection, feed: bytes) -> Feed:
     row = connection.exec_driver_sql(f"{_FEED} WHERE feed = ?", (feed,)).first()
     if row is not None:
         return Feed(*row)
+    counts = closing.begins_with(connection, feed)
     key = connection.exec_driver_sql(
-        "INSERT INTO feed (feed, received_hash, applied_hash) VALUES (?, ?, ?) RETURNING id",
-        (feed, commits.NO_HASH, commits.NO_HASH),
+        "INSERT INTO feed (feed, received_hash, applied_hash, counts) VALUES (?, ?, ?, ?)"
+        " RETURNING id",
+        (feed, commits.NO_HASH, commits.NO_HASH, counts),
     ).scalar_one()
-    return Feed(key, feed, 0, commits.NO_HASH, 0, commits.NO_HASH, 0, None)
+    return Feed(key, feed, 0, commits.NO_HASH, 0, commits.NO_HASH, 0, None, counts)
 
 
 def put_feed(connection: Connection, feed: Feed) -> None:
@@ -68,7 +79,7 @@ def put_feed(connection: Connection, feed: Feed) -> None:
     connection.exec_driver_sql(
         "UPDATE feed SET received = ?, received_hash = ?, applied = ?, applied_hash = ?, told = ?,"
         " fault = ? WHERE id = ?",
-        (*feed[2:], feed.key),
+        (*feed[2:-1], feed.key),
     )
 
 
@@ -84,8 +95,9 @@ class Received(NamedTuple):
 def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     """Store the next commit of a feed; return whether it was new.
 
-    A commit beyond the next is not stored (it will be asked for again). One that differs from what
-    stands at its position is a fork: the feed is closed to further commits, and says so.
+    A commit beyond the next is not stored (it will be asked for again), nor is one of a closed feed
+    that does not count. One that differs from what stands at its position is a fork: the feed is
+    closed to further commits, and says so.
     """
     header = commit.header
     feed = feed_of(connection, header.feed)
@@ -100,6 +112,8 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
             put_feed(connection, feed._replace(fault=fault))
         return False
     if header.seq > feed.received + 1:
+        return False
+    if feed.counts is not None and header.seq > feed.counts:
         return False
     if header.previous != feed.received_hash:
         fault = f"its commit {header.seq} does not follow from the one before it"
@@ -120,6 +134,7 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
         ),
     )
     put_feed(connection, feed._replace(received=header.seq, received_hash=commit.hash))
+    closing.note(connection, header)
     return True
 
 
@@ -140,7 +155,7 @@ def apply_ready(
         progress = False
         for feed in feeds(connection):
             at = feed
-            while at.applied < at.received:
+            while at.applied < at.reach:
                 # Looked at before any body is: a command of many parts comes bit by bit.
                 group = _next_group(connection, at)
                 reason = (
@@ -293,13 +308,14 @@ def take_effect(
 def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None:
     """Return the next commits of a feed as they were signed, or None if there are none."""
     known = feed_of_or_none(connection, feed)
-    if known is None or known.received <= after:
+    if known is None or known.reach <= after:
         return None
     taken: list[SignedCommit] = []
     size = 0
     rows = connection.exec_driver_sql(
-        "SELECT header, signature, body FROM commit_log WHERE feed = ? AND seq > ? ORDER BY seq",
-        (known.key, after),
+        "SELECT header, signature, body FROM commit_log WHERE feed = ? AND seq > ? AND seq <= ?"
+        " ORDER BY seq",
+        (known.key, after, known.reach),
     )
     for row in rows:
         size += len(row[0]) + len(row[2])
@@ -307,7 +323,7 @@ def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None
             break
         taken.append(SignedCommit(*row))
     rows.close()
-    return LogBatch(feed, after, known.received, tuple(taken))
+    return LogBatch(feed, after, known.reach, tuple(taken))
 
 
 def feed_of_or_none(connection: Connection, feed: bytes) -> Feed | None:
@@ -329,7 +345,8 @@ def shelf(connection: Connection) -> list[Shelved]:
     """Return the first waiting commit of each feed, with its reason."""
     found = connection.exec_driver_sql(
         "SELECT f.feed, c.seq, c.command, c.waits_for FROM feed f JOIN commit_log c"
-        " ON c.feed = f.id AND c.seq = f.applied + 1 WHERE f.received > f.applied"
+        " ON c.feed = f.id AND c.seq = f.applied + 1"
+        " WHERE f.received > f.applied AND (f.counts IS NULL OR f.counts > f.applied)"
     )
     return [Shelved(feed, seq, command, reason or "") for feed, seq, command, reason in found]
 

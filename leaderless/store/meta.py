@@ -22,6 +22,7 @@ MEMBERSHIP = "membership"  # digest of the statements that were known last
 RESTORING = "restoring"  # since when (ms) this device takes its own rows back from its peers
 RESTORED = "restored"  # when (ms) it had done so last
 CLONED = "cloned"  # since when (ms) another machine runs as this device
+REVOKED = "revoked"  # since when (ms) this device knows that it is no member any more
 _CLOCK_MS = "clock_ms"
 _CLOCK_COUNTER = "clock_counter"
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from leaderless.errors import NotPermittedError
-from leaderless.store import meta
+from leaderless.store import closing, meta
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.state import copies, copy_of, forget
 
@@ -93,7 +93,9 @@ def finish(transaction: Transaction, nonce: bytes) -> Incarnation | None:
     meta.put(connection, meta.RESTORED, transaction.now_ms)
     # The rows may have come in a later incarnation than the one that was remembered here.
     meta.put(connection, meta.OWN_EPOCH, copy.epoch)
-    return begin_incarnation(transaction, nonce, copy.incarnation.generation)
+    begun = begin_incarnation(transaction, nonce, copy.incarnation.generation)
+    closing.close_pending(transaction)
+    return begun
 
 
 def go_on(transaction: Transaction, nonce: bytes) -> Incarnation:
@@ -106,4 +108,6 @@ def go_on(transaction: Transaction, nonce: bytes) -> Incarnation:
     for name in (meta.RESTORING, meta.CLONED, meta.RESTORED):
         meta.drop(connection, name)
     generations = [copy.incarnation.generation for copy in known]
-    return begin_incarnation(transaction, nonce, max(generations, default=0) + 1)
+    begun = begin_incarnation(transaction, nonce, max(generations, default=0) + 1)
+    closing.close_pending(transaction)
+    return begun

@@ -15,9 +15,9 @@ from leaderless.protocol import commits, limits, membership
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, StateBatch, Statements
-from leaderless.store import log, meta, restoring, state
+from leaderless.store import closing, log, meta, restoring, state
 from leaderless.store.incarnations import begin_incarnation
-from leaderless.store.statements import keep_statements, statements
+from leaderless.store.statements import statements, take_statements
 from registry.changes import feed_id
 from registry.errors import RegistryError
 from registry.hlc import is_from_future
@@ -63,6 +63,16 @@ class Outcome(NamedTuple):
     """The device whose relayed rows were not what their owner had signed."""
 
 
+def _comings_and_goings(was: Membership, now: Membership) -> Notes:
+    """Return who is a member and was none, and the other way round."""
+    came = [key for key in now.members if key not in was.members]
+    went = [key for key in was.members if key not in now.members]
+    return (
+        *(("member_added", {"device": device_id(key)}) for key in came),
+        *(("member_revoked", {"device": device_id(key)}) for key in went),
+    )
+
+
 def _reaches(batch: StateBatch) -> int:
     """Return the highest rev that a batch speaks of."""
     rows = [int(str(row[1])) for change in batch.changes for row in change.rows]
@@ -80,8 +90,13 @@ class Applier:
         self._nonce = nonce
 
     def keys(self) -> dict[bytes, bytes]:
-        """Return the public key of every member by device id."""
-        return {device_id(key): key for key in self.members.members}
+        """Return the public key of everybody who is or was a member, by device id."""
+        everybody = (*self.members.members, *self.members.former)
+        return {device_id(key): key for key in everybody}
+
+    def is_member(self, device: bytes) -> bool:
+        """Return whether a device is a member now."""
+        return any(device_id(key) == device for key in self.members.members)
 
     async def apply(self, message: StateBatch | LogBatch | Statements, sender: bytes) -> Outcome:
         """Apply what the device `sender` sent; raises ProtocolError or NotAMemberError."""
@@ -97,17 +112,24 @@ class Applier:
             raise RefusedError(str(error)) from error
 
     async def _statements(self, message: Statements) -> Outcome:
+        if len(message.statements) > limits.MAX_STATEMENTS:
+            raise UnverifiedError("there are more membership statements than a library may have")
+        readable: list[membership.Signed] = []
         for signed in message.statements:
-            said = membership.decode(signed.body)
+            try:
+                said = membership.decode(signed.body)
+            except membership.UnknownStatementError:
+                continue  # a later version knows what it says
             certificate_key(said.certificate)
             covered = membership.signed_part(signed.body)
             if not verify(said.author_key, signed.signature, covered):
                 raise UnverifiedError("a membership statement is not signed by its author")
+            readable.append(signed)
 
         def write(transaction: Transaction) -> Membership:
             held = statements(transaction.conn)
-            everything = {signed.hash: signed for signed in (*held, *message.statements)}
-            # A peer sends all that it holds, so what does not count with it never will: it is noise.
+            everything = {signed.hash: signed for signed in (*held, *readable)}
+            # A peer sends all that it holds, so what does not stand with it never will: it is noise.
             counted = membership.counted(
                 self._store.library, tuple(everything.values()), certificate_key
             )
@@ -115,23 +137,23 @@ class Applier:
                 raise UnverifiedError(
                     "there are more membership statements than a library may have"
                 )
-            fresh = [signed for signed in message.statements if signed.hash in counted]
-            keep_statements(transaction.conn, fresh, transaction.now_ms)
-            kept = statements(transaction.conn)
-            members = membership.membership_of(self._store.library, kept, certificate_key)
-            meta.put(transaction.conn, meta.MEMBERSHIP, members.digest)
-            return members
+            fresh = [signed for signed in readable if signed.hash in counted]
+            return take_statements(transaction, fresh)
 
+        was = self.members
         self.members = await self._store.write(write)
-        return Outcome(used=True)
+        return Outcome(True, _comings_and_goings(was, self.members))
 
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
         said = self._checkpoint(batch, sender)
 
         relayed = sender != batch.owner
 
-        def write(transaction: Transaction) -> tuple[state.Merged, bytes | None]:
+        def write(transaction: Transaction) -> tuple[state.Merged, bytes | None] | None:
             connection, registry = transaction.conn, self._store.registry
+            known = closing.revoked(connection).get(batch.owner)
+            if known is not None and not known.takes(said):
+                return None
             merged = state.apply_batch(connection, registry, batch, said)
             if relayed and merged.used:
                 meta.put(connection, meta.relayed(batch.owner), sender)
@@ -144,7 +166,10 @@ class Applier:
                 meta.drop(connection, meta.relayed(batch.owner))
             return merged, relay
 
-        merged, relay = await self._store.write(write)
+        done = await self._store.write(write)
+        if done is None:
+            return Outcome(used=False)
+        merged, relay = done
         if merged.copy.fault is None:
             return Outcome(merged.used)
         about = {"owner": batch.owner, "from": relay or sender, "why": merged.copy.fault}
@@ -223,6 +248,7 @@ class Applier:
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
                     ahead.add(batch.feed[:16])
             log.apply_ready(transaction.conn, self._store.registry, transaction.now_ms)
+            closing.drop_doubtful(transaction.conn, self._store.registry)
             notes = tuple(("future_stamp", {"device": author}) for author in ahead)
             return Outcome(True, (*notes, *self._own_log(transaction, batch.feed, held)))
 

@@ -32,8 +32,8 @@ from leaderless.protocol.commands import (
 )
 from leaderless.protocol.exchange import Exchange
 from leaderless.protocol.limits import BATCH_ROWS
+from leaderless.protocol.membership import readable
 from leaderless.protocol.messages import (
-    Bye,
     Compare,
     Hello,
     Positions,
@@ -48,6 +48,7 @@ from leaderless.store.statements import statements
 from leaderless.sync.apply import Applier
 from leaderless.sync.comparing import Comparer
 from leaderless.sync.confirmations import Confirmations
+from leaderless.sync.farewell import say_bye, see_off
 from leaderless.sync.outbox import Outbox
 from leaderless.sync.source import Source
 from leaderless.transport.base import ConnectionLostError
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
     from leaderless.sync.comparing import Comparison
     from leaderless.transport.base import Connection
 
-_BYE_S = 1.0
 _new_nonce = partial(secrets.token_bytes, 8)
 _Command = TypeVar("_Command")
 
@@ -181,6 +181,10 @@ class Driver:
             link = Link(number, connection, device, nursery, outbox, source, comparer)
             self._links[number] = link
             try:
+                if not self._is_welcome(device):
+                    why = "no member"
+                    await self._see_off(link)
+                    return
                 nursery.start_soon(self._send, link)
                 nursery.start_soon(self._beside, link, self._serve, None)
                 self._do(
@@ -204,6 +208,22 @@ class Driver:
                 self._tell("peer_disconnected", {"device": device, "why": why})
                 self._do(self.exchange.link_down(number, trio.current_time()))
                 nursery.cancel_scope.cancel()
+
+    def _is_welcome(self, device: bytes) -> bool:
+        """Return whether a device and this one are both members."""
+        return self.applier.is_member(device) and self.applier.is_member(self.store.own_device)
+
+    async def members_changed(self) -> None:
+        """End the links of those that are no members any more."""
+        for link in list(self._links.values()):
+            if not self._is_welcome(link.device):
+                await self._see_off(link)
+
+    async def _see_off(self, link: Link) -> None:
+        """End the link of a device, which is told by which statements."""
+        self._tell("refused", {"device": link.device, "why": "its membership was revoked"})
+        await see_off(link.connection, self.store)
+        link.nursery.cancel_scope.cancel()
 
     async def _receive(self, link: Link) -> None:
         while True:
@@ -234,6 +254,8 @@ class Driver:
         if outcome.distrusted is not None and isinstance(command.message, StateBatch):
             self.exchange.distrust(outcome.distrusted, command.message.owner)
         self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
+        if isinstance(command.message, Statements):
+            await self.members_changed()
 
     async def _send(self, link: Link) -> None:
         try:
@@ -251,7 +273,7 @@ class Driver:
             code, why = "bug", f"{type(error).__name__}: {error}"
             structlog.get_logger().error("link_failed", exc_info=error)
         self._tell("peer_error", {"device": link.device, "code": code, "why": why})
-        await self._say_bye(link, code, why)
+        await say_bye(link.connection, code, why)
         return why
 
     async def _beside(
@@ -263,14 +285,6 @@ class Driver:
         except Exception as error:  # noqa: BLE001 - as above
             await self._failed(link, error)
             link.nursery.cancel_scope.cancel()
-
-    async def _say_bye(self, link: Link, code: str, text: str) -> None:
-        with trio.move_on_after(_BYE_S) as scope:
-            scope.shield = True
-            try:
-                await link.connection.send(codec.encode(Bye(code, text)))
-            except ConnectionLostError:
-                return
 
     # --- commands ---------------------------------------------------------------------------------
 
@@ -325,7 +339,7 @@ class Driver:
 
     async def _close(self, link: Link, command: Close) -> None:
         self._tell("link_closed", {"device": link.device, "code": command.code})
-        await self._say_bye(link, command.code, command.text)
+        await say_bye(link.connection, command.code, command.text)
         link.nursery.cancel_scope.cancel()
 
     async def _serve(self, link: Link, _: None) -> None:
@@ -336,6 +350,9 @@ class Driver:
 
     async def _send_statements(self, link: Link, _: SendStatements) -> None:
         kept = await self.store.read(statements)
+        peer = self.exchange.peers.get(link.number)
+        if peer is not None and peer.hello is not None:
+            kept = readable(kept, peer.hello.version)
         link.outbox.put(codec.encode(Statements(kept)))
 
     async def _introduce(self, link: Link, _: Introduce) -> None:

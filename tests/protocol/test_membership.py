@@ -20,6 +20,7 @@ from leaderless.protocol.membership import (
     decode,
     library_of,
     membership_of,
+    readable,
     signed_part,
 )
 from leaderless.protocol.packing import pack, unpack
@@ -140,7 +141,7 @@ def test_who_was_a_member_is_known_with_who_says_that_it_is_none_any_more() -> N
     found = membership_of(LIBRARY, [GENESIS, ben, out], _key)
     assert list(found.members) == [_key(b"anna")]
     assert found.former == {
-        _key(b"ben"): Former(_key(b"ben"), "ben", _key(b"anna"), 77, out.hash),
+        _key(b"ben"): Former(_key(b"ben"), b"ben", "ben", _key(b"anna"), 77, out.hash),
     }
     anew = replace(gone, kind=StatementKind.ADD, role=Role.ADMIN, parents=(out.hash,), generation=3)
     found = membership_of(LIBRARY, [GENESIS, ben, out, _signed(anew)], _key)
@@ -169,3 +170,13 @@ def test_the_founder_has_no_name_by_the_statement_that_names_the_library() -> No
     """A device is not called like the library that it made."""
     members = membership_of(LIBRARY, (GENESIS,), _key)
     assert (members.library_name, members.members[_key(b"anna")].name) == ("home", "")
+
+
+def test_a_peer_of_1_0_is_sent_what_it_can_read() -> None:
+    """The rest would end its connection; what it cannot know of is left out."""
+    ben = _add(b"ben", b"anna", parents=(GENESIS.hash,))
+    out = _signed(replace(decode(ben.body), kind=StatementKind.REVOKE, parents=(ben.hash,)))
+    anew = _signed(replace(decode(ben.body), generation=2, parents=(out.hash,)))
+    said = (GENESIS, ben, out, anew)
+    assert readable(said, (1, 1)) == said
+    assert readable(said, (1, 0)) == (GENESIS, ben)
