@@ -19,6 +19,7 @@ from leaderless.store import closing, log, restoring
 from leaderless.store.holdings import read_holdings
 from leaderless.store.repair import acknowledge, replacement_in
 from leaderless.words import counted
+from registry.changes import feed_incarnation
 from registry.hlc import MAX_DRIFT_MS, Stamp
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Facts:
         self.conflicts = count_conflicts(connection, registry, MOST_CONFLICTS)
         self.circles = circles(connection)
         self.replaced = replacement_in(connection)
+        self.forked = log.forked(connection)
         self.left_behind = closing.left_behind(connection)
 
 
@@ -225,6 +227,7 @@ class Overview:
             alerts.append(
                 Alert("SHELVED", f"commit {item.seq} of {who} waits for {item.waits_for}")
             )
+        alerts += _forks(facts)
         for about, reason in facts.holdings.unproved.items():
             if "signed" in reason or "follow" in reason:
                 alerts.append(Alert("STATE_DIFFERS", f"{_called(facts, about[:16])}: {reason}"))
@@ -288,6 +291,21 @@ def _revoked(gone: Sequence[RevokedView], own: bytes) -> Iterator[Alert]:
 
 def _day(at_ms: int) -> str:
     return dt.datetime.fromtimestamp(at_ms / 1000, tz=dt.UTC).strftime("%Y-%m-%d")
+
+
+def _forks(facts: Facts) -> Iterator[Alert]:
+    """Yield who signed two commits as one, unless it was restored and goes on in a new incarnation."""
+    for feed in facts.forked:
+        device = feed.feed[:16]
+        newest = facts.holdings.vectors.owned.get(device)
+        if newest is not None and newest.incarnation > feed_incarnation(feed.feed):
+            continue
+        yield Alert(
+            "FORKED",
+            f"{_called(facts, device)} signed two different commits as number {feed.forked}: it was"
+            " cloned, or restored and not met since, or it is dishonest; both count",
+            "run one machine alone as that device, or take it out with `leaderless device revoke`",
+        )
 
 
 def _lives(life: str) -> Iterator[Alert]:

@@ -67,7 +67,7 @@ from leaderless.protocol.messages import (
 )
 from leaderless.protocol.peer import Peer
 from leaderless.protocol.proving import compare, prove
-from leaderless.protocol.vectors import vectors_digest
+from leaderless.protocol.vectors import readable, vectors_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -238,14 +238,17 @@ class Exchange:
         if hello.vectors == vectors_digest(peer.sent_vectors):
             peer.learn(Positions(peer.sent_vectors, whole=True))
             if self.ours.vectors != peer.sent_vectors:
-                commands.append(Send(link, Positions(self.ours.vectors, whole=True)))
+                commands.append(self._all_positions(link, hello))
             commands += [
                 *self._fetching.subscribe(peer, self.ours.vectors, now),
                 *self._settle(now),
             ]
         else:
-            commands.append(Send(link, Positions(self.ours.vectors, whole=True)))
+            commands.append(self._all_positions(link, hello))
         return commands
+
+    def _all_positions(self, link: int, hello: Hello) -> Send:
+        return Send(link, Positions(readable(self.ours.vectors, hello.version), whole=True))
 
     # --- streams ----------------------------------------------------------------------------------
 
@@ -299,7 +302,8 @@ class Exchange:
 
     def _plan(self, now: float) -> list[Command]:
         peers = self.peers.values()
-        return self._fetching.plan(peers, self.ours.vectors, self.ours.closed, now)
+        ours = self.ours
+        return self._fetching.plan(peers, ours.vectors, ours.closed, now, ours.doubted)
 
     # --- announcing -------------------------------------------------------------------------------
 
@@ -313,8 +317,12 @@ class Exchange:
         if not owned and not feeds:
             return []
         self._announced_at = now
-        message = Positions(Vectors(owned, feeds))
-        return [Send(link, message) for link in self._open_links()]
+        changed = Vectors(owned, feeds)
+        return [
+            Send(peer.link, Positions(readable(changed, peer.hello.version)))
+            for peer in self.peers.values()
+            if peer.hello is not None
+        ]
 
     def is_proved(self, peer: Peer) -> bool:
         """Return whether this device and a peer hold the same, as both have shown.

@@ -51,6 +51,7 @@ class Fetching:
         self._pulls: dict[Key, _Pull] = {}
         self._behind_since: dict[Key, float] = {}
         self._asked: dict[Key, _Asked] = {}
+        self._doubted: frozenset[bytes] = frozenset()
         self._distrusted: set[tuple[bytes, Key]] = set()
         self.replan_at: float | None = None
         """When `plan` comes to another answer if nothing happens before."""
@@ -77,17 +78,24 @@ class Fetching:
         ]
 
     def plan(
-        self, peers: Iterable[Peer], ours: Vectors, closed: Container[bytes], now: float
+        self,
+        peers: Iterable[Peer],
+        ours: Vectors,
+        closed: Container[bytes],
+        now: float,
+        doubted: frozenset[bytes] = frozenset(),
     ) -> list[Command]:
         """Fetch what peers hold and we lack, each stream from its best source.
 
-        Of `closed` feeds nothing more is taken.
+        Of `closed` streams nothing more is taken; of `doubted` feeds all is, from the start.
         """
         self.replan_at = None
+        self._doubted = doubted
         sources: dict[Key, list[tuple[int, Peer]]] = {}
         for peer in peers:
             if peer.known:
-                for key, amount in peer.ahead(ours).items():
+                again = {Key(Stream.LOG, feed): 1 for feed in doubted if peer.holds(feed)}
+                for key, amount in {**again, **peer.ahead(ours)}.items():
                     if key.of not in closed and (peer.device, key) not in self._distrusted:
                         sources.setdefault(key, []).append((amount, peer))
         if Key(Stream.STATE, self._device) in sources:
@@ -116,7 +124,7 @@ class Fetching:
         pull = self._pulls.get(key)
         if pull is None:
             asked_for = self._asked.get(key)
-            if asked_for is None or asked_for.position != _position(key, ours):
+            if asked_for is None or asked_for.position != self._position(key, ours):
                 return candidates
             others = [item for item in candidates if item[1].link != asked_for.link]
             until = asked_for.when + STALLED_S
@@ -134,11 +142,22 @@ class Fetching:
         self._wake_at(until)
         return []
 
+    def _position(self, key: Key, ours: Vectors) -> object:
+        """Return from where a stream would be asked for; None for a feed from its start again."""
+        if key.stream is Stream.STATE:
+            return ours.owned.get(key.of)
+        held = ours.feeds.get(key.of)
+        if key.of in self._doubted:
+            return None
+        return 0 if held is None else held.received
+
     def _wake_at(self, when: float) -> None:
         self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
 
     def _fetch(self, peer: Peer, key: Key, ours: Vectors, now: float) -> Command:
-        self._asked[key] = _Asked(_position(key, ours), peer.link, now)
+        self._asked[key] = _Asked(self._position(key, ours), peer.link, now)
+        if key.stream is Stream.LOG and key.of in self._doubted:
+            return self._ask(peer, key, PullLog(key.of, 0), now)
         if key.stream is Stream.LOG:
             return self._ask(peer, key, _log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
@@ -183,13 +202,6 @@ class Fetching:
             del self._pulls[Key(Stream.STATE, peer.device)]
             return self.subscribe(peer, ours, now)
         return []
-
-
-def _position(key: Key, ours: Vectors) -> object:
-    if key.stream is Stream.STATE:
-        return ours.owned.get(key.of)
-    held = ours.feeds.get(key.of)
-    return 0 if held is None else held.received
 
 
 def _state_pull(owner: bytes, incarnation: Incarnation, ours: Vectors) -> PullState:

@@ -6,12 +6,12 @@ owner at watermark 0 and a feed without an applied commit say nothing and are le
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import pack
-from registry.changes import feed_incarnation
+from registry.changes import WHOLE_LIBRARY, feed_incarnation
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -67,6 +67,8 @@ class Holdings:
     closed: Container[bytes] = Closed()
     life: str = ""
     """Why this device writes nothing of its own: it takes its rows back, or it was cloned."""
+    doubted: frozenset[bytes] = frozenset()
+    """Feeds that others have otherwise, from somewhere on: they are read from the start again."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""
@@ -82,6 +84,17 @@ class Holdings:
             if self.vectors.owned[owner].watermark
         ]
         return digest(pack([owned, self.shared_hash, self.membership]))
+
+
+def readable(vectors: Vectors, version: tuple[int, int]) -> Vectors:
+    """Return the positions that a peer of this version of the protocol can make something of.
+
+    One of 1.0 ends the connection when it is sent a commit of a branch, so it is told of none.
+    """
+    if version >= (1, 1):
+        return vectors
+    whole = {feed: at for feed, at in vectors.feeds.items() if feed.endswith(WHOLE_LIBRARY)}
+    return replace(vectors, feeds=whole)
 
 
 def vectors_digest(vectors: Vectors) -> bytes:

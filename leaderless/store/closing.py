@@ -116,24 +116,45 @@ def _note(
 
 def _raise(connection: Connection, needed: Dependency) -> list[CommitHeader]:
     """Let a closed feed count up to a commit; return those of it that count by that."""
-    row = connection.exec_driver_sql(
-        "SELECT id, counts FROM feed WHERE feed = ?", (needed.feed,)
-    ).first()
+    row = _row_of(connection, needed)
     if row is None:
         connection.exec_driver_sql(
             "INSERT INTO feed (feed, received_hash, applied_hash, counts) VALUES (?, ?, ?, ?)",
             (needed.feed, commits.NO_HASH, commits.NO_HASH, needed.seq),
         )
         return []
-    key, counts = row
-    if counts is None or counts >= needed.seq:
-        return []
-    connection.exec_driver_sql("UPDATE feed SET counts = ? WHERE id = ?", (needed.seq, key))
-    found = connection.exec_driver_sql(
-        "SELECT header FROM commit_log WHERE feed = ? AND seq > ? AND seq <= ?",
-        (key, counts, needed.seq),
-    )
-    return [commits.decode_header(header) for (header,) in found]
+    raised: list[CommitHeader] = []
+    key, counts, trunk = row
+    seq = needed.seq
+    while counts is not None and counts < seq:
+        connection.exec_driver_sql("UPDATE feed SET counts = ? WHERE id = ?", (seq, key))
+        found = connection.exec_driver_sql(
+            "SELECT header FROM commit_log WHERE feed = ? AND seq > ? AND seq <= ?",
+            (key, counts, seq),
+        )
+        raised += [commits.decode_header(header) for (header,) in found]
+        if trunk is None:
+            break
+        # A branch counts with all that is before it.
+        key, counts, trunk, seq = connection.exec_driver_sql(
+            "SELECT id, counts, trunk, forked - 1 FROM feed WHERE id = ?", (trunk,)
+        ).one()
+    return raised
+
+
+def _row_of(
+    connection: Connection, needed: Dependency
+) -> tuple[int, int | None, int | None] | None:
+    """Return (key, counts, trunk) of the feed or branch that a dependency means."""
+    row = connection.exec_driver_sql(
+        "SELECT f.id, f.counts, f.trunk FROM feed f JOIN commit_log c ON c.feed = f.id"
+        " WHERE substr(f.feed, 1, 28) = ? AND c.seq = ? AND c.hash = ?",
+        (needed.feed[:28], needed.seq, needed.hash),
+    ).first()
+    if row is None:
+        query = "SELECT id, counts, trunk FROM feed WHERE feed = ?"
+        row = connection.exec_driver_sql(query, (needed.feed,)).first()
+    return None if row is None else (row[0], row[1], row[2])
 
 
 def _name(connection: Connection, gone: Mapping[bytes, Revoked], data: Mapping[str, Value]) -> None:

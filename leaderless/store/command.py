@@ -97,6 +97,8 @@ class Command:
         self._now_ms = now_ms
         self._author = author
         self._feed = log.feed_of(connection, feed)
+        if self._feed.forked is not None:
+            raise UsageError("the own feed is closed; this device needs a new incarnation")
         self._progress = progress
         self._records = Records(connection, registry, now_ms)
         self._seen: set[tuple[str, bytes]] = set()

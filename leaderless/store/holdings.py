@@ -34,14 +34,15 @@ def read_holdings(connection: Connection) -> Holdings:
             unproved[copy.owner] = "no checkpoint of its owner covers it yet"
     feeds: dict[bytes, FeedPosition] = {}
     wanted: set[bytes] = set()
+    doubted: set[bytes] = set()
     for feed in log.feeds(connection):
         feeds[feed.feed] = FeedPosition(feed.reach, feed.applied)
         if feed.fault is not None:
             unproved[feed.feed] = feed.fault
-            closed.add(feed.feed)
+            doubted.add(feed.feed)
         elif feed.applied < feed.reach:
             unproved[feed.feed] = f"{feed.reach - feed.applied} commits wait on the shelf"
-        if feed.counts is None or feed.received < feed.counts:
+        if feed.forked is None and (feed.counts is None or feed.received < feed.counts):
             wanted.add(feed.feed)
         else:
             closed.add(feed.feed)
@@ -57,4 +58,5 @@ def read_holdings(connection: Connection) -> Holdings:
             {device: known.below for device, known in gone.items()},
         ),
         restoring.life(connection),
+        frozenset(doubted),
     )

@@ -23,6 +23,7 @@ RESTORING = "restoring"  # since when (ms) this device takes its own rows back f
 RESTORED = "restored"  # when (ms) it had done so last
 CLONED = "cloned"  # since when (ms) another machine runs as this device
 REVOKED = "revoked"  # since when (ms) this device knows that it is no member any more
+RENAMED = "renamed"  # set when positions got other names: tables are to be shown again
 _CLOCK_MS = "clock_ms"
 _CLOCK_COUNTER = "clock_counter"
 

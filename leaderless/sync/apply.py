@@ -18,13 +18,15 @@ from leaderless.protocol.messages import LogBatch, StateBatch, Statements
 from leaderless.store import closing, log, meta, restoring, state
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.statements import statements, take_statements
-from registry.changes import feed_id
+from registry.changes import feed_id, feed_incarnation
 from registry.errors import RegistryError
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from sqlalchemy import Connection
 
     from leaderless.protocol.checkpoint import Checkpoint
     from leaderless.protocol.membership import Membership
@@ -236,42 +238,54 @@ class Applier:
         wall_ms = self._store.now_ms()
 
         def write(transaction: Transaction) -> Outcome:
-            feed = log.feed_of_or_none(transaction.conn, batch.feed)
-            held = 0 if feed is None else feed.received
-            if batch.after > held:
+            connection = transaction.conn
+            feed = log.feed_of_or_none(connection, batch.feed)
+            if batch.after > (0 if feed is None else feed.received):
                 return Outcome(used=False)
+            before, own = log.forked(connection), self._own_feed(connection)
             ahead: set[bytes] = set()
             for signed in batch.commits:
                 commit = self._commit(key, batch.feed, signed)
-                new = log.receive(transaction.conn, commit, transaction.now_ms)
+                new = log.receive(connection, commit, transaction.now_ms)
                 overwritten = highest_seen(commit.changes)
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
                     ahead.add(batch.feed[:16])
-            log.apply_ready(transaction.conn, self._store.registry, transaction.now_ms)
-            closing.drop_doubtful(transaction.conn, self._store.registry)
+            log.apply_ready(connection, self._store.registry, transaction.now_ms)
+            closing.drop_doubtful(connection, self._store.registry)
             notes = tuple(("future_stamp", {"device": author}) for author in ahead)
-            return Outcome(True, (*notes, *self._own_log(transaction, batch.feed, held)))
+            forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in before}
+            if forks:
+                notes = (*notes, ("forked", {"device": batch.feed[:16]}))
+            return Outcome(True, (*notes, *self._own_log(transaction, own)))
 
         return await self._store.write(write)
 
-    def _own_log(self, transaction: Transaction, feed: bytes, held: int) -> Notes:
+    def _own_feed(self, connection: Connection) -> log.Feed | None:
+        own = state.copy_of(connection, self._store.own_device)
+        if own is None:
+            return None
+        return log.feed_of_or_none(connection, feed_id(own.owner, own.incarnation))
+
+    def _own_log(self, transaction: Transaction, was: log.Feed | None) -> Notes:
         """Go on in a new incarnation where our feed has commits that we did not remember.
 
-        Their numbers are not for a second use; where one was used twice already, the feed is closed.
+        Their numbers are not for a second use; where one was used twice, both are in branches.
         """
-        connection = transaction.conn
-        now = log.feed_of_or_none(connection, feed)
-        own = state.copy_of(connection, transaction.own_device)
-        if own is None or feed != feed_id(own.owner, own.incarnation) or restoring.life(connection):
+        now = self._own_feed(transaction.conn)
+        if now is None or restoring.life(transaction.conn):
             return ()
-        if now is None or (now.received == held and now.fault is None):
+        held = (0, None) if was is None else (was.received, was.forked)
+        if (now.received, now.forked) == held:
             return ()
         begun = begin_incarnation(transaction, self._nonce())
-        return (("restored", {"from": own.owner, "generation": begun.generation}),)
+        about = {"from": transaction.own_device, "generation": begun.generation}
+        return (("restored", about),)
 
     def _commit(self, key: bytes, feed: bytes, signed: SignedCommit) -> log.Received:
         header = commits.decode_header(signed.header)
-        if header.feed != feed or header.library != self._store.library:
+        # A branch is named by its first commit, which signs the feed that it is a branch of.
+        of = feed_id(feed[:16], feed_incarnation(feed))
+        if header.feed != of or header.library != self._store.library:
             raise InvalidCommitError("a commit belongs to another feed or library")
         if not verify(key, signed.signature, commits.signed_part(signed.header)):
             raise InvalidCommitError("a commit is not signed by the device whose feed it is in")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
-from leaderless.protocol.vectors import Closed, Holdings, OwnedProof, vectors_digest
+from leaderless.protocol.vectors import Closed, Holdings, OwnedProof, readable, vectors_digest
 from registry.changes import Incarnation, feed_id
 
 LIFE = Incarnation(1, b"n" * 8)
@@ -52,3 +52,11 @@ def test_feeds_of_a_revoked_device_are_closed_unless_they_are_wanted() -> None:
     anew = Closed(frozenset([OWNER]), below={OWNER: 3})
     assert [feed in anew for feed in feeds] == [True, True, False]
     assert (OWNER in anew, OWNER in out, FEED in anew, None in anew) == (True, False, False, False)
+
+
+def test_a_peer_of_1_0_is_told_of_no_branch() -> None:
+    """It could make nothing of what is in one."""
+    feed = feed_id(OWNER, LIFE)
+    both = Vectors({}, {feed: FeedPosition(1, 1), feed[:28] + b"b" * 16: FeedPosition(2, 2)})
+    assert readable(both, (1, 1)) == both
+    assert list(readable(both, (1, 0)).feeds) == [feed]

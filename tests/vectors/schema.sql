@@ -94,7 +94,7 @@ CREATE TABLE feed (
     applied INTEGER NOT NULL DEFAULT 0,
     applied_hash BLOB NOT NULL,
     told INTEGER NOT NULL DEFAULT 0,            -- what our own last commit said it builds on
-    fault TEXT, counts INTEGER,                                 -- why nothing more of it is taken, or null
+    fault TEXT, counts INTEGER, forked INTEGER, trunk INTEGER REFERENCES feed (id),                                 -- why nothing more of it is taken, or null
     CHECK (applied <= received)
 ) STRICT;
 CREATE TABLE incarnation (

@@ -13,3 +13,8 @@ CREATE TABLE revoked (
 ) STRICT, WITHOUT ROWID;
 
 ALTER TABLE feed ADD COLUMN counts INTEGER;     -- of a closed feed: as far as it counts; null: it is open
+
+-- Two commits at one position are a fork: the feed ends before it, and what follows are branches of it.
+
+ALTER TABLE feed ADD COLUMN forked INTEGER;     -- the position that has two commits, or null
+ALTER TABLE feed ADD COLUMN trunk INTEGER REFERENCES feed (id); -- of a branch: what it begins behind
