@@ -17,7 +17,7 @@ from leaderless.catalogue.text import plain_json
 from leaderless.protocol import commits, limits
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import unpack_each
-from registry.changes import Form
+from registry.changes import FeedId, Form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -202,7 +202,8 @@ def _gathered(connection: Connection, key: ActionKey) -> Action:
         " JOIN feed f ON f.id = c.feed WHERE f.feed = ? AND c.command_id = ? ORDER BY c.seq",
         tuple(key),
     ).all()
-    headers = [commits.decode_header(row[1]) for row in rows]
+    # Commits of a branch sign the feed that it is a branch of.
+    headers = [replace(commits.decode_header(row[1]), feed=FeedId(key.feed)) for row in rows]
     first = headers[0]
     last_seq, _, received_ms, applied_ms, _ = rows[-1]
     return Action(

@@ -7,11 +7,13 @@ its header is believed. Taking back itself is `undo`'s business.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from leaderless.catalogue.history import ActionKey, actions_called
 from leaderless.protocol import commits, limits
 from leaderless.protocol.packing import unpack_each
+from registry.changes import FeedId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,15 +35,15 @@ def undone_actions(connection: Connection) -> frozenset[ActionKey]:
     """Return what was undone, by an undo that was not undone itself."""
     rows = connection.exec_driver_sql(
         # What a row has behind its body is read from the index: a body may be as long as 8 MiB.
-        "SELECT h.header FROM commit_log c INDEXED BY commit_by_name"
+        "SELECT f.feed, h.header FROM commit_log c INDEXED BY commit_by_name"
         " CROSS JOIN feed f ON f.id = c.feed"
         " CROSS JOIN commit_log h ON h.feed = c.feed AND h.seq = c.seq"
         # Told in words: the index has undos alone.
         f" WHERE c.command = '{UNDO}' AND c.seq <= f.applied ORDER BY c.stamp DESC"
-    ).scalars()
+    )
     undone: set[ActionKey] = set()
-    for packed in rows.all():
-        header = commits.decode_header(packed)
+    for feed, packed in rows.all():
+        header = replace(commits.decode_header(packed), feed=FeedId(feed))
         if header.part > 1 or ActionKey(header.feed, header.command_id) in undone:
             continue
         taken = taken_back(connection, header)
@@ -77,7 +79,9 @@ def _first_part(connection: Connection, header: CommitHeader) -> CommitHeader:
         " WHERE f.feed = ? AND c.seq = ?",
         (header.feed, header.seq - header.part + 1),
     ).scalar()
-    return header if packed is None else commits.decode_header(packed)
+    if packed is None:
+        return header
+    return replace(commits.decode_header(packed), feed=header.feed)
 
 
 def _comes_after(connection: Connection, header: CommitHeader, action: Action) -> bool:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
 from leaderless.cli.app import Context, names, verb
 from leaderless.cli.output import chat, name_text, put_json, size_text, table, time_text
+from leaderless.errors import UsageError
 
 
 @click.group()
 def device() -> None:
-    """List devices, rename this one, or say that it is the one that goes on."""
+    """List devices, revoke one, rename this one, or say that it is the one that goes on."""
 
 
 @device.command("list")
@@ -26,7 +28,7 @@ def device_list(context: Context) -> None:
     rows = [
         (
             item["name"] + (" (this device)" if item["this_device"] else ""),
-            _now(item),
+            _state_text(item),
             " ".join(filter(None, (item["os"], item["os_version"]))),
             item["rows"],
             item["verified"],
@@ -38,11 +40,43 @@ def device_list(context: Context) -> None:
     table(("name", "now", "system", "rows", "verified", "last seen", "id"), rows)
 
 
-def _now(item: dict[str, Any]) -> str:
-    """Return whether a device is there; of one that is away, whether its lease is over."""
+def _state_text(item: dict[str, Any]) -> str:
+    """Return where a device is, whether its lease is over, or who says that it is no member."""
+    gone = item.get("revoked")
+    if gone is not None:
+        return f"revoked by {name_text(gone['by'])} on {time_text(gone['at_ms'])}"
     if item["online"]:
         return "online"
     return "lapsed" if item.get("lapsed") else "away"
+
+
+@device.command("revoke")
+@click.argument("device", shell_complete=names("device"))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@verb
+def device_revoke(context: Context, device: str, yes: bool) -> None:
+    """Take DEVICE's membership away, for all and for good: for one that is lost, or given away.
+
+    Nobody takes its calls any more. What anybody had of its edits stays, and so do its files in the
+    catalogue, as they were last known. It keeps what it holds already. It can be admitted anew with
+    `pair`.
+    """
+    if not yes:
+        if context.json or not sys.stdin.isatty():
+            raise UsageError(
+                "this takes a device's membership away",
+                hint=f"leaderless device revoke {device} --yes",
+            )
+        click.confirm(
+            f"Revoke {name_text(device)}? Nobody will take its calls", abort=True, err=True
+        )
+    answer = context.client.post("/v1/devices/revoke", {"device": device})
+    if context.json:
+        put_json(answer)
+    else:
+        chat(
+            f"{name_text(answer['name'])} is no member any more; the others hear of it as they meet."
+        )
 
 
 @device.command("rename")

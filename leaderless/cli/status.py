@@ -36,6 +36,8 @@ def status(context: Context, acknowledge: bool) -> None:
     held = f"{counted(answer['rows'], 'row')}, {counted(answer['tags'], 'tag')}"
     say(f"{name_text(answer['device'])} in library {name_text(answer['library'])}: {held}")
     _peers(answer["peers"])
+    for gone in answer.get("revoked", ()):
+        say(f"  {name_text(gone['name'])}: {_revoked_text(gone)}")
     for scan in answer["locations"]:
         more = f", {scan['entries_seen']} seen" if scan["state"] == "scanning" else ""
         why = f" ({context.told(name_text(scan['message']))})" if scan["message"] else ""
@@ -77,6 +79,16 @@ def _peers(peers: list[dict[str, Any]]) -> None:
         else:
             how = name_text(peer["why_not"] or "comparing")
         say(f"  {name_text(peer['name'])}: {how}")
+
+
+def _revoked_text(gone: dict[str, Any]) -> str:
+    """Return by whom a device was revoked, and what came of it."""
+    text = f"revoked by {name_text(gone['by'])} on {time_text(gone['at_ms'])}"
+    if gone["refused_at_ms"] is not None:
+        text += f"; it called and was refused {time_text(gone['refused_at_ms'])}"
+    if gone["shelved"]:
+        text += f"; {counted(gone['shelved'], 'commit')} of it that nobody builds on stay shelved"
+    return text
 
 
 @click.command()

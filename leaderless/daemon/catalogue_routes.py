@@ -13,6 +13,7 @@ from leaderless.catalogue.export import export_lines
 from leaderless.catalogue.said_of import count_said_alone
 from leaderless.catalogue.text import name_bytes, name_json
 from leaderless.daemon.filters import find_query
+from leaderless.daemon.member_routes import revoked_json, revoked_views
 from leaderless.errors import NotPermittedError, UsageError
 from leaderless.protocol.retention import LEASE_MS
 from leaderless.status.http import Answer
@@ -83,6 +84,10 @@ class CatalogueDesk:
                 seen_ms = self.store.now_ms()
             if seen_ms is not None:
                 device["last_seen_ms"] = str(seen_ms)
+        names = {bytes.fromhex(device["id"]): device["name"] for device in found}
+        gone = revoked_json(revoked_views(self.driver.applier.members, names))
+        for device in found:
+            device["revoked"] = gone.get(device["id"])
         return Answer({"devices": found})
 
     async def device_rename(self, request: Request) -> Answer:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from leaderless.errors import InvalidDataError, NotPermittedError
-from leaderless.identity import certificate_key, verify
+from leaderless.errors import InvalidDataError, NotFoundError, NotPermittedError
+from leaderless.identity import certificate_key, device_id, verify
 from leaderless.protocol import membership
 from leaderless.protocol.membership import (
     NO_LIBRARY,
@@ -48,10 +48,12 @@ def admission(
     name: str,
     now_ms: int,
     nonce: bytes,
+    since: int = 0,
 ) -> Signed:
     """Return the statement that makes the holder of `certificate` a member.
 
-    Raises NotPermittedError if this device may not admit others.
+    One who was revoked begins at generation `since`. Raises NotPermittedError if this device may not
+    admit others.
     """
     if not members.may_admit(identity.public_key):
         raise NotPermittedError("this device may not admit others")
@@ -61,6 +63,40 @@ def admission(
         certificate,
         Role.ADMIN,
         name[:64],
+        identity.public_key,
+        members.heads,
+        now_ms,
+        nonce,
+        since,
+    ).encode()
+    return Signed(body, identity.sign(membership.signed_part(body)))
+
+
+def revocation(
+    identity: Identity, members: Membership, device: bytes, now_ms: int, nonce: bytes
+) -> Signed:
+    """Return the statement that takes a device's membership away.
+
+    Raises NotPermittedError if this device may not say so or nobody would be left who may, and
+    NotFoundError if that device is no member.
+    """
+    subject = next((m for m in members.members.values() if device_id(m.public_key) == device), None)
+    if subject is None:
+        raise NotFoundError("that device is no member", hint="leaderless device list")
+    if not members.may_admit(identity.public_key):
+        raise NotPermittedError("this device may not revoke others: it is no admin")
+    admins = [key for key, member in members.members.items() if member.role is Role.ADMIN]
+    if admins == [subject.public_key]:
+        raise NotPermittedError(
+            "this device is the last that may admit and revoke others",
+            hint="leaderless pair admits another one first",
+        )
+    body = Statement(
+        members.library,
+        StatementKind.REVOKE,
+        subject.certificate,
+        Role.MEMBER,
+        subject.name,
         identity.public_key,
         members.heads,
         now_ms,

@@ -7,24 +7,30 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from leaderless.advice import LOST
-from leaderless.catalogue.conflicts import count_conflicts
-from leaderless.catalogue.hierarchy import circles
+from leaderless.daemon.alerts import (
+    circle_alerts,
+    fetched,
+    fetching_alerts,
+    fork_alerts,
+    life_alerts,
+    revoked_alerts,
+)
 from leaderless.daemon.disk_watch import disk_alerts
+from leaderless.daemon.facts import MOST_CONFLICTS, Facts, called, short
+from leaderless.daemon.member_routes import revoked_views
 from leaderless.daemon.other_versions import other_versions
 from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
 from leaderless.protocol.retention import LEASE_MS
 from leaderless.status.report import Alert, PeerView, ScanView, View
-from leaderless.store import log, restoring
+from leaderless.store import log
 from leaderless.store.forgetting import away_since
-from leaderless.store.holdings import read_holdings
-from leaderless.store.repair import acknowledge, replacement_in
+from leaderless.store.repair import acknowledge
 from leaderless.words import counted
-from registry.hlc import MAX_DRIFT_MS, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -34,38 +40,10 @@ if TYPE_CHECKING:
     from leaderless.protocol.fetching import Fetching
     from leaderless.protocol.membership import Membership
     from leaderless.protocol.peer import Peer
-    from leaderless.protocol.vectors import Holdings
     from leaderless.store.store import Store
     from leaderless.sync.driver import Driver
-    from registry.models import Registry
 
 CLOCK_SUSPECT_MS = 60_000
-MOST_CONFLICTS = 1_000
-"""Of more it is not said how many there are: the status is asked for often."""
-
-
-class Facts:
-    """What the database says, read in one snapshot."""
-
-    def __init__(self, connection: Connection, now_ms: int, epoch: int, registry: Registry) -> None:
-        self.holdings: Holdings = read_holdings(connection)
-        named = connection.exec_driver_sql("SELECT uuid, name FROM device WHERE dead = 0")
-        self.names: dict[bytes, str] = {uuid: name for uuid, name in named}
-        self.scans = connection.exec_driver_sql(
-            "SELECT uuid, name, scan_state, error_message FROM location"
-            " WHERE epoch = ? AND dead = 0 ORDER BY name",
-            (epoch,),
-        ).all()
-        self.tags = int(connection.exec_driver_sql("SELECT count(*) FROM tag").scalar_one())
-        self.shelf = log.shelf(connection)
-        bound = Stamp(max(now_ms + MAX_DRIFT_MS, 0), 0, 0).pack()
-        self.future = log.future_authors(connection, now_ms, bound)
-        self.conflicts = count_conflicts(connection, registry, MOST_CONFLICTS)
-        self.circles = circles(connection)
-        self.replaced = replacement_in(connection)
-        self.waits = restoring.waits(connection)
-        self.lapsed: Mapping[bytes, int] = {}
-        """Members whose lease is over, and when each was seen last (ms)."""
 
 
 class Overview:
@@ -113,8 +91,9 @@ class Overview:
         )
         connected = {peer.device: peer for peer in self._driver.exchange.peers.values()}
         own = self._store.own_device
+        gone = revoked_views(members, facts.names, self._presence.refused, facts.left_behind)
         return View(
-            device=facts.names.get(own) or _short(own),
+            device=facts.names.get(own) or short(own),
             device_id=own.hex(),
             library=members.library_name,
             now_ms=now_ms,
@@ -122,15 +101,16 @@ class Overview:
                 self._peer(
                     facts,
                     device,
-                    facts.names.get(device) or name or _short(device),
+                    facts.names.get(device) or name or short(device),
                     connected.get(device),
                 )
                 for name, device in others
             ],
             scans=[self._scan(*row) for row in facts.scans],
-            warnings=self._alerts(facts, connected),
+            warnings=[*revoked_alerts(gone, own), *self._alerts(facts, connected)],
             rows=sum(proof.row_count for proof in facts.holdings.owned.values()),
             tags=facts.tags,
+            revoked=[device for device in gone if device.id != own.hex()],
         )
 
     @property
@@ -195,12 +175,14 @@ class Overview:
             text = f"{' and '.join(rest)} {verb} still to come from it"
             withheld = any(device == peer.device for device, _ in self._fetching.withheld)
             return f"{text}; it gives less than it says" if withheld else text
+        if peer.hello is not None and peer.hello.version < (1, 1) and self._members().former:
+            return "its version knows nothing of revoked devices: upgrade it"
         unproved = facts.holdings.unproved
         if facts.holdings.forgotten:
-            return _fetched(facts.holdings)
+            return fetched(facts.holdings)
         if unproved:
             about, reason = next(iter(unproved.items()))
-            return f"of {_called(facts, about[:16])}: {reason}"
+            return f"of {called(facts, about[:16])}: {reason}"
         behind = peer.unacknowledged
         return f"{counted(behind, 'byte')} on the way to it" if behind else "comparing"
 
@@ -217,14 +199,14 @@ class Overview:
 
     def _alerts(self, facts: Facts, connected: Mapping[bytes, Peer]) -> list[Alert]:
         alerts = [
-            *_lives(facts.holdings.life, waits=facts.waits),
+            *life_alerts(facts.holdings.life, waits=facts.waits),
             *disk_alerts(self._store.disk, facts.replaced, self._store.now_ms()),
         ]
         alerts += other_versions(connected.values(), facts.names)
         alerts += [
             Alert(
                 "FUTURE_STAMP",
-                f"the clock of {_called(facts, author)} is ahead of ours",
+                f"the clock of {called(facts, author)} is ahead of ours",
                 "set the clock of that device; its edits count as any other",
             )
             for author in facts.future
@@ -239,21 +221,22 @@ class Overview:
                     "timedatectl",
                 )
             )
-        alerts += _fetching(facts.holdings, connected)
+        alerts += fetching_alerts(facts.holdings, connected)
         for item in facts.shelf:
             if item.waits_for == log.FORGOTTEN:
                 continue
-            who = _called(facts, item.feed[:16])
+            who = called(facts, item.feed[:16])
             alerts.append(
                 Alert("SHELVED", f"commit {item.seq} of {who} waits for {item.waits_for}")
             )
+        alerts += fork_alerts(facts)
         for about, reason in facts.holdings.unproved.items():
             if "signed" in reason or "follow" in reason:
-                alerts.append(Alert("STATE_DIFFERS", f"{_called(facts, about[:16])}: {reason}"))
+                alerts.append(Alert("STATE_DIFFERS", f"{called(facts, about[:16])}: {reason}"))
         alerts += [
             Alert(
                 "RELAY_DISTRUSTED",
-                f"what {_called(facts, device)} hands on of {_called(facts, key.of[:16])}"
+                f"what {called(facts, device)} hands on of {called(facts, key.of[:16])}"
                 f" is not used: {printable(found.why)}",
                 "run leaderless verify on that device; what is missing comes from any other",
             )
@@ -278,12 +261,12 @@ class Overview:
             lost = counted(facts.conflicts, "edit")
             text = f"{least}{lost} lost against others that had not seen them"
             alerts.append(Alert("CONFLICTS", text, "leaderless conflicts"))
-        return alerts + _circles(facts) + self._lost(facts, connected)
+        return alerts + circle_alerts(facts) + self._lost(facts, connected)
 
     def _lost(self, facts: Facts, connected: Mapping[bytes, Peer]) -> list[Alert]:
         """Return a warning where who is away may never be met again."""
         away = [
-            facts.names.get(device) or member.name or _short(device)
+            facts.names.get(device) or member.name or short(device)
             for key, member in self._members().members.items()
             if (device := device_id(key)) not in connected and device != self._store.own_device
         ]
@@ -293,74 +276,9 @@ class Overview:
         return [Alert("NO_FIXED_ADDRESS", f"{text} after each start", LOST.hint)]
 
 
-def _circles(facts: Facts) -> list[Alert]:
-    """Return what is to be known of tags that two devices have put under each other."""
-    return [
-        Alert(
-            "TAG_CIRCLE",
-            f"tag {edge['child']} is not under {edge['parent']}: that would close a circle",
-            f"leaderless tag show {edge['child_id']}",
-        )
-        for edge in facts.circles
-    ]
-
-
-def _fetching(holdings: Holdings, connected: Mapping[bytes, Peer]) -> Iterator[Alert]:
-    """Yield that the state of the records is fetched, or that nobody is here to give it."""
-    if holdings.staging is not None or (holdings.forgotten and connected):
-        yield Alert("FETCHING_RECORDS", _fetched(holdings))
-    elif holdings.forgotten:
-        yield Alert(
-            "FETCHING_RECORDS",
-            "the content of old edits is forgotten: the state of the records is needed instead",
-            "connect a device that has been in touch with the others",
-        )
-
-
-def _fetched(holdings: Holdings) -> str:
-    """Return how far the state of the records has been fetched."""
-    staging = holdings.staging
-    so_far = "nothing" if staging is None else counted(staging.count, "record")
-    rest = "so far" if staging is None or not staging.done else "are here, the log is still to come"
-    return f"the state of the records is fetched, as old edits are forgotten: {so_far} {rest}"
-
-
-def _lives(life: str, *, waits: bool) -> Iterator[Alert]:
-    """Yield why this device writes nothing of its own, if that is so."""
-    if waits:
-        yield Alert(
-            "RESTORING",
-            "the database was replaced by an older one: this device waits for what others know of"
-            " it, and changes nothing until then",
-            "half a minute at most, unless a device gives back what it knows",
-        )
-    elif life == restoring.RESTORING:
-        yield Alert(
-            "RESTORING",
-            "this device was restored from a backup and takes back what its peers know of it;"
-            " until then it changes nothing",
-            "connect a device that knows it, or `leaderless device claim` to go on as it is",
-        )
-    if life == restoring.CLONED:
-        yield Alert(
-            "CLONED",
-            "another machine runs as this device, with the same key: one of the two has to go",
-            "on the one that stays: leaderless device claim; on the other: leaderless init anew",
-        )
-
-
 def _away(lapsed_ms: int | None) -> str:
     """Return what is said of a device that is not connected; `lapsed_ms`: how long, if too long."""
     if lapsed_ms is None:
         return "not connected"
     since = datetime.fromtimestamp(lapsed_ms / 1000, UTC).date()
     return f"lapsed: away since {since}; it will be given the state of all records when it returns"
-
-
-def _short(device: bytes) -> str:
-    """Return what a device is called that has not said its name yet: as its id is in lists."""
-    return device.hex()[:8]
-
-
-def _called(facts: Facts, device: bytes) -> str:
-    return facts.names.get(device) or _short(device)

@@ -14,16 +14,15 @@ from leaderless.daemon.whereabouts import parsed_addresses
 from leaderless.discovery.base import HintKind
 from leaderless.discovery.static import parse_address
 from leaderless.errors import NotFoundError, UsageError
-from leaderless.identity import certificate_key, device_id
+from leaderless.identity import device_id
 from leaderless.pairing import code as codes
 from leaderless.pairing.attempts import LIFETIME_S, CodeState, OpenCode
 from leaderless.pairing.host import open_pairing
 from leaderless.pairing.join import join
-from leaderless.protocol.membership import membership_of
 from leaderless.protocol.packing import pack, unpack
-from leaderless.store import meta
+from leaderless.store import closing, meta
 from leaderless.store.joining import check_may_join, join_library
-from leaderless.store.statements import keep_statements, statements
+from leaderless.store.statements import statements, take_statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -177,17 +176,13 @@ class PairingDesk:
     async def _add_member(self, joiner: Joiner, name: str) -> None:
         nonce = secrets.token_bytes(16)
         now_ms = self._store.now_ms()
-        said = admission(
-            self._identity, self._applier.members, joiner.certificate_der, name, now_ms, nonce
-        )
+        device = device_id(joiner.public_key)
+        since = await self._store.read(lambda c: closing.next_generation(c, device))
+        members, certificate = self._applier.members, joiner.certificate_der
+        said = admission(self._identity, members, certificate, name, now_ms, nonce, since)
 
         def write(transaction: Transaction) -> Membership:
-            keep_statements(transaction.conn, [said], transaction.now_ms)
-            members = membership_of(
-                self._store.library, statements(transaction.conn), certificate_key
-            )
-            meta.put(transaction.conn, meta.MEMBERSHIP, members.digest)
-            return members
+            return take_statements(transaction, [said])
 
         self._applier.members = await self._store.write(write)
         self._tell("member_added", {"device": device_id(joiner.public_key), "name": name})
@@ -222,14 +217,11 @@ class PairingDesk:
 
         def write(transaction: Transaction) -> int:
             # Another code may have been typed, and come through, since this one was.
-            check_may_join(transaction.conn, len(self._applier.members.members))
-            return join_library(
-                transaction,
-                welcome.library,
-                welcome.statements,
-                members.digest,
-                secrets.token_bytes(8),
-            )
+            count = len(self._applier.members.members)
+            check_may_join(transaction.conn, count, welcome.library)
+            since = members.members[self._identity.public_key].since
+            nonce = secrets.token_bytes(8)
+            return join_library(transaction, welcome.library, welcome.statements, nonce, since)
 
         brought = await self._store.write(write)
         self._applier.members = members

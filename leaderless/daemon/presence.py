@@ -43,6 +43,8 @@ class Presence:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._sightings: dict[bytes, Sighting] = {}
+        self.refused: dict[bytes, int] = {}
+        """When (ms) devices called last that are no members any more; forgotten at the end."""
         self._unwritten: set[bytes] = set()
         self._any = trio.Event()
 
@@ -56,6 +58,8 @@ class Presence:
 
     def heard(self, kind: str, device: bytes) -> None:
         """Take in an event about a device; some of them mean that it is there."""
+        if kind == "refused":
+            self.refused[device] = self._now_ms()
         if kind in _SEEN_BY:
             now_ms = self._now_ms()
             seen = replace(self.of(device), seen_ms=now_ms)

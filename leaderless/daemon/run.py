@@ -30,6 +30,7 @@ from leaderless.daemon.catalogue_routes import CatalogueDesk
 from leaderless.daemon.disk_watch import watch_disk
 from leaderless.daemon.forgetting import Forgetting, terms_of
 from leaderless.daemon.history_routes import HistoryDesk
+from leaderless.daemon.member_routes import MemberDesk
 from leaderless.daemon.mending import mend_before_start
 from leaderless.daemon.metadata_routes import MetadataDesk
 from leaderless.daemon.overview import Overview
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from leaderless.clock import Clock
     from leaderless.config import Config
     from leaderless.indexer.service import Indexer
+    from leaderless.protocol.membership import Former, Member
     from leaderless.sync.driver import Driver
     from leaderless.transport.base import Connection
 
@@ -190,13 +192,14 @@ class Daemon:
         driver = await stack.enter_async_context(sync)
         store.listen(self._bump)
 
-        def pins() -> dict[bytes, bytes]:
-            return {
-                fingerprint(member.public_key): member.certificate
-                for member in driver.applier.members.members.values()
-            }
+        def certificates(of: Mapping[bytes, Member | Former]) -> dict[bytes, bytes]:
+            return {fingerprint(key): device.certificate for key, device in of.items()}
 
-        trust = Trust(identity, pins)
+        trust = Trust(
+            identity,
+            lambda: certificates(driver.applier.members.members),
+            lambda: certificates(driver.applier.members.former),
+        )
         self._port = await self._listen(stack, trust, driver)
         whereabouts = Whereabouts(
             config, self._clock, store, self._port, lambda: self._changed, self._tell
@@ -210,6 +213,7 @@ class Daemon:
             Backoff(config.reconnect_min_s, config.reconnect_max_s),
             random.SystemRandom().random,
             self._tell,
+            lambda: driver.applier.is_member(store.own_device),
         )
         for address in config.peers:
             dialer.suggest(*parse_address(address), keep=True)
@@ -264,6 +268,7 @@ class Daemon:
             AlbumDesk(store, driver),
             MetadataDesk(store, driver),
             RecordDesk(store, brought.packages),
+            MemberDesk(store, identity, driver, self._tell),
             proofs,
         )
         api = Desk(config, desks, overview, desk, self._events, lambda: self._changed)
@@ -289,7 +294,7 @@ class Daemon:
     async def _listen(self, stack: AsyncExitStack, trust: Trust, driver: Driver) -> int:
         """Take calls; return the port."""
         host, port = self._config.listen_host, self._config.listen_port
-        opened = open_listener(trust, host, port, driver.run_link)
+        opened = open_listener(trust, host, port, driver.run_link, self._refused)
         try:
             return (await stack.enter_async_context(opened)).port
         except (OSError, UnicodeError) as error:
@@ -299,6 +304,11 @@ class Daemon:
                 f"no calls can be taken at {where}: {getattr(error, 'strerror', error)}",
                 hint=f"set another {options} in {self._config.paths.config_file}",
             ) from error
+
+    def _refused(self, key: bytes, address: str) -> None:
+        """A device that was a member called."""
+        why = "its membership was revoked"
+        self._tell("refused", {"device": device_id(key), "address": address, "why": why})
 
     async def _use_answered(self, driver: Driver, connection: Connection) -> None:
         """Use a connection that we dialled, and remember where it was answered."""

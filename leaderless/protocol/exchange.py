@@ -72,7 +72,7 @@ from leaderless.protocol.patience import Rests
 from leaderless.protocol.peer import Peer
 from leaderless.protocol.proving import compare, prove
 from leaderless.protocol.silence import PING_S, given_up, is_to_be_asked, next_look
-from leaderless.protocol.vectors import vectors_digest
+from leaderless.protocol.vectors import readable, vectors_digest
 from leaderless.protocol.versions import UPGRADE, Upgrades, not_known
 
 if TYPE_CHECKING:
@@ -262,14 +262,17 @@ class Exchange:
         if hello.vectors == vectors_digest(peer.sent_vectors):
             peer.learn(Positions(peer.sent_vectors, whole=True))
             if self.ours.vectors != peer.sent_vectors:
-                commands.append(Send(link, Positions(self.ours.vectors, whole=True)))
+                commands.append(self._all_positions(link, hello))
             commands += [
                 *self.fetching.subscribe(peer, self.ours.vectors, now),
                 *self._settle(now),
             ]
         else:
-            commands.append(Send(link, Positions(self.ours.vectors, whole=True)))
+            commands.append(self._all_positions(link, hello))
         return commands
+
+    def _all_positions(self, link: int, hello: Hello) -> Send:
+        return Send(link, Positions(readable(self.ours.vectors, hello.version), whole=True))
 
     # --- streams ----------------------------------------------------------------------------------
 
@@ -314,7 +317,7 @@ class Exchange:
         self._proof = None if state is None else Proof(self._digest, state)
         commands: list[Command] = []
         if before is not None and before.membership != holdings.membership:
-            commands += [SendStatements(link) for link in self._open_links()]
+            commands += [SendStatements(peer.link) for peer in self._open_peers()]
         for peer in list(self.peers.values()):
             if peer.hello is not None:
                 commands += serving.serve(peer, self.ours.vectors, self.device)
@@ -322,16 +325,20 @@ class Exchange:
 
     def own_device_changed(self) -> list[Command]:
         """Our device row changed: it goes to every peer ahead of everything else."""
-        return [Introduce(link) for link in self._open_links()]
+        return [Introduce(peer.link) for peer in self._open_peers()]
 
-    def _open_links(self) -> list[int]:
-        return [peer.link for peer in self.peers.values() if peer.hello is not None]
+    def _open_peers(self) -> list[Peer]:
+        return [peer for peer in self.peers.values() if peer.hello is not None]
 
     def _settle(self, now: float) -> list[Command]:
         proofs = prove(self.peers.values(), self._proof, now)
         news = self._announcing.news(self.ours.vectors, now)
-        told = [] if news is None else [Send(link, news) for link in self._open_links()]
+        told = [] if news is None else [self._news(peer, news) for peer in self._open_peers()]
         return [*told, *proofs, *self._plan(now)]
+
+    def _news(self, peer: Peer, news: Positions) -> Send:
+        version = PROTOCOL_VERSION if peer.hello is None else peer.hello.version
+        return Send(peer.link, Positions(readable(news.vectors, version)))
 
     def _plan(self, now: float) -> list[Command]:
         peers = self.peers.values()

@@ -85,6 +85,7 @@ class Fetching:
         self._pulls: dict[Key, _Pull] = {}
         self._behind_since: dict[Key, float] = {}
         self._asked: dict[tuple[bytes, Key], _Asked] = {}
+        self._doubted: frozenset[bytes] = frozenset()
         self._rests: Rests[tuple[bytes, Key]] = Rests(LEAST_REST_S, MOST_REST_S)
         self._lies: Rests[tuple[bytes, Key]] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
         self._suspects: set[tuple[bytes, Key]] = set()
@@ -173,9 +174,12 @@ class Fetching:
         ]
 
     def plan(self, peers: Iterable[Peer], holdings: Holdings, now: float) -> list[Command]:
-        """Fetch what peers hold and we lack, each stream from its best source."""
+        """Fetch what peers hold and we lack, each stream from its best source.
+
+        Of closed streams nothing more is taken; of doubted feeds all is, from the start.
+        """
         self.replan_at = None
-        ours = holdings.vectors
+        ours, self._doubted = holdings.vectors, holdings.doubted
         sources = self._sources(list(peers), holdings, now)
         self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
         self.withheld = {
@@ -197,7 +201,8 @@ class Fetching:
         sources: dict[Key, list[tuple[int, Peer]]] = {}
         for peer in peers:
             if peer.known:
-                for key, amount in peer.ahead(ours).items():
+                again = {Key(Stream.LOG, feed): 1 for feed in holdings.doubted if peer.holds(feed)}
+                for key, amount in {**again, **peer.ahead(ours)}.items():
                     if key.of not in holdings.closed and self._may_ask(peer, key, now):
                         sources.setdefault(key, []).append((amount, peer))
         for owner in holdings.uncovered:
@@ -264,10 +269,10 @@ class Fetching:
         asked = self._asked.get((peer.device, key))
         if asked is None:
             return []
-        if asked.position == _position(key, ours) and now < asked.until:
+        if asked.position == self._position(key, ours) and now < asked.until:
             return []
         del self._asked[peer.device, key]
-        if asked.position != _position(key, ours):
+        if asked.position != self._position(key, ours):
             return []
         self._rests.add((peer.device, key), now)
         is_new = (peer.device, key) not in self.withheld
@@ -276,11 +281,22 @@ class Fetching:
         self.withheld.add((peer.device, key))
         return [Note("withholds", {"device": peer.device, "of": key.of[:16]})]
 
+    def _position(self, key: Key, ours: Vectors) -> object:
+        """Return from where a stream would be asked for; None for a feed from its start again."""
+        if key.stream is Stream.STATE:
+            return ours.owned.get(key.of)
+        held = ours.feeds.get(key.of)
+        if key.of in self._doubted:
+            return None
+        return 0 if held is None else held.received
+
     def _wake_at(self, when: float) -> None:
         self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
 
     def _fetch(self, peer: Peer, key: Key, ours: Vectors, now: float) -> Command:
-        self._asked[peer.device, key] = _Asked(_position(key, ours), now)
+        self._asked[peer.device, key] = _Asked(self._position(key, ours), now)
+        if key.stream is Stream.LOG and key.of in self._doubted:
+            return self._ask(peer, key, PullLog(key.of, 0), now)
         if key.stream is Stream.LOG:
             return self._ask(peer, key, _log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
@@ -331,13 +347,6 @@ class Fetching:
         asked = self._asked.get((device, key))
         if asked is not None:
             self._asked[device, key] = asked._replace(until=now + TOLD_S)
-
-
-def _position(key: Key, ours: Vectors) -> object:
-    if key.stream is Stream.STATE:
-        return ours.owned.get(key.of)
-    held = ours.feeds.get(key.of)
-    return 0 if held is None else held.received
 
 
 def _state_pull(owner: bytes, incarnation: Incarnation, ours: Vectors) -> PullState:

@@ -74,6 +74,10 @@ class Peer:
         """Return the peer's positions."""
         return Vectors(self.owned, self.feeds)
 
+    def holds(self, feed: bytes) -> bool:
+        """Return whether the peer has said that it holds some of a feed."""
+        return feed in self.feeds and self.feeds[feed].received > 0
+
     def ahead(self, ours: Vectors) -> dict[Key, int]:
         """Return the streams of which the peer holds more than `ours`, and by how much."""
         found: dict[Key, int] = {}

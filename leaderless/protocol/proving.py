@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leaderless.protocol.commands import Command, Note, Send
+from leaderless.protocol.limits import MAX_STREAMS
+from leaderless.protocol.messages import PullLog
 from leaderless.protocol.vectors import vectors_digest
 
 if TYPE_CHECKING:
@@ -56,4 +58,14 @@ def compare(peer: Peer, ours: Proof | None, now: float) -> list[Command]:
     if peer.differs:
         return []
     peer.differs, peer.proved = True, b""
-    return [Note("differs", {"device": peer.device})]
+    return [Note("differs", {"device": peer.device}), *_heads(peer)]
+
+
+def _heads(peer: Peer) -> list[Command]:
+    """Ask a peer that is level with us for the last commit of each feed.
+
+    Where a feed has branches of equal length, no position tells.
+    """
+    last = [(feed, held.received) for feed, held in sorted(peer.feeds.items()) if held.received]
+    asked = [PullLog(feed, received - 1) for feed, received in last]
+    return [Send(peer.link, message) for message in asked[: MAX_STREAMS // 2]]

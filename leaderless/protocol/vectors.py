@@ -6,14 +6,15 @@ owner at watermark 0 and a feed without an applied commit say nothing and are le
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import pack
+from registry.changes import WHOLE_LIBRARY, feed_incarnation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from leaderless.protocol.messages import Vectors
 
@@ -42,12 +43,35 @@ class Staging:
 
 
 @dataclass(frozen=True, slots=True)
+class Closed:
+    """Streams of which nothing more is taken: owners and feeds, whatever peers say they hold.
+
+    `open` are feeds that are known and wanted. Of others that nothing is known of, those are closed
+    that belong to a device in `below`, in a generation below the one that stands there (None: any).
+    """
+
+    streams: frozenset[bytes] = frozenset()
+    open: frozenset[bytes] = frozenset()
+    below: Mapping[bytes, int | None] = field(default_factory=dict)
+
+    def __contains__(self, of: object) -> bool:
+        """Return whether an owner or a feed is closed."""
+        if of in self.streams or of in self.open or not isinstance(of, bytes):
+            return of in self.streams
+        device = bytes(of[:16])
+        if device == of or device not in self.below:
+            return False
+        below = self.below[device]
+        return below is None or feed_incarnation(of).generation < below
+
+
+@dataclass(frozen=True, slots=True)
 class Holdings:
     """A replica at one moment.
 
     `unproved` says in words why a copy here cannot be compared (inexact, not covered by a
     checkpoint, commits on the shelf), by owner or feed; while there is any, nothing is claimed.
-    `closed` are the feeds of which nothing more is taken.
+    `closed` are the streams of which nothing more is taken.
     """
 
     vectors: Vectors
@@ -55,7 +79,7 @@ class Holdings:
     shared_hash: bytes
     membership: bytes
     unproved: Mapping[bytes, str]
-    closed: frozenset[bytes] = frozenset()
+    closed: Container[bytes] = Closed()
     life: str = ""
     """Why this device writes nothing of its own: it takes its rows back, or it was cloned."""
     uncovered: frozenset[bytes] = frozenset()
@@ -63,6 +87,8 @@ class Holdings:
     forgotten: Mapping[bytes, int] = field(default_factory=dict)
     """By feed, the next commit where that came without its body: the log cannot go on."""
     staging: Staging | None = None
+    doubted: frozenset[bytes] = frozenset()
+    """Feeds that others have otherwise, from somewhere on: they are read from the start again."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""
@@ -78,6 +104,17 @@ class Holdings:
             if self.vectors.owned[owner].watermark
         ]
         return digest(pack([owned, self.shared_hash, self.membership]))
+
+
+def readable(vectors: Vectors, version: tuple[int, int]) -> Vectors:
+    """Return the positions that a peer of this version of the protocol can make something of.
+
+    One of 1.0 ends the connection when it is sent a commit of a branch, so it is told of none.
+    """
+    if version >= (1, 1):
+        return vectors
+    whole = {feed: at for feed, at in vectors.feeds.items() if feed.endswith(WHOLE_LIBRARY)}
+    return replace(vectors, feeds=whole)
 
 
 def vectors_digest(vectors: Vectors) -> bytes:

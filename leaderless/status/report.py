@@ -40,6 +40,20 @@ class PeerView:
 
 
 @dataclass(frozen=True)
+class RevokedView:
+    """A device that is no member any more: by whose word, since when, and what came of it."""
+
+    id: str
+    name: str
+    by: str
+    at_ms: str
+    refused_at_ms: str | None
+    """When it called last, and was refused."""
+    shelved: int
+    """Its commits that are here and that nobody builds on: they take no effect."""
+
+
+@dataclass(frozen=True)
 class ScanView:
     """A location of this device."""
 
@@ -74,6 +88,7 @@ class View:
     warnings: Sequence[Alert]
     rows: int
     tags: int
+    revoked: Sequence[RevokedView] = ()
 
 
 def verdict(view: View) -> str:
@@ -159,6 +174,7 @@ def report(view: View) -> dict[str, Any]:
         "rows": str(view.rows),
         "tags": str(view.tags),
         "peers": [asdict(peer) for peer in view.peers],
+        "revoked": [asdict(device) for device in view.revoked],
         "locations": [asdict(scan) for scan in view.scans],
         "warnings": [asdict(warning) for warning in view.warnings],
     }

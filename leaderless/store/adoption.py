@@ -39,6 +39,7 @@ TABLES = frozenset(
         "record",
         "reference",
         "replaced",
+        "revoked",
         "schema_version",
         "staged_position",
         "staged_record",

@@ -19,7 +19,7 @@ from leaderless.store import log, meta
 from leaderless.store.called import called
 from leaderless.store.registers import Records
 from registry.authoring import change_for
-from registry.changes import UNSET, CommitHeader, Dependency, FeedId
+from registry.changes import UNSET, CommitHeader, CommitKind, Dependency, FeedId
 from registry.errors import InvalidChangeError, InvalidStampError, LockedError
 from registry.hlc import stamp_above
 from registry.merge import highest_seen
@@ -75,6 +75,9 @@ class _Part(NamedTuple):
     body: bytes
     is_sure: bool
     """Whether its body holds nothing but what every device takes, by how it was made."""
+    kind: CommitKind = CommitKind.NORMAL
+    heads: tuple[Dependency, ...] = ()
+    """What it refers to beside what was applied since the last commit."""
 
 
 class Command:
@@ -94,6 +97,8 @@ class Command:
         self._now_ms = now_ms
         self._author = author
         self._feed = log.feed_of(connection, feed)
+        if self._feed.forked is not None:
+            raise UsageError("the own feed is closed; this device needs a new incarnation")
         self._progress = progress
         self._records = Records(connection, registry, now_ms)
         self._seen: set[tuple[str, bytes]] = set()
@@ -118,6 +123,15 @@ class Command:
         self._close()
         for number, part in enumerate(self._parts, start=1):
             self._sign(about, number, part, sign)
+
+    def close_feeds(
+        self, about: About, heads: Iterable[Dependency], sign: Callable[[bytes], bytes]
+    ) -> None:
+        """Write a commit without changes that refers to what has taken effect of closed feeds."""
+        stamp = self._stamp(())
+        body = commits.encode_body(())
+        self._parts = [_Part(stamp, body, True, CommitKind.CLOSING, tuple(heads))]
+        self._sign(about, 1, self._parts[0], sign)
 
     def _take(self, edit: Edit) -> None:
         """Add the change that does an edit to the current part, or to the next if that is full."""
@@ -171,6 +185,16 @@ class Command:
     def _close(self) -> None:
         """Let the current part take effect on the registers, and begin the next."""
         changes, self._changes, self._bytes = self._changes, [], 0
+        stamp = self._stamp(changes)
+        seq = self._feed.received + len(self._parts) + 1
+        log.merge(self._records, self._feed.feed, seq, stamp, changes)
+        self._records.save()
+        self._parts.append(_Part(stamp, commits.encode_body(changes), self._is_sure))
+        self._is_sure = self._is_stale = True
+        self._progress.add(len(changes))
+
+    def _stamp(self, changes: Iterable[SharedChange]) -> Stamp:
+        """Return the next stamp, above those of all that changes replace."""
         tag = int.from_bytes(self._author[-6:], "big")
         clock, tick = meta.clock(self._connection).tick(self._now_ms, tag)
         try:
@@ -181,12 +205,7 @@ class Command:
                 hint="delete nothing; make it anew",
             ) from error
         meta.put_clock(self._connection, clock.observe(stamp, self._now_ms))
-        seq = self._feed.received + len(self._parts) + 1
-        log.merge(self._records, self._feed.feed, seq, stamp, changes)
-        self._records.save()
-        self._parts.append(_Part(stamp, commits.encode_body(changes), self._is_sure))
-        self._is_sure = self._is_stale = True
-        self._progress.add(len(changes))
+        return stamp
 
     def _sign(self, about: About, number: int, part: _Part, sign: Callable[[bytes], bytes]) -> None:
         """Put a part into the log; what it builds on is what was applied here before."""
@@ -203,9 +222,10 @@ class Command:
             body_hash=hashing.digest(part.body),
             body_bytes=len(part.body),
             data=about.data,
-            dependencies=_dependencies(self._connection, feed),
+            dependencies=_dependencies(self._connection, feed, part.heads),
             part=number,
             parts=len(self._parts),
+            kind=part.kind,
         )
         packed = commits.encode_header(header)
         try:
@@ -265,11 +285,13 @@ def _is_plain(change: SharedChange) -> bool:
     return not any(isinstance(write.value, list | dict) for write in change.writes)
 
 
-def _dependencies(connection: Connection, own: log.Feed) -> tuple[Dependency, ...]:
-    """Return the heads applied here that changed since our last commit, and mark them told."""
-    needed = [
-        feed for feed in log.feeds(connection) if feed.feed != own.feed and feed.applied > feed.told
-    ]
-    for feed in needed:
-        log.put_feed(connection, feed._replace(told=feed.applied))
-    return tuple(Dependency(feed.feed, feed.applied, feed.applied_hash) for feed in needed)
+def _dependencies(
+    connection: Connection, own: log.Feed, heads: Iterable[Dependency]
+) -> tuple[Dependency, ...]:
+    """Return `heads` and those applied here that changed since our last commit; mark these told."""
+    needed = {head.feed: head for head in heads}
+    for feed in log.feeds(connection):
+        if feed.feed != own.feed and feed.applied > feed.told:
+            log.put_feed(connection, feed._replace(told=feed.applied))
+            needed[feed.feed] = Dependency(feed.feed, feed.applied, feed.applied_hash)
+    return tuple(needed[feed] for feed in sorted(needed))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
-from leaderless.protocol.vectors import Holdings, OwnedProof
-from leaderless.store import log, meta, restoring, staging, state
+from leaderless.protocol.vectors import Closed, Holdings, OwnedProof
+from leaderless.store import closing, log, meta, restoring, staging, state
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -18,7 +18,13 @@ def read_holdings(connection: Connection) -> Holdings:
     proofs: dict[bytes, OwnedProof] = {}
     unproved: dict[bytes, str] = {}
     uncovered: set[bytes] = set()
-    for copy in state.copies(connection):
+    gone = closing.revoked(connection)
+    closed: set[bytes] = set()
+    copies = {copy.owner: copy for copy in state.copies(connection)}
+    closed.update(owner for owner, known in gone.items() if known.is_settled(copies.get(owner)))
+    for copy in copies.values():
+        if copy.owner in gone and gone[copy.owner].doubtful:
+            continue  # nobody can prove it: it is shown here, and told to nobody
         owned[copy.owner] = OwnedPosition(copy.incarnation, copy.watermark)
         proofs[copy.owner] = OwnedProof(copy.row_count, copy.set_hash)
         if copy.fault is not None:
@@ -29,23 +35,33 @@ def read_holdings(connection: Connection) -> Holdings:
             unproved[copy.owner] = "no checkpoint of its owner covers it yet"
             uncovered.add(copy.owner)
     feeds: dict[bytes, FeedPosition] = {}
-    closed: list[bytes] = []
+    wanted: set[bytes] = set()
+    doubted: set[bytes] = set()
     for feed in log.feeds(connection):
-        feeds[feed.feed] = FeedPosition(feed.received, feed.applied)
+        feeds[feed.feed] = FeedPosition(feed.reach, feed.applied)
         if feed.fault is not None:
             unproved[feed.feed] = feed.fault
-            closed.append(feed.feed)
-        elif feed.applied < feed.received:
-            unproved[feed.feed] = f"{feed.received - feed.applied} commits wait on the shelf"
+            doubted.add(feed.feed)
+        elif feed.applied < feed.reach:
+            unproved[feed.feed] = f"{feed.reach - feed.applied} commits wait on the shelf"
+        if feed.forked is None and (feed.counts is None or feed.received < feed.counts):
+            wanted.add(feed.feed)
+        else:
+            closed.add(feed.feed)
     return Holdings(
         Vectors(owned, feeds),
         proofs,
         meta.get(connection, meta.SHARED_HASH),
         meta.get(connection, meta.MEMBERSHIP),
         unproved,
-        frozenset(closed),
+        Closed(
+            frozenset(closed),
+            frozenset(wanted),
+            {device: known.below for device, known in gone.items()},
+        ),
         restoring.life(connection),
         frozenset(uncovered),
         log.forgotten(connection),
         staging.read_staging(connection),
+        frozenset(doubted),
     )

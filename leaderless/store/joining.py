@@ -2,7 +2,8 @@
 
 The joiner must be the only member of its own library. Its owned rows stay as they are (same owner,
 new incarnation); its shared records are made again in the joined library by import commits of a new
-feed, as commits are signed for one library only.
+feed, as commits are signed for one library only. A device that was revoked joins its library again: it
+takes the shared records as the others have them now.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from leaderless.protocol import hashing
 from leaderless.protocol.records import decode_state
 from leaderless.store import meta
 from leaderless.store.incarnations import begin_incarnation
-from leaderless.store.statements import keep_statements
+from leaderless.store.statements import take_statements
 from registry.changes import Create
 from registry.state import set_registers
 
@@ -34,12 +35,23 @@ _OF_THE_OLD_LIBRARY = (
     "confirmation",
     "owned_confirmation",
     "replaced",
+    "revoked",
     "statement",
 )
 
 
-def check_may_join(connection: Connection, members: int) -> None:
-    """Raise NotPermittedError if this device shares its library with others already."""
+def check_may_join(connection: Connection, members: int, library: bytes | None = None) -> None:
+    """Raise NotPermittedError if this device shares its library with others already.
+
+    One that was revoked may join that again; `library` is the one that it joins, once it is known.
+    """
+    if meta.get(connection, meta.REVOKED) is not None:
+        if library in (None, meta.get(connection, meta.LIBRARY)):
+            return
+        raise NotPermittedError(
+            "this device was revoked from another library, whose records it still has",
+            hint="leaderless init makes a new device in another home",
+        )
     others = connection.exec_driver_sql(
         "SELECT count(*) FROM incarnation WHERE device <> ?",
         (meta.get(connection, meta.OWN_DEVICE),),
@@ -55,12 +67,13 @@ def join_library(
     transaction: Transaction,
     library: bytes,
     said: tuple[Signed, ...],
-    membership: bytes,
     nonce: bytes,
+    since: int = 0,
 ) -> int:
-    """Become part of `library`; return how many shared records came along."""
+    """Become part of `library`, from generation `since` on; return how many records came along."""
     connection = transaction.conn
-    brought = _shared_records(connection, transaction)
+    again = library == meta.get(connection, meta.LIBRARY)
+    brought = [] if again else _shared_records(connection, transaction)
     for table in _OF_THE_OLD_LIBRARY:
         connection.exec_driver_sql(f"DELETE FROM {table}")
     for model in reversed(transaction.registry.shared()):
@@ -69,9 +82,8 @@ def join_library(
         meta.drop(connection, fact)
     meta.put(connection, meta.LIBRARY, library)
     meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
-    meta.put(connection, meta.MEMBERSHIP, membership)
-    keep_statements(connection, said, transaction.now_ms)
-    begin_incarnation(transaction, nonce)
+    begin_incarnation(transaction, nonce, since - 1)
+    take_statements(transaction, said)
     if brought:
         transaction.commit("library.import", brought)
     return len(brought)

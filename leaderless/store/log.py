@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits, limits
 from leaderless.protocol.messages import LogBatch, SignedCommit
-from leaderless.store import meta
+from leaderless.store import branches, closing, meta
+from leaderless.store.feeds import (
+    Feed,
+    feed_at,
+    feed_of,
+    feed_of_or_none,
+    feeds,
+    forked,
+    put_feed,
+)
 from leaderless.store.registers import Records
 from registry.changes import CommitKind, Dot
 from registry.hlc import is_from_future
@@ -26,6 +35,25 @@ if TYPE_CHECKING:
     from registry.hlc import Stamp
     from registry.models import Registry
 
+__all__ = [
+    "AT_ONCE",
+    "Feed",
+    "Received",
+    "Shelved",
+    "apply_ready",
+    "feed_of",
+    "feed_of_or_none",
+    "feeds",
+    "forked",
+    "future_authors",
+    "merge",
+    "put_feed",
+    "read_log",
+    "receive",
+    "shelf",
+    "take_effect",
+]
+
 NEWER: Final = "a newer leaderless on this device: this one does not know its kind"
 """Why a commit waits that only later versions can apply."""
 
@@ -33,48 +61,6 @@ FORGOTTEN: Final = "its content was forgotten: the state of the records is fetch
 """What a commit waits for whose body is not here."""
 AT_ONCE: Final = limits.MAX_CHANGES
 """Changes whose records are held in memory together: those of one commit, or of many small ones."""
-
-
-class Feed(NamedTuple):
-    """How much of a feed is here."""
-
-    key: int
-    feed: bytes
-    received: int
-    received_hash: bytes
-    applied: int
-    applied_hash: bytes
-    told: int
-    fault: str | None
-
-
-_FEED = "SELECT id, feed, received, received_hash, applied, applied_hash, told, fault FROM feed"
-
-
-def feeds(connection: Connection) -> list[Feed]:
-    """Return every feed that is known here."""
-    return [Feed(*row) for row in connection.exec_driver_sql(f"{_FEED} ORDER BY feed")]
-
-
-def feed_of(connection: Connection, feed: bytes) -> Feed:
-    """Return a feed, made empty if it was not known."""
-    row = connection.exec_driver_sql(f"{_FEED} WHERE feed = ?", (feed,)).first()
-    if row is not None:
-        return Feed(*row)
-    key = connection.exec_driver_sql(
-        "INSERT INTO feed (feed, received_hash, applied_hash) VALUES (?, ?, ?) RETURNING id",
-        (feed, commits.NO_HASH, commits.NO_HASH),
-    ).scalar_one()
-    return Feed(key, feed, 0, commits.NO_HASH, 0, commits.NO_HASH, 0, None)
-
-
-def put_feed(connection: Connection, feed: Feed) -> None:
-    """Write back the cursors of a feed."""
-    connection.exec_driver_sql(
-        "UPDATE feed SET received = ?, received_hash = ?, applied = ?, applied_hash = ?, told = ?,"
-        " fault = ? WHERE id = ?",
-        (*feed[2:], feed.key),
-    )
 
 
 class Received(NamedTuple):
@@ -89,26 +75,19 @@ class Received(NamedTuple):
 def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     """Store the next commit of a feed; return whether it was new.
 
-    A commit beyond the next is not stored (it will be asked for again). One that differs from what
-    stands at its position is a fork: the feed is closed to further commits, and says so.
+    A commit beyond the next is not stored (it will be asked for again), nor is one of a closed feed
+    that does not count. One that differs from what stands at its position is a fork, and begins a
+    branch. Of one that does not follow from what is here there must be a fork further below: the
+    feed says so, to be looked at from its start.
     """
     header = commit.header
-    feed = feed_of(connection, header.feed)
-    if feed.fault is not None:
+    place = branches.place_of(connection, header, commit.hash)
+    feed = place.feed
+    if place.astray is not None:
+        put_feed(connection, feed._replace(fault=place.astray))
+    if place.astray is not None or place.held or header.seq > feed.received + 1:
         return False
-    if header.seq <= feed.received:
-        held = connection.exec_driver_sql(
-            "SELECT hash FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, header.seq)
-        ).scalar()
-        if held != commit.hash:
-            fault = f"its author signed two different commits as number {header.seq}"
-            put_feed(connection, feed._replace(fault=fault))
-        return False
-    if header.seq > feed.received + 1:
-        return False
-    if header.previous != feed.received_hash:
-        fault = f"its commit {header.seq} does not follow from the one before it"
-        put_feed(connection, feed._replace(fault=fault))
+    if feed.counts is not None and header.seq > feed.counts:
         return False
     connection.exec_driver_sql(
         "INSERT INTO commit_log (feed, seq, header, signature, body, hash, stamp, command,"
@@ -125,6 +104,7 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
         ),
     )
     put_feed(connection, feed._replace(received=header.seq, received_hash=commit.hash))
+    closing.note(connection, header)
     return True
 
 
@@ -139,13 +119,20 @@ def apply_ready(
     Clocks observe what is applied; `tell` hears now and then how many commits were applied. The
     caller holds one transaction around this and `receive`.
     """
+    if meta.get(connection, meta.RENAMED) is not None:
+        meta.drop(connection, meta.RENAMED)
+        Records(connection, registry, now_ms).show(branches.records(connection), ())
     applying = _Applying(connection, registry, now_ms, tell)
     progress = True
     while progress:
         progress = False
         for feed in feeds(connection):
             at = feed
-            while at.applied < at.received:
+            if at.trunk is not None:
+                trunk = feed_at(connection, at.trunk)
+                if trunk.applied < trunk.received:
+                    continue  # what it begins behind comes first
+            while at.applied < at.reach:
                 # Looked at before any body is: a command of many parts comes bit by bit.
                 group = _next_group(connection, at)
                 reason = (
@@ -189,12 +176,15 @@ class _Applying:
             "SELECT body FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, header.seq)
         ).scalar_one()
         changes = commits.decode_body(header, body)
+        names = branches.names_for(self._connection, feed, header, changes)
+        if names is not None:
+            changes = tuple(map(names.change, changes))
         if self._changes and self._changes + len(changes) > AT_ONCE:
             self.save()
             self._records = Records(self._connection, self._registry, self._now_ms)
             self._changes = 0
         self._changes += len(changes)
-        merge(self._records, header.feed, header.seq, header.stamp, changes)
+        merge(self._records, feed.feed, header.seq, header.stamp, changes)
         self.applied += 1
         return take_effect(self._connection, feed, header, commit_hash, self._now_ms)
 
@@ -246,15 +236,20 @@ def _waits_for(connection: Connection, group: list[tuple[CommitHeader, bytes]]) 
     """Return why a group cannot take effect yet, or None."""
     for header, _ in group:
         for needed in header.dependencies:
-            held = connection.exec_driver_sql(
-                "SELECT f.applied, c.hash FROM feed f LEFT JOIN commit_log c"
-                " ON c.feed = f.id AND c.seq = ? WHERE f.feed = ?",
-                (needed.seq, needed.feed),
-            ).first()
-            if held is None or held[0] < needed.seq:
-                return f"commit {needed.seq} of {needed.feed[:16].hex()}"
-            if held[1] is not None and held[1] != needed.hash:
-                return f"another commit {needed.seq} of {needed.feed[:16].hex()} than is here"
+            said = f"commit {needed.seq} of {needed.feed[:16].hex()}"
+            held = feed_of_or_none(connection, needed.feed)
+            if held is None or held.received < needed.seq:
+                held = branches.feed_with(connection, needed)
+            if held is None or held.applied < needed.seq:
+                return said
+            here = connection.exec_driver_sql(
+                "SELECT hash FROM commit_log WHERE feed = ? AND seq = ?", (held.key, needed.seq)
+            ).scalar()
+            if here is not None and here != needed.hash:
+                # Either its author invents, or there is a branch that nobody has told of yet.
+                fault = f"somebody builds on another commit {needed.seq} of it than is here"
+                put_feed(connection, held._replace(fault=held.fault or fault))
+                return f"another {said} than is here"
     return None
 
 
@@ -272,8 +267,11 @@ def _waits_for_named(
             "SELECT body FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, header.seq)
         ).scalar_one()
         if commits.names_others(header, body):
-            for at in commits.positions(commits.decode_body(header, body)):
-                named[at.feed] = max(named.get(at.feed, 0), at.seq)
+            changes = commits.decode_body(header, body)
+            names = branches.names_for(connection, feed, header, changes)
+            for at in commits.positions(changes):
+                of = at.feed if names is None else names.feed(at.feed, at.seq)
+                named[of] = max(named.get(of, 0), at.seq)
     named.pop(feed.feed, None)
     for of, seq in named.items():
         held = feed_of_or_none(connection, of)
@@ -320,14 +318,14 @@ def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None
     A body that is forgotten travels as an empty one: none that was signed is.
     """
     known = feed_of_or_none(connection, feed)
-    if known is None or known.received <= after:
+    if known is None or known.reach <= after:
         return None
     taken: list[SignedCommit] = []
     size = 0
     rows = connection.exec_driver_sql(
         "SELECT header, signature, coalesce(body, X'') FROM commit_log"
-        " WHERE feed = ? AND seq > ? ORDER BY seq",
-        (known.key, after),
+        " WHERE feed = ? AND seq > ? AND seq <= ? ORDER BY seq",
+        (known.key, after, known.reach),
     )
     for row in rows:
         size += len(row[0]) + len(row[2])
@@ -335,13 +333,7 @@ def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None
             break
         taken.append(SignedCommit(*row))
     rows.close()
-    return LogBatch(feed, after, known.received, tuple(taken))
-
-
-def feed_of_or_none(connection: Connection, feed: bytes) -> Feed | None:
-    """Return a feed if it is known; for read-only connections."""
-    row = connection.exec_driver_sql(f"{_FEED} WHERE feed = ?", (feed,)).first()
-    return None if row is None else Feed(*row)
+    return LogBatch(feed, after, known.reach, tuple(taken))
 
 
 class Shelved(NamedTuple):
@@ -357,7 +349,8 @@ def shelf(connection: Connection) -> list[Shelved]:
     """Return the first waiting commit of each feed, with its reason."""
     found = connection.exec_driver_sql(
         "SELECT f.feed, c.seq, c.command, c.waits_for FROM feed f JOIN commit_log c"
-        " ON c.feed = f.id AND c.seq = f.applied + 1 WHERE f.received > f.applied"
+        " ON c.feed = f.id AND c.seq = f.applied + 1"
+        " WHERE f.received > f.applied AND (f.counts IS NULL OR f.counts > f.applied)"
     )
     return [Shelved(feed, seq, command, reason or "") for feed, seq, command, reason in found]
 

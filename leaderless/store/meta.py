@@ -26,6 +26,8 @@ RESTORING = "restoring"  # since when (ms) this device takes its own rows back f
 RESTORED = "restored"  # when (ms) it had done so last
 STAGING = "staging"  # how far the state of the shared records has been fetched from others
 CLONED = "cloned"  # since when (ms) another machine runs as this device
+REVOKED = "revoked"  # since when (ms) this device knows that it is no member any more
+RENAMED = "renamed"  # set when positions got other names: tables are to be shown again
 _CLOCK_MS = "clock_ms"
 _CLOCK_COUNTER = "clock_counter"
 

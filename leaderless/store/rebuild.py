@@ -73,6 +73,11 @@ def rebuild(
     meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
     clock = meta.clock(connection)
     connection.exec_driver_sql("UPDATE feed SET applied = 0, applied_hash = ?", (commits.NO_HASH,))
+    # A branch begins behind what it is a branch of.
+    connection.exec_driver_sql(
+        "UPDATE feed SET (applied, applied_hash) = (SELECT t.received, t.received_hash FROM feed t"
+        " WHERE t.id = feed.trunk) WHERE trunk IS NOT NULL"
+    )
     run = log.apply_ready(connection, registry, now_ms, tell)
     meta.put_clock(connection, clock)
     connection.exec_driver_sql(

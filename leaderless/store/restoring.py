@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from leaderless.errors import NotPermittedError
-from leaderless.store import meta, repair
+from leaderless.store import closing, meta, repair
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.state import copies, copy_of, forget
 
@@ -153,4 +153,5 @@ def _begin(transaction: Transaction, nonce: bytes, above: int = 0) -> Incarnatio
     used = 0 if replaced is None else replaced.above
     begun = begin_incarnation(transaction, nonce, max(above, used))
     repair.left(transaction)
+    closing.close_pending(transaction)
     return begun

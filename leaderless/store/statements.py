@@ -1,15 +1,20 @@
-"""Membership statements at rest."""
+"""Membership statements at rest, and what follows here from a new one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaderless.protocol.membership import Signed
+from leaderless.identity import certificate_key
+from leaderless.protocol.membership import Signed, membership_of
+from leaderless.store import closing, meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy import Connection
+
+    from leaderless.protocol.membership import Membership
+    from leaderless.store.transaction import Transaction
 
 
 def statements(connection: Connection) -> tuple[Signed, ...]:
@@ -29,3 +34,17 @@ def keep_statements(connection: Connection, items: Iterable[Signed], now_ms: int
         )
         new += result.rowcount
     return new
+
+
+def take_statements(transaction: Transaction, items: Iterable[Signed]) -> Membership:
+    """Keep statements whose signatures were verified, and do what follows; return the membership.
+
+    Feeds of devices that are revoked by them are closed, and what was applied of these is said.
+    """
+    connection = transaction.conn
+    keep_statements(connection, items, transaction.now_ms)
+    library = meta.get(connection, meta.LIBRARY)
+    members = membership_of(library, statements(connection), certificate_key)
+    meta.put(connection, meta.MEMBERSHIP, members.digest)
+    closing.learn(transaction, members)
+    return members

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from leaderless.store.progress import Progress
     from leaderless.store.state import Copy
-    from registry.changes import Edit, Value
+    from registry.changes import Dependency, Edit, Value
     from registry.models import Registry
 
 
@@ -168,3 +168,14 @@ class Transaction:
         )
         writing.write(About(command, command_id, data or {}), edits, self._sign)
         return command_id
+
+    def close_feeds(
+        self, command: str, data: Mapping[str, Value], heads: Sequence[Dependency]
+    ) -> None:
+        """Write a closing commit: it changes nothing, and refers to `heads` in any case."""
+        own = self._own_copy()
+        feed = feed_id(self.own_device, own.incarnation)
+        writing = Command(
+            self.conn, self.registry, self.now_ms, self.own_device, feed, self.progress
+        )
+        writing.close_feeds(About(command, self._command_id(), data), heads, self._sign)

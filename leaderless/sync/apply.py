@@ -16,18 +16,20 @@ from leaderless.protocol import floor as floors
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statements
-from leaderless.store import log, meta, relayed, restoring, staging, state
+from leaderless.store import closing, log, relayed, restoring, staging, state
 from leaderless.store.engine import ConstraintError
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.staged import DisagreesError
-from leaderless.store.statements import keep_statements, statements
-from registry.changes import feed_id
+from leaderless.store.statements import statements, take_statements
+from registry.changes import feed_id, feed_incarnation
 from registry.errors import RegistryError
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from sqlalchemy import Connection
 
     from leaderless.protocol.checkpoint import Checkpoint
     from leaderless.protocol.membership import Membership
@@ -72,6 +74,16 @@ class Outcome(NamedTuple):
     """The same where all was taken back: the device may lack a deletion that it never heard of."""
 
 
+def _comings_and_goings(was: Membership, now: Membership) -> Notes:
+    """Return who is a member and was none, and the other way round."""
+    came = [key for key in now.members if key not in was.members]
+    went = [key for key in was.members if key not in now.members]
+    return (
+        *(("member_added", {"device": device_id(key)}) for key in came),
+        *(("member_revoked", {"device": device_id(key)}) for key in went),
+    )
+
+
 def _reaches(batch: StateBatch) -> int:
     """Return the highest rev that a batch speaks of."""
     rows = [int(str(row[1])) for change in batch.changes for row in change.rows]
@@ -90,11 +102,15 @@ class Applier:
         self._keys: tuple[Membership, dict[bytes, bytes]] | None = None
 
     def keys(self) -> dict[bytes, bytes]:
-        """Return the public key of every member by device id."""
+        """Return the public key of everybody who is or was a member, by device id."""
         if self._keys is None or self._keys[0] is not self.members:
-            keys = {device_id(key): key for key in self.members.members}
-            self._keys = self.members, keys
+            everybody = (*self.members.members, *self.members.former)
+            self._keys = self.members, {device_id(key): key for key in everybody}
         return self._keys[1]
+
+    def is_member(self, device: bytes) -> bool:
+        """Return whether a device is a member now."""
+        return any(device_id(key) == device for key in self.members.members)
 
     async def apply(
         self, message: StateBatch | LogBatch | Records | Statements, sender: bytes
@@ -118,17 +134,24 @@ class Applier:
             raise RefusedError(str(error)) from error
 
     async def _statements(self, message: Statements) -> Outcome:
+        if len(message.statements) > limits.MAX_STATEMENTS:
+            raise UnverifiedError("there are more membership statements than a library may have")
+        readable: list[membership.Signed] = []
         for signed in message.statements:
-            said = membership.decode(signed.body)
+            try:
+                said = membership.decode(signed.body)
+            except membership.UnknownStatementError:
+                continue  # a later version knows what it says
             certificate_key(said.certificate)
             covered = membership.signed_part(signed.body)
             if not verify(said.author_key, signed.signature, covered):
                 raise UnverifiedError("a membership statement is not signed by its author")
+            readable.append(signed)
 
         def write(transaction: Transaction) -> Membership:
             held = statements(transaction.conn)
-            everything = {signed.hash: signed for signed in (*held, *message.statements)}
-            # A peer sends all that it holds, so what does not count with it never will: it is noise.
+            everything = {signed.hash: signed for signed in (*held, *readable)}
+            # A peer sends all that it holds, so what does not stand with it never will: it is noise.
             counted = membership.counted(
                 self._store.library, tuple(everything.values()), certificate_key
             )
@@ -136,15 +159,12 @@ class Applier:
                 raise UnverifiedError(
                     "there are more membership statements than a library may have"
                 )
-            fresh = [signed for signed in message.statements if signed.hash in counted]
-            keep_statements(transaction.conn, fresh, transaction.now_ms)
-            kept = statements(transaction.conn)
-            members = membership.membership_of(self._store.library, kept, certificate_key)
-            meta.put(transaction.conn, meta.MEMBERSHIP, members.digest)
-            return members
+            fresh = [signed for signed in readable if signed.hash in counted]
+            return take_statements(transaction, fresh)
 
+        was = self.members
         self.members = await self._store.write(write)
-        return Outcome(used=True)
+        return Outcome(True, _comings_and_goings(was, self.members))
 
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
         said, floor = self._checkpoint(batch, sender), self._floor(batch)
@@ -176,10 +196,16 @@ class Applier:
     ) -> relayed.Verdict:
         """Merge a batch; what does not fit into what others brought is the fault of one of them."""
         registry = self._store.registry
+
+        def write(transaction: Transaction) -> relayed.Verdict:
+            connection = transaction.conn
+            known = closing.revoked(connection).get(batch.owner)
+            if known is not None and not known.takes(said):
+                return relayed.Verdict(used=False)
+            return relayed.merge(connection, registry, batch, said, floor, sender)
+
         try:
-            return await self._store.write(
-                lambda tx: relayed.merge(tx.conn, registry, batch, said, floor, sender)
-            )
+            return await self._store.write(write)
         except (RegistryError, ConstraintError) as error:
             why = str(error)
             verdict = await self._store.write(
@@ -266,24 +292,29 @@ class Applier:
         wall_ms = self._store.now_ms()
 
         def write(transaction: Transaction) -> Outcome:
-            feed = log.feed_of_or_none(transaction.conn, batch.feed)
-            held = 0 if feed is None else feed.received
-            if batch.after > held:
+            connection = transaction.conn
+            feed = log.feed_of_or_none(connection, batch.feed)
+            if batch.after > (0 if feed is None else feed.received):
                 return Outcome(used=False)
+            before, own = log.forked(connection), self._own_feed(connection)
             ahead: set[bytes] = set()
             for seq, signed in enumerate(batch.commits, start=batch.after + 1):
                 commit = self._commit(key, batch.feed, signed)
                 if commit.header.seq != seq:
                     raise InvalidCommitError("commits of a batch are not one after the other")
-                new = log.receive(transaction.conn, commit, transaction.now_ms)
+                new = log.receive(connection, commit, transaction.now_ms)
                 overwritten = highest_seen(commit.changes)
                 # Of a forgotten one nobody can tell what it had before it.
                 new &= bool(signed.body)
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
                     ahead.add(batch.feed[:16])
-            log.apply_ready(transaction.conn, self._store.registry, transaction.now_ms)
+            log.apply_ready(connection, self._store.registry, transaction.now_ms)
+            closing.drop_doubtful(connection, self._store.registry)
             notes = tuple(("future_stamp", {"device": author}) for author in ahead)
-            return Outcome(True, (*notes, *self._own_log(transaction, batch.feed, held)))
+            forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in before}
+            if forks:
+                notes = (*notes, ("forked", {"device": batch.feed[:16]}))
+            return Outcome(True, (*notes, *self._own_log(transaction, own)))
 
         return await self._store.write(write)
 
@@ -327,24 +358,32 @@ class Applier:
         except DisagreesError as error:
             return await self._refuse_records(error.source, error.message)
 
-    def _own_log(self, transaction: Transaction, feed: bytes, held: int) -> Notes:
+    def _own_feed(self, connection: Connection) -> log.Feed | None:
+        own = state.copy_of(connection, self._store.own_device)
+        if own is None:
+            return None
+        return log.feed_of_or_none(connection, feed_id(own.owner, own.incarnation))
+
+    def _own_log(self, transaction: Transaction, was: log.Feed | None) -> Notes:
         """Go on in a new incarnation where our feed has commits that we did not remember.
 
-        Their numbers are not for a second use; where one was used twice already, the feed is closed.
+        Their numbers are not for a second use; where one was used twice, both are in branches.
         """
-        connection = transaction.conn
-        now = log.feed_of_or_none(connection, feed)
-        own = state.copy_of(connection, transaction.own_device)
-        if own is None or feed != feed_id(own.owner, own.incarnation) or restoring.life(connection):
+        now = self._own_feed(transaction.conn)
+        if now is None or restoring.life(transaction.conn):
             return ()
-        if now is None or (now.received == held and now.fault is None):
+        held = (0, None) if was is None else (was.received, was.forked)
+        if (now.received, now.forked) == held:
             return ()
         begun = begin_incarnation(transaction, self._nonce())
-        return (("restored", {"from": own.owner, "generation": begun.generation}),)
+        about = {"from": transaction.own_device, "generation": begun.generation}
+        return (("restored", about),)
 
     def _commit(self, key: bytes, feed: bytes, signed: SignedCommit) -> log.Received:
         header = commits.decode_header(signed.header)
-        if header.feed != feed or header.library != self._store.library:
+        # A branch is named by its first commit, which signs the feed that it is a branch of.
+        of = feed_id(feed[:16], feed_incarnation(feed))
+        if header.feed != of or header.library != self._store.library:
             raise InvalidCommitError("a commit belongs to another feed or library")
         if not verify(key, signed.signature, commits.signed_part(signed.header)):
             raise InvalidCommitError("a commit is not signed by the device whose feed it is in")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_ADDRESSES = 256
 """Hints come from anybody on the network; of more than this the worst that fail are forgotten."""
 CONCURRENT = 8
+_REST_S = 5.0
 
 
 @dataclass
@@ -52,7 +53,9 @@ class Dialer:
         backoff: Backoff,
         chance: Callable[[], float],
         tell: Callable[[str, Mapping[str, object]], None],
+        may_call: Callable[[], bool] = lambda: True,
     ) -> None:
+        """Call by `dial`; nobody while `may_call` says no, as for a device that is no member."""
         self._dial = dial
         self._use = use
         self._connected = connected
@@ -60,6 +63,7 @@ class Dialer:
         self._backoff = backoff
         self._chance = chance
         self._tell = tell
+        self._may_call = may_call
         self._wake = trio.Event()
         self.candidates: dict[tuple[str, int], Candidate] = {}
 
@@ -110,6 +114,12 @@ class Dialer:
         async with trio.open_nursery() as nursery:
             while True:
                 now = trio.current_time()
+                if not self._may_call():
+                    # Looked at again every now and then: it may be admitted anew.
+                    with trio.move_on_after(_REST_S):
+                        await self._wake.wait()
+                        self._wake = trio.Event()
+                    continue
                 for candidate in self._due(now):
                     candidate.busy = True
                     nursery.start_soon(self._call, candidate)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import secrets
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 import trio
@@ -37,8 +36,7 @@ from leaderless.protocol.exchange import Exchange
 from leaderless.protocol.fetching import key_of
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import (
-    Bye,
-    Compare,
+    PROTOCOL_VERSION,
     Hello,
     LogBatch,
     Positions,
@@ -46,13 +44,13 @@ from leaderless.protocol.messages import (
     StateBatch,
     Statements,
 )
-from leaderless.store import state_source
 from leaderless.store.disk import DiskError
 from leaderless.store.holdings import read_holdings
-from leaderless.store.statements import statements
 from leaderless.sync.apply import Applier
 from leaderless.sync.comparing import Comparer
 from leaderless.sync.confirmations import Confirmations
+from leaderless.sync.farewell import say_bye, see_off
+from leaderless.sync.link import Link
 from leaderless.sync.outbox import Outbox
 from leaderless.sync.source import Source
 from leaderless.transport.base import ConnectionLostError
@@ -68,24 +66,9 @@ if TYPE_CHECKING:
     from leaderless.sync.comparing import Comparison
     from leaderless.transport.base import Connection
 
-_BYE_S = 1.0
 FORGED = "its rows were not what their owner had signed"
 UNFIT = "its rows did not fit those that were proved here"
 _new_nonce = partial(secrets.token_bytes, 8)
-_Command = TypeVar("_Command")
-
-
-@dataclass
-class Link:
-    """A connection in use."""
-
-    number: int
-    connection: Connection
-    device: bytes
-    nursery: trio.Nursery
-    outbox: Outbox
-    source: Source
-    comparer: Comparer
 
 
 class Driver:
@@ -187,11 +170,15 @@ class Driver:
             outbox = Outbox()
             source = Source(self.store, outbox, self._batch_rows)
             comparer = Comparer(self.store, outbox.put)
-            link = Link(number, connection, device, nursery, outbox, source, comparer)
+            link = Link(number, connection, device, nursery, self.store, outbox, source, comparer)
             self._links[number] = link
             try:
-                nursery.start_soon(self._send, link)
-                nursery.start_soon(self._beside, link, self._serve, None)
+                if not self._is_welcome(device):
+                    why = "no member"
+                    await self._see_off(link)
+                    return
+                nursery.start_soon(link.send)
+                self._start(link, partial(self._serve, link))
                 self._do(
                     self.exchange.link_up(
                         number,
@@ -213,6 +200,22 @@ class Driver:
                 self._tell("peer_disconnected", {"device": device, "why": why})
                 self._do(self.exchange.link_down(number, trio.current_time()))
                 nursery.cancel_scope.cancel()
+
+    def _is_welcome(self, device: bytes) -> bool:
+        """Return whether a device and this one are both members."""
+        return self.applier.is_member(device) and self.applier.is_member(self.store.own_device)
+
+    async def members_changed(self) -> None:
+        """End the links of those that are no members any more."""
+        for link in list(self._links.values()):
+            if not self._is_welcome(link.device):
+                await self._see_off(link)
+
+    async def _see_off(self, link: Link) -> None:
+        """End the link of a device, which is told by which statements."""
+        self._tell("refused", {"device": link.device, "why": "its membership was revoked"})
+        await see_off(link.connection, self.store)
+        link.nursery.cancel_scope.cancel()
 
     async def _receive(self, link: Link) -> None:
         while True:
@@ -255,20 +258,14 @@ class Driver:
         if outcome.disagrees is not None:
             self.exchange.gathering.distrust(outcome.disagrees)
         self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
+        if isinstance(command.message, Statements):
+            await self.members_changed()
 
     def _distrust(self, device: bytes, key: Key, why: str, *, only_now: bool = False) -> None:
         link = self.exchange.link_to(device)
         fetching, now = self.exchange.fetching, trio.current_time()
         fetching.distrust(device, key, link, why, now, only_now=only_now)
         self._tell("distrusted", {"device": device, "of": key.of[:16], "why": why})
-
-    async def _send(self, link: Link) -> None:
-        try:
-            while True:
-                await link.connection.send(await link.outbox.first())
-                link.outbox.drop_first()
-        except ConnectionLostError:
-            link.nursery.cancel_scope.cancel()
 
     async def _failed(self, link: Link, error: Exception) -> str:
         """Name an error that ends a link, to us and to the peer; return it in words."""
@@ -279,26 +276,16 @@ class Driver:
             code, why = "bug", f"{type(error).__name__}: {error}"
             structlog.get_logger().error("link_failed", exc_info=error)
         self._tell("peer_error", {"device": link.device, "code": code, "why": why})
-        await self._say_bye(link, code, why)
+        await say_bye(link.connection, code, why)
         return why
 
-    async def _beside(
-        self, link: Link, work: Callable[[Link, _Command], Awaitable[None]], command: _Command
-    ) -> None:
+    async def _beside(self, link: Link, work: Callable[[], Awaitable[None]]) -> None:
         """Do what a link needs beside its reading; an error ends the link alone."""
         try:
-            await work(link, command)
+            await work()
         except Exception as error:  # noqa: BLE001 - as above
             await self._failed(link, error)
             link.nursery.cancel_scope.cancel()
-
-    async def _say_bye(self, link: Link, code: str, text: str) -> None:
-        with trio.move_on_after(_BYE_S) as scope:
-            scope.shield = True
-            try:
-                await link.connection.send(codec.encode(Bye(code, text)))
-            except ConnectionLostError:
-                return
 
     # --- commands ---------------------------------------------------------------------------------
 
@@ -319,19 +306,20 @@ class Driver:
                 case Load():
                     link.source.ask(command)
                 case SendStatements():
-                    link.nursery.start_soon(self._beside, link, self._send_statements, command)
+                    self._start(link, partial(link.tell_statements, self._version_of(link)))
                 case Introduce():
-                    link.nursery.start_soon(self._beside, link, self._introduce, command)
+                    self._start(link, link.introduce)
                 case Reconcile():
-                    link.nursery.start_soon(self._beside, link, self._reconcile, command)
+                    self._start(link, partial(link.reconcile, command))
                 case Close():
-                    link.nursery.start_soon(self._beside, link, self._close, command)
+                    self._start(link, partial(self._close, link, command))
 
-    async def _reconcile(self, link: Link, command: Reconcile) -> None:
-        if isinstance(command.message, Compare):
-            await link.comparer.answer(command.message)
-        else:
-            link.comparer.heard(command.message, command.size)
+    def _start(self, link: Link, work: Callable[[], Awaitable[None]]) -> None:
+        link.nursery.start_soon(self._beside, link, work)
+
+    def _version_of(self, link: Link) -> tuple[int, int]:
+        peer = self.exchange.peers.get(link.number)
+        return PROTOCOL_VERSION if peer is None or peer.hello is None else peer.hello.version
 
     async def compare(self, device: bytes) -> Comparison:
         """Find what a connected device holds otherwise than this one.
@@ -353,26 +341,14 @@ class Driver:
 
     async def _close(self, link: Link, command: Close) -> None:
         self._tell("link_closed", {"device": link.device, "code": command.code})
-        await self._say_bye(link, command.code, command.text)
+        await say_bye(link.connection, command.code, command.text)
         link.nursery.cancel_scope.cancel()
 
-    async def _serve(self, link: Link, _: None) -> None:
+    async def _serve(self, link: Link) -> None:
         def loaded(key: Key, read: Read | None) -> None:
             self._do(self.exchange.loaded(link.number, key, read))
 
         await link.source.run(loaded)
-
-    async def _send_statements(self, link: Link, _: SendStatements) -> None:
-        kept = await self.store.read(statements)
-        link.outbox.put(codec.encode(Statements(kept)))
-
-    async def _introduce(self, link: Link, _: Introduce) -> None:
-        own, registry = self.store.own_device, self.store.registry
-        batch = await self.store.read(
-            lambda database: state_source.introduction(database, registry, own)
-        )
-        if batch is not None:
-            link.outbox.put(codec.encode(batch))
 
 
 @asynccontextmanager

@@ -68,3 +68,42 @@ def test_a_drive_has_a_row_for_each_device_that_saw_it(tmp_path: Path) -> None:
     assert len(lines) == 3
     assert lines[1].split()[:3] == ["backup\\x1b[31m", "ext4", "removable"]
     assert "/caf\\xe9" in lines[2]
+
+
+def test_a_revoke_asks_or_is_told_yes(tmp_path: Path) -> None:
+    """Without a person to ask it is refused, and the command that does it is named."""
+    said = run("--home", str(tmp_path), "device", "revoke", "ben")
+    assert said.code == 2
+    assert "device revoke ben --yes" in said.err
+
+
+def test_a_revoked_device_is_told_of(tmp_path: Path) -> None:
+    """In words, or as it was answered."""
+    answer = {"device_id": "ab" * 16, "name": "ben\x1b[31m", "at_ms": "1"}
+    for form in ((), ("--json",)):
+        home = tmp_path / f"home{len(form)}"
+        home.mkdir()
+        with answering(home, http(answer)) as requests:
+            said = run("--home", str(home), "device", "revoke", "ben", "--yes", *form)
+        assert (said.code, b'"device": "ben"' in requests[0]) == (0, True)
+        assert "\x1b" not in said.out + said.err
+    assert said.json()["name"] == "ben\x1b[31m"
+
+
+def test_the_list_says_who_was_revoked(tmp_path: Path) -> None:
+    """By whom and when, in place of where it is."""
+    device = {
+        "name": "ben",
+        "this_device": False,
+        "online": False,
+        "os": None,
+        "os_version": None,
+        "rows": "3",
+        "verified": True,
+        "last_seen_ms": None,
+        "id": "ab" * 16,
+        "revoked": {"by": "anna", "at_ms": "1800000000000"},
+    }
+    with answering(tmp_path, http({"devices": [device]})):
+        out = run("--home", str(tmp_path), "device", "list").out
+    assert "revoked by anna on 2027-01-15" in out

@@ -102,3 +102,21 @@ def test_what_was_seen_is_acknowledged(tmp_path: Path) -> None:
         said = run("--home", str(tmp_path), "status", "--acknowledge")
     assert requests[0].startswith(b"POST /v1/acknowledge ")
     assert said.out.startswith(WHOLE["verdict"])
+
+
+def test_who_was_revoked_is_told_after_the_members(tmp_path: Path) -> None:
+    """With what came of it."""
+    gone = {"name": "cy", "by": "anna", "at_ms": "1800000000000", "shelved": 2}
+    answer = {
+        **PARTLY,
+        "device": "anna",
+        "library": "home",
+        "rows": "1",
+        "tags": "0",
+        "revoked": [{**gone, "refused_at_ms": "1800000000000"}],
+    }
+    with answering(tmp_path, http(answer)):
+        out = run("--home", str(tmp_path), "status").out
+    assert "  cy: revoked by anna on 2027-01-15" in out
+    assert "it called and was refused 2027-01-15" in out
+    assert "2 commits of it that nobody builds on stay shelved" in out

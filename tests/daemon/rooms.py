@@ -12,6 +12,7 @@ from leaderless.config import find_paths, load
 from leaderless.daemon.album_routes import AlbumDesk
 from leaderless.daemon.catalogue_routes import CatalogueDesk
 from leaderless.daemon.history_routes import HistoryDesk
+from leaderless.daemon.member_routes import MemberDesk
 from leaderless.daemon.metadata_routes import MetadataDesk
 from leaderless.daemon.overview import Overview
 from leaderless.daemon.pairing_desk import PairingDesk
@@ -130,6 +131,7 @@ async def open_rooms(
                 AlbumDesk(store, driver),
                 MetadataDesk(store, driver),
                 RecordDesk(store),
+                MemberDesk(store, identity, driver, tell),
                 opened.proofs,
             )
             api = Desk(config, desks, overview, desk, events, lambda: opened.changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from leaderless.protocol.commands import (
@@ -221,6 +222,20 @@ def test_a_closed_feed_is_not_fetched() -> None:
     side.exchange.ours_changed(side.holdings(), 0.0)
     commands = _behind(side, Vectors({}, {feed: FeedPosition(1, 1)}))
     assert Send(1, PullLog(feed, 0)) not in commands
+
+
+def test_a_feed_in_doubt_is_read_from_its_start() -> None:
+    """Of whoever holds some of it, and of each only once in a while."""
+    side = Side(A, feeds={feed_id(C, LIFE): 5})
+    feed = feed_id(C, LIFE)
+    holdings = replace(side.holdings(), doubted=frozenset([feed]))
+    side.exchange.ours_changed(holdings, 0.0)
+    again = Send(1, PullLog(feed, 0))
+    assert again in _behind(side, Vectors({}, {feed: FeedPosition(5, 5)}))
+    batch = LogBatch(feed, 0, 1, (SignedCommit(b"", bytes(64), b""),))
+    side.exchange.applied(Apply(1, batch, 10), 0.0, used=True)
+    assert again not in side.exchange.ours_changed(holdings, 1.0)
+    assert again in side.exchange.tick(STALLED_S + 1)
 
 
 def test_who_relayed_forged_rows_is_asked_for_them_no_more() -> None:

@@ -10,17 +10,20 @@ from leaderless.protocol.errors import MalformedError
 from leaderless.protocol.membership import (
     DOMAIN,
     NO_LIBRARY,
+    Former,
     Role,
     Signed,
     Statement,
     StatementKind,
+    UnknownStatementError,
     counted,
     decode,
     library_of,
     membership_of,
+    readable,
     signed_part,
 )
-from leaderless.protocol.packing import pack
+from leaderless.protocol.packing import pack, unpack
 
 
 def _key(certificate: bytes) -> bytes:
@@ -91,13 +94,64 @@ def test_the_first_word_on_a_device_stays() -> None:
     assert len(membership_of(LIBRARY, twice, _key).members) == 2
 
 
+_FIELDS = unpack(FIRST.encode(), 1 << 10)
+
+
 @pytest.mark.parametrize(
-    "body", [pack(1), pack([1] * 10), FIRST.encode().replace(b"genesis", b"gen3sis")]
+    "body",
+    [
+        pack(1),
+        pack([1] * 10),
+        pack([*_FIELDS[:7], [b"short"], *_FIELDS[8:]]),
+        pack([*_FIELDS[:9], "text"]),
+        pack([*_FIELDS, -1]),
+        pack([*_FIELDS, 1, 2]),
+    ],
 )
 def test_other_bytes_are_no_statement(body: bytes) -> None:
-    """Another shape, and a kind that nobody knows, are refused."""
+    """Another shape is refused."""
     with pytest.raises(MalformedError):
         decode(body)
+
+
+@pytest.mark.parametrize("word", [b"genesis", b"admin"])
+def test_what_a_later_version_says_is_told_from_nonsense(word: bytes) -> None:
+    """Its shape is right, its kind or role is not known here."""
+    with pytest.raises(UnknownStatementError):
+        decode(FIRST.encode().replace(word, word[:-1] + b"?"))
+
+
+def test_a_generation_is_left_out_where_there_is_none() -> None:
+    """So a first admission has the bytes that it always had."""
+    assert len(_FIELDS) == 10
+    assert decode(FIRST.encode()) == FIRST
+    again = replace(FIRST, generation=7)
+    assert decode(again.encode()) == again
+    assert unpack(again.encode(), 1 << 10)[10:] == [7]
+
+
+def test_who_was_a_member_is_known_with_who_says_that_it_is_none_any_more() -> None:
+    """By its name, and since when; whoever is admitted anew begins at a generation."""
+    ben = _add(b"ben", b"anna", parents=(GENESIS.hash,))
+    gone = Statement(
+        *(LIBRARY, StatementKind.REVOKE, b"ben", Role.MEMBER, "", _key(b"anna"), (ben.hash,)),
+        *(77, b"n"),
+    )
+    out = _signed(gone)
+    found = membership_of(LIBRARY, [GENESIS, ben, out], _key)
+    assert list(found.members) == [_key(b"anna")]
+    assert found.former == {
+        _key(b"ben"): Former(_key(b"ben"), b"ben", "ben", _key(b"anna"), 77, out.hash),
+    }
+    anew = replace(gone, kind=StatementKind.ADD, role=Role.ADMIN, parents=(out.hash,), generation=3)
+    found = membership_of(LIBRARY, [GENESIS, ben, out, _signed(anew)], _key)
+    assert (found.members[_key(b"ben")].since, found.former) == (3, {})
+
+
+def test_without_its_genesis_a_library_has_no_members() -> None:
+    """Nor a name."""
+    found = membership_of(LIBRARY, [_add(b"ben", b"anna")], _key)
+    assert (found.members, found.library_name) == ({}, "")
 
 
 def test_the_signature_covers_a_domain() -> None:
@@ -116,3 +170,13 @@ def test_the_founder_has_no_name_by_the_statement_that_names_the_library() -> No
     """A device is not called like the library that it made."""
     members = membership_of(LIBRARY, (GENESIS,), _key)
     assert (members.library_name, members.members[_key(b"anna")].name) == ("home", "")
+
+
+def test_a_peer_of_1_0_is_sent_what_it_can_read() -> None:
+    """The rest would end its connection; what it cannot know of is left out."""
+    ben = _add(b"ben", b"anna", parents=(GENESIS.hash,))
+    out = _signed(replace(decode(ben.body), kind=StatementKind.REVOKE, parents=(ben.hash,)))
+    anew = _signed(replace(decode(ben.body), generation=2, parents=(out.hash,)))
+    said = (GENESIS, ben, out, anew)
+    assert readable(said, (1, 1)) == said
+    assert readable(said, (1, 0)) == (GENESIS, ben)

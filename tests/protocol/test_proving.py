@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from leaderless.protocol.commands import Note, Send
 from leaderless.protocol.messages import (
+    FeedPosition,
     Hello,
     OwnedPosition,
     Positions,
     Proof,
+    PullLog,
     Vectors,
 )
+from leaderless.protocol.peer import Peer
+from leaderless.protocol.proving import compare
+from leaderless.protocol.vectors import vectors_digest
+from registry.changes import feed_id
 from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
 
 
@@ -115,3 +122,16 @@ def test_a_change_takes_the_claim_back() -> None:
     wire.sides[0].owned[A] = 5
     wire.changed(0)
     assert not wire.proved(0)
+
+
+def test_who_stands_where_we_do_and_differs_is_asked_for_the_last_of_each_feed() -> None:
+    """Two branches of a feed may be equally long: their last commits tell them apart."""
+    feed, empty = feed_id(C, LIFE), feed_id(B, LIFE)
+    position = {feed: FeedPosition(4, 4), empty: FeedPosition(0, 0)}
+    peer = Peer(1, B, True, "wire:1", 0, 0, Vectors(), known=True, feeds=position)
+    digest = vectors_digest(peer.vectors())
+    peer.proof = Proof(digest, b"theirs")
+    note, *asked = compare(peer, Proof(digest, b"ours"), 0.0)
+    assert note == Note("differs", {"device": B})
+    assert asked == [Send(1, PullLog(feed, 3))]
+    assert compare(peer, Proof(digest, b"ours"), 1.0) == []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
-from leaderless.protocol.vectors import Holdings, OwnedProof, vectors_digest
-from registry.changes import Incarnation
+from leaderless.protocol.vectors import Closed, Holdings, OwnedProof, readable, vectors_digest
+from registry.changes import Incarnation, feed_id
 
 LIFE = Incarnation(1, b"n" * 8)
 OWNER, FEED = b"o" * 16, b"f" * 44
@@ -41,3 +41,22 @@ def test_any_difference_shows() -> None:
 def test_nothing_unproved_is_claimed() -> None:
     """With anything unproved there is no state digest."""
     assert replace(HELD, unproved={OWNER: "why"}).state_digest() is None
+
+
+def test_feeds_of_a_revoked_device_are_closed_unless_they_are_wanted() -> None:
+    """Also those that nothing is known of; of one that was admitted anew those from before."""
+    feeds = [feed_id(OWNER, Incarnation(at, b"n" * 8)) for at in (1, 2, 3)]
+    assert [feed in Closed() for feed in feeds] == [False] * 3
+    out = Closed(open=frozenset(feeds[:1]), below={OWNER: None})
+    assert [feed in out for feed in feeds] == [False, True, True]
+    anew = Closed(frozenset([OWNER]), below={OWNER: 3})
+    assert [feed in anew for feed in feeds] == [True, True, False]
+    assert (OWNER in anew, OWNER in out, FEED in anew, None in anew) == (True, False, False, False)
+
+
+def test_a_peer_of_1_0_is_told_of_no_branch() -> None:
+    """It could make nothing of what is in one."""
+    feed = feed_id(OWNER, LIFE)
+    both = Vectors({}, {feed: FeedPosition(1, 1), feed[:28] + b"b" * 16: FeedPosition(2, 2)})
+    assert readable(both, (1, 1)) == both
+    assert list(readable(both, (1, 0)).feeds) == [feed]

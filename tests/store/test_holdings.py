@@ -121,12 +121,14 @@ def test_commits_on_the_shelf_are_named(replicas: list[Replica]) -> None:
     assert _holdings(b).unproved == {own_feed(c): "1 commits wait on the shelf"}
 
 
-def test_a_closed_feed_is_named(replicas: list[Replica]) -> None:
-    """Whoever holds a fork says so, and claims nothing."""
+def test_a_feed_that_others_have_otherwise_is_named(replicas: list[Replica]) -> None:
+    """Whoever holds one claims nothing, and reads it from its start again."""
     a, b, _ = replicas
     _tag(a)
-    (first,) = log_of(a, own_feed(a))
-    store_commits(b, first, signed_anew(a.identity, first, command="tag.other"))
-    why = "its author signed two different commits as number 1"
+    _tag(a)
+    first, second = log_of(a, own_feed(a))
+    store_commits(b, first, signed_anew(a.identity, second, previous=bytes(32)))
+    why = "its commit 2 does not follow from the one before it"
     assert _holdings(b).unproved == {own_feed(a): why}
+    assert _holdings(b).doubted == {own_feed(a)}
     assert _holdings(b).state_digest() is None

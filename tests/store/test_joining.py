@@ -57,7 +57,7 @@ class Meeting:
         digest = membership_of(self.library, all_said, key_of).digest
         within(self.host, lambda conn: meta.put(conn, meta.MEMBERSHIP, digest))
         return self.joiner.store.write_here(
-            lambda tx: join_library(tx, self.library, all_said, digest, NONCE)
+            lambda tx: join_library(tx, self.library, all_said, NONCE)
         )
 
 
@@ -91,6 +91,16 @@ def test_who_holds_rows_of_others_may_not(replicas: list[Replica]) -> None:
     pull(a, b, a)
     with pytest.raises(NotPermittedError):
         within(b, lambda conn: check_may_join(conn, 1))
+
+
+def test_who_was_revoked_may_join_its_library_again_and_no_other(meeting: Meeting) -> None:
+    """It still has the records of that one."""
+    joiner = meeting.joiner
+    within(joiner, lambda conn: meta.put(conn, meta.REVOKED, 1))
+    within(joiner, lambda conn: check_may_join(conn, 9))
+    within(joiner, lambda conn: check_may_join(conn, 9, joiner.store.library))
+    with pytest.raises(NotPermittedError):
+        within(joiner, lambda conn: check_may_join(conn, 1, meeting.library))
 
 
 # --- what stays -----------------------------------------------------------------------------------

@@ -96,38 +96,32 @@ def test_what_was_beyond_a_gap_is_taken_once_the_gap_is_filled(replicas: list[Re
     assert store_commits(b, second, third) == [True, True]
 
 
-def test_two_commits_at_one_position_close_the_feed(replicas: list[Replica]) -> None:
-    """A fork is named, the first branch stays, and nothing more of the feed is taken."""
+def test_two_commits_at_one_position_are_branches(replicas: list[Replica]) -> None:
+    """Their feed ends before them; what follows goes to the branch that it follows from."""
     a, b, _ = replicas
     first, second, third = _commits(a, 3)
     other = signed_anew(a.identity, second, command="tag.other")
-    assert store_commits(b, first, second, other, third) == [True, True, False, False]
+    assert store_commits(b, first, second, other, third) == [True] * 4
     feed = _feed(b, first.header.feed)
-    assert feed.fault == "its author signed two different commits as number 2"
-    assert (feed.received, feed.received_hash) == (2, second.hash)
+    assert (feed.received, feed.received_hash, feed.forked) == (1, first.hash, 2)
+    life = bytes(feed.feed[:28])
+    ends = {_feed(b, life + item.hash[:16]).applied for item in (second, other)}
+    assert ends == {2, 3}
+    assert store_commits(b, first, second, other, third) == [False] * 4
 
 
-def test_a_fork_below_what_is_received_closes_the_feed(replicas: list[Replica]) -> None:
-    """Another first commit is a fork too, however far the feed went since."""
-    a, b, _ = replicas
-    commits = _commits(a, 3)
-    store_commits(b, *commits)
-    store_commits(b, signed_anew(a.identity, commits[0], command="tag.other"))
-    assert _feed(b, commits[0].header.feed).fault is not None
-
-
-def test_a_commit_that_does_not_follow_closes_the_feed(replicas: list[Replica]) -> None:
-    """A next commit upon another one than is here is not stored, and said."""
+def test_a_commit_that_does_not_follow_is_not_taken(replicas: list[Replica]) -> None:
+    """It shows that somebody has another one before it: the feed is in doubt, and goes on."""
     a, b, _ = replicas
     first, second = _commits(a, 2)
     astray = signed_anew(a.identity, second, previous=bytes(32))
-    assert store_commits(b, first, astray, second) == [True, False, False]
+    assert store_commits(b, first, astray, second) == [True, False, True]
     feed = _feed(b, first.header.feed)
     assert feed.fault == "its commit 2 does not follow from the one before it"
-    assert feed.received == 1
+    assert feed.received == 2
 
 
-def test_a_closed_feed_closes_no_other(replicas: list[Replica]) -> None:
+def test_a_fork_is_no_matter_of_others(replicas: list[Replica]) -> None:
     """Commits of other authors are taken as before."""
     a, b, c = replicas
     (first,) = _commits(a, 1)

@@ -129,7 +129,7 @@ def test_a_clock_within_the_bound_is_not_named(replicas: list[Replica]) -> None:
 def test_a_new_feed_is_empty(replica: Replica) -> None:
     """Nothing of it is received, applied or told."""
     feed = within(replica, lambda conn: log.feed_of(conn, b"f" * 44))
-    assert feed[1:] == (b"f" * 44, 0, NO_HASH, 0, NO_HASH, 0, None)
+    assert feed[1:] == (b"f" * 44, 0, NO_HASH, 0, NO_HASH, 0, *[None] * 4)
 
 
 def test_asking_for_an_unknown_feed_makes_none(replica: Replica) -> None:

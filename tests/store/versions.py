@@ -9,11 +9,11 @@ from pathlib import Path
 
 from leaderless.store import engine, migrations
 
-HEAD = max(path.name[1:5] for path in Path(migrations.__path__[0], "versions").glob("v*.py"))
-"""Today's schema version."""
+*OLDER, HEAD = sorted(
+    path.stem[1:5] for path in Path(migrations.__path__[0], "versions").glob("v*.py")
+)
+"""All schema versions before today's, and today's."""
 NEXT = f"{int(HEAD) + 1:04}"
-OLDER = [f"{version:04}" for version in range(1, int(HEAD))]
-"""All schema versions before today's."""
 
 _JOURNAL_OF_TODAY = "0003"
 """The first version whose journal has the rules of today."""

@@ -11,6 +11,7 @@ from leaderless.identity import BadCertificateError, load_or_create
 from leaderless.protocol.membership import Signed
 from leaderless.protocol.messages import StateBatch, Statements
 from leaderless.store.state_source import introduction, read_batch
+from leaderless.store.statements import statements as kept_statements
 from leaderless.sync.apply import UnverifiedError
 from registry.changes import Incarnation, StateChange
 from tests.forgery import TAG
@@ -330,3 +331,28 @@ async def test_statements_that_never_count_are_not_kept(
     await apply.apply(Statements((own, other)), relay.identity.device)
     assert held(receiver) == before
     assert set(apply.keys()) == {replica.identity.device for replica in replicas}
+
+
+async def test_a_statement_of_a_later_version_is_passed_over(replicas: list[Replica]) -> None:
+    """Nothing of it is kept; the others in the same message count."""
+    admin, relay, receiver = replicas
+    library = admin.store.library
+    said = statement(admin.identity, relay.identity, library, "again")
+    later = Signed(said.body.replace(b"\xa3add", b"\xa3adx"), b"s" * 64)
+    apply = await applier(receiver)
+    outcome = await apply.apply(Statements((later, said)), relay.identity.device)
+    assert outcome.used
+    kept = receiver.store.write_here(lambda tx: kept_statements(tx.conn))
+    assert said in kept
+    assert later not in kept
+
+
+async def test_more_statements_than_a_library_may_have_are_not_even_read(
+    replicas: list[Replica],
+) -> None:
+    """Judging them is work that grows faster than their number."""
+    admin, relay, receiver = replicas
+    said = statement(admin.identity, relay.identity, admin.store.library, "again")
+    apply = await applier(receiver)
+    with pytest.raises(UnverifiedError):
+        await apply.apply(Statements((said,) * 1_001), relay.identity.device)

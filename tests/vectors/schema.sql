@@ -94,7 +94,7 @@ CREATE TABLE feed (
     applied INTEGER NOT NULL DEFAULT 0,
     applied_hash BLOB NOT NULL,
     told INTEGER NOT NULL DEFAULT 0,            -- what our own last commit said it builds on
-    fault TEXT,                                 -- why nothing more of it is taken, or null
+    fault TEXT, counts INTEGER, forked INTEGER, trunk INTEGER REFERENCES feed (id),                                 -- why nothing more of it is taken, or null
     CHECK (applied <= received)
 ) STRICT;
 CREATE TABLE incarnation (
@@ -186,6 +186,16 @@ CREATE TABLE replaced (
     value BLOB NOT NULL,                        -- MessagePack: what an undo shows again
     noted_at INTEGER NOT NULL,
     PRIMARY KEY (record, ref, field, subkey, model)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE revoked (
+    device BLOB NOT NULL PRIMARY KEY CHECK (length(device) = 16),
+    statement BLOB NOT NULL,                    -- the one by which it is so
+    below INTEGER,                              -- closed are its feeds of lower generations; null: all
+    closed_at INTEGER,                          -- when our own closing commit was due no more, or null
+    doubtful INTEGER NOT NULL DEFAULT 0 CHECK (doubtful IN (0, 1)), -- its rows here were not proved
+    generation INTEGER,                         -- the newest rows that a closing commit names, or null
+    nonce BLOB CHECK (length(nonce) = 8),
+    rev INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE schema_version (
 	version_num VARCHAR(32) NOT NULL, 

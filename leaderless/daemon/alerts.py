@@ -1,0 +1,107 @@
+"""What the status report warns of, from facts alone: what it is, and what a person can do about it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from leaderless.daemon.facts import called
+from leaderless.status.report import Alert
+from leaderless.store import restoring
+from leaderless.words import counted
+from registry.changes import feed_incarnation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from leaderless.daemon.facts import Facts
+    from leaderless.protocol.peer import Peer
+    from leaderless.protocol.vectors import Holdings
+    from leaderless.status.report import RevokedView
+
+
+def circle_alerts(facts: Facts) -> list[Alert]:
+    """Return what is to be known of tags that two devices have put under each other."""
+    return [
+        Alert(
+            "TAG_CIRCLE",
+            f"tag {edge['child']} is not under {edge['parent']}: that would close a circle",
+            f"leaderless tag show {edge['child_id']}",
+        )
+        for edge in facts.circles
+    ]
+
+
+def revoked_alerts(gone: Sequence[RevokedView], own: bytes) -> Iterator[Alert]:
+    """Yield that this device is no member any more, if that is so."""
+    for device in gone:
+        if device.id == own.hex():
+            yield Alert(
+                "REVOKED",
+                f"this device was revoked by {device.by} on {_day(int(device.at_ms))}: nobody"
+                " takes its calls, what it holds can still be read",
+                "leaderless pair on a member, and its code here, admits it anew",
+            )
+
+
+def _day(at_ms: int) -> str:
+    return str(datetime.fromtimestamp(at_ms / 1000, UTC).date())
+
+
+def fork_alerts(facts: Facts) -> Iterator[Alert]:
+    """Yield who signed two commits as one, unless it was restored and goes on in a new incarnation."""
+    for feed in facts.forked:
+        device = feed.feed[:16]
+        newest = facts.holdings.vectors.owned.get(device)
+        if newest is not None and newest.incarnation > feed_incarnation(feed.feed):
+            continue
+        yield Alert(
+            "FORKED",
+            f"{called(facts, device)} signed two different commits as number {feed.forked}: it was"
+            " cloned, or restored and not met since, or it is dishonest; both count",
+            "run one machine alone as that device, or take it out with `leaderless device revoke`",
+        )
+
+
+def fetching_alerts(holdings: Holdings, connected: Mapping[bytes, Peer]) -> Iterator[Alert]:
+    """Yield that the state of the records is fetched, or that nobody is here to give it."""
+    if holdings.staging is not None or (holdings.forgotten and connected):
+        yield Alert("FETCHING_RECORDS", fetched(holdings))
+    elif holdings.forgotten:
+        yield Alert(
+            "FETCHING_RECORDS",
+            "the content of old edits is forgotten: the state of the records is needed instead",
+            "connect a device that has been in touch with the others",
+        )
+
+
+def fetched(holdings: Holdings) -> str:
+    """Return how far the state of the records has been fetched."""
+    staging = holdings.staging
+    so_far = "nothing" if staging is None else counted(staging.count, "record")
+    rest = "so far" if staging is None or not staging.done else "are here, the log is still to come"
+    return f"the state of the records is fetched, as old edits are forgotten: {so_far} {rest}"
+
+
+def life_alerts(life: str, *, waits: bool) -> Iterator[Alert]:
+    """Yield why this device writes nothing of its own, if that is so."""
+    if waits:
+        yield Alert(
+            "RESTORING",
+            "the database was replaced by an older one: this device waits for what others know of"
+            " it, and changes nothing until then",
+            "half a minute at most, unless a device gives back what it knows",
+        )
+    elif life == restoring.RESTORING:
+        yield Alert(
+            "RESTORING",
+            "this device was restored from a backup and takes back what its peers know of it;"
+            " until then it changes nothing",
+            "connect a device that knows it, or `leaderless device claim` to go on as it is",
+        )
+    if life == restoring.CLONED:
+        yield Alert(
+            "CLONED",
+            "another machine runs as this device, with the same key: one of the two has to go",
+            "on the one that stays: leaderless device claim; on the other: leaderless init anew",
+        )

@@ -1,0 +1,324 @@
+"""Feeds of devices that were revoked: closed, and how far each still counts.
+
+A commit of a closed feed counts if it has taken effect here before that was known, or if a commit
+that counts refers to it; all commits of open feeds count. What does not count is not taken, stays on
+the shelf if it was here already, and is handed on to nobody. Each member says in a commit of its own,
+the closing one, what it had applied, and how far it holds the rows: so all come to hold the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from leaderless.identity import device_id
+from leaderless.protocol import commits
+from leaderless.store import meta, state
+from registry.changes import CommitKind, Dependency, Incarnation, feed_device, feed_incarnation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from leaderless.protocol.checkpoint import Checkpoint
+    from leaderless.protocol.membership import Membership
+    from leaderless.store.transaction import Transaction
+    from registry.changes import CommitHeader, Value
+    from registry.models import Registry
+
+COMMAND: Final = "device.revoke"
+"""The name of closing commits in the history."""
+NOT_COUNTED: Final = "somebody who builds on it: its device was revoked"
+_NONCE_BYTES: Final = 8
+_MAX_REV: Final = 1 << 62
+
+
+class Revoked(NamedTuple):
+    """What is known here of a device whose feeds are closed, all or those below a generation."""
+
+    device: bytes
+    below: int | None
+    doubtful: bool
+    named: tuple[Incarnation, int] | None
+    """The newest of its rows that a closing commit names."""
+
+    @property
+    def is_out(self) -> bool:
+        """Return whether it is no member now."""
+        return self.below is None
+
+    def closes(self, feed: bytes) -> bool:
+        """Return whether a feed of this device is closed."""
+        return self.below is None or feed_incarnation(feed).generation < self.below
+
+    def takes(self, said: Checkpoint | None) -> bool:
+        """Return whether rows are taken that a word of the device covers."""
+        if not self.is_out:
+            return True
+        return (
+            said is not None
+            and self.named is not None
+            and (said.incarnation, said.rev) <= self.named
+        )
+
+    def is_settled(self, copy: state.Copy | None) -> bool:
+        """Return whether nothing more of its rows is wanted."""
+        held = (Incarnation(0, bytes(8)), 0)
+        if copy is not None and not self.doubtful:
+            held = (copy.incarnation, copy.watermark)
+        return self.is_out and (self.named is None or held >= self.named)
+
+
+def revoked(connection: Connection) -> dict[bytes, Revoked]:
+    """Return the devices some of whose feeds are closed."""
+    rows = connection.exec_driver_sql(
+        "SELECT device, below, doubtful, generation, nonce, rev FROM revoked"
+    )
+    return {
+        device: Revoked(
+            device,
+            below,
+            bool(doubtful),
+            None if rev is None else (Incarnation(generation, nonce), rev),
+        )
+        for device, below, doubtful, generation, nonce, rev in rows
+    }
+
+
+def begins_with(connection: Connection, feed: bytes) -> int | None:
+    """Return how much of a feed counts of which nothing is known: None, as it is open, or 0."""
+    known = revoked(connection).get(feed_device(feed))
+    return 0 if known is not None and known.closes(feed) else None
+
+
+# --- what counts ----------------------------------------------------------------------------------
+
+
+def note(connection: Connection, header: CommitHeader) -> None:
+    """A commit that counts is stored: what it refers to counts, too."""
+    gone = revoked(connection)
+    if gone:
+        _note(connection, gone, [header])
+
+
+def _note(
+    connection: Connection, gone: Mapping[bytes, Revoked], counting: list[CommitHeader]
+) -> None:
+    while counting:
+        header = counting.pop()
+        if header.kind is CommitKind.CLOSING:
+            _name(connection, gone, header.data)
+        for needed in header.dependencies:
+            known = gone.get(feed_device(needed.feed))
+            if known is not None and known.closes(needed.feed):
+                counting += _raise(connection, needed)
+
+
+def _raise(connection: Connection, needed: Dependency) -> list[CommitHeader]:
+    """Let a closed feed count up to a commit; return those of it that count by that."""
+    row = _row_of(connection, needed)
+    if row is None:
+        connection.exec_driver_sql(
+            "INSERT INTO feed (feed, received_hash, applied_hash, counts) VALUES (?, ?, ?, ?)",
+            (needed.feed, commits.NO_HASH, commits.NO_HASH, needed.seq),
+        )
+        return []
+    raised: list[CommitHeader] = []
+    key, counts, trunk = row
+    seq = needed.seq
+    while counts is not None and counts < seq:
+        connection.exec_driver_sql("UPDATE feed SET counts = ? WHERE id = ?", (seq, key))
+        found = connection.exec_driver_sql(
+            "SELECT header FROM commit_log WHERE feed = ? AND seq > ? AND seq <= ?",
+            (key, counts, seq),
+        )
+        raised += [commits.decode_header(header) for (header,) in found]
+        if trunk is None:
+            break
+        # A branch counts with all that is before it.
+        key, counts, trunk, seq = connection.exec_driver_sql(
+            "SELECT id, counts, trunk, forked - 1 FROM feed WHERE id = ?", (trunk,)
+        ).one()
+    return raised
+
+
+def _row_of(
+    connection: Connection, needed: Dependency
+) -> tuple[int, int | None, int | None] | None:
+    """Return (key, counts, trunk) of the feed or branch that a dependency means."""
+    row = connection.exec_driver_sql(
+        "SELECT f.id, f.counts, f.trunk FROM feed f JOIN commit_log c ON c.feed = f.id"
+        " WHERE substr(f.feed, 1, 28) = ? AND c.seq = ? AND c.hash = ?",
+        (needed.feed[:28], needed.seq, needed.hash),
+    ).first()
+    if row is None:
+        query = "SELECT id, counts, trunk FROM feed WHERE feed = ?"
+        row = connection.exec_driver_sql(query, (needed.feed,)).first()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def _name(connection: Connection, gone: Mapping[bytes, Revoked], data: Mapping[str, Value]) -> None:
+    """Take in which rows of a revoked device a closing commit names."""
+    match data:
+        case {
+            "closes": bytes(device),
+            "generation": int(generation),
+            "nonce": bytes(nonce),
+            "rev": int(rev),
+        } if device in gone and len(nonce) == _NONCE_BYTES and max(generation, rev) < _MAX_REV:
+            connection.exec_driver_sql(
+                "UPDATE revoked SET generation = ?, nonce = ?, rev = ? WHERE device = ?"
+                " AND (rev IS NULL OR (generation, nonce, rev) < (?, ?, ?))",
+                (generation, nonce, rev, device, generation, nonce, rev),
+            )
+
+
+def recount(connection: Connection) -> None:
+    """Find anew which feeds are closed, and how far each counts."""
+    connection.exec_driver_sql("UPDATE revoked SET generation = NULL, nonce = NULL, rev = NULL")
+    gone = revoked(connection)
+    for key, feed in connection.exec_driver_sql("SELECT id, feed FROM feed").all():
+        known = gone.get(feed_device(feed))
+        # Nothing is ever taken back: what has taken effect here is in our own closing commit.
+        counts = "applied" if known is not None and known.closes(feed) else "NULL"
+        connection.exec_driver_sql(
+            f"UPDATE feed SET counts = {counts} WHERE id = ?",  # noqa: S608 - one of two words
+            (key,),
+        )
+    for device in gone:
+        found = connection.exec_driver_sql(
+            "SELECT c.header FROM commit_log c JOIN feed f ON f.id = c.feed"
+            " WHERE instr(c.header, ?) > 0 AND (f.counts IS NULL OR c.seq <= f.counts)",
+            (device,),
+        ).all()
+        _note(connection, gone, [commits.decode_header(header) for (header,) in found])
+
+
+# --- learning of it -------------------------------------------------------------------------------
+
+
+def learn(transaction: Transaction, members: Membership) -> None:
+    """Hold what is known of revoked devices to the membership, and close what is to be closed."""
+    connection, own = transaction.conn, transaction.own_device
+    wanted: dict[bytes, tuple[bytes, int | None]] = {}
+    for key, former in members.former.items():
+        wanted[device_id(key)] = (former.statement, None)
+    for key, member in members.members.items():
+        if member.since:
+            wanted[device_id(key)] = (b"", member.since)
+    is_out = wanted.pop(own, (b"", 0))[1] is None
+    if not is_out:
+        meta.drop(connection, meta.REVOKED)
+    elif meta.get(connection, meta.REVOKED) is None:
+        meta.put(connection, meta.REVOKED, transaction.now_ms)
+    if not _remember(connection, wanted):
+        return
+    recount(connection)
+    close_pending(transaction)
+    drop_doubtful(connection, transaction.registry)
+
+
+def _remember(connection: Connection, wanted: Mapping[bytes, tuple[bytes, int | None]]) -> bool:
+    """Write down who is revoked; return whether that is another than was known."""
+    known = {
+        device: (statement, below)
+        for device, statement, below in connection.exec_driver_sql(
+            "SELECT device, statement, below FROM revoked"
+        )
+    }
+    if known == wanted:
+        return False
+    for device in known.keys() - wanted.keys():
+        connection.exec_driver_sql("DELETE FROM revoked WHERE device = ?", (device,))
+    for device, (statement, below) in wanted.items():
+        if known.get(device) == (statement, below):
+            continue
+        if device in known and known[device][1] is None:
+            # Its feeds were closed already.
+            query = "UPDATE revoked SET statement = ?, below = ? WHERE device = ?"
+            connection.exec_driver_sql(query, (statement, below, device))
+            continue
+        copy = state.copy_of(connection, device)
+        doubtful = below is None and copy is not None and not _is_proved(copy)
+        connection.exec_driver_sql(
+            "INSERT OR REPLACE INTO revoked (device, statement, below, doubtful)"
+            " VALUES (?, ?, ?, ?)",
+            (device, statement, below, int(doubtful)),
+        )
+    return True
+
+
+def _is_proved(copy: state.Copy) -> bool:
+    return copy.exact and copy.verified == copy.watermark and copy.fault is None
+
+
+def close_pending(transaction: Transaction) -> None:
+    """Write the closing commits that are due, unless this device may write none now."""
+    connection = transaction.conn
+    facts = (meta.RESTORING, meta.CLONED, meta.REVOKED)
+    if any(meta.get(connection, name) is not None for name in facts):
+        return
+    query = "SELECT device, below FROM revoked WHERE closed_at IS NULL ORDER BY device"
+    for device, below in connection.exec_driver_sql(query).all():
+        heads = _applied_of(connection, device)
+        named = _rows_of(connection, device) if below is None else {}
+        if heads or named:
+            transaction.close_feeds(COMMAND, {"closes": device, **named}, heads)
+        connection.exec_driver_sql(
+            "UPDATE revoked SET closed_at = ? WHERE device = ?", (transaction.now_ms, device)
+        )
+
+
+def _applied_of(connection: Connection, device: bytes) -> list[Dependency]:
+    """Return what has taken effect here of the closed feeds of a device."""
+    found = connection.exec_driver_sql(
+        "SELECT feed, applied, applied_hash FROM feed WHERE substr(feed, 1, 16) = ? AND applied > 0"
+        " AND counts IS NOT NULL ORDER BY feed",
+        (device,),
+    )
+    return [Dependency(*row) for row in found]
+
+
+def _rows_of(connection: Connection, device: bytes) -> dict[str, Value]:
+    """Return how far the rows of a device are held here and proved to be its own."""
+    copy = state.copy_of(connection, device)
+    if copy is None or not copy.watermark or not _is_proved(copy):
+        return {}
+    generation, nonce = copy.incarnation
+    return {"generation": generation, "nonce": nonce, "rev": copy.watermark}
+
+
+def drop_doubtful(connection: Connection, registry: Registry) -> None:
+    """Drop rows that nobody can prove any more, where somebody has others that are proved."""
+    for known in revoked(connection).values():
+        if not known.doubtful or known.named is None:
+            continue
+        copy = state.copy_of(connection, known.device)
+        if copy is not None:
+            state.forget(connection, registry, copy)
+            connection.exec_driver_sql("DELETE FROM incarnation WHERE device = ?", (known.device,))
+        connection.exec_driver_sql(
+            "UPDATE revoked SET doubtful = 0 WHERE device = ?", (known.device,)
+        )
+
+
+def next_generation(connection: Connection, device: bytes) -> int:
+    """Return the generation from which a revoked device may go on; 0 for one that was not revoked."""
+    if device not in revoked(connection):
+        return 0
+    query = "SELECT generation FROM incarnation WHERE device = ?"
+    known = [*connection.exec_driver_sql(query, (device,)).scalars()]
+    feeds = connection.exec_driver_sql(
+        "SELECT feed FROM feed WHERE substr(feed, 1, 16) = ?", (device,)
+    )
+    known += [feed_incarnation(feed).generation for feed in feeds.scalars()]
+    return max(known, default=0) + 1
+
+
+def left_behind(connection: Connection) -> dict[bytes, int]:
+    """Return how many commits of each revoked device are here that do not count."""
+    found = connection.exec_driver_sql(
+        "SELECT substr(feed, 1, 16), sum(received - counts) FROM feed WHERE received > counts"
+        " GROUP BY 1"
+    )
+    return {device: count for device, count in found}

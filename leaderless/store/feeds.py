@@ -1,0 +1,92 @@
+"""Feeds at rest: how much of each is here, and how far it counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from leaderless.protocol import commits
+from leaderless.store import closing
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+class Feed(NamedTuple):
+    """How much of a feed is here."""
+
+    key: int
+    feed: bytes
+    received: int
+    received_hash: bytes
+    applied: int
+    applied_hash: bytes
+    told: int
+    fault: str | None
+    counts: int | None = None
+    """Of a feed that is closed: up to here it counts."""
+    forked: int | None = None
+    """Of a feed with two commits at one position: that position; the feed ends before it."""
+    trunk: int | None = None
+    """Of a branch: the key of the feed that it begins behind."""
+
+    @property
+    def reach(self) -> int:
+        """Return how much of it is here that counts: more is shown and handed on to nobody."""
+        return self.received if self.counts is None else min(self.received, self.counts)
+
+
+_FEED = (
+    "SELECT id, feed, received, received_hash, applied, applied_hash, told, fault, counts, forked,"
+    " trunk FROM feed"
+)
+
+
+def feeds(connection: Connection) -> list[Feed]:
+    """Return every feed that is known here."""
+    return [Feed(*row) for row in connection.exec_driver_sql(f"{_FEED} ORDER BY feed")]
+
+
+def feed_of(connection: Connection, feed: bytes) -> Feed:
+    """Return a feed, made empty if it was not known."""
+    row = connection.exec_driver_sql(f"{_FEED} WHERE feed = ?", (feed,)).first()
+    if row is not None:
+        return Feed(*row)
+    counts = closing.begins_with(connection, feed)
+    key = connection.exec_driver_sql(
+        "INSERT INTO feed (feed, received_hash, applied_hash, counts) VALUES (?, ?, ?, ?)"
+        " RETURNING id",
+        (feed, commits.NO_HASH, commits.NO_HASH, counts),
+    ).scalar_one()
+    return Feed(key, feed, 0, commits.NO_HASH, 0, commits.NO_HASH, 0, None, counts)
+
+
+def put_feed(connection: Connection, feed: Feed) -> None:
+    """Write back the cursors of a feed."""
+    connection.exec_driver_sql(
+        "UPDATE feed SET received = ?, received_hash = ?, applied = ?, applied_hash = ?, told = ?,"
+        " fault = ? WHERE id = ?",
+        (*feed[2:8], feed.key),
+    )
+
+
+def feed_of_or_none(connection: Connection, feed: bytes) -> Feed | None:
+    """Return a feed if it is known; for read-only connections."""
+    row = connection.exec_driver_sql(f"{_FEED} WHERE feed = ?", (feed,)).first()
+    return None if row is None else Feed(*row)
+
+
+def feed_at(connection: Connection, key: int) -> Feed:
+    """Return a feed by its local key."""
+    return Feed(*connection.exec_driver_sql(f"{_FEED} WHERE id = ?", (key,)).one())
+
+
+def branches_of(connection: Connection, feed: Feed) -> list[Feed]:
+    """Return the branches that begin behind a feed."""
+    rows = connection.exec_driver_sql(f"{_FEED} WHERE trunk = ? ORDER BY feed", (feed.key,))
+    return [Feed(*row) for row in rows]
+
+
+def forked(connection: Connection) -> list[Feed]:
+    """Return the feeds that have branches."""
+    rows = connection.exec_driver_sql(f"{_FEED} WHERE forked IS NOT NULL ORDER BY feed")
+    return [Feed(*row) for row in rows]

@@ -1,0 +1,190 @@
+"""Closed feeds at rest: what counts, what a closing commit names, and what is done about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from leaderless.daemon.members import revocation
+from leaderless.protocol import commits
+from leaderless.store import closing, log, meta, restoring, state
+from leaderless.store.holdings import read_holdings
+from leaderless.store.statements import take_statements
+from registry.changes import CommitKind, Create, Dependency, Incarnation
+from tests.replicas import Replica, add_tree, query_file
+from tests.store.passing import log_of, own_feed, pull, signed_anew, store_commits, within
+
+CLOSING = "SELECT header FROM commit_log WHERE command = 'device.revoke'"
+
+
+def _revoke(by: Replica, subject: Replica, *also: Replica) -> None:
+    """Let one device revoke another, and others hear of it."""
+    store = by.store
+    members = store.write_here(lambda tx: take_statements(tx, []))
+    said = revocation(by.identity, members, subject.identity.device, by.clock.ms, b"n" * 16)
+    for replica in (by, *also):
+        replica.store.write_here(lambda tx: take_statements(tx, [said]))
+
+
+def _edit(replica: Replica, times: int = 1) -> list[log.Received]:
+    for _ in range(times):
+        tag = replica.store.ids.new()
+        replica.store.write_here(lambda tx: tx.commit("t", [Create("tag", tag, {})]))  # noqa: B023
+    return log_of(replica, own_feed(replica))
+
+
+def _closing(replica: Replica) -> list[Any]:
+    found = query_file(replica.store.path, CLOSING)
+    return [commits.decode_header(header) for (header,) in found]
+
+
+def _feed(replica: Replica, of: Replica) -> log.Feed:
+    feed = within(replica, lambda conn: log.feed_of_or_none(conn, own_feed(of)))
+    assert feed is not None
+    return feed
+
+
+def test_a_closing_commit_names_what_was_applied_and_the_rows_that_are_held(
+    replicas: list[Replica],
+) -> None:
+    """It changes nothing; the same revoke is closed once."""
+    a, _, c = replicas
+    store_commits(a, *_edit(c, 2))
+    pull(c, a, c)
+    _revoke(a, c)
+    a.store.write_here(closing.close_pending)
+    (header,) = _closing(a)
+    rev = within(a, lambda conn: state.copy_of(conn, c.identity.device)).watermark
+    assert header.kind is CommitKind.CLOSING
+    assert [tuple(item)[:2] for item in header.dependencies] == [(own_feed(c), 2)]
+    assert header.data == {
+        "closes": c.identity.device,
+        "generation": 1,
+        "nonce": b"\x03" * 8,
+        "rev": rev,
+    }
+
+
+def test_who_knows_nothing_of_a_revoked_device_has_nothing_to_close(
+    replicas: list[Replica],
+) -> None:
+    """No commit is written that says nothing."""
+    a, _, c = replicas
+    _revoke(a, c)
+    assert _closing(a) == []
+
+
+def test_what_is_closed_is_not_taken_until_somebody_builds_on_it(replicas: list[Replica]) -> None:
+    """A commit of an open feed that refers to it opens it so far, whichever comes first."""
+    a, b, c = replicas
+    made = _edit(c, 3)
+    _revoke(a, c)
+    assert store_commits(a, *made) == [False] * 3
+    store_commits(b, *made[:2])
+    store_commits(a, *_edit(b))
+    assert store_commits(a, *made) == [True, True, False]
+    assert (_feed(a, c).applied, _feed(a, c).counts) == (2, 2)
+
+
+def test_what_came_before_it_was_known_counts_once_it_is_referred_to(
+    replicas: list[Replica],
+) -> None:
+    """Also through commits of another closed feed that waited here."""
+    a, b, c = replicas
+    made = _edit(c, 2)
+    store_commits(b, *made)
+    built = _edit(b)
+    head = Dependency(own_feed(c), 9, bytes(32))
+    within(a, lambda conn: [log.receive(conn, item, 0) for item in (*made, *built)])
+    _revoke(a, b)
+    _revoke(a, c)
+    assert within(a, closing.left_behind) == {b.identity.device: 1, c.identity.device: 2}
+    assert (
+        query_file(a.store.path, "SELECT counts FROM feed WHERE counts IS NOT NULL") == [(0,)] * 2
+    )
+    (first,) = _edit(a)
+    upon = Dependency(own_feed(b), 1, built[0].hash)
+    header = signed_anew(a.identity, first, dependencies=(upon, head)).header
+    within(a, lambda conn: closing.note(conn, header))
+    assert (_feed(a, b).counts, _feed(a, c).counts) == (1, 9)
+
+
+def test_a_closed_feed_shows_what_counts_and_no_more(replicas: list[Replica]) -> None:
+    """In positions, to others, and on the shelf."""
+    a, _, c = replicas
+    made = _edit(c, 3)
+    store_commits(a, *made[:1])
+    within(a, lambda conn: [log.receive(conn, item, 0) for item in made])
+    _revoke(a, c)
+    feed = own_feed(c)
+    position = within(a, read_holdings).vectors.feeds[feed]
+    assert (position.received, position.applied) == (1, 1)
+    batch = within(a, lambda conn: log.read_log(conn, feed, 0))
+    assert batch is not None
+    assert (batch.head, len(batch.commits)) == (1, 1)
+    assert within(a, log.shelf) == []
+    assert feed in within(a, read_holdings).closed
+
+
+@pytest.mark.parametrize("word", [{"rev": 1 << 62}, {"nonce": b"short"}, {"closes": bytes(16)}])
+def test_a_closing_commit_that_says_nonsense_names_nothing(
+    replicas: list[Replica], word: dict[str, object]
+) -> None:
+    """Numbers beyond what there can be, and devices that nobody revoked."""
+    a, b, c = replicas
+    _revoke(a, c)
+    (first,) = _edit(b)
+    data = {"closes": c.identity.device, "generation": 1, "nonce": bytes(8), "rev": 5, **word}
+    forged = signed_anew(b.identity, first, kind=CommitKind.CLOSING, data=data)
+    store_commits(a, forged)
+    assert within(a, closing.revoked)[c.identity.device].named is None
+
+
+def test_the_newest_rows_that_are_named_are_taken_and_none_beyond(replicas: list[Replica]) -> None:
+    """Of all closing commits the highest counts, in whatever order they come."""
+    a, b, c = replicas
+    _revoke(a, c)
+    device = c.identity.device
+    made = _edit(b, 2)
+    for item, rev in zip(made, (5, 3), strict=True):
+        data = {"closes": device, "generation": 1, "nonce": bytes(8), "rev": rev}
+        header = signed_anew(b.identity, item, kind=CommitKind.CLOSING, data=data).header
+        within(a, lambda conn: closing.note(conn, header))  # noqa: B023
+    known = within(a, closing.revoked)[device]
+    assert known.named == (Incarnation(1, bytes(8)), 5)
+    assert (known.takes(None), known.is_settled(None)) == (False, False)
+
+
+def test_a_restored_device_closes_once_it_may_write(replicas: list[Replica]) -> None:
+    """What it owes is not forgotten meanwhile."""
+    a, _, c = replicas
+    store_commits(a, *_edit(c))
+    within(a, lambda conn: meta.put(conn, meta.CLONED, 1))
+    _revoke(a, c)
+    assert _closing(a) == []
+    a.store.write_here(lambda tx: restoring.go_on(tx, b"nonce--8"))
+    assert len(_closing(a)) == 1
+
+
+def test_a_device_that_is_revoked_itself_closes_nothing(replicas: list[Replica]) -> None:
+    """It knows since when; what it writes is for itself."""
+    a, b, c = replicas
+    store_commits(c, *_edit(b))
+    _revoke(a, c, c)
+    first = within(c, lambda conn: meta.get(conn, meta.REVOKED))
+    c.clock.ms += 5
+    _revoke(a, b, c)
+    assert within(c, lambda conn: meta.get(conn, meta.REVOKED)) == first == c.clock.ms - 5
+    assert _closing(c) == []
+
+
+def test_the_next_generation_is_above_all_that_is_known(replicas: list[Replica]) -> None:
+    """Of one that was never revoked nothing is asked."""
+    a, _, c = replicas
+    device = c.identity.device
+    assert within(a, lambda conn: closing.next_generation(conn, device)) == 0
+    add_tree(c, 1)
+    pull(c, a, c)
+    _revoke(a, c)
+    assert within(a, lambda conn: closing.next_generation(conn, device)) == 2
