@@ -2,6 +2,7 @@
 
 `MODELS` is the only list of built-in models, parents first. A model file reads in this order:
 docstring (owner, conflict rule, local-only columns), table, apply functions, query, `MODEL`.
+Whoever gives a model a field raises its version: what newer devices had sent of it is shown then.
 """
 
 from __future__ import annotations

@@ -53,6 +53,7 @@ class OwnedRows:
         self.name = table.name
         self.fields = tuple(fields)
         self.columns = tuple(field.name for field in fields)
+        self._places = {name: at for at, name in enumerate(self.columns, start=2)}
         self._select, self._late = _select_text(table.name, fields)
         unused = " AND ".join(
             f"NOT EXISTS (SELECT 1 FROM {name} r WHERE r.{column} = {table.name}.id)"
@@ -235,9 +236,10 @@ class OwnedRows:
         extras: dict[int, dict[str, Any]] = {}
         late: set[tuple[str, int]] = set()
         for row in found:
+            values = row[:width]
             if row[width] is not None:
-                extras[len(rows)] = msgpack.unpackb(row[width])
-            rows.append(tuple(row[:width]))
+                values, extras[len(rows)] = self._with_kept(values, msgpack.unpackb(row[width]))
+            rows.append(tuple(values))
             for at, model in self._late:
                 key = row[at]
                 if key is not None and (row[at + 2] or is_late(row, row[at + 1])):
@@ -251,6 +253,15 @@ class OwnedRows:
                 for at, row in enumerate(rows)
             ]
         return StateQuery(columns, rows, frozenset(late))
+
+    def _with_kept(
+        self, values: Sequence[Any], extra: dict[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return a row with the fields that came before their columns and do not fit there."""
+        said = list(values)
+        for name in extra.keys() & self._places.keys():
+            said[self._places[name]] = extra.pop(name)
+        return said, extra
 
 
 def _select_text(name: str, fields: Sequence[Field]) -> tuple[str, tuple[tuple[int, str], ...]]:

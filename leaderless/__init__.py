@@ -4,4 +4,4 @@ The top floor: the daemon, the rooms it joins, and the command line. What a chan
 is decided in `registry`; the columns and apply rules of the models stand in `entities`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

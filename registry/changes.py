@@ -189,6 +189,8 @@ class CommitKind(Enum):
 
     NORMAL = "normal"
     CLOSING = "closing"
+    LATER = "later"
+    """For a reason that only later versions know; it waits for one of them."""
 
 
 class Dependency(NamedTuple):

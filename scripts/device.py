@@ -37,6 +37,10 @@ class Device:
         with (home / "config" / "leaderless.toml").open("a") as file:
             file.write(options)
 
+    def become(self, prefix: tuple[str, ...]) -> None:
+        """Run from now on as another version does: with this before its commands."""
+        self._prefix = prefix
+
     def command(self, *arguments: str) -> list[str]:
         """Return the command line that asks this device."""
         return [*self._prefix, self.interpreter, *PROGRAM, "--home", str(self.home), *arguments]

@@ -9,6 +9,7 @@ from leaderless.advice import LOST
 from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
 from leaderless.daemon.disk_watch import disk_alerts
+from leaderless.daemon.other_versions import other_versions
 from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
@@ -58,6 +59,7 @@ class Facts:
         self.conflicts = count_conflicts(connection, registry, MOST_CONFLICTS)
         self.circles = circles(connection)
         self.replaced = replacement_in(connection)
+        self.waits = restoring.waits(connection)
 
 
 class Overview:
@@ -194,9 +196,10 @@ class Overview:
 
     def _alerts(self, facts: Facts, connected: Mapping[bytes, Peer]) -> list[Alert]:
         alerts = [
-            *_lives(facts.holdings.life),
+            *_lives(facts.holdings.life, waits=facts.waits),
             *disk_alerts(self._store.disk, facts.replaced, self._store.now_ms()),
         ]
+        alerts += other_versions(connected.values(), facts.names)
         alerts += [
             Alert(
                 "FUTURE_STAMP",
@@ -292,9 +295,16 @@ def _fetched(holdings: Holdings) -> str:
     return f"the state of the records is fetched, as old edits are forgotten: {so_far} {rest}"
 
 
-def _lives(life: str) -> Iterator[Alert]:
+def _lives(life: str, *, waits: bool) -> Iterator[Alert]:
     """Yield why this device writes nothing of its own, if that is so."""
-    if life == restoring.RESTORING:
+    if waits:
+        yield Alert(
+            "RESTORING",
+            "the database was replaced by an older one: this device waits for what others know of"
+            " it, and changes nothing until then",
+            "half a minute at most, unless a device gives back what it knows",
+        )
+    elif life == restoring.RESTORING:
         yield Alert(
             "RESTORING",
             "this device was restored from a backup and takes back what its peers know of it;"

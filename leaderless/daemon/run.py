@@ -7,16 +7,14 @@ watchdog is told alive only by what the writer does (watchdog.py).
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import secrets
 import signal
 import sys
-import time
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
@@ -25,7 +23,9 @@ from entities import MODELS
 from leaderless import __version__
 from leaderless.advice import advice, is_findable
 from leaderless.clock import SYSTEM_CLOCK, wall_ms
+from leaderless.daemon.after_replacement import wait_for_peers
 from leaderless.daemon.album_routes import AlbumDesk
+from leaderless.daemon.alone import alone
 from leaderless.daemon.catalogue_routes import CatalogueDesk
 from leaderless.daemon.disk_watch import watch_disk
 from leaderless.daemon.history_routes import HistoryDesk
@@ -45,7 +45,8 @@ from leaderless.discovery.static import parse_address
 from leaderless.errors import LeaderlessError, NotFoundError, said_on_purpose
 from leaderless.identity import certificate_key, device_id, fingerprint, load_or_create
 from leaderless.ids import RecordIds
-from leaderless.indexer.service import Settings, open_indexer
+from leaderless.indexer.passes import Settings
+from leaderless.indexer.service import open_indexer
 from leaderless.logs import configure
 from leaderless.notify import Notifier
 from leaderless.plugins import load_models
@@ -53,7 +54,7 @@ from leaderless.status.events import Events
 from leaderless.status.server import serve_status
 from leaderless.store import open_store, repair
 from leaderless.store.adoption import TABLES
-from leaderless.store.disk import DamagedError, from_system
+from leaderless.store.disk import DamagedError
 from leaderless.store.pulse import Pulse
 from leaderless.sync.backoff import Backoff
 from leaderless.sync.dialer import Dialer
@@ -63,25 +64,16 @@ from leaderless.transport.websocket import dial, open_listener
 from registry.models import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from leaderless.clock import Clock
-    from leaderless.config import Config, Paths
+    from leaderless.config import Config
     from leaderless.indexer.service import Indexer
     from leaderless.sync.driver import Driver
     from leaderless.transport.base import Connection
 
-STOPPING_LOOK_S: Final = 0.1
 SWITCH_S: Final = 0.0005
-STOPPING_LOOKS: Final = 100
-"""So often a home is looked at that a daemon holds which does not answer: ten seconds."""
 _QUIET = frozenset(["dial_failed"])
-
-
-class DaemonRunningError(LeaderlessError):
-    """Another daemon has this home."""
-
-    code = "already_running"
 
 
 class ListenError(LeaderlessError):
@@ -127,47 +119,6 @@ def _run(config: Config, clock: Clock) -> None:
         if said is None:
             raise
         raise said from group
-
-
-@contextmanager
-def alone(paths: Paths, wait: Callable[[float], None] = time.sleep) -> Iterator[None]:
-    """Hold the home against a second daemon; the kernel lets go when we die.
-
-    One that holds it but does not answer is about to stop, or to start: it gets some time.
-    """
-    with _lock_file(paths) as lock:
-        patience = STOPPING_LOOKS
-        while not _locked(lock):
-            if patience == 0 or paths.socket.exists():
-                lock.seek(0)
-                holder = lock.read(20).strip()
-                raise DaemonRunningError(
-                    f"a daemon is running already in {paths.state}"
-                    + (f" (process {holder})" if holder else ""),
-                    hint=f"leaderless status asks it; kill {holder} stops it" if holder else None,
-                )
-            patience -= 1
-            wait(STOPPING_LOOK_S)
-        with suppress(OSError):
-            # Who it is is told as a courtesy: a full disk is no reason not to start.
-            lock.truncate(0)
-            os.write(lock.fileno(), str(os.getpid()).encode())
-        yield
-
-
-def _lock_file(paths: Paths) -> TextIO:
-    try:
-        return (paths.state / "lock").open("a+")
-    except OSError as error:
-        raise from_system(error, paths.database) from error
-
-
-def _locked(lock: TextIO) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 async def _dial(trust: Trust, nursery: trio.Nursery, host: str, port: int) -> Connection:
@@ -315,6 +266,9 @@ class Daemon:
 
         chance = random.SystemRandom().random
         nursery.start_soon(watch_disk, store, chance, self._tell, disk_recovered)
+        nursery.start_soon(
+            wait_for_peers, store, driver, lambda: driver.applier.members, self._tell
+        )
         nursery.start_soon(proofs.keep)
         nursery.start_soon(self._live_on, whereabouts, indexer)
         nursery.start_soon(dialer.run)

@@ -6,38 +6,31 @@ request; in between the watcher names directories that changed.
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from leaderless.errors import LeaderlessError, NotFoundError
+from leaderless.errors import NotFoundError
 from leaderless.indexer import rows
-from leaderless.indexer.hashing import hash_location
-from leaderless.indexer.ignore import Ignored
 from leaderless.indexer.inotify import Inotify, WatchLimitError
 from leaderless.indexer.locations import (
     add_location,
     check_mode,
-    refresh_volumes,
     remove_location,
     set_mode,
-    why_offline,
 )
-from leaderless.indexer.scan import Brake, BrakedError, Pass, Progress
+from leaderless.indexer.passes import Passes, Wanted
 from leaderless.indexer.volumes import System
 from leaderless.indexer.watcher import open_watcher
 from leaderless.store.disk import DiskError
 from leaderless.store.restoring import ClonedError, RestoringError
-from leaderless.words import counted
-from registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from leaderless.indexer.passes import Settings
     from leaderless.indexer.rows import Location
     from leaderless.indexer.watcher import Watcher
     from leaderless.store.store import Store
@@ -46,26 +39,6 @@ POLL_S: Final = 60.0
 """From the end of a full pass to the next, where the kernel allows no more watches."""
 LOOK_S: Final = 5.0
 """Between looks at what is mounted."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a person may set about indexing."""
-
-    ignore: tuple[str, ...] = ()
-    watch: bool = True
-    full_scan_interval_s: float = 86_400.0
-    mass_delete_count: int = 1_000
-    mass_delete_ratio: float = 0.2
-
-
-@dataclass
-class Wanted:
-    """What a location waits for."""
-
-    full: bool = False
-    accept_deletes: bool = False
-    directories: set[bytes] = field(default_factory=set)
 
 
 class Indexer:
@@ -80,19 +53,18 @@ class Indexer:
     ) -> None:
         self._store = store
         self._settings = settings
+        self._passes = Passes(store, settings, system, tell)
         self._tell = tell
         self._system = system
-        self._ignored = Ignored(settings.ignore)
         self._wanted: dict[bytes, Wanted] = {}
         self._wake = trio.Event()
         self._idle = trio.Event()
         self._turn = trio.Lock()
         self._current: tuple[bytes, trio.CancelScope] | None = None
-        self._whole: set[bytes] = set()
         self._watcher: Watcher | None = None
         self._limit: str | None = None
         self._roots: dict[bytes, bytes] = {}
-        self.progress: dict[bytes, Progress] = {}
+        self.progress = self._passes.progress
         self._begun: Counter[bytes] = Counter()
         self.ended: Counter[bytes] = Counter()
         """How many passes over a location have ended, since the daemon began."""
@@ -195,14 +167,7 @@ class Indexer:
     async def _changed_sides(self, location: Location) -> bool:
         """Return whether a location that was here is not any more, or the other way round."""
         was_offline = location.scan_state == "offline"
-        return (await self._why_offline(location) is not None) != was_offline
-
-    async def _why_offline(self, location: Location) -> str | None:
-        root = await self._store.read(lambda connection: rows.root_of(connection, location.key))
-        inode = None if root is None else root.inode
-        return await trio.to_thread.run_sync(
-            why_offline, location, inode, self._system, abandon_on_cancel=True
-        )
+        return (await self._passes.why_offline(location) is not None) != was_offline
 
     def on_dirty(self, directories: set[bytes], lost: bool) -> None:  # noqa: FBT001 - a callback
         """Take in what the watcher saw."""
@@ -234,7 +199,10 @@ class Indexer:
         with trio.CancelScope() as scope:
             self._current = (uuid, scope)
             try:
-                await self._pass(uuid, wanted)
+                if not await self._passes.run(await self._location(uuid), wanted, self._is_awaited):
+                    self._wanted.setdefault(uuid, Wanted())
+            except NotFoundError:
+                pass  # it was removed since
             except DiskError:
                 # Whoever waits for this pass waits for the one that takes its place.
                 self._begun[uuid] -= 1
@@ -253,117 +221,22 @@ class Indexer:
         again.accept_deletes |= wanted.accept_deletes
         again.directories |= wanted.directories
 
-    async def _pass(self, uuid: bytes, wanted: Wanted) -> None:
-        try:
-            location = await self._location(uuid)
-        except NotFoundError:
-            return
-        # What the watcher names is enough only where everything else has been seen.
-        wanted.full |= uuid not in self._whole
-        offline = await self._why_offline(location)
-        if wanted.full or offline is not None:
-            await refresh_volumes(self._store, self._system)
-        self._whole.discard(uuid)
-        location = await self._say_offline(location, 1 if offline is not None else None)
-        if offline is not None:
-            await self._finish(location, "offline", offline)
-            return
-        if wanted.full:
-            self.progress[uuid] = Progress(started_ms=self._store.now_ms())
-            await self._set_state(location, "scanning", None)
-            location = location._replace(scan_state="scanning", error_message=None)
-            self._tell("scan_started", {"location": location.name})
-        state, why = await self._outcome(location, wanted, self.progress[uuid])
-        if state != "error":
-            self._whole.add(uuid)
-        await self._finish(location, state, why)
-
-    async def _outcome(
-        self, location: Location, wanted: Wanted, shown: Progress
-    ) -> tuple[str, str | None]:
-        """Do the work of a pass; return the state that it leaves the location in, and why."""
-        # A full pass is what is shown; of a smaller one only its errors are.
-        progress = shown if wanted.full else Progress(errors=shown.errors)
-        settings = self._settings
-        brake = Brake(settings.mass_delete_count, settings.mass_delete_ratio, wanted.accept_deletes)
-        watch = self._watcher.watch if self._watcher is not None else _nobody
-        try:
-            work = Pass(self._store, location, self._ignored, brake, progress, watch)
-            await work.run(None if wanted.full else wanted.directories)
-            if wanted.full or progress.rows_written or progress.rows_dropped:
-                await self._count(location)
-            if location.index_mode != "shallow":
-                shown.phase = "hashing"
-                if not await hash_location(self._store, location, shown, self._is_awaited):
-                    self._wanted.setdefault(location.uuid, Wanted())
-                    return location.scan_state, location.error_message
-        except BrakedError as braked:
-            command = f"leaderless location scan {shlex.quote(location.name)} --accept-deletes"
-            return "blocked", f"{braked}; if that is right: {command}"
-        except (RestoringError, ClonedError, DiskError):
-            raise
-        except (LeaderlessError, RegistryError, OSError) as error:
-            return "error", str(error)
-        if location.scan_state == "blocked":
-            return "blocked", location.error_message
-        errors = progress.errors.count
-        return "idle", f"{counted(errors, 'path')} could not be read" if errors else None
-
     def _is_awaited(self) -> bool:
         """Return whether something waits to be read: hashing takes hours, and goes on after it."""
         return any(wanted.full or wanted.directories for wanted in self._wanted.values())
-
-    async def _set_state(self, location: Location, state: str, message: str | None) -> None:
-        now_ms = self._store.now_ms()
-        await self._store.write(
-            lambda tx: tx.conn.exec_driver_sql(
-                "UPDATE location SET scan_state = ?, error_message = ?, last_scan_at ="
-                " CASE WHEN ? = 'idle' THEN ? ELSE last_scan_at END WHERE id = ?",
-                (state, message, state, now_ms, location.key),
-            )
-        )
-
-    async def _finish(self, location: Location, state: str, message: str | None) -> None:
-        """Write what came of a pass, if that is news."""
-        if (state, message) == (location.scan_state, location.error_message):
-            return
-        await self._set_state(location, state, message)
-        if location.uuid in self.progress:
-            self.progress[location.uuid].phase = state
-        self._tell(f"scan_{state}", {"location": location.name, "why": message or ""})
-
-    async def _say_offline(self, location: Location, is_offline: int | None) -> Location:
-        """Let everybody know whether the folder of a location is there, if that is news."""
-        if is_offline == location.is_offline:
-            return location
-        location = location._replace(is_offline=is_offline)
-        row = rows.location_row(location)
-        await self._store.write(lambda tx: tx.put("location", rows.LOCATION_COLUMNS, [row]))
-        return location
-
-    async def _count(self, location: Location) -> None:
-        """Write the totals of a location, if they changed."""
-        counted = await self._store.read(lambda connection: rows.totals(connection, location.key))
-        if counted != (location.total_file_count, location.total_byte_size):
-            files, size = counted
-            row = rows.location_row(location._replace(total_file_count=files, total_byte_size=size))
-            await self._store.write(lambda tx: tx.put("location", rows.LOCATION_COLUMNS, [row]))
 
     # --- watching ---------------------------------------------------------------------------------
 
     def use(self, watcher: Watcher) -> None:
         """Have the watcher follow every directory that a pass reads."""
         self._watcher = watcher
+        self._passes.watch = watcher.watch
 
     def poll(self, why: str) -> None:
         """Look at everything often, as not every directory can be watched; say so once."""
         if self._limit is None:
             self._limit = why
             self._tell("watch_limit", {"why": why})
-
-
-def _nobody(_: bytes) -> None:
-    """Watch nothing."""
 
 
 @asynccontextmanager

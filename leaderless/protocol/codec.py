@@ -6,8 +6,8 @@
     payload = kind, part, part, …      part: 4 bytes of length (big-endian), then as many bytes
     part 0  = the head, MessagePack; further parts are as the kind says
 
-Unknown keys of a head are ignored (a minor version may add some); an unknown kind or flag is not.
-Limits are checked on lengths, before anything is decoded.
+Unknown keys of a head are ignored, and so are messages of an unknown kind (a minor version may add
+some); an unknown flag is not. Limits are checked on lengths, before anything is decoded.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.protocol import limits
 from leaderless.protocol.errors import FrameTooLargeError, MalformedError
+from leaderless.protocol.messages import Unknown
 from leaderless.protocol.packing import compress, decompress
 from leaderless.protocol.shapes import CODECS
 
@@ -64,8 +65,10 @@ def decode_sized(frame: bytes) -> tuple[Message, int]:
     payload = frame[1:]
     if frame[0] == _ZSTD:
         payload = decompress(payload, limits.MAX_FRAME_BYTES)
-    if not payload or payload[0] not in _BY_KIND:
-        raise MalformedError("a frame is of an unknown kind; a newer leaderless may be needed")
+    if not payload:
+        raise MalformedError("a frame is cut off")
+    if payload[0] not in _BY_KIND:
+        return Unknown(payload[0]), len(payload)
     parts = _split(payload)
     try:
         return _BY_KIND[payload[0]](parts), len(payload)

@@ -76,6 +76,8 @@ class Read(NamedTuple):
     frame: bytes
     size: int
     """In payload bytes, before compression."""
+    needs: tuple[int, int] = (1, 0)
+    """The version of the protocol that its reader has to speak."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ DOMAIN = b"leaderless/commit/1\0"
 FEED_BYTES = 44
 NO_HASH = bytes(32)
 _KINDS = {CommitKind.NORMAL: 0, CommitKind.CLOSING: 1}
+_LATER = range(2, 256)
+"""Kinds that later versions may bring: their headers have the same shape, their bodies any."""
 _MAX_NAME = 256
 
 
@@ -100,7 +102,12 @@ def _header(fields: Any) -> CommitHeader:  # noqa: ANN401 - bytes from outside, 
     kinds = {number: name for name, number in _KINDS.items()}
     sizes = ((library, 16), (feed, FEED_BYTES), (command_id, 16))
     hashes = ((previous, 32), (membership, 32), (body_hash, 32))
-    if kind not in kinds or any(not _is_bytes(*item) for item in (*sizes, *hashes)):
+    kinds |= dict.fromkeys(_LATER, CommitKind.LATER)
+    if (
+        type(kind) is not int
+        or kind not in kinds
+        or any(not _is_bytes(*item) for item in (*sizes, *hashes))
+    ):
         raise InvalidCommitError("a commit's header has a field of another shape")
     numbers = (seq, part, parts, body_bytes)
     if any(type(number) is not int or not 0 <= number < 1 << 62 for number in numbers):
@@ -180,12 +187,14 @@ def _packed_guard(guard: Guard, number: Callable[[bytes], int]) -> list[list[obj
 
 
 def decode_body(header: CommitHeader, body: bytes) -> tuple[SharedChange, ...]:
-    """Return the changes in a body.
+    """Return the changes in a body; none of a kind that only later versions know.
 
     Raises InvalidCommitError if it is not the one that was signed for, or breaks a rule.
     """
     if len(body) != header.body_bytes or digest(body) != header.body_hash:
         raise InvalidCommitError("a commit's body is not the one that was signed")
+    if header.kind is CommitKind.LATER:
+        return ()
     try:
         pieces = unpack_each(body, limits.MAX_CHANGES + 1, limits.MAX_HEAD_BYTES, unset=True)
         feeds = _feeds(next(pieces, None))

@@ -43,9 +43,8 @@ from leaderless.protocol.commands import (
     Reconcile,
     Send,
     SendStatements,
-    Stream,
 )
-from leaderless.protocol.fetching import Fetching
+from leaderless.protocol.fetching import Fetching, key_of
 from leaderless.protocol.gathering import Gathering
 from leaderless.protocol.limits import MAX_POSITIONS, MAX_STREAMS
 from leaderless.protocol.messages import (
@@ -66,15 +65,20 @@ from leaderless.protocol.messages import (
     Records,
     StateBatch,
     Statements,
+    Unknown,
     Vectors,
 )
+from leaderless.protocol.patience import Rests
 from leaderless.protocol.peer import Peer
 from leaderless.protocol.proving import compare, prove
 from leaderless.protocol.vectors import vectors_digest
+from leaderless.protocol.versions import UPGRADE, Upgrades, not_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
+    from leaderless.protocol.fetching import Distrusted
     from leaderless.protocol.messages import Message
     from leaderless.protocol.vectors import Holdings
     from registry.changes import Incarnation
@@ -88,6 +92,9 @@ HELLO_S: Final = 10.0
 ANNOUNCE_S: Final = 0.1
 PING_S: Final = 15.0
 SILENT_S: Final = 45.0
+LEAST_REST_S: Final = 1.0
+MOST_REST_S: Final = 30.0
+"""A peer that breaks a rule whenever it is connected does so every half minute at most."""
 CROSSED_S: Final = 10.0
 """Two links made within this time crossed; later, a new one means that the old one is dead."""
 
@@ -107,9 +114,11 @@ class Exchange:
         self._digest = b""
         self._proof: Proof | None = None
         self._fetching = Fetching(device)
+        self._rests: Rests[bytes] = Rests(LEAST_REST_S, MOST_REST_S)
         self._gathering = Gathering()
         self._announced = Vectors()
         self._announced_at = float("-inf")
+        self._upgrades = Upgrades()
 
     @property
     def ours(self) -> Holdings:
@@ -136,6 +145,8 @@ class Exchange:
         """A link to a member is there; `device` is what it proved to be."""
         if self.ours.life == CLONED:
             return [Close(link, "cloned", "another machine runs as this device")]
+        if now < self._rests.until(device):
+            return [Close(link, "resting", "it broke a rule a moment ago: later")]
         peer = Peer(link, device, dialed, address, now, now, self.ours.vectors)
         commands: list[Command] = []
         rival = next((other for other in self.peers.values() if other.device == device), None)
@@ -197,10 +208,16 @@ class Exchange:
         """A peer that said hello goes on."""
         link = peer.link
         match message:
-            case Statements() | StateBatch() | LogBatch() | Records():
-                if isinstance(message, Records) and not self._gathering.expects(link, message):
-                    return [Send(link, Credit(size))]
+            case Statements() | StateBatch(introduction=True):
                 return [Apply(link, message, size)]
+            case Records() if self._gathering.expects(link, message):
+                return [Apply(link, message, size)]
+            case StateBatch() | LogBatch():
+                if self._fetching.accepts(peer, key_of(message)):
+                    return [Apply(link, message, size)]
+                return [Send(link, Credit(size))]
+            case Records():
+                return [Send(link, Credit(size))]  # not what was asked for
             case Positions():
                 peer.learn(message)
                 if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:
@@ -226,6 +243,8 @@ class Exchange:
                 return [Reconcile(link, message, size)]
             case Ping():
                 return [Send(link, Pong())]
+            case Unknown(kind):
+                return not_known(peer, kind)
         return []
 
     def _on_hello(self, peer: Peer, hello: Hello, now: float, wall_ms: int) -> list[Command]:
@@ -263,9 +282,32 @@ class Exchange:
             return []
         return serving.loaded(peer, key, read, self.ours.vectors, self.device)
 
-    def distrust(self, device: bytes, owner: bytes) -> None:
-        """What a device relayed of an owner was not what the owner signed: ask it no more."""
-        self._fetching.distrust(device, Key(Stream.STATE, owner))
+    # --- trust ------------------------------------------------------------------------------------
+
+    def distrust(self, device: bytes, key: Key, why: str, now: float) -> None:
+        """What a device sent of a stream was not what its owner signed: ask it no more for that."""
+        self._fetching.distrust(device, key, self._link_to(device), why, now)
+
+    def suspect(self, device: bytes, key: Key, now: float) -> None:
+        """A device is one of several of whom one sent what its owner had not signed."""
+        self._fetching.suspect(device, key, self._link_to(device), now)
+
+    def _link_to(self, device: bytes) -> int | None:
+        return next((peer.link for peer in self.peers.values() if peer.device == device), None)
+
+    def broke_a_rule(self, device: bytes, now: float) -> None:
+        """A link ends because its peer broke a rule: it is not heard again at once."""
+        self._rests.add(device, now)
+
+    @property
+    def distrusted(self) -> Mapping[tuple[bytes, Key], Distrusted]:
+        """Return whom we do not ask for what, with the reason."""
+        return self._fetching.distrusted
+
+    @property
+    def withheld(self) -> AbstractSet[tuple[bytes, Key]]:
+        """Return who says that it holds more of a stream than it gives."""
+        return self._fetching.withheld
 
     def distrust_records(self, device: bytes) -> None:
         """What a device sent of the shared records does not fit the log: ask it no more for them."""
@@ -283,8 +325,8 @@ class Exchange:
             self._gathering.arrived(apply.link, message, used=used)
             # What was used has changed what we hold: `ours_changed` is told, and goes on.
             return commands if used else [*commands, *self._plan(now)]
-        vectors = self.ours.vectors
-        return commands + self._fetching.arrived(apply.link, message, peer, vectors, now, used=used)
+        self._fetching.arrived(apply.link, message, peer, now, used=used)
+        return commands + self._plan(now)
 
     def ours_changed(self, holdings: Holdings, now: float) -> list[Command]:
         """What this device holds has changed, durably."""
@@ -315,7 +357,7 @@ class Exchange:
     def _plan(self, now: float) -> list[Command]:
         peers = self.peers.values()
         return [
-            *self._fetching.plan(peers, self.ours.vectors, self.ours.closed, now),
+            *self._fetching.plan(peers, self.ours, now),
             *self._gathering.plan(peers, self.ours, now),
         ]
 
@@ -355,6 +397,8 @@ class Exchange:
                     commands.append(_close(peer, "no_hello", "no hello came in time"))
             elif now >= peer.heard + SILENT_S:
                 commands.append(_close(peer, "silent", "nothing came for too long"))
+            elif self._upgrades.is_due(peer, self.ours.vectors):
+                commands.append(_close(peer, "upgrade_needed", UPGRADE))
             elif now >= peer.heard + PING_S and not peer.pinged:
                 peer.pinged = True
                 commands.append(Send(peer.link, Ping()))

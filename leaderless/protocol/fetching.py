@@ -2,8 +2,15 @@
 
 Every peer is asked for its own rows and its own feed, and keeps sending them as they change. All
 else is fetched where it is held, each stream from one source at a time: the one that holds most.
-A source that sends nothing for `STALLED_S` is passed over (asked again, if it is the only one), and
-an owner that does not push its own change within `GRACE_S`.
+
+- A source that sends nothing further for `STALLED_S` is passed over, and an owner that does not push
+  its own change within `GRACE_S`.
+- One that brought us no further rests, longer each time, and comes after all others from then on:
+  what it promises is not believed, but asked for again.
+- One that sent what its owner never signed is *distrusted*: it is not asked for that again on this
+  connection, nor soon on the next.
+- *Suspects* are several of whom one did so: they are believed one at a time.
+- A copy that no word of its owner covers is asked for that word, of whoever stands where we do.
 """
 
 from __future__ import annotations
@@ -11,35 +18,62 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from leaderless.protocol.commands import Command, Key, Send, Stream
+from leaderless.protocol.commands import Command, Key, Note, Send, Stream
 from leaderless.protocol.messages import PullLog, PullState, StateBatch
+from leaderless.protocol.patience import Rests
 from registry.changes import feed_id
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Iterable
 
     from leaderless.protocol.messages import LogBatch, Vectors
     from leaderless.protocol.peer import Peer
+    from leaderless.protocol.vectors import Holdings
     from registry.changes import Incarnation
 
 GRACE_S: Final = 2.0
 STALLED_S: Final = 30.0
+TOLD_S: Final = 1.0
+"""What came is durable before we hear of our new position: so long it counts as on its way."""
+LEAST_REST_S: Final = 0.5
+MOST_REST_S: Final = 60.0
+"""Of a source that brought us no further: a question a minute is no burden for anybody."""
+WITHHOLDS_S: Final = 4.0
+"""After a pause of this length (the fourth in a row) it is told that a peer withholds something."""
+LEAST_DISTRUST_S: Final = 15.0
+MOST_DISTRUST_S: Final = 60.0
+"""After forged data, and only over a new connection: a relay that was mended is heard again."""
 
 
 @dataclass(slots=True)
 class _Pull:
-    """A stream that was asked for on a link, and when something last came of it."""
+    """A stream that was asked for on a link, when something last came of it, and how far that went."""
 
     link: int
     since: float
+    reached: int
 
 
 class _Asked(NamedTuple):
-    """Where we stood when a stream was last asked of somebody that does not own it."""
+    """Where we stood when a device was last asked for a stream, and when its answer has to show."""
 
     position: object
-    link: int
-    when: float
+    until: float
+
+
+class Distrusted(NamedTuple):
+    """Why a device is not asked for something: what it did, on which link, and until when."""
+
+    why: str
+    link: int | None
+    until: float
+
+
+def key_of(batch: StateBatch | LogBatch) -> Key:
+    """Return the stream that a batch is of."""
+    if isinstance(batch, StateBatch):
+        return Key(Stream.STATE, batch.owner)
+    return Key(Stream.LOG, batch.feed)
 
 
 class Fetching:
@@ -50,14 +84,63 @@ class Fetching:
         self._device = device
         self._pulls: dict[Key, _Pull] = {}
         self._behind_since: dict[Key, float] = {}
-        self._asked: dict[Key, _Asked] = {}
-        self._distrusted: set[tuple[bytes, Key]] = set()
+        self._asked: dict[tuple[bytes, Key], _Asked] = {}
+        self._rests: Rests[tuple[bytes, Key]] = Rests(LEAST_REST_S, MOST_REST_S)
+        self._lies: Rests[tuple[bytes, Key]] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
+        self._suspects: set[tuple[bytes, Key]] = set()
+        self.distrusted: dict[tuple[bytes, Key], Distrusted] = {}
+        """Whom we do not ask for what; told to people."""
+        self.withheld: set[tuple[bytes, Key]] = set()
+        """Who says that it holds more of something than it gives; told to people."""
         self.replan_at: float | None = None
         """When `plan` comes to another answer if nothing happens before."""
 
-    def distrust(self, device: bytes, key: Key) -> None:
-        """Ask a device no more for a stream: what it sent of it was not what its owner signed."""
-        self._distrusted.add((device, key))
+    # --- trust ------------------------------------------------------------------------------------
+
+    def distrust(self, device: bytes, key: Key, link: int | None, why: str, now: float) -> None:
+        """Ask a device no more for a stream while it is on `link`: what it sent of it was forged."""
+        until = self._lies.add((device, key), now)
+        self.distrusted[device, key] = Distrusted(why, link, until)
+        self._end(key, link)
+
+    def suspect(self, device: bytes, key: Key, link: int | None, now: float) -> None:
+        """A device is one of several that had a part in what was forged: it may try once more."""
+        self._suspects.add((device, key))
+        self._asked.pop((device, key), None)
+        self._rests.add((device, key), now)
+        self._end(key, link)
+
+    def _end(self, key: Key, link: int | None) -> None:
+        pull = self._pulls.get(key)
+        if pull is not None and pull.link == link:
+            del self._pulls[key]
+
+    def accepts(self, peer: Peer, key: Key) -> bool:
+        """Return whether what a peer sends of a stream is looked at: suspects only when asked."""
+        if self._is_distrusted(peer, key):
+            return False
+        pull = self._pulls.get(key)
+        asked = pull is not None and pull.link == peer.link
+        return asked or (peer.device, key) not in self._suspects
+
+    def _is_distrusted(self, peer: Peer, key: Key) -> bool:
+        found = self.distrusted.get((peer.device, key))
+        return found is not None and found.link == peer.link
+
+    def _may_ask(self, peer: Peer, key: Key, now: float) -> bool:
+        """Return whether a peer is asked for a stream again, after what it did the last time."""
+        found = self.distrusted.get((peer.device, key))
+        if found is None:
+            return True
+        if found.link == peer.link:
+            return False
+        if now < found.until:
+            self._wake_at(found.until)
+            return False
+        del self.distrusted[peer.device, key]
+        return True
+
+    # --- asking -----------------------------------------------------------------------------------
 
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
@@ -65,80 +148,129 @@ class Fetching:
 
     def subscribe(self, peer: Peer, ours: Vectors, now: float) -> list[Command]:
         """Ask a peer that said hello for its own rows and feed, once a link."""
-        state = Key(Stream.STATE, peer.device)
-        asked = self._pulls.get(state)
-        if peer.hello is None or (asked is not None and asked.link == peer.link):
+        if peer.hello is None or peer.subscribed:
             return []
+        peer.subscribed = True
         incarnation = peer.hello.incarnation
+        state = Key(Stream.STATE, peer.device)
         log = Key(Stream.LOG, feed_id(peer.device, incarnation))
+        pulls: tuple[tuple[Key, PullState | PullLog], ...] = (
+            (state, _state_pull(peer.device, incarnation, ours)),
+            (log, _log_pull(log.of, ours)),
+        )
         return [
-            self._ask(peer, state, _state_pull(peer.device, incarnation, ours), now),
-            self._ask(peer, log, _log_pull(log.of, ours), now),
+            self._ask(peer, key, pull, now) for key, pull in pulls if self._may_ask(peer, key, now)
         ]
 
-    def plan(
-        self, peers: Iterable[Peer], ours: Vectors, closed: Container[bytes], now: float
-    ) -> list[Command]:
-        """Fetch what peers hold and we lack, each stream from its best source.
-
-        Of `closed` feeds nothing more is taken.
-        """
+    def plan(self, peers: Iterable[Peer], holdings: Holdings, now: float) -> list[Command]:
+        """Fetch what peers hold and we lack, each stream from its best source."""
         self.replan_at = None
+        ours = holdings.vectors
+        sources = self._sources(list(peers), holdings, now)
+        self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
+        self.withheld = {
+            (device, key)
+            for device, key in self.withheld
+            if any(peer.device == device for _, peer in sources.get(key, ()))
+        }
+        commands: list[Command] = []
+        for key, candidates in sources.items():
+            free = self._free_to_serve(key, candidates, now)
+            commands += self._best(key, free, ours, now)
+        return commands
+
+    def _sources(
+        self, peers: list[Peer], holdings: Holdings, now: float
+    ) -> dict[Key, list[tuple[int, Peer]]]:
+        """Return who may be asked for what, and how much more than we it says it holds."""
+        ours = holdings.vectors
         sources: dict[Key, list[tuple[int, Peer]]] = {}
         for peer in peers:
             if peer.known:
                 for key, amount in peer.ahead(ours).items():
-                    if key.of not in closed and (peer.device, key) not in self._distrusted:
+                    if key.of not in holdings.closed and self._may_ask(peer, key, now):
                         sources.setdefault(key, []).append((amount, peer))
-        if Key(Stream.STATE, self._device) in sources:
+        for owner in holdings.uncovered:
+            key = Key(Stream.STATE, owner)
+            level = [
+                (0, peer)
+                for peer in peers
+                if peer.owned.get(owner) == ours.owned[owner] and self._may_ask(peer, key, now)
+            ]
+            if level and key not in sources:
+                sources[key] = level
+        rows = Key(Stream.STATE, self._device)
+        if any((peer.device, rows) not in self.withheld for _, peer in sources.get(rows, ())):
             # We were restored: the log waits until the rows are here, and with them the incarnation.
             own = [key for key in sources if key.of[:16] == self._device]
             for key in own:
                 if key.stream is Stream.LOG:
                     del sources[key]
-        self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
-        commands: list[Command] = []
-        for key, candidates in sources.items():
-            others = self._free_to_serve(key, candidates, ours, now)
-            if others:
-                best = max(others, key=lambda item: (item[0], -item[1].link))[1]
-                commands.append(self._fetch(best, key, ours, now))
-        return commands
+        return sources
 
     def _free_to_serve(
-        self, key: Key, candidates: list[tuple[int, Peer]], ours: Vectors, now: float
+        self, key: Key, candidates: list[tuple[int, Peer]], now: float
     ) -> list[tuple[int, Peer]]:
-        """Return who may be asked now: nobody while the source that was asked has its time.
-
-        Who is the only source is asked again when its time is over: it may have lost its place. Who
-        was asked for just this before, and is done, did not bring us further: that can wait as long.
-        """
+        """Return who may be asked now: nobody while the source that was asked has its time."""
         pull = self._pulls.get(key)
         if pull is None:
-            asked_for = self._asked.get(key)
-            if asked_for is None or asked_for.position != _position(key, ours):
-                return candidates
-            others = [item for item in candidates if item[1].link != asked_for.link]
-            until = asked_for.when + STALLED_S
-            if others or now >= until:
-                return others or candidates
-            self._wake_at(until)
-            return []
+            return candidates
         others = [item for item in candidates if item[1].link != pull.link]
         asked = next((peer for _, peer in candidates if peer.link == pull.link), None)
         is_owner = asked is not None and asked.device == key.of[:16]
         patience = GRACE_S if is_owner and others else STALLED_S
         until = max(pull.since, self._behind_since[key]) + patience
-        if now >= until:
-            return others or candidates
-        self._wake_at(until)
-        return []
+        if now < until:
+            self._wake_at(until)
+            return []
+        if asked is not None and patience == STALLED_S:
+            del self._pulls[key]
+            return candidates
+        return others or candidates
+
+    def _best(
+        self, key: Key, candidates: list[tuple[int, Peer]], ours: Vectors, now: float
+    ) -> list[Command]:
+        """Ask the best of those that do not rest: who never failed, then who holds most."""
+        commands: list[Command] = []
+        ready = []
+        for amount, peer in candidates:
+            commands += self._brought_nothing(key, peer, ours, now)
+            until = self._rests.until((peer.device, key))
+            asked = self._asked.get((peer.device, key))
+            if asked is not None:
+                until = max(until, asked.until)
+            if now < until:
+                self._wake_at(until)
+            else:
+                failed_s = self._rests.length_s((peer.device, key))
+                ready.append((-failed_s, amount, -peer.link, peer))
+        if ready:
+            commands.append(self._fetch(max(ready)[-1], key, ours, now))
+        return commands
+
+    def _brought_nothing(self, key: Key, peer: Peer, ours: Vectors, now: float) -> list[Command]:
+        """Let a peer rest that was asked before, and we still stand where we stood."""
+        asked = self._asked.get((peer.device, key))
+        if asked is None:
+            return []
+        if asked.position == _position(key, ours) and now < asked.until:
+            return []
+        del self._asked[peer.device, key]
+        if asked.position != _position(key, ours):
+            return []
+        self._rests.add((peer.device, key), now)
+        is_new = (peer.device, key) not in self.withheld
+        if self._rests.length_s((peer.device, key)) < WITHHOLDS_S or not is_new:
+            return []
+        self.withheld.add((peer.device, key))
+        return [Note("withholds", {"device": peer.device, "of": key.of[:16]})]
 
     def _wake_at(self, when: float) -> None:
         self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
 
     def _fetch(self, peer: Peer, key: Key, ours: Vectors, now: float) -> Command:
-        self._asked[key] = _Asked(_position(key, ours), peer.link, now)
+        self._asked[peer.device, key] = _Asked(_position(key, ours), now)
         if key.stream is Stream.LOG:
             return self._ask(peer, key, _log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
@@ -149,7 +281,8 @@ class Fetching:
         return self._ask(peer, key, pull, now)
 
     def _ask(self, peer: Peer, key: Key, message: PullState | PullLog, now: float) -> Command:
-        self._pulls[key] = _Pull(peer.link, now)
+        lo = message.lo if isinstance(message, PullState) else message.after
+        self._pulls[key] = _Pull(peer.link, now, lo)
         return Send(peer.link, message)
 
     def arrived(
@@ -157,32 +290,37 @@ class Fetching:
         link: int,
         batch: StateBatch | LogBatch,
         peer: Peer | None,
-        ours: Vectors,
         now: float,
         *,
         used: bool,
-    ) -> list[Command]:
+    ) -> None:
         """A batch that came on `link` is dealt with; `used` is False if it did not fit.
 
         `peer` is who sent it, None if its link is gone.
         """
+        key = key_of(batch)
         if isinstance(batch, StateBatch):
-            key, done = Key(Stream.STATE, batch.owner), batch.hi >= batch.head
+            reaches, done = batch.hi, batch.hi >= batch.head
         else:
             reaches = batch.after + len(batch.commits)
-            key, done = Key(Stream.LOG, batch.feed), reaches >= batch.head
+            done = reaches >= batch.head
         pull = self._pulls.get(key)
         if pull is None or pull.link != link:
-            return []
-        pull.since = now
-        if peer is None or key.of[:16] != peer.device:
-            if done or not used:
-                del self._pulls[key]
-        elif not used:
-            # Its stream does not fit ours any more (we dropped a copy): from our position on.
-            del self._pulls[Key(Stream.STATE, peer.device)]
-            return self.subscribe(peer, ours, now)
-        return []
+            return
+        if used and reaches > pull.reached:
+            pull.reached, pull.since = reaches, now
+            if peer is not None:
+                self._rests.clear((peer.device, key))
+                self._told_soon(peer.device, key, now)
+        is_open = peer is not None and key.of[:16] == peer.device
+        # What does not fit ours any more (we dropped a copy) is asked for anew, from our position on.
+        if not used or (done and not is_open):
+            del self._pulls[key]
+
+    def _told_soon(self, device: bytes, key: Key, now: float) -> None:
+        asked = self._asked.get((device, key))
+        if asked is not None:
+            self._asked[device, key] = asked._replace(until=now + TOLD_S)
 
 
 def _position(key: Key, ours: Vectors) -> object:

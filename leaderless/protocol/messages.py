@@ -206,6 +206,13 @@ class Bye:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A message of a kind that a later minor version brings; what it says is not looked at."""
+
+    kind: int
+
+
 Message = (
     Hello
     | Statements
@@ -223,4 +230,5 @@ Message = (
     | Ping
     | Pong
     | Bye
+    | Unknown
 )

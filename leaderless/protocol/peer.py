@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ class Outgoing:
 
     after: int
     loading: bool = False
+    answered: bool = False
+    """Whether anything was sent: who asks is told if there is nothing."""
     head: int = 0
     """What the last batch said there is: the peer waits for it."""
 
@@ -35,6 +38,8 @@ class Peer:
     sent_vectors: Vectors
     """Our positions as our hello said them."""
     hello: Hello | None = None
+    subscribed: bool = False
+    """Whether it was asked for what is its own."""
     known: bool = False
     """Whether the peer's positions are known: only then is it asked for anything."""
     owned: dict[bytes, OwnedPosition] = field(default_factory=dict)
@@ -51,6 +56,10 @@ class Peer:
     """The digest of our positions at which both sides were last found equal."""
     proved_at: float | None = None
     differs: bool = False
+    unknown: Counter[int] = field(default_factory=Counter)
+    """How many messages of kinds that are not known here it has sent, by kind."""
+    beyond: set[Key] = field(default_factory=set)
+    """The streams that its version cannot read as they are now."""
 
     def learn(self, positions: Positions) -> None:
         """Take in what the peer says it holds."""

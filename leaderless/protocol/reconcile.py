@@ -41,6 +41,15 @@ class Range(NamedTuple):
     hi: bytes
 
 
+def are_in_order(ranges: Sequence[Range]) -> bool:
+    """Return whether ranges have something in them, and each begins where the one before is over."""
+    ends = [b"", *(within.hi for within in ranges)]
+    return all(
+        lo <= within.lo and (not within.hi or within.lo < within.hi) and (lo or at == 0)
+        for at, (lo, within) in enumerate(zip(ends, ranges, strict=False))
+    )
+
+
 class Part(NamedTuple):
     """What a part of a range hashes to: the part before it ends where this one begins."""
 
@@ -166,7 +175,7 @@ class Reconciliation:
         if len(self.differences) >= MOST_FOUND:
             return ()
         count = min(len(self._waiting), MAX_RANGES)
-        self._asked = tuple(self._waiting.popleft() for _ in range(count))
+        self._asked = tuple(sorted(self._waiting.popleft() for _ in range(count)))
         self.rounds += 1 if self._asked else 0
         return self._asked
 
@@ -194,6 +203,10 @@ class Reconciliation:
             lo = part.hi
 
     def _hear_items(self, answer: Answer) -> None:
+        lo, hi = answer.range
+        uuids = [item.uuid for item in answer.items]
+        if uuids != sorted(uuids) or (uuids and (uuids[0] < lo or (hi and uuids[-1] >= hi))):
+            raise ValueError("the items of a range are not in it, or not in order")
         here = {(item.uuid, item.model): item.digest for item in self._own.listed(answer.range)}
         there = {(item.uuid, item.model): item.digest for item in answer.items}
         for uuid, model in sorted({*here, *there}):

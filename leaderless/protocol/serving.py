@@ -3,7 +3,9 @@
 Of the shared records it asks for one batch after another: each is a stream of its own, of length 1.
 
 A peer has room while less than `WINDOW_BYTES` on the way to it is not yet durable there. A stream
-of our own stays open for what is to come; one of somebody else's ends where our copy ends.
+of our own stays open for what is to come; one of somebody else's ends where our copy ends, and is
+answered with an empty batch where there is nothing: who asks has not to wait, and gets the newest
+word of its owner.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ def serve(peer: Peer, ours: Vectors, own: bytes) -> list[Command]:
             continue
         # A batch is read from the database, which can be ahead of what we were told is held: what it
         # promised is sent before the stream ends, else the peer would wait for it in vain.
-        if stream.after >= max(_head(key, ours), stream.head):
+        if stream.after >= max(_head(key, ours), stream.head) and (
+            stream.answered or key.of[:16] == own
+        ):
             # A feed of ours that there is none of yet stays open only if it is the current one.
             own_one = key.stream is not Stream.RECORDS and key.of[:16] == own
             if not own_one or not _is_current(key, ours, own):
@@ -57,11 +61,19 @@ def loaded(peer: Peer, key: Key, read: Read | None, ours: Vectors, own: bytes) -
     stream = peer.outgoing.get(key)
     if stream is None:
         return []
-    stream.loading = False
+    stream.loading, stream.answered = False, True
     if read is None:
         return []
-    stream.after, stream.head = read.reaches, read.head
+    if peer.hello is not None and read.needs > peer.hello.version:
+        # All else goes on; what it can do about it is said once all else is done.
+        del peer.outgoing[key]
+        peer.beyond.add(key)
+        return []
     peer.unacknowledged += read.size
+    if read.head <= read.reaches <= stream.after:
+        del peer.outgoing[key]  # there was nothing to send, and that is what it says
+        return [SendFrame(peer.link, read.frame)]
+    stream.after, stream.head = read.reaches, read.head
     return [SendFrame(peer.link, read.frame), *serve(peer, ours, own)]
 
 

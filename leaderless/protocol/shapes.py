@@ -304,7 +304,10 @@ def _read_compare(parts: Parts) -> Compare:
     listed = _of(list, _head(parts)["ranges"])
     if not 1 <= len(listed) <= reconcile.MAX_RANGES:
         raise MalformedError("a comparison is of too many ranges, or of none")
-    return Compare(tuple(_range(*item) for item in listed))
+    ranges = tuple(_range(*item) for item in listed)
+    if not reconcile.are_in_order(ranges):
+        raise MalformedError("the ranges of a comparison overlap, or are not in order")
+    return Compare(ranges)
 
 
 def _write_compared(message: Compared) -> Sequence[bytes]:

@@ -58,6 +58,8 @@ class Holdings:
     closed: frozenset[bytes] = frozenset()
     life: str = ""
     """Why this device writes nothing of its own: it takes its rows back, or it was cloned."""
+    uncovered: frozenset[bytes] = frozenset()
+    """Owners whose copies here are all that their sources had, but no word of them covers."""
     forgotten: Mapping[bytes, int] = field(default_factory=dict)
     """By feed, the next commit where that came without its body: the log cannot go on."""
     staging: Staging | None = None

@@ -3,7 +3,8 @@
 What a package's models show is made from what every device keeps of them, known or not: registers,
 and opaque rows. So a table is made when its model comes, made anew when the model changes, and
 dropped when it goes; then its rows are opaque again. What is held, hashed and handed on stays the
-same bytes all along. A model that fails here is left out and stops nothing.
+same bytes all along. A model that fails here is left out and stops nothing. What a new version of
+leaderless itself knows is shown from the same bytes (store/hoisting.py, `show_again`).
 """
 
 from __future__ import annotations
@@ -13,14 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
-from leaderless.protocol import hashing
-from leaderless.store import meta, opaque
+from leaderless.store import hoisting, meta, opaque
 from leaderless.store.rebuild import rebuild, show_again
-from leaderless.store.state import copies, epochs_of
-from registry.changes import DeviceId, StateChange
-from registry.dispatch import dispatch_state
 from registry.errors import ModelError
-from registry.models import Epochs, Ownership, Registry, StateRow
+from registry.models import Ownership, Registry, StateRow
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -72,8 +69,13 @@ def adopt(connection: Connection, registry: Registry, now_ms: int) -> Adopted:
         rebuild(connection, usable, now_ms)
         meta.drop(connection, meta.REBUILD)
         known = {}
-    shown = {model.sync_name: model.version for model in usable.shared()}
-    new = [name for name, version in shown.items() if known.get(name) != version]
+    shown = {model.sync_name: model.version for model in usable}
+    changed = [name for name, version in shown.items() if known.get(name) != version]
+    for model in usable.owned():
+        # What waits for something else is looked at again at the next start.
+        if model.sync_name in changed and not hoisting.hoist(connection, usable, model):
+            del shown[model.sync_name]
+    new = [model.sync_name for model in usable.shared() if model.sync_name in changed]
     if new:
         show_again(connection, usable, new, now_ms)
     failed: dict[str, str] = {}
@@ -133,7 +135,7 @@ def _taken_in(
         for statement in model.schema:
             connection.exec_driver_sql(statement)
     if model.ownership is Ownership.DEVICE:
-        _out_of_opaque(connection, registry, model)
+        hoisting.out_of_opaque(connection, registry, model)
     elif fresh:
         show_again(connection, registry, [name], now_ms)
     if fresh and connection.exec_driver_sql(f"PRAGMA foreign_key_check({name})").first():
@@ -142,70 +144,6 @@ def _taken_in(
 
 
 # --- owned models ---------------------------------------------------------------------------------
-
-
-def _out_of_opaque(connection: Connection, registry: Registry, model: Model) -> None:
-    """Apply the opaque rows of a model that is known now; count and set hash stay as they are.
-
-    A row that refers to what is not here stays opaque until its owner's word on it comes again.
-    """
-    name = model.sync_name
-    for copy in copies(connection):
-        known = epochs_of(connection, copy.owner, copy.epoch).known
-        for epoch in sorted(known):
-            rows = opaque.take(connection, name, epoch)
-            ready, rest = _resolved(connection, registry, model, rows)
-            opaque.put(connection, name, epoch, rest)
-            if not ready:
-                continue
-            columns = tuple(sorted({field for row in ready for field in row.fields}))
-            values = [
-                (row.uuid, row.rev, *(row.fields.get(field) for field in columns)) for row in ready
-            ]
-            owner = DeviceId(copy.owner)
-            change = StateChange(name, owner, copy.incarnation, columns, values)
-            outcome = dispatch_state(
-                registry, connection, Epochs(epoch, known), [change], copy.owner
-            )
-            after = [row for _, effect in outcome.effects for row in effect.after]
-            if hashing.rows_sum(name, after) != hashing.rows_sum(name, ready):
-                raise ModelError(f"rows of {name} do not come out of its table as they went in")
-
-
-def _resolved(
-    connection: Connection, registry: Registry, model: Model, rows: list[StateRow]
-) -> tuple[list[StateRow], list[StateRow]]:
-    """Return the rows whose references are all here (or among them), and the others."""
-    references = [item for item in model.fields if item.reference is not None]
-    among = {row.uuid for row in rows}
-    lacking: dict[bytes, None] = {}
-    children: dict[object, list[bytes]] = {}
-    for row in rows:
-        for item in references:
-            target = row.fields.get(item.name)
-            if target is None:
-                continue
-            if item.reference == model.sync_name and target in among:
-                children.setdefault(target, []).append(row.uuid)
-            elif not _is_here(connection, registry, str(item.reference), target):
-                lacking[row.uuid] = None
-    # What refers to a row that stays behind stays behind with it, unless that row is here already.
-    waiting = list(lacking)
-    while waiting:
-        parent = waiting.pop()
-        if children.get(parent) and not _is_here(connection, registry, model.sync_name, parent):
-            left = [uuid for uuid in children.pop(parent) if uuid not in lacking]
-            lacking.update(dict.fromkeys(left))
-            waiting += left
-    ready = [row for row in rows if row.uuid not in lacking]
-    return ready, [row for row in rows if row.uuid in lacking]
-
-
-def _is_here(connection: Connection, registry: Registry, name: str, uuid: object) -> bool:
-    if registry.get(name) is None:
-        return False
-    found = connection.exec_driver_sql(f"SELECT 1 FROM {name} WHERE uuid = ?", (uuid,)).first()
-    return found is not None
 
 
 def _put_away(connection: Connection, name: str, about: dict[str, Any]) -> None:

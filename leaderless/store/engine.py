@@ -8,30 +8,34 @@ runs in one transaction; a file that a newer leaderless wrote is refused.
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
 from leaderless.errors import InvalidDataError, LeaderlessError
+from leaderless.store.bare import go_bare
 from leaderless.store.pulse import STEPS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
+    from leaderless.store.bare import BareConnection
     from leaderless.store.pulse import Pulse
 
 # Waiting for the writer of another process: there should be none.
 _BUSY_TIMEOUT_MS = 5_000
 _WRITER_CACHE_KIB = 32_768
 _READER_CACHE_KIB = 4_096
+_CACHED_STATEMENTS = 512
+"""More than there are: to compile one again costs several times what it takes to run."""
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -80,8 +84,13 @@ def _engine(path: Path, cache_kib: int, pragmas: tuple[str, ...]) -> Engine:
     engine = create_engine(
         f"sqlite+pysqlite:///{path}",
         poolclass=StaticPool,
-        connect_args={"check_same_thread": False, "isolation_level": None},
+        connect_args={
+            "check_same_thread": False,
+            "isolation_level": None,
+            "cached_statements": _CACHED_STATEMENTS,
+        },
     )
+    go_bare(engine)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: DBAPIConnection, _: object) -> None:
@@ -101,7 +110,7 @@ def _engine(path: Path, cache_kib: int, pragmas: tuple[str, ...]) -> Engine:
         # The driver would begin late and deferred: a transaction that reads first and then
         # writes could then fail at once, whatever the timeout.
         mode = "DEFERRED" if "query_only = ON" in pragmas else "IMMEDIATE"
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        cast("BareConnection", connection).begin_bare(mode)
 
     return engine
 
@@ -112,18 +121,13 @@ def migrate(engine: Engine, path: Path, migrations: Path = _MIGRATIONS) -> None:
     Raises NewerSchemaError and changes nothing if the file is from the future, StoreError if it is
     no database, or if the result breaks a foreign key or SQLite's own check.
     """
-    config = Config()
-    config.set_main_option("script_location", str(migrations))
-    script = ScriptDirectory.from_config(config)
+    known = _revisions(migrations)
     try:
         with engine.begin() as connection:
-            options = {"version_table": "schema_version"}
-            context = MigrationContext.configure(connection, opts=options)
-            current = context.get_current_revision()
+            current = _current(connection)
     except DatabaseError as error:
         raise StoreError(f"{path} cannot be used: {error.orig}") from error
-    known = {step.revision for step in script.walk_revisions()}
-    if current == script.get_current_head():
+    if current == known[0]:
         return
     if current is not None and current not in known:
         raise NewerSchemaError(
@@ -131,11 +135,35 @@ def migrate(engine: Engine, path: Path, migrations: Path = _MIGRATIONS) -> None:
             hint="install that version, or point --home at another folder",
         )
     if current is not None:
-        snapshot(path, path.with_suffix(f".before-{script.get_current_head()}"))
+        snapshot(path, path.with_suffix(f".before-{known[0]}"))
     with engine.begin() as connection:
+        cast("BareConnection", connection).is_bare = False
+        config = _config(migrations)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         check(connection, path)
+
+
+def _config(migrations: Path) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    return config
+
+
+@cache
+def _revisions(migrations: Path) -> tuple[str, ...]:
+    """Return every schema version, the newest first; the files are read once a process."""
+    script = ScriptDirectory.from_config(_config(migrations))
+    return tuple(step.revision for step in script.walk_revisions())
+
+
+def _current(connection: Connection) -> str | None:
+    """Return the schema version of a file, None for an empty one."""
+    table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
+    if connection.exec_driver_sql(table).first() is None:
+        return None
+    found = connection.exec_driver_sql("SELECT version_num FROM schema_version").scalar()
+    return None if found is None else str(found)
 
 
 def check(connection: Connection, path: Path) -> None:

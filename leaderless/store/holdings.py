@@ -17,6 +17,7 @@ def read_holdings(connection: Connection) -> Holdings:
     owned: dict[bytes, OwnedPosition] = {}
     proofs: dict[bytes, OwnedProof] = {}
     unproved: dict[bytes, str] = {}
+    uncovered: set[bytes] = set()
     for copy in state.copies(connection):
         owned[copy.owner] = OwnedPosition(copy.incarnation, copy.watermark)
         proofs[copy.owner] = OwnedProof(copy.row_count, copy.set_hash)
@@ -26,6 +27,7 @@ def read_holdings(connection: Connection) -> Holdings:
             unproved[copy.owner] = f"{copy.as_of - copy.watermark} changes are still to come"
         elif copy.verified != copy.watermark:
             unproved[copy.owner] = "no checkpoint of its owner covers it yet"
+            uncovered.add(copy.owner)
     feeds: dict[bytes, FeedPosition] = {}
     closed: list[bytes] = []
     for feed in log.feeds(connection):
@@ -43,6 +45,7 @@ def read_holdings(connection: Connection) -> Holdings:
         unproved,
         frozenset(closed),
         restoring.life(connection),
+        frozenset(uncovered),
         log.forgotten(connection),
         staging.read_staging(connection),
     )

@@ -13,7 +13,7 @@ from leaderless.protocol import commits, limits
 from leaderless.protocol.messages import LogBatch, SignedCommit
 from leaderless.store import meta
 from leaderless.store.registers import Records
-from registry.changes import Dot
+from registry.changes import CommitKind, Dot
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from registry.changes import CommitHeader, SharedChange
     from registry.hlc import Stamp
     from registry.models import Registry
+
+NEWER: Final = "a newer leaderless on this device: this one does not know its kind"
+"""Why a commit waits that only later versions can apply."""
 
 FORGOTTEN: Final = "its content was forgotten: the state of the records is fetched"
 """What a commit waits for whose body is not here."""
@@ -146,7 +149,8 @@ def apply_ready(
                 # Looked at before any body is: a command of many parts comes bit by bit.
                 group = _next_group(connection, at)
                 reason = (
-                    _missing_part(group, at)
+                    _needs_later(group)
+                    or _missing_part(group, at)
                     or _forgotten(connection, at, group)
                     or _waits_for(connection, group)
                     or _waits_for_named(connection, at, group)
@@ -213,6 +217,12 @@ def _next_group(connection: Connection, feed: Feed) -> list[tuple[CommitHeader, 
         query, (feed.key, feed.applied, parts if here >= parts else 1)
     )
     return [(commits.decode_header(header), commit_hash) for header, commit_hash in rows]
+
+
+def _needs_later(group: list[tuple[CommitHeader, bytes]]) -> str | None:
+    """Return that a group is of a kind that this version does not know, or None."""
+    later = any(header.kind is CommitKind.LATER for header, _ in group)
+    return NEWER if later else None
 
 
 def _missing_part(group: list[tuple[CommitHeader, bytes]], feed: Feed) -> str | None:
@@ -315,7 +325,7 @@ def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None
     taken: list[SignedCommit] = []
     size = 0
     rows = connection.exec_driver_sql(
-        "SELECT header, signature, coalesce(body, x'') FROM commit_log"
+        "SELECT header, signature, coalesce(body, X'') FROM commit_log"
         " WHERE feed = ? AND seq > ? ORDER BY seq",
         (known.key, after),
     )

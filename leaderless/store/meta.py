@@ -51,6 +51,16 @@ def relayed(owner: bytes) -> str:
     return f"relayed/{owner.hex()}"
 
 
+def relayed_above(owner: bytes) -> str:
+    """Return the fact that says above which rev the first of them brought rows."""
+    return f"relayed_above/{owner.hex()}"
+
+
+def suspected(owner: bytes) -> str:
+    """Return the fact that several relays of an owner are suspects, until a copy of it is proved."""
+    return f"suspected/{owner.hex()}"
+
+
 def clock(connection: Connection) -> Clock:
     """Return the clock as it was made durable last."""
     return Clock(get(connection, _CLOCK_MS) or 0, get(connection, _CLOCK_COUNTER) or 0)

@@ -2,8 +2,8 @@
 
 Looked for after an unclean end (a write-ahead log was left behind) and where SQLite has met damage
 (a mark beside the file). The damaged file is set aside, never deleted. A device that goes on from a
-snapshot went back in time: it counts in a new incarnation (`go_on`), and takes from peers what they
-hold.
+snapshot went back in time: it takes from peers what they hold, and counts in a new incarnation then
+(store/restoring.py).
 
 ::
 
@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.store import meta
 from leaderless.store.disk import DamagedError, from_system, naming
-from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.snapshots import fault_of, incarnation_in, make_durable, reading, snapshot_of
 
 if TYPE_CHECKING:
@@ -166,14 +165,20 @@ def replacement_in(connection: Connection) -> Replaced | None:
     return None if told is None else Replaced(*json.loads(told))
 
 
-def go_on(transaction: Transaction) -> None:
-    """Begin the incarnation that a device goes on in after a replacement, if it has not yet."""
-    replaced = replacement_in(transaction.conn)
-    if replaced is None or not replaced.above:
-        return
-    begin_incarnation(transaction, bytes.fromhex(replaced.nonce), replaced.above)
-    done = json.dumps(replaced._replace(above=0))
-    meta.put(transaction.conn, meta.REPLACED, done)
+def to_leave(connection: Connection) -> Replaced | None:
+    """Return how the database was replaced if its device has not gone on from there yet.
+
+    It has to leave the incarnation that it finds itself in, for one above `above`.
+    """
+    replaced = replacement_in(connection)
+    return replaced if replaced is not None and replaced.above else None
+
+
+def left(transaction: Transaction) -> None:
+    """Note that the device has gone on in a new incarnation."""
+    replaced = to_leave(transaction.conn)
+    if replaced is not None:
+        meta.put(transaction.conn, meta.REPLACED, json.dumps(replaced._replace(above=0)))
 
 
 def acknowledge(transaction: Transaction) -> bool:

@@ -10,6 +10,11 @@ ever. So it stops writing until a person says which of the two it is.
 
     "" --newer own rows, signed--> restoring --whole and proved--> "" (a new incarnation)
     "" --the same again within a day--> cloned --`claim`--> "" (a new incarnation)
+    "" --the database was replaced--> restoring --nobody knows more--> "" (a new incarnation)
+
+Whose database was replaced by a snapshot (store/repair.py) knows by itself that it went back in time:
+it writes nothing from the start, so its rows need not be dropped, and takes back those that it lacks.
+How long it waits for somebody who has them is decided elsewhere: daemon/after_replacement.py.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from leaderless.errors import NotPermittedError
-from leaderless.store import meta
+from leaderless.store import meta, repair
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.state import copies, copy_of, forget
 
@@ -83,6 +88,38 @@ def begin(transaction: Transaction, copy: Copy) -> bool:
     return True
 
 
+def after_replacement(transaction: Transaction) -> None:
+    """Have a device whose database was replaced wait for what others know of it, if there are any."""
+    connection = transaction.conn
+    replaced = repair.to_leave(connection)
+    if replaced is None or meta.get(connection, meta.RESTORING) is not None:
+        return
+    others = connection.exec_driver_sql("SELECT count(*) > 1 FROM statement").scalar_one()
+    meta.put(connection, meta.RESTORING, replaced.at_ms)
+    if not others:
+        go_on_as_replaced(transaction)
+
+
+def waits(connection: Connection) -> bool:
+    """Return whether a replaced device waits for others, and could go on as it is.
+
+    It could not while it has only half of what somebody has begun to give it back.
+    """
+    replaced = repair.to_leave(connection)
+    copy = copy_of(connection, meta.get(connection, meta.OWN_DEVICE))
+    since = meta.get(connection, meta.RESTORING)
+    return replaced is not None and since == replaced.at_ms and copy is not None and copy.exact
+
+
+def go_on_as_replaced(transaction: Transaction) -> Incarnation | None:
+    """Go on in a new incarnation, if the device still `waits`: nobody knows more of it."""
+    replaced = repair.to_leave(transaction.conn)
+    if replaced is None or not waits(transaction.conn):
+        return None
+    meta.drop(transaction.conn, meta.RESTORING)
+    return _begin(transaction, bytes.fromhex(replaced.nonce))
+
+
 def finish(transaction: Transaction, nonce: bytes) -> Incarnation | None:
     """Go on in a new incarnation if our own rows are whole and what we had signed; else None."""
     connection = transaction.conn
@@ -90,10 +127,11 @@ def finish(transaction: Transaction, nonce: bytes) -> Incarnation | None:
     if copy is None or not copy.exact or copy.verified != copy.watermark:
         return None
     meta.drop(connection, meta.RESTORING)
-    meta.put(connection, meta.RESTORED, transaction.now_ms)
+    if repair.to_leave(connection) is None:
+        meta.put(connection, meta.RESTORED, transaction.now_ms)
     # The rows may have come in a later incarnation than the one that was remembered here.
     meta.put(connection, meta.OWN_EPOCH, copy.epoch)
-    return begin_incarnation(transaction, nonce, copy.incarnation.generation)
+    return _begin(transaction, nonce, copy.incarnation.generation)
 
 
 def go_on(transaction: Transaction, nonce: bytes) -> Incarnation:
@@ -106,4 +144,13 @@ def go_on(transaction: Transaction, nonce: bytes) -> Incarnation:
     for name in (meta.RESTORING, meta.CLONED, meta.RESTORED):
         meta.drop(connection, name)
     generations = [copy.incarnation.generation for copy in known]
-    return begin_incarnation(transaction, nonce, max(generations, default=0) + 1)
+    return _begin(transaction, nonce, max(generations, default=0) + 1)
+
+
+def _begin(transaction: Transaction, nonce: bytes, above: int = 0) -> Incarnation:
+    """Begin an incarnation above this generation, and those that a damaged file had used."""
+    replaced = repair.to_leave(transaction.conn)
+    used = 0 if replaced is None else replaced.above
+    begun = begin_incarnation(transaction, nonce, max(above, used))
+    repair.left(transaction)
+    return begun

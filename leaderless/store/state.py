@@ -153,9 +153,13 @@ def apply_batch(
     ):
         return Merged(copy, used=False)
     count, total = apply_changes(connection, registry, copy, batch.changes)
-    copy = copy._replace(
-        row_count=copy.row_count + count, set_hash=hashing.add(copy.set_hash, total)
-    )
+    if count or total:
+        # These are other rows than those that were proved, whatever rev they claim to be of.
+        copy = copy._replace(
+            verified=0,
+            row_count=copy.row_count + count,
+            set_hash=hashing.add(copy.set_hash, total),
+        )
     if checkpoint is not None and checkpoint.rev > copy.checkpoint_rev:
         copy = copy._replace(checkpoint=batch.checkpoint, checkpoint_rev=checkpoint.rev)
     # Rows that come ahead of their rev count in the set hash already: until the cursor has reached
@@ -163,7 +167,7 @@ def apply_batch(
     copy = copy._replace(as_of=max(copy.as_of, batch.as_of))
     if not batch.introduction:
         copy = copy._replace(watermark=max(copy.watermark, batch.hi))
-        if copy.exact:
+        if copy.exact and (checkpoint is None or checkpoint.rev <= copy.watermark):
             copy = _without_older(connection, registry, copy)
         copy = _proved(copy, checkpoint)
     put_copy(connection, copy)

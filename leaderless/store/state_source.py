@@ -89,6 +89,19 @@ def read_batch(
     )
 
 
+def nothing_more(connection: Connection, owner: bytes, lo: int) -> StateBatch | None:
+    """Return an empty batch for who asks for an owner's state above `lo`, with its newest word.
+
+    None where no word of the owner is held that reaches `lo`, or anything: a relay says nothing
+    without.
+    """
+    copy = copy_of(connection, owner)
+    if copy is None or copy.checkpoint is None:
+        return None
+    at = min(lo, copy.watermark, copy.checkpoint_rev)
+    return StateBatch(owner, copy.incarnation, at, at, at, at, (), copy.checkpoint)
+
+
 def _read_page(
     connection: Connection, registry: Registry, epoch: int, lo: int, reach: int, limit: int
 ) -> _Page:

@@ -16,12 +16,13 @@ from leaderless.clock import wall_ms
 from leaderless.errors import LeaderlessError
 from leaderless.protocol import hashing
 from leaderless.protocol.membership import membership_of
-from leaderless.store import engine, meta, state
+from leaderless.store import engine, log, meta, state
 from leaderless.store.adoption import adopt
+from leaderless.store.bare import Kept
 from leaderless.store.disk import ROOM_BYTES, Disk, DiskError, from_system, naming, probe
 from leaderless.store.progress import Progress
 from leaderless.store.pulse import Pulse
-from leaderless.store.repair import go_on
+from leaderless.store.restoring import after_replacement
 from leaderless.store.statements import keep_statements, statements
 from leaderless.store.transaction import Transaction
 from registry.errors import ApplyError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
     from leaderless.clock import Clock
     from leaderless.ids import RecordIds
@@ -86,7 +87,8 @@ class Store:
         self._run = run
         self._writer = engine.writer_engine(path, self.pulse)
         self._write_lock = trio.Lock()
-        self._idle_readers: list[Engine] = [engine.reader_engine(path) for _ in range(_READERS)]
+        self._writing = Kept(self._writer)
+        self._idle_readers = [Kept(engine.reader_engine(path)) for _ in range(_READERS)]
         self._readers = trio.CapacityLimiter(_READERS)
         self._writers = trio.CapacityLimiter(1)
         self._listeners: list[Callable[[], None]] = []
@@ -103,9 +105,11 @@ class Store:
             engine.migrate(self._writer, self.path)
             with self._writer.begin() as connection:
                 self.registry, self.failed = adopt(connection, self.registry, self.now_ms())
+                # What waited for this version.
+                log.apply_ready(connection, self.registry, self.now_ms())
             self._load_facts()
         if self.library:
-            self.write_here(go_on)
+            self.write_here(after_replacement)
 
     def _load_facts(self) -> None:
         with self._writer.connect() as connection:
@@ -117,7 +121,7 @@ class Store:
         """Close every connection; the write-ahead log is folded in by the writer's."""
         for reader in self._idle_readers:
             reader.dispose()
-        self._writer.dispose()
+        self._writing.dispose()
 
     def now_ms(self) -> int:
         """Return the wall clock in milliseconds."""
@@ -166,7 +170,7 @@ class Store:
     def write_here(self, fn: Callable[[Transaction], _T]) -> _T:
         """Do what `write` does in the calling thread; for start-up and for tools without a loop."""
         try:
-            with naming(self.path), self._writer.begin() as connection:
+            with naming(self.path), self._writing.begin() as connection:
                 self.progress.begin()
                 transaction = Transaction(
                     connection,

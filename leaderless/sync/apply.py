@@ -15,7 +15,8 @@ from leaderless.protocol import commits, limits, membership
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statements
-from leaderless.store import log, meta, restoring, staging, state
+from leaderless.store import log, meta, relayed, restoring, staging, state
+from leaderless.store.engine import ConstraintError
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import keep_statements, statements
@@ -60,8 +61,12 @@ class Outcome(NamedTuple):
 
     used: bool
     notes: Notes = ()
-    distrusted: bytes | None = None
-    """The device whose rows or records were not what others had signed."""
+    distrusted: tuple[tuple[bytes, bytes], ...] = ()
+    """(owner, device) whose relayed rows were not what their owner had signed."""
+    suspects: tuple[tuple[bytes, bytes], ...] = ()
+    """The same where several devices had a part, and it is not known whose it was."""
+    disagrees: bytes | None = None
+    """The device whose records are not what the log says."""
 
 
 def _reaches(batch: StateBatch) -> int:
@@ -100,8 +105,8 @@ class Applier:
             else:
                 outcome = await self._log(message)
             taken = await self.take_staged()
-            distrusted = outcome.distrusted or taken.distrusted
-            return Outcome(outcome.used, outcome.notes + taken.notes, distrusted)
+            notes = outcome.notes + taken.notes
+            return Outcome(outcome.used, notes, disagrees=outcome.disagrees or taken.disagrees)
         except RegistryError as error:
             raise RefusedError(str(error)) from error
 
@@ -137,27 +142,45 @@ class Applier:
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
         said = self._checkpoint(batch, sender)
 
-        relayed = sender != batch.owner
+        verdict = await self._merge(batch, said, sender)
+        notes: list[tuple[str, Mapping[str, object]]] = []
+        if verdict.fault is not None:
+            notes += [
+                (
+                    "state_differs",
+                    {"owner": batch.owner, "from": device, "why": verdict.fault},
+                )
+                for device in verdict.named or (batch.owner,)
+            ]
+        notes += [
+            ("state_differs", {"owner": owner, "from": device, "why": relayed.TAKEN})
+            for owner, device in verdict.displaced
+        ]
+        named = tuple((batch.owner, device) for device in verdict.named)
+        return Outcome(
+            verdict.used,
+            tuple(notes),
+            distrusted=named if verdict.is_certain else (),
+            suspects=(*(() if verdict.is_certain else named), *verdict.displaced),
+        )
 
-        def write(transaction: Transaction) -> tuple[state.Merged, bytes | None]:
-            connection, registry = transaction.conn, self._store.registry
-            merged = state.apply_batch(connection, registry, batch, said)
-            if relayed and merged.used:
-                meta.put(connection, meta.relayed(batch.owner), sender)
-            relay = meta.get(connection, meta.relayed(batch.owner))
-            if merged.copy.verified == merged.copy.watermark or relay is None:
-                meta.drop(connection, meta.relayed(batch.owner))
-            elif merged.copy.fault is not None:
-                # Somebody else's rows are among these, whoever sent the last of them.
-                state.forget(connection, registry, merged.copy)
-                meta.drop(connection, meta.relayed(batch.owner))
-            return merged, relay
-
-        merged, relay = await self._store.write(write)
-        if merged.copy.fault is None:
-            return Outcome(merged.used)
-        about = {"owner": batch.owner, "from": relay or sender, "why": merged.copy.fault}
-        return Outcome(merged.used, (("state_differs", about),), relay)
+    async def _merge(
+        self, batch: StateBatch, said: Checkpoint | None, sender: bytes
+    ) -> relayed.Verdict:
+        """Merge a batch; what does not fit into what others brought is the fault of one of them."""
+        registry = self._store.registry
+        try:
+            return await self._store.write(
+                lambda tx: relayed.merge(tx.conn, registry, batch, said, sender)
+            )
+        except (RegistryError, ConstraintError) as error:
+            why = str(error)
+            verdict = await self._store.write(
+                lambda tx: relayed.dispute(tx.conn, registry, batch.owner, sender, why)
+            )
+            if verdict is None:
+                raise RefusedError(why) from error
+            return verdict
 
     async def _own_state(self, batch: StateBatch, sender: bytes) -> Outcome:
         """Take our own rows back, if they are newer than we remember: we were restored.
@@ -182,7 +205,8 @@ class Applier:
             if merged.copy.fault is not None:
                 state.forget(connection, registry, merged.copy)
                 about = {"owner": batch.owner, "from": sender, "why": merged.copy.fault}
-                return Outcome(merged.used, (("state_differs", about),), sender)
+                doubtful = ((batch.owner, sender),)
+                return Outcome(False, (("state_differs", about),), distrusted=doubtful)
             notes: Notes = () if life else (("restoring", {"from": sender}),)
             begun = restoring.finish(transaction, self._nonce())
             if begun is not None:
@@ -211,6 +235,8 @@ class Applier:
             raise UnverifiedError("a checkpoint speaks of another state")
         if sender != batch.owner and _reaches(batch) > said.rev:
             raise UnverifiedError("relayed rows go beyond the checkpoint of their owner")
+        if sender != batch.owner and batch.changes and batch.lo == batch.head:
+            raise UnverifiedError("a batch that says that there is nothing more brings rows")
         return said
 
     async def _log(self, batch: LogBatch) -> Outcome:
@@ -225,8 +251,10 @@ class Applier:
             if batch.after > held:
                 return Outcome(used=False)
             ahead: set[bytes] = set()
-            for signed in batch.commits:
+            for seq, signed in enumerate(batch.commits, start=batch.after + 1):
                 commit = self._commit(key, batch.feed, signed)
+                if commit.header.seq != seq:
+                    raise InvalidCommitError("commits of a batch are not one after the other")
                 new = log.receive(transaction.conn, commit, transaction.now_ms)
                 overwritten = highest_seen(commit.changes)
                 # Of a forgotten one nobody can tell what it had before it.
@@ -254,12 +282,13 @@ class Applier:
     async def _refuse_records(self, source: bytes, why: str) -> Outcome:
         """Keep nothing of the state that is staged; `source` said what cannot be."""
         await self._store.write(lambda transaction: staging.discard(transaction.conn))
-        return Outcome(False, (("records_differ", {"from": source, "why": why}),), source)
+        notes = (("records_differ", {"from": source, "why": why}),)
+        return Outcome(False, notes, disagrees=source)
 
     async def take_staged(self) -> Outcome:
         """Let the fetched state of the shared records take effect, once all of it is here.
 
-        If it does not fit the log it is discarded, and its source is named as distrusted.
+        If it does not fit the log it is discarded, and its source is named as one that disagrees.
         """
         if not await self._store.read(staging.is_whole):
             return Outcome(used=False)

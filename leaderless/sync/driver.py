@@ -23,19 +23,24 @@ from leaderless.protocol.commands import (
     Apply,
     Close,
     Introduce,
+    Key,
     Load,
     Note,
     Reconcile,
     Send,
     SendFrame,
     SendStatements,
+    Stream,
 )
+from leaderless.protocol.errors import ProtocolError
 from leaderless.protocol.exchange import Exchange
+from leaderless.protocol.fetching import key_of
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import (
     Bye,
     Compare,
     Hello,
+    LogBatch,
     Positions,
     PullState,
     StateBatch,
@@ -55,7 +60,7 @@ from leaderless.transport.base import ConnectionLostError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    from leaderless.protocol.commands import Command, Key, Read
+    from leaderless.protocol.commands import Command, Read
     from leaderless.protocol.membership import Membership
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings
@@ -64,6 +69,7 @@ if TYPE_CHECKING:
     from leaderless.transport.base import Connection
 
 _BYE_S = 1.0
+FORGED = "its rows were not what their owner had signed"
 _new_nonce = partial(secrets.token_bytes, 8)
 _Command = TypeVar("_Command")
 
@@ -231,14 +237,23 @@ class Driver:
             # being answered. It is asked for anew by `reconnect`, once the disk is well.
             self._tell("not_kept", {"device": link.device, "code": error.code})
             return
+        except ProtocolError as error:
+            if isinstance(command.message, StateBatch | LogBatch):
+                self._distrust(link.device, key_of(command.message), str(error))
+            raise
         for kind, data in outcome.notes:
             self._tell(kind, data)
-        if outcome.distrusted is not None:
-            if isinstance(command.message, StateBatch):
-                self.exchange.distrust(outcome.distrusted, command.message.owner)
-            else:
-                self.exchange.distrust_records(outcome.distrusted)
+        for owner, device in outcome.distrusted:
+            self._distrust(device, Key(Stream.STATE, owner), FORGED)
+        for owner, device in outcome.suspects:
+            self.exchange.suspect(device, Key(Stream.STATE, owner), trio.current_time())
+        if outcome.disagrees is not None:
+            self.exchange.distrust_records(outcome.disagrees)
         self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
+
+    def _distrust(self, device: bytes, key: Key, why: str) -> None:
+        self.exchange.distrust(device, key, why, trio.current_time())
+        self._tell("distrusted", {"device": device, "of": key.of[:16], "why": why})
 
     async def _send(self, link: Link) -> None:
         try:
@@ -252,6 +267,7 @@ class Driver:
         """Name an error that ends a link, to us and to the peer; return it in words."""
         if isinstance(error, LeaderlessError):
             code, why = error.code, error.message
+            self.exchange.broke_a_rule(link.device, trio.current_time())
         else:
             code, why = "bug", f"{type(error).__name__}: {error}"
             structlog.get_logger().error("link_failed", exc_info=error)

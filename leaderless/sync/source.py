@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from leaderless.protocol import codec
 from leaderless.protocol.commands import Read, Stream
 from leaderless.protocol.limits import BATCH_ROWS
+from leaderless.protocol.messages import LogBatch
 from leaderless.store import log, record_source, state_source
 from leaderless.sync.outbox import ROOM_BYTES
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from leaderless.protocol.commands import Key, Load
     from leaderless.store.store import Store
     from leaderless.sync.outbox import Outbox
+
+
+BODILESS: Final = (1, 1)
+"""The first version of the protocol that reads commits without their bodies."""
 
 
 class Source:
@@ -70,12 +75,20 @@ class Source:
                 state = state_source.read_batch(
                     database, registry, key.of, after, sent, self._batch_rows
                 )
+                if state is None and key.of != self._store.own_device:
+                    state = state_source.nothing_more(database, key.of, after)
                 if state is None:
                     return None
                 return Read(state.hi, state.head, *codec.encode_sized(state))
             batch = log.read_log(database, key.of, after)
+            if batch is None and key.of[:16] != self._store.own_device:
+                batch = LogBatch(key.of, after, 0, ())
             if batch is None:
                 return None
-            return Read(batch.after + len(batch.commits), batch.head, *codec.encode_sized(batch))
+            reaches = batch.after + len(batch.commits)
+            # A body is never empty: that one was forgotten, which 1.0 takes for a wrong commit.
+            whole = all(commit.body for commit in batch.commits)
+            sized = codec.encode_sized(batch)
+            return Read(reaches, batch.head, *sized, (1, 0) if whole else BODILESS)
 
         return await self._store.read(read)

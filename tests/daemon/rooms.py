@@ -20,7 +20,8 @@ from leaderless.daemon.proof_routes import ProofDesk
 from leaderless.daemon.record_routes import RecordDesk
 from leaderless.daemon.routes import Desk
 from leaderless.daemon.tagging_routes import TaggingDesk
-from leaderless.indexer.service import Settings, open_indexer
+from leaderless.indexer.passes import Settings
+from leaderless.indexer.service import open_indexer
 from leaderless.status.events import Events
 from leaderless.status.http import Answer, Request, Routes
 from leaderless.sync.driver import open_sync

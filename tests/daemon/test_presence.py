@@ -13,6 +13,8 @@ from leaderless.daemon.presence import WRITE_S, Presence, Sighting, open_presenc
 from tests.replicas import START_MS, Replica, query_file
 
 PEER = b"p" * 16
+MANY = 2_000
+"""More devices than the free pages of a new file have room for."""
 _SEEN = "SELECT device, last_seen_at FROM presence"
 
 
@@ -162,8 +164,8 @@ async def test_a_full_disk_ends_nothing(
     """Who was seen meanwhile is written down with the next one who is seen."""
     await replica.store.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA max_page_count = 1"))
     async with keeping(replica) as (presence, writes):
-        for at in range(200):
-            presence.heard("proved", bytes([at]) * 16)
+        for at in range(1, MANY):
+            presence.heard("proved", at.to_bytes(16))
         await trio.testing.wait_all_tasks_blocked()
         mock_clock.jump(WRITE_S)
         while presence._unwritten:
@@ -177,7 +179,7 @@ async def test_a_full_disk_ends_nothing(
         await trio.testing.wait_all_tasks_blocked()
         mock_clock.jump(WRITE_S)
         await _written(writes, 2)
-    assert len(query_file(replica.store.path, _SEEN)) == 200
+    assert len(query_file(replica.store.path, _SEEN)) == MANY
 
 
 async def test_a_full_disk_does_not_keep_it_from_closing(replica: Replica) -> None:

@@ -19,7 +19,8 @@ import trio
 
 from leaderless.config import Config, find_paths, load
 from leaderless.daemon import init_home, serve
-from leaderless.daemon.run import Daemon, DaemonRunningError, ListenError, alone
+from leaderless.daemon.alone import DaemonRunningError, alone
+from leaderless.daemon.run import Daemon, ListenError
 from leaderless.errors import NotFoundError
 from leaderless.notify import Notifier
 from leaderless.status.server import SocketTakenError

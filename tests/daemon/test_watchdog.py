@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 import trio
@@ -20,6 +22,7 @@ from leaderless.notify import Notifier
 from leaderless.store import Transaction
 from leaderless.store.pulse import Pulse
 from tests.replicas import Replica
+from tests.store.damage import damage
 
 DEADLINE_S = 30.0
 
@@ -104,6 +107,28 @@ async def test_a_writer_that_hangs_in_one_place_proves_nothing(
         nursery.cancel_scope.cancel()
         busy.let_go()
         busy.let_go()
+
+
+async def test_a_writer_whose_disk_fails_has_answered(replica: Replica) -> None:
+    """It is alive, and the daemon goes on: the trouble is known to whoever watches the disk."""
+    path = replica.store.path
+    replica.store.close()
+    sound = path.read_bytes()
+    damage(path, "meta")
+    await proof_of_life(replica.store)
+    assert replica.store.disk.trouble is not None
+    replica.store.close()
+    path.write_bytes(sound)
+
+
+async def test_a_writer_that_another_program_locks_out_has_answered(replica: Replica) -> None:
+    """It waited for its turn and said so; the next proof is asked for in time."""
+    writer = replica.store._writer
+    with writer.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    with closing(sqlite3.connect(replica.store.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await proof_of_life(replica.store)
 
 
 async def test_the_manager_hears_it_three_times_within_its_limit(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import IntegrityError
@@ -227,6 +228,20 @@ def test_unknown_fields_are_kept_and_handed_on(connection: Connection) -> None:
     found = model.query_state(connection, 1, 0, 9, 10)
     assert found.columns[-1] == "colour"
     assert found.rows[0][-1] == "red"
+
+
+def test_a_field_kept_beside_its_column_is_read_as_that_column(connection: Connection) -> None:
+    """What came before a version had the column and does not fit there travels in its place."""
+    apply(connection, StateChange("volume", OWNER, LIFE, ("fingerprint",), [(uid("v"), 1, "x")]))
+    kept = msgpack.packb({"display_name": 7, "colour": "red"})
+    connection.exec_driver_sql("UPDATE volume SET extra = ?", (kept,))
+    model = needed(REGISTRY.get("volume"))
+    found = needed(model.query_state)(connection, 1, 0, 9, 10)
+    assert len(set(found.columns)) == len(found.columns)
+    assert (found.rows[0][2:], found.columns[-1]) == (
+        ("x", 7, *[None] * (len(VOLUME_COLUMNS) - 3), "red"),
+        "colour",
+    )
 
 
 def test_a_column_named_twice_is_refused(connection: Connection) -> None:

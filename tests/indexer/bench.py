@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from leaderless.indexer.inotify import Inotify
-from leaderless.indexer.service import Indexer, Settings, open_indexer
+from leaderless.indexer.passes import Settings
+from leaderless.indexer.service import Indexer, open_indexer
 from tests.replicas import make_replicas, query_file
 
 if TYPE_CHECKING:

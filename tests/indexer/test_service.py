@@ -10,7 +10,7 @@ import trio
 
 from leaderless.errors import NotFoundError
 from leaderless.indexer.hashing import HASH_STEP
-from leaderless.indexer.service import Settings
+from leaderless.indexer.passes import Settings
 from tests.indexer.bench import make_bench, open_bench
 from tests.indexer.ground import plant
 from tests.unprivileged import as_nobody

@@ -9,7 +9,8 @@ import pytest
 from trio.testing import MockClock
 
 from leaderless.indexer.inotify import Inotify, WatchLimitError
-from leaderless.indexer.service import LOOK_S, POLL_S, Settings
+from leaderless.indexer.passes import Settings
+from leaderless.indexer.service import LOOK_S, POLL_S
 from tests.indexer.bench import Bench, make_bench, open_bench
 from tests.indexer.ground import plant
 from tests.indexer.machine import Machine

@@ -154,7 +154,10 @@ def _fields(**changed: Any) -> bytes:
         b"\xc1",
         pack(1),
         _fields(version=2),
-        _fields(kind=7),
+        _fields(kind=256),
+        _fields(kind=-1),
+        _fields(kind=[]),
+        _fields(kind=False),
         _fields(feed=b"short"),
         _fields(seq=0),
         _fields(seq="1"),
@@ -234,6 +237,18 @@ def test_an_invalid_body_is_refused(body: bytes) -> None:
     header = replace(header_for(body), dependencies=())
     with pytest.raises(InvalidCommitError):
         decode_body(header, body)
+
+
+@pytest.mark.parametrize("kind", [2, 77, 255])
+def test_a_commit_of_a_later_kind_is_read_as_far_as_it_can_be(kind: int) -> None:
+    """Its header says where it stands; its body is what was signed, and changes nothing yet."""
+    body = b"whatever"
+    fields = unpack(encode_header(header_for(body)))
+    header = decode_header(pack([1, kind, *fields[2:]]))
+    assert header == replace(header_for(body), kind=CommitKind.LATER)
+    assert decode_body(header, body) == ()
+    with pytest.raises(InvalidCommitError, match="not the one"):
+        decode_body(header, b"whatelse")
 
 
 def test_what_a_body_names_of_others_is_found() -> None:

@@ -285,7 +285,7 @@ def test_who_relayed_what_its_owner_never_signed_is_asked_no_more() -> None:
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0, 0)
-    side.exchange.distrust(B, C)
+    side.exchange.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
     ahead = Positions(Vectors({C: OwnedPosition(LIFE, 9)}), whole=True)
     commands = side.exchange.received(1, ahead, 10, 0, 0)
     assert Send(1, PullState(C, LIFE, 0)) not in commands
@@ -371,6 +371,35 @@ def test_a_new_incarnation_of_ours_is_another_life() -> None:
     assert not side.exchange.lives_on(later)
     assert side.exchange.lives_on(replace(same, vectors=Vectors({}, {})))
     assert Exchange(A, LIBRARY, {}, "x").lives_on(later)
+
+
+def test_who_breaks_a_rule_is_not_heard_again_at_once() -> None:
+    """Its next connection ends before anything is said, for longer each time; others are heard."""
+    side = Side(A)
+    hello = side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=False)
+    assert [type(command) for command in hello] == [Send]
+    side.exchange.link_down(1, 0.0)
+    side.exchange.broke_a_rule(B, 0.0)
+    (refused,) = side.exchange.link_up(2, B, "wire:1", 0.5, 0, dialed=False)
+    assert isinstance(refused, Close)
+    assert refused.code == "resting"
+    assert isinstance(side.exchange.link_up(3, C, "wire:1", 0.5, 0, dialed=False)[0], Send)
+    assert isinstance(side.exchange.link_up(4, B, "wire:1", 1.0, 0, dialed=False)[0], Send)
+
+
+def test_what_is_held_against_peers_can_be_shown() -> None:
+    """Who forged something, and who says that it holds more than it gives; suspects are no liars."""
+    side = Side(A)
+    side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0.0, 0)
+    side.exchange.suspect(B, Key(Stream.STATE, A), 0.0)
+    side.exchange.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
+    ((about, found),) = side.exchange.distrusted.items()
+    assert (about, found.why) == ((B, Key(Stream.STATE, C)), "forged")
+    assert side.exchange.withheld == set()
+    batch = StateBatch(C, LIFE, 0, 1, 1, 1, ())
+    assert side.exchange.received(1, batch, 10, 0.0, 0) == [Send(1, Credit(10))]
 
 
 def test_the_state_of_records_is_asked_for_where_the_log_cannot_go_on() -> None:

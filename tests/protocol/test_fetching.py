@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from leaderless.protocol.commands import (
     Apply,
     Command,
+    Key,
     Load,
+    Note,
     Send,
+    Stream,
 )
-from leaderless.protocol.fetching import GRACE_S, STALLED_S, Fetching
+from leaderless.protocol.fetching import (
+    GRACE_S,
+    LEAST_DISTRUST_S,
+    LEAST_REST_S,
+    MOST_REST_S,
+    STALLED_S,
+    TOLD_S,
+    Fetching,
+)
 from leaderless.protocol.messages import (
+    Credit,
     FeedPosition,
     Hello,
     LogBatch,
@@ -21,6 +35,7 @@ from leaderless.protocol.messages import (
     StateBatch,
     Vectors,
 )
+from leaderless.protocol.peer import Peer
 from registry.changes import Incarnation, feed_id
 from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
 
@@ -84,14 +99,16 @@ def test_a_newer_life_of_an_owner_is_read_from_the_start() -> None:
 
 
 def test_a_batch_that_does_not_fit_is_asked_for_again() -> None:
-    """When a follow-up of the owner begins beyond what we hold, we ask from our position."""
+    """When a follow-up of the owner begins beyond what we hold, we ask from where we are then."""
     side = Side(A, owned={A: 0, B: 5})
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0, 0)
-    side.exchange.received(1, Positions(Vectors(), whole=True), 10, 0, 0)
-    apply = Apply(1, StateBatch(B, LIFE, 8, 9, 9, 9, ()), 10)
-    commands = side.exchange.applied(apply, 0, used=False)
+    said = Positions(Vectors({B: OwnedPosition(LIFE, 5)}), whole=True)
+    side.exchange.received(1, said, 10, 0, 0)
+    side.exchange.applied(Apply(1, StateBatch(B, LIFE, 8, 9, 9, 9, ()), 10), 0, used=False)
+    said = Positions(Vectors({B: OwnedPosition(LIFE, 9)}))
+    commands = side.exchange.received(1, said, 10, 0, 0)
     assert PullState(B, LIFE, 5) in [c.message for c in commands if isinstance(c, Send)]
 
 
@@ -152,10 +169,12 @@ def test_the_fuller_of_two_sources_is_asked() -> None:
 def test_a_batch_that_was_asked_of_somebody_else_changes_no_plan() -> None:
     """What arrives late from a source that was passed over leaves the fetch as it is."""
     side = Side(A)
-    fetching = Fetching(A)
+    pull = PullState(C, LIFE, 0)
+    assert Send(1, pull) in _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
     batch = StateBatch(C, LIFE, 0, 5, 5, 5, ())
-    vectors = side.holdings().vectors
-    assert fetching.arrived(1, batch, None, vectors, 0.0, used=True) == []
+    side.exchange.applied(Apply(7, batch, 10), 0.0, used=True)
+    assert not _asked_by(side.exchange.tick(STALLED_S - 1))
+    assert _asked_by(_until(side, STALLED_S + 1)) == [pull]
 
 
 def _behind(side: Side, positions: Vectors) -> list[Command]:
@@ -164,6 +183,20 @@ def _behind(side: Side, positions: Vectors) -> list[Command]:
     hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0, 0)
     return side.exchange.received(1, Positions(positions, whole=True), 10, 0, 0)
+
+
+def _until(side: Side, end: float, now: float = 0.0) -> list[Command]:
+    """Let time pass, with every tick that is asked for; return what the side does."""
+    done: list[Command] = []
+    while (now := side.exchange.next_tick(now)) <= end:
+        done += side.exchange.tick(now)
+    return done
+
+
+def _asked_by(commands: list[Command]) -> list[PullState | PullLog]:
+    """Return what is asked for."""
+    said = [command.message for command in commands if isinstance(command, Send)]
+    return [message for message in said if isinstance(message, PullState | PullLog)]
 
 
 def test_an_answer_that_brings_nothing_further_is_not_asked_for_again_at_once() -> None:
@@ -176,8 +209,8 @@ def test_an_answer_that_brings_nothing_further_is_not_asked_for_again_at_once() 
     batch = LogBatch(feed, 0, 1, (SignedCommit(b"", bytes(64), b""),))
     side.exchange.applied(Apply(1, batch, 10), 0.0, used=True)
     assert Send(1, pull) not in side.exchange.ours_changed(side.holdings(), 0.0)
-    assert side.exchange.next_tick(0.0) <= STALLED_S
-    assert Send(1, pull) in side.exchange.tick(STALLED_S)
+    assert _asked_by(_until(side, TOLD_S)) == []
+    assert _asked_by(_until(side, TOLD_S + LEAST_REST_S, TOLD_S)) == [pull]
 
 
 def test_a_closed_feed_is_not_fetched() -> None:
@@ -193,7 +226,7 @@ def test_a_closed_feed_is_not_fetched() -> None:
 def test_who_relayed_forged_rows_is_asked_for_them_no_more() -> None:
     """A copy that its owner had not signed is fetched from another source alone."""
     side = Side(A)
-    side.exchange.distrust(B, C)
+    side.exchange.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
     assert Send(1, PullState(C, LIFE, 0)) not in _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
 
 
@@ -215,3 +248,150 @@ def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> N
     pulls = [c.message for c in commands if isinstance(c, Send)]
     assert PullLog(mine, 3) in pulls
     assert PullLog(earlier, 0) in pulls
+
+
+# --- who is not believed --------------------------------------------------------------------------
+
+
+def _greeted(side: Side, device: bytes, link: int, positions: Vectors, now: float = 0.0) -> None:
+    """Let another peer greet a side, and say what it holds."""
+    side.exchange.link_up(link, device, "wire:1", now, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, Incarnation(1, device[:8]), {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(link, hello, 10, now, 0)
+    side.exchange.received(link, Positions(positions, whole=True), 10, now, 0)
+
+
+FAR = Key(Stream.STATE, C)
+
+
+def test_forged_data_is_asked_for_again_over_a_new_connection_and_not_at_once() -> None:
+    """As long as the connection lasts its sender is not asked again; on the next, after a pause."""
+    side, ahead = Side(A), Vectors({C: OwnedPosition(LIFE, 9)})
+    _behind(side, ahead)
+    side.exchange.distrust(B, FAR, "forged", 0.0)
+    for now in (LEAST_DISTRUST_S + 1, 3_600.0):
+        assert not _asked_by(side.exchange.tick(now))
+    side.exchange.link_down(1, 3_600.0)
+    side.exchange.distrust(B, FAR, "forged", 3_600.0)
+    _greeted(side, B, 2, ahead, 3_601.0)
+    assert not _asked_by(_until(side, 3_600.0 + LEAST_DISTRUST_S - 1, 3_601.0))
+    asked = _asked_by(_until(side, 3_600.0 + LEAST_DISTRUST_S + 1, 3_601.0))
+    assert asked == [PullState(C, LIFE, 0)]
+    assert side.exchange.distrusted == {}
+
+
+def test_what_is_distrusted_is_not_looked_at() -> None:
+    """Whoever forged rows of an owner can send more of them: they are credited and passed over."""
+    side = Side(A)
+    _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
+    batch = StateBatch(C, LIFE, 0, 9, 9, 9, ())
+    assert side.exchange.received(1, batch, 10, 0.0, 0) == [Apply(1, batch, 10)]
+    side.exchange.distrust(B, FAR, "forged", 0.0)
+    assert side.exchange.received(1, batch, 10, 0.0, 0) == [Send(1, Credit(10))]
+
+
+def test_a_device_that_forged_its_own_rows_is_not_asked_for_them() -> None:
+    """Its own streams are subscribed to like others': over a new connection, after a pause."""
+    side = Side(A)
+    side.exchange.distrust(B, Key(Stream.STATE, B), "forged", 0.0)
+    side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0.0, 0)
+    said = Positions(Vectors({B: OwnedPosition(LIFE, 9)}), whole=True)
+    commands = side.exchange.received(1, said, 10, 0.0, 0)
+    assert _asked_by(commands) == [PullLog(feed_id(B, LIFE), 0)]
+    assert PullState(B, LIFE, 0) in _asked_by(_until(side, LEAST_DISTRUST_S))
+
+
+def test_suspects_are_believed_one_at_a_time() -> None:
+    """What a suspect sends counts only while it is the one that is asked."""
+    side, ahead = Side(A), Vectors({C: OwnedPosition(LIFE, 9)})
+    _behind(side, ahead)
+    _greeted(side, bytes([70]) * 16, 2, ahead)
+    for device in (B, bytes([70]) * 16):
+        side.exchange.suspect(device, FAR, 0.0)
+    batch = StateBatch(C, LIFE, 0, 9, 9, 9, ())
+    assert side.exchange.received(1, batch, 10, 0.0, 0) == [Send(1, Credit(10))]
+    side.exchange.tick(0.0)
+    asked = [c.link for c in _until(side, 2.0) if isinstance(c, Send) and _asked_by([c])]
+    assert asked == [1]
+    assert side.exchange.received(1, batch, 10, 2.0, 0) == [Apply(1, batch, 10)]
+    assert side.exchange.received(2, batch, 10, 2.0, 0) == [Send(2, Credit(10))]
+
+
+def test_who_promises_and_does_not_give_comes_after_all_others() -> None:
+    """It is asked less and less often, and named; from then on others are asked first."""
+    side = Side(A)
+    _behind(side, Vectors({C: OwnedPosition(LIFE, 1 << 50)}))
+    told: list[Command] = []
+    asked = []
+    now = 0.0
+    for _ in range(8):
+        empty = Apply(1, StateBatch(C, LIFE, 0, 0, 0, 0, ()), 10)
+        told += side.exchange.applied(empty, now, used=True)
+        while not _asked_by(commands := side.exchange.tick(now)):
+            now = side.exchange.next_tick(now)
+            told += commands
+        told += commands
+        asked.append(now)
+    pauses = [later - sooner for sooner, later in pairwise(asked)]
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, MOST_REST_S]
+    notes = [command for command in told if isinstance(command, Note)]
+    assert notes == [Note("withholds", {"device": B, "of": C})]
+    assert side.exchange.withheld == {(B, FAR)}
+    side.exchange.applied(Apply(1, StateBatch(C, LIFE, 0, 0, 0, 0, ()), 10), now, used=True)
+    _greeted(side, bytes([70]) * 16, 2, Vectors({C: OwnedPosition(LIFE, 5)}), now)
+    assert side.exchange._fetching._pulls[FAR].link == 2
+
+
+def test_empty_answers_do_not_keep_a_source_its_place() -> None:
+    """A source that sends, and brings us no further, loses the job like one that is silent."""
+    side, ahead = Side(A), Vectors({C: OwnedPosition(LIFE, 9)})
+    _behind(side, ahead)
+    _greeted(side, bytes([70]) * 16, 2, ahead)
+    for now in range(0, int(STALLED_S), 5):
+        empty = StateBatch(C, LIFE, 0, 0, 9, 9, ())
+        side.exchange.applied(Apply(1, empty, 10), float(now), used=True)
+    commands = _until(side, STALLED_S, STALLED_S - 1)
+    assert [c.link for c in commands if isinstance(c, Send) and _asked_by([c])] == [2]
+
+
+def test_a_copy_without_its_owners_word_is_asked_for_it() -> None:
+    """Of those that stand where we do, too: one of them may have the word that proves it."""
+    side = Side(A, owned={C: 9})
+    side.uncovered = frozenset([C])
+    side.exchange.ours_changed(side.holdings(), 0.0)
+    assert PullState(C, LIFE, 9) in _asked_by(_behind(side, Vectors({C: OwnedPosition(LIFE, 9)})))
+
+
+def test_a_lie_about_ourselves_does_not_hold_up_our_own_log() -> None:
+    """Who says that it knows more of us, and gives nothing, is waited for only so long."""
+    side = Side(A, owned={A: 5})
+    earlier = feed_id(A, Incarnation(0, b"n" * 8))
+    known = {A: OwnedPosition(Incarnation(9, bytes(8)), 8)}
+    first = _asked_by(_behind(side, Vectors(known, {earlier: FeedPosition(2, 2)})))
+    assert PullState(A, Incarnation(9, bytes(8)), 0) in first
+    assert PullLog(earlier, 0) not in first
+    asked: list[object] = []
+    now = 0.0
+    while PullLog(earlier, 0) not in asked and now < 600.0:
+        batch = StateBatch(A, Incarnation(9, bytes(8)), 0, 0, 0, 0, ())
+        side.exchange.applied(Apply(1, batch, 10), now, used=False)
+        now = side.exchange.next_tick(now)
+        asked += _asked_by(side.exchange.tick(now))
+    assert PullLog(earlier, 0) in asked
+
+
+def test_what_comes_from_a_link_that_is_gone_is_counted_for_nobody() -> None:
+    """It is durable, and whoever brought it is asked anew when it is back."""
+    fetching = Fetching(A)
+    side = Side(A)
+    peer = Peer(1, B, True, "wire:1", 0.0, 0.0, Vectors(), known=True)
+    peer.owned[C] = OwnedPosition(LIFE, 9)
+    (asked,) = fetching.plan([peer], side.holdings(), 0.0)
+    assert asked == Send(1, PullState(C, LIFE, 0))
+    fetching.arrived(1, StateBatch(C, LIFE, 0, 5, 9, 9, ()), None, 0.0, used=True)
+    fetching.lost(1)
+    peer.link = 2
+    fetching.plan([peer], side.holdings(), 60.0)
+    assert fetching.plan([peer], side.holdings(), 61.0) == [Send(2, PullState(C, LIFE, 0))]

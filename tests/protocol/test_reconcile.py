@@ -17,9 +17,11 @@ from leaderless.protocol.reconcile import (
     Answer,
     Difference,
     Inventory,
+    Listed,
     Part,
     Range,
     Reconciliation,
+    are_in_order,
 )
 
 Held = dict[tuple[str, bytes], bytes]
@@ -145,3 +147,30 @@ def test_an_answer_that_does_not_fit_is_refused(answers: tuple[Answer, ...]) -> 
     asker.ask()
     with pytest.raises(ValueError, match=r"answer|parts"):
         asker.heard(answers)
+
+
+def _item(last: int) -> Listed:
+    return Listed(bytes(15) + bytes([last]), b"d" * 16, "tag")
+
+
+@pytest.mark.parametrize("items", [(1,), (7,), (4, 3)], ids=["below", "above", "back"])
+def test_items_that_were_not_asked_for_are_refused(items: tuple[int, ...]) -> None:
+    """Whoever answers lists what is in the range, in order, and nothing else."""
+    within = Range(_item(2).uuid, _item(6).uuid)
+    asker = Reconciliation(inventory({}))
+    asker._waiting[0] = within
+    assert asker.ask() == (within,)
+    with pytest.raises(ValueError, match="items"):
+        asker.heard((Answer(within, items=tuple(map(_item, items))),))
+
+
+def test_questions_are_in_order_whatever_order_they_came_up_in() -> None:
+    """So whoever answers can refuse to look anything up twice."""
+    here, there = _many(30_000), _many(30_000)
+    for key in random.Random(5).sample(sorted(there), 60):
+        there[key] = b"y"
+    asker, answerer = Reconciliation(inventory(here)), inventory(there)
+    while ranges := asker.ask():
+        assert are_in_order(ranges)
+        asker.heard(answerer.answer(ranges))
+    assert len(asker.differences) == 60

@@ -53,13 +53,19 @@ def test_nothing_to_read_ends_a_load() -> None:
 
 
 def test_an_unknown_feed_has_nothing_to_serve() -> None:
-    """A pull of what we do not hold is answered with nothing."""
+    """A pull of what we do not hold leads to one look, and to an answer that says so."""
     side = Side(A)
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0, 0)
-    assert side.exchange.received(1, PullLog(bytes(44), 0), 10, 0, 0) == []
-    assert side.exchange.received(1, PullState(C, LIFE, 0), 10, 0, 0) == []
+    log, rows = Key(Stream.LOG, bytes(44)), Key(Stream.STATE, C)
+    assert side.exchange.received(1, PullLog(bytes(44), 0), 10, 0, 0) == [Load(1, log, 0)]
+    nothing = Read(0, 0, b"frame", 5)
+    assert side.exchange.loaded(1, log, nothing) == [SendFrame(1, b"frame")]
+    assert side.exchange.received(1, Credit(5), 10, 0, 0) == []
+    assert side.exchange.received(1, PullState(C, LIFE, 0), 10, 0, 0) == [Load(1, rows, 0)]
+    assert side.exchange.loaded(1, rows, None) == []
+    assert side.exchange.received(1, Credit(0), 10, 0, 0) == []
 
 
 def test_a_stream_of_our_own_stays_open_and_another_ends() -> None:

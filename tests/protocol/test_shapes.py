@@ -65,7 +65,7 @@ MESSAGES: list[Message] = [
     Records(b"u" * 16 + b"tag", {FEED: 3}, (b"one", b"two" * 500), done=False),
     Credit(100),
     Proof(b"a" * 32, b"b" * 32),
-    Compare((Range(b"", b""), Range(b"a" * 16, b"b" * 16))),
+    Compare((Range(b"", b"a" * 16), Range(b"a" * 16, b"b" * 16), Range(b"c" * 16, b""))),
     Compared(
         (
             Answer(Range(b"", b""), (Part(b"c" * 16, b"f" * 16), Part(b"", b"g" * 16))),
@@ -98,7 +98,6 @@ def _frame(kind: int, *parts: bytes, flag: int = 0) -> bytes:
         b"",
         b"\x00",
         b"\x07\x01",
-        _frame(99, pack({})),
         _frame(1),
         _frame(1, pack([])),
         _frame(1, pack({})),
@@ -161,3 +160,19 @@ def test_a_batch_that_does_not_fit_itself_is_refused(frame: bytes) -> None:
     """Ranges, sections, columns and rows have to fit each other."""
     with pytest.raises(MalformedError):
         decode(frame)
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        (Range(b"", b""), Range(b"", b"")),
+        (Range(b"b" * 16, b"c" * 16), Range(b"a" * 16, b"b" * 16)),
+        (Range(b"a" * 16, b"c" * 16), Range(b"b" * 16, b"d" * 16)),
+        (Range(b"a" * 16, b"a" * 16),),
+    ],
+    ids=["twice", "back", "overlapping", "empty"],
+)
+def test_a_question_names_nothing_twice(ranges: tuple[Range, ...]) -> None:
+    """Ranges that overlap would have one question looked up and hashed many times."""
+    with pytest.raises(MalformedError, match="overlap"):
+        decode_sized(encode(Compare(ranges)))

@@ -55,6 +55,7 @@ class Side:
     flaw: bytes = b""
     unproved: dict[bytes, str] = field(default_factory=dict)
     shut: frozenset[bytes] = frozenset()
+    uncovered: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         self.owned.setdefault(self.device, 0)
@@ -68,7 +69,15 @@ class Side:
             {feed: FeedPosition(at, at) for feed, at in self.feeds.items()},
         )
         proofs = {owner: OwnedProof(at, self.flaw) for owner, at in self.owned.items()}
-        return Holdings(vectors, proofs, bytes(256), self.membership, self.unproved, self.shut)
+        return Holdings(
+            vectors,
+            proofs,
+            bytes(256),
+            self.membership,
+            self.unproved,
+            self.shut,
+            uncovered=self.uncovered,
+        )
 
 
 class Wire:

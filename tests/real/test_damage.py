@@ -46,9 +46,21 @@ def _tags(device: Device) -> list[bytes]:
     return [line for line in device.export().splitlines() if b'"model":"tag"' in line]
 
 
+def _entries(device: Device) -> dict[str, str]:
+    """Return the id of each file by its name."""
+    lines = map(json.loads, device.export().splitlines())
+    return {line["fields"]["name"]: line["id"] for line in lines if line["model"] == "entry"}
+
+
 def _replaced(device: Device) -> bool:
     alerts = device.json("status")["warnings"]
     return "DATABASE_REPLACED" in {alert["code"] for alert in alerts}
+
+
+def _waits(device: Device) -> bool:
+    """Return whether a device takes back what its peers know of it."""
+    alerts = device.json("status")["warnings"]
+    return "RESTORING" in {alert["code"] for alert in alerts}
 
 
 def _has_replaced(device: Device) -> bool:
@@ -60,7 +72,7 @@ def _has_replaced(device: Device) -> bool:
 def test_a_damaged_database_is_replaced_and_filled_up_from_peers(
     make_device: Callable[..., Device], tmp_path: Path
 ) -> None:
-    """What came after the snapshot is there again from the peer, tags of its own included."""
+    """What came after the snapshot is there again from the peer, with its ids; tags, too."""
     a, b = make_device("a"), make_device("b")
     pair(a, b, "127.0.0.1")
     b.run("location", "add", str(_tree(tmp_path / "near")), "--wait")
@@ -72,16 +84,21 @@ def test_a_damaged_database_is_replaced_and_filled_up_from_peers(
     b.run("location", "scan", "near", "--wait")
     a.run("tag", "create", "far")
     b.run("wait", "--synced", "--timeout", "60")
-    before = _tags(b)
+    before, files = _tags(b), _entries(b)
     b.kill()
     _flip(b)
     b.start()
     assert _replaced(b)
+    deadline = time.monotonic() + 60
+    while _waits(b):
+        assert time.monotonic() < deadline, "it does not go on"
+        time.sleep(0.1)
     b.run("location", "scan", "near", "--wait")
     b.run("wait", "--synced", "--timeout", "60")
     a.run("wait", "--synced", "--timeout", "60")
     assert a.export() == b.export()
     assert _tags(b) == before
+    assert _entries(b) == files
     assert b.export().count(b'"model":"entry"') == ENTRIES + 2
     a.run("find", "late file")
     aside = sorted(path.name for path in (b.home / "state").glob("library.db.corrupt-*"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import trio.testing
 
 from tests.replicas import Replica, add_tree, make_replicas, query_file
 
@@ -22,3 +23,10 @@ def replicas(tmp_path: Path) -> Iterator[list[Replica]]:
     for replica in made:
         assert query_file(replica.store.path, "PRAGMA foreign_key_check") == []
         replica.store.close()
+
+
+@pytest.fixture
+def clock(autojump_clock: trio.testing.MockClock) -> trio.testing.MockClock:
+    """Let time jump when nothing has happened for a moment: the stores work in threads."""
+    autojump_clock.autojump_threshold = 0.03
+    return autojump_clock

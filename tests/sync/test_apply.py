@@ -147,7 +147,7 @@ async def test_forged_rows_are_dropped_when_the_owner_completes_them(
     assert (await apply.apply(forged(batch), relay.identity.device)).used
     rest = await batch_of(owner, owner, batch.hi - 1)
     outcome = await apply.apply(rest, owner.identity.device)
-    assert outcome.distrusted == relay.identity.device
+    assert outcome.distrusted == ((owner.identity.device, relay.identity.device),)
     assert [kind for kind, _ in outcome.notes] == ["state_differs"]
     assert entries(receiver) == []
     await apply.apply(batch, owner.identity.device)
@@ -163,8 +163,9 @@ async def test_an_owner_that_contradicts_itself_is_named_and_not_fetched_for_eve
     apply = await applier(receiver)
     await apply.apply(forged(batch), owner.identity.device)
     outcome = await apply.apply(await batch_of(owner, owner, batch.hi - 1), owner.identity.device)
-    assert outcome.distrusted is None
-    assert [kind for kind, _ in outcome.notes] == ["state_differs"]
+    assert (outcome.distrusted, outcome.suspects) == ((), ())
+    ((kind, about),) = outcome.notes
+    assert (kind, about["from"]) == ("state_differs", owner.identity.device)
     assert entries(receiver) != []
 
 

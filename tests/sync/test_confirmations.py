@@ -16,6 +16,8 @@ from tests.cluster import open_cluster
 from tests.replicas import Replica, query_file
 
 FEED, PEER = b"f" * 44, b"p" * 16
+MANY = 2_000
+"""More feeds than the free pages of a new file have room for."""
 HELD = "SELECT device, feed, received, applied FROM confirmation"
 
 
@@ -65,7 +67,8 @@ async def test_a_full_disk_ends_nothing(replicas: list[Replica], autojump_clock:
     """What cannot be written down is tried again when a peer says more."""
     store = replicas[0].store
     await store.write(lambda tx: tx.conn.exec_driver_sql("PRAGMA max_page_count = 1"))
-    feeds = {bytes([at]) * 44: FeedPosition(1, 1) for at in range(200)}
+    feeds = {at.to_bytes(44): FeedPosition(1, 1) for at in range(MANY)}
+    feeds[FEED] = FeedPosition(1, 1)
     written = trio.Event()
     kept = Confirmations(store)
     async with trio.open_nursery() as nursery:
@@ -78,4 +81,4 @@ async def test_a_full_disk_ends_nothing(replicas: list[Replica], autojump_clock:
         await written.wait()
         nursery.cancel_scope.cancel()
     held = query_file(store.path, "SELECT count(*), sum(received) FROM confirmation")
-    assert held == [(200, 201)]
+    assert held == [(MANY + 1, MANY + 2)]

@@ -181,7 +181,7 @@ async def test_hostile_frames_end_their_connection_alone(tmp_path: Path) -> None
         await cluster.connect(0, 1)
         await cluster.until_in_sync((0, 1))
         before = rows(a, "SELECT count(*) FROM commit_log")
-        for frame in (b"", b"\x09\x01", b"\x00\x63", b"\x01" + bytes(50), bytes(10 << 20)):
+        for frame in (b"", b"\x09\x01", b"\x00\x01", b"\x01" + bytes(50), bytes(10 << 20)):
             ours, theirs = memory_pair(c.replica.identity.public_key, a.replica.identity.public_key)
             with trio.fail_after(30):
                 async with trio.open_nursery() as nursery:

@@ -32,6 +32,11 @@ def _tell(kind: str, data: Mapping[str, object]) -> None:
         sys.stdout.flush()
 
 
+def _pins(folder: Path) -> dict[bytes, bytes]:
+    people = [load_or_create(path) for path in folder.glob("key*")]
+    return {person.fingerprint: person.certificate_der for person in people}
+
+
 async def _serve(folder: Path) -> None:
     identity, clock = load_or_create(folder / "key0"), SteppedClock()
     opened = open_store(
@@ -39,10 +44,7 @@ async def _serve(folder: Path) -> None:
     )
     async with opened as store:
         members = await store.membership(certificate_key)
-        pins = {
-            load_or_create(folder / name).fingerprint: load_or_create(folder / name).certificate_der
-            for name in ("key0", "key1")
-        }
+        pins = _pins(folder)
         async with (
             open_sync(store, members, "test", _tell) as driver,
             open_listener(Trust(identity, lambda: pins), "127.0.0.1", 0, driver.run_link) as here,

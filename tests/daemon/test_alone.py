@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from leaderless.config import Paths
-from leaderless.daemon.run import STOPPING_LOOKS, DaemonRunningError, alone
+from leaderless.daemon.alone import STOPPING_LOOKS, DaemonRunningError, alone
 
 
 @pytest.fixture

@@ -1,0 +1,206 @@
+"""Rows that somebody else than their owner brought: who had a part in what is not proved yet.
+
+An owner's word covers a whole copy at one rev, so a lie shows only when the copy is complete. Until
+then it is remembered who brought of it; once it shows:
+
+================================================  =========================================
+the copy was proved, and one batch made it wrong  the batch is taken back, its sender is named
+one relay brought all of it (the owner the rest)  the copy is dropped, the relay is named
+several did, or one did on top of a proved copy   the copy is dropped, all are suspects: from now
+                                                  on each has to bring a whole copy by itself
+no relay had a part                               it is the owner that contradicts itself
+================================================  =========================================
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from leaderless.store import meta, state
+from registry.errors import NotOwnerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+    from leaderless.protocol.checkpoint import Checkpoint
+    from leaderless.protocol.messages import StateBatch
+    from leaderless.store.state import Copy
+    from registry.models import Registry
+
+_ID_BYTES: Final = 16
+_LOOKUP: Final = 500
+TAKEN: Final = "it came with ids that are another device's"
+
+
+class Parts(NamedTuple):
+    """Who brought rows of an owner since its copy was proved last, and above which rev."""
+
+    devices: tuple[bytes, ...]
+    above: int
+    suspected: bool
+    """Whether what several brought was wrong once: each is believed by itself alone."""
+
+
+class Verdict(NamedTuple):
+    """What a batch did, and whose fault it is if the copy is not what its owner signed."""
+
+    used: bool
+    fault: str | None = None
+    named: tuple[bytes, ...] = ()
+    """The relays that had a part; none if it is the owner's own fault."""
+    is_certain: bool = False
+    """Whether the one that is named did it, whatever others did."""
+    displaced: tuple[tuple[bytes, bytes], ...] = ()
+    """(owner, relay) of unproved copies that held ids which are another device's."""
+
+
+def parts(connection: Connection, owner: bytes) -> Parts:
+    """Return who had a part in an owner's unproved copy."""
+    listed = meta.get(connection, meta.relayed(owner)) or b""
+    devices = [listed[at : at + _ID_BYTES] for at in range(0, len(listed), _ID_BYTES)]
+    above = meta.get(connection, meta.relayed_above(owner)) or 0
+    return Parts(tuple(devices), above, bool(meta.get(connection, meta.suspected(owner))))
+
+
+def merge(
+    connection: Connection,
+    registry: Registry,
+    batch: StateBatch,
+    said: Checkpoint | None,
+    sender: bytes,
+) -> Verdict:
+    """Apply a batch of somebody's state that `sender` brought; `said` is its owner's verified word.
+
+    Raises what applying raises. The caller holds one transaction around it.
+    """
+    relay = None if sender == batch.owner else sender
+    before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
+    if before is not None and relay is not None and had.suspected and {*had.devices} - {relay}:
+        _drop(connection, registry, before)
+        before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
+    connection.exec_driver_sql("SAVEPOINT merging")
+    (merged, used), displaced = _apply(connection, registry, batch, said)
+    if merged.fault is not None and relay is not None and not had.devices and _is_proved(before):
+        if _is_same(before, merged):
+            return Verdict(used, merged.fault, displaced=displaced)
+        connection.exec_driver_sql("ROLLBACK TO merging")
+        return Verdict(False, merged.fault, (relay,), is_certain=True)
+    if relay is not None and used and (batch.changes or batch.hi > batch.lo):
+        had = _took_part(connection, batch.owner, had, relay, before)
+    if _is_proved(merged):
+        _forget_parts(connection, batch.owner)
+    elif merged.fault is not None and had.devices:
+        _drop(connection, registry, merged)
+        alone = len(had.devices) == 1 and had.above == 0
+        if not alone:
+            meta.put(connection, meta.suspected(batch.owner), 1)
+        return Verdict(False, merged.fault, had.devices, alone, displaced)
+    return Verdict(used, merged.fault, displaced=displaced)
+
+
+def _is_proved(copy: Copy | None) -> bool:
+    return copy is not None and copy.exact and copy.verified == copy.watermark
+
+
+def _is_same(before: Copy | None, after: Copy) -> bool:
+    """Return whether a batch brought nothing but another word of the owner on the same rows."""
+    return before is not None and (before.watermark, before.set_hash) == (
+        after.watermark,
+        after.set_hash,
+    )
+
+
+def _took_part(
+    connection: Connection, owner: bytes, had: Parts, relay: bytes, before: Copy | None
+) -> Parts:
+    devices = tuple(sorted({*had.devices, relay}))
+    above = had.above if had.devices else 0 if before is None else before.watermark
+    meta.put(connection, meta.relayed(owner), b"".join(devices))
+    meta.put(connection, meta.relayed_above(owner), above)
+    return Parts(devices, above, had.suspected)
+
+
+def _forget_parts(connection: Connection, owner: bytes) -> None:
+    for name in (meta.relayed(owner), meta.relayed_above(owner), meta.suspected(owner)):
+        meta.drop(connection, name)
+
+
+def _drop(connection: Connection, registry: Registry, copy: Copy) -> None:
+    """Drop a copy, and who had a part in it; that it was wrong is remembered until one is proved."""
+    state.forget(connection, registry, copy)
+    for name in (meta.relayed(copy.owner), meta.relayed_above(copy.owner)):
+        meta.drop(connection, name)
+
+
+def dispute(
+    connection: Connection, registry: Registry, owner: bytes, sender: bytes, why: str
+) -> Verdict | None:
+    """Settle whose fault it is that a batch of `sender` cannot be applied, not even in part.
+
+    None if it is its own. Where others had a part in what it builds on, the copy is dropped.
+    """
+    copy, had = state.copy_of(connection, owner), parts(connection, owner)
+    if copy is None or not {*had.devices} - {sender}:
+        return None
+    named = had.devices if sender == owner else tuple(sorted({*had.devices, sender}))
+    _drop(connection, registry, copy)
+    meta.put(connection, meta.suspected(owner), 1)
+    return Verdict(False, why, named)
+
+
+# --- ids that are another device's ----------------------------------------------------------------
+
+
+def _apply(
+    connection: Connection, registry: Registry, batch: StateBatch, said: Checkpoint | None
+) -> tuple[tuple[Copy, bool], tuple[tuple[bytes, bytes], ...]]:
+    """Apply a batch; unproved rows of other owners that stand in its way by their ids have to go."""
+    try:
+        merged = state.apply_batch(connection, registry, batch, said)
+    except NotOwnerError:
+        connection.exec_driver_sql("ROLLBACK TO merging")
+        displaced = tuple(_displace(connection, registry, batch))
+        if not displaced:
+            raise
+        merged = state.apply_batch(connection, registry, batch, said)
+        return (merged.copy, merged.used), displaced
+    return (merged.copy, merged.used), ()
+
+
+def _displace(
+    connection: Connection, registry: Registry, batch: StateBatch
+) -> Iterator[tuple[bytes, bytes]]:
+    """Drop the copies that hold ids of a batch, if a relay had a part in each; yield (owner, relay)."""
+    epochs = set(_epochs_that_hold(connection, registry, batch))
+    owners = {
+        owner
+        for epoch, owner in connection.exec_driver_sql("SELECT id, device FROM incarnation")
+        if epoch in epochs and owner != batch.owner
+    }
+    holders = {owner: parts(connection, owner).devices for owner in sorted(owners)}
+    if not all(holders.values()):
+        return
+    for owner, devices in holders.items():
+        copy = state.copy_of(connection, owner)
+        if copy is not None:
+            _drop(connection, registry, copy)
+            yield from ((owner, device) for device in devices)
+
+
+def _epochs_that_hold(
+    connection: Connection, registry: Registry, batch: StateBatch
+) -> Iterator[int]:
+    tables = [*(model.sync_name for model in registry.owned()), "tombstone", "opaque_row"]
+    uuids = [
+        uuid
+        for change in batch.changes
+        for uuid in (*(row[0] for row in change.rows), *(uuid for uuid, _ in change.removed))
+    ]
+    for at in range(0, len(uuids), _LOOKUP):
+        some = tuple(uuids[at : at + _LOOKUP])
+        listed = ", ".join("?" * len(some))
+        for table in tables:
+            query = f"SELECT DISTINCT epoch FROM {table} WHERE uuid IN ({listed})"  # noqa: S608 - ours
+            yield from connection.exec_driver_sql(query, some).scalars()
