@@ -3,7 +3,8 @@
 Rules (they hold for every owned table):
 
 - A row is upserted by uuid, by newer versions only: twice, late or relayed, the result is the same.
-- A tombstone wins over any row of its uuid, as an owner never uses a uuid again.
+- A tombstone wins over any row of its uuid, as an owner never uses a uuid again. Not over rows of a
+  later incarnation: an owner that was restored does not remember what it had deleted since.
 - A deleted row that something here still refers to stays, *dead*: invisible, out of rev queries and
   hashes, sent only as an ancestor. It goes with its last referrer. Nothing cascades.
 - References are uuids on the wire and local keys inside, resolved by sub-select among rows of the
@@ -105,13 +106,16 @@ class OwnedRows:
             known = held.get(uuid)
             if known is not None and (dead or known[1] >= rev):
                 continue
-            if uuid in gone and not dead and gone[uuid][1] in epochs.known:
+            if not dead and uuid in gone and gone[uuid][1] == epochs.current:
                 continue
             fresh.append((*row[:2], int(dead), *row[2:]))
             if not dead:
                 latest[uuid] = self._state_row(row)
         if fresh:
             connection.exec_driver_sql(self._upsert_text(epochs), fresh)
+        risen = [(uuid,) for uuid in latest if uuid in gone and gone[uuid][1] in epochs.known]
+        if risen:
+            connection.exec_driver_sql("DELETE FROM tombstone WHERE uuid = ?", risen)
         before.extend(known[2] for uuid in latest if (known := held.get(uuid)) and known[2])
         after.extend(latest.values())
 

@@ -198,6 +198,6 @@ def up_to(batch: StateBatch, rev: int) -> StateBatch:
             removed=[item for item in change.removed if item[1] <= rev],
         )
 
-    changes = tuple(shorter(change) for change in batch.changes)
     lo = min(batch.lo, rev)
+    changes = tuple(shorter(change) for change in batch.changes) if lo < rev else ()
     return replace(batch, changes=changes, lo=lo, hi=rev, head=rev, as_of=rev)

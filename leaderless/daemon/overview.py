@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from leaderless.daemon.presence import Presence
     from leaderless.indexer.service import Indexer
     from leaderless.plugins import LeftOut
+    from leaderless.protocol.fetching import Fetching
     from leaderless.protocol.membership import Membership
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings
@@ -119,6 +120,10 @@ class Overview:
             tags=facts.tags,
         )
 
+    @property
+    def _fetching(self) -> Fetching:
+        return self._driver.exchange.fetching
+
     async def acknowledge(self) -> None:
         """Tell no more of what has happened and is over: a replaced database."""
         await self._store.write(acknowledge)
@@ -173,7 +178,9 @@ class Overview:
                 if number
             ]
             verb = "is" if rows + commits == 1 else "are"
-            return f"{' and '.join(rest)} {verb} still to come from it"
+            text = f"{' and '.join(rest)} {verb} still to come from it"
+            withheld = any(device == peer.device for device, _ in self._fetching.withheld)
+            return f"{text}; it gives less than it says" if withheld else text
         unproved = facts.holdings.unproved
         if facts.holdings.forgotten:
             return _fetched(facts.holdings)
@@ -229,6 +236,15 @@ class Overview:
         for about, reason in facts.holdings.unproved.items():
             if "signed" in reason or "follow" in reason:
                 alerts.append(Alert("STATE_DIFFERS", f"{_called(facts, about[:16])}: {reason}"))
+        alerts += [
+            Alert(
+                "RELAY_DISTRUSTED",
+                f"what {_called(facts, device)} hands on of {_called(facts, key.of[:16])}"
+                f" is not used: {printable(found.why)}",
+                "run leaderless verify on that device; what is missing comes from any other",
+            )
+            for (device, key), found in self._fetching.distrusted.items()
+        ]
         for _, name, state, message in facts.scans:
             if state in ("blocked", "offline", "error"):
                 alerts.append(Alert(f"LOCATION_{state.upper()}", f"{name}: {message}"))

@@ -29,9 +29,10 @@ tick              what waited for its time: announcements, grace, pings, silent 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from leaderless.protocol import serving
+from leaderless.protocol.announcing import Announcing
 from leaderless.protocol.commands import (
     Apply,
     Close,
@@ -66,32 +67,23 @@ from leaderless.protocol.messages import (
     StateBatch,
     Statements,
     Unknown,
-    Vectors,
 )
 from leaderless.protocol.patience import Rests
 from leaderless.protocol.peer import Peer
 from leaderless.protocol.proving import compare, prove
+from leaderless.protocol.silence import PING_S, given_up, is_to_be_asked, next_look
 from leaderless.protocol.vectors import vectors_digest
 from leaderless.protocol.versions import UPGRADE, Upgrades, not_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from collections.abc import Set as AbstractSet
 
-    from leaderless.protocol.fetching import Distrusted
     from leaderless.protocol.messages import Message
     from leaderless.protocol.vectors import Holdings
     from registry.changes import Incarnation
 
-_Position = TypeVar("_Position")
-
 CLONED: Final = "cloned"
 """The life of a device that another machine runs as, too."""
-HELLO_S: Final = 10.0
-"""A peer that proved its key has this long for its first message."""
-ANNOUNCE_S: Final = 0.1
-PING_S: Final = 15.0
-SILENT_S: Final = 45.0
 LEAST_REST_S: Final = 1.0
 MOST_REST_S: Final = 30.0
 """A peer that breaks a rule whenever it is connected does so every half minute at most."""
@@ -113,11 +105,10 @@ class Exchange:
         self._ours: Holdings | None = None
         self._digest = b""
         self._proof: Proof | None = None
-        self._fetching = Fetching(device)
+        self.fetching = Fetching(device)
         self._rests: Rests[bytes] = Rests(LEAST_REST_S, MOST_REST_S)
-        self._gathering = Gathering()
-        self._announced = Vectors()
-        self._announced_at = float("-inf")
+        self.gathering = Gathering()
+        self._announcing = Announcing()
         self._upgrades = Upgrades()
 
     @property
@@ -181,8 +172,8 @@ class Exchange:
     def link_down(self, link: int, now: float) -> list[Command]:
         """A link is gone; what it was asked for is asked of others."""
         self.peers.pop(link, None)
-        self._fetching.lost(link)
-        self._gathering.lost(link)
+        self.fetching.lost(link)
+        self.gathering.lost(link)
         return self._plan(now)
 
     # --- messages ---------------------------------------------------------------------------------
@@ -202,31 +193,19 @@ class Exchange:
             return [_close(peer, "out_of_turn", "hello comes first, and once")]
         if isinstance(message, Hello):
             return self._on_hello(peer, message, now, wall_ms)
+        if isinstance(message, Unknown):
+            return not_known(peer, message.kind)
         return self._on_message(peer, message, size, now)
 
     def _on_message(self, peer: Peer, message: Message, size: int, now: float) -> list[Command]:
         """A peer that said hello goes on."""
         link = peer.link
         match message:
-            case Statements() | StateBatch(introduction=True):
-                return [Apply(link, message, size)]
-            case Records() if self._gathering.expects(link, message):
-                return [Apply(link, message, size)]
-            case StateBatch() | LogBatch():
-                if self._fetching.accepts(peer, key_of(message)):
-                    return [Apply(link, message, size)]
-                return [Send(link, Credit(size))]
-            case Records():
-                return [Send(link, Credit(size))]  # not what was asked for
+            case Statements() | StateBatch() | LogBatch() | Records():
+                wanted = self._is_wanted(peer, message, now)
+                return [Apply(link, message, size) if wanted else Send(link, Credit(size))]
             case Positions():
-                peer.learn(message)
-                if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:
-                    return [_close(peer, "too_many", "more positions were told than there can be")]
-                return [
-                    *self._fetching.subscribe(peer, self.ours.vectors, now),
-                    *serving.serve(peer, self.ours.vectors, self.device),
-                    *self._settle(now),
-                ]
+                return self._on_positions(peer, message, now)
             case PullState() | PullLog() | PullRecords():
                 if len(peer.outgoing) >= MAX_STREAMS:
                     return [_close(peer, "too_many", "more streams were asked for than there are")]
@@ -243,9 +222,28 @@ class Exchange:
                 return [Reconcile(link, message, size)]
             case Ping():
                 return [Send(link, Pong())]
-            case Unknown(kind):
-                return not_known(peer, kind)
         return []
+
+    def _on_positions(self, peer: Peer, message: Positions, now: float) -> list[Command]:
+        peer.learn(message)
+        if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:
+            return [_close(peer, "too_many", "more positions were told than there can be")]
+        return [
+            *self.fetching.subscribe(peer, self.ours.vectors, now),
+            *serving.serve(peer, self.ours.vectors, self.device),
+            *self._settle(now),
+        ]
+
+    def _is_wanted(
+        self, peer: Peer, message: Statements | StateBatch | LogBatch | Records, now: float
+    ) -> bool:
+        """Return whether something was asked for, or needs not be."""
+        if isinstance(message, Records):
+            return self.gathering.expects(peer.link, message)
+        is_introduction = isinstance(message, StateBatch) and message.introduction
+        if isinstance(message, Statements) or is_introduction:
+            return True
+        return self.fetching.accepts(peer, key_of(message), now)
 
     def _on_hello(self, peer: Peer, hello: Hello, now: float, wall_ms: int) -> list[Command]:
         link = peer.link
@@ -266,7 +264,7 @@ class Exchange:
             if self.ours.vectors != peer.sent_vectors:
                 commands.append(Send(link, Positions(self.ours.vectors, whole=True)))
             commands += [
-                *self._fetching.subscribe(peer, self.ours.vectors, now),
+                *self.fetching.subscribe(peer, self.ours.vectors, now),
                 *self._settle(now),
             ]
         else:
@@ -284,34 +282,13 @@ class Exchange:
 
     # --- trust ------------------------------------------------------------------------------------
 
-    def distrust(self, device: bytes, key: Key, why: str, now: float) -> None:
-        """What a device sent of a stream was not what its owner signed: ask it no more for that."""
-        self._fetching.distrust(device, key, self._link_to(device), why, now)
-
-    def suspect(self, device: bytes, key: Key, now: float) -> None:
-        """A device is one of several of whom one sent what its owner had not signed."""
-        self._fetching.suspect(device, key, self._link_to(device), now)
-
-    def _link_to(self, device: bytes) -> int | None:
+    def link_to(self, device: bytes) -> int | None:
+        """Return the link to a device, None if there is none."""
         return next((peer.link for peer in self.peers.values() if peer.device == device), None)
 
     def broke_a_rule(self, device: bytes, now: float) -> None:
         """A link ends because its peer broke a rule: it is not heard again at once."""
         self._rests.add(device, now)
-
-    @property
-    def distrusted(self) -> Mapping[tuple[bytes, Key], Distrusted]:
-        """Return whom we do not ask for what, with the reason."""
-        return self._fetching.distrusted
-
-    @property
-    def withheld(self) -> AbstractSet[tuple[bytes, Key]]:
-        """Return who says that it holds more of a stream than it gives."""
-        return self._fetching.withheld
-
-    def distrust_records(self, device: bytes) -> None:
-        """What a device sent of the shared records does not fit the log: ask it no more for them."""
-        self._gathering.distrust(device)
 
     def applied(self, apply: Apply, now: float, *, used: bool) -> list[Command]:
         """What a peer sent is durable, or was dropped because it did not fit (`used` is False)."""
@@ -322,10 +299,10 @@ class Exchange:
             return []
         commands: list[Command] = [] if peer is None else [Send(apply.link, Credit(apply.size))]
         if isinstance(message, Records):
-            self._gathering.arrived(apply.link, message, used=used)
+            self.gathering.arrived(apply.link, message, used=used)
             # What was used has changed what we hold: `ours_changed` is told, and goes on.
             return commands if used else [*commands, *self._plan(now)]
-        self._fetching.arrived(apply.link, message, peer, now, used=used)
+        self.fetching.arrived(apply.link, message, peer, now, used=used)
         return commands + self._plan(now)
 
     def ours_changed(self, holdings: Holdings, now: float) -> list[Command]:
@@ -352,29 +329,16 @@ class Exchange:
 
     def _settle(self, now: float) -> list[Command]:
         proofs = prove(self.peers.values(), self._proof, now)
-        return [*self._announce(now), *proofs, *self._plan(now)]
+        news = self._announcing.news(self.ours.vectors, now)
+        told = [] if news is None else [Send(link, news) for link in self._open_links()]
+        return [*told, *proofs, *self._plan(now)]
 
     def _plan(self, now: float) -> list[Command]:
         peers = self.peers.values()
         return [
-            *self._fetching.plan(peers, self.ours, now),
-            *self._gathering.plan(peers, self.ours, now),
+            *self.fetching.plan(peers, self.ours, now),
+            *self.gathering.plan(peers, self.ours, now),
         ]
-
-    # --- announcing -------------------------------------------------------------------------------
-
-    def _announce(self, now: float) -> list[Command]:
-        vectors = self.ours.vectors
-        if now < self._announced_at + ANNOUNCE_S:
-            return []
-        owned = _changed(vectors.owned, self._announced.owned)
-        feeds = _changed(vectors.feeds, self._announced.feeds)
-        self._announced = vectors
-        if not owned and not feeds:
-            return []
-        self._announced_at = now
-        message = Positions(Vectors(owned, feeds))
-        return [Send(link, message) for link in self._open_links()]
 
     def is_proved(self, peer: Peer) -> bool:
         """Return whether this device and a peer hold the same, as both have shown.
@@ -392,14 +356,12 @@ class Exchange:
         for peer in list(self.peers.values()):
             if peer.closing:
                 continue
-            if peer.hello is None:
-                if now >= peer.since + HELLO_S:
-                    commands.append(_close(peer, "no_hello", "no hello came in time"))
-            elif now >= peer.heard + SILENT_S:
-                commands.append(_close(peer, "silent", "nothing came for too long"))
+            left = given_up(peer, now)
+            if left is not None:
+                commands.append(_close(peer, *left))
             elif self._upgrades.is_due(peer, self.ours.vectors):
                 commands.append(_close(peer, "upgrade_needed", UPGRADE))
-            elif now >= peer.heard + PING_S and not peer.pinged:
+            elif is_to_be_asked(peer, now):
                 peer.pinged = True
                 commands.append(Send(peer.link, Ping()))
         return [*commands, *self._settle(now)]
@@ -407,26 +369,12 @@ class Exchange:
     def next_tick(self, now: float) -> float:
         """Return when `tick` has something to do next, if nothing happens before."""
         times = [now + PING_S]
-        for peer in self.peers.values():
-            if peer.closing:
-                continue
-            if peer.hello is None:
-                times.append(peer.since + HELLO_S)
-            else:
-                times.append(peer.heard + (SILENT_S if peer.pinged else PING_S))
-        if self._announced != self.ours.vectors:
-            times.append(self._announced_at + ANNOUNCE_S)
-        replans = (self._fetching.replan_at, self._gathering.replan_at)
-        times += [when for when in replans if when is not None]
-        return min(times)
+        times += [next_look(peer) for peer in self.peers.values() if not peer.closing]
+        news = self._announcing.due(self.ours.vectors)
+        others = (news, self.fetching.replan_at, self.gathering.replan_at)
+        return min([*times, *(when for when in others if when is not None)])
 
 
 def _close(peer: Peer, code: str, text: str) -> Close:
     peer.closing = True
     return Close(peer.link, code, text)
-
-
-def _changed(
-    now: Mapping[bytes, _Position], before: Mapping[bytes, _Position]
-) -> dict[bytes, _Position]:
-    return {key: value for key, value in now.items() if before.get(key) != value}

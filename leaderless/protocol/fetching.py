@@ -97,10 +97,23 @@ class Fetching:
 
     # --- trust ------------------------------------------------------------------------------------
 
-    def distrust(self, device: bytes, key: Key, link: int | None, why: str, now: float) -> None:
-        """Ask a device no more for a stream while it is on `link`: what it sent of it was forged."""
+    def distrust(
+        self,
+        device: bytes,
+        key: Key,
+        link: int | None,
+        why: str,
+        now: float,
+        *,
+        only_now: bool = False,
+    ) -> None:
+        """Ask a device no more for a stream while it is on `link`: what it sent of it was forged.
+
+        `only_now` asks it again after a pause, on the same link, too.
+        """
         until = self._lies.add((device, key), now)
-        self.distrusted[device, key] = Distrusted(why, link, until)
+        self.distrusted[device, key] = Distrusted(why, None if only_now else link, until)
+        self._asked.pop((device, key), None)
         self._end(key, link)
 
     def suspect(self, device: bytes, key: Key, link: int | None, now: float) -> None:
@@ -115,17 +128,14 @@ class Fetching:
         if pull is not None and pull.link == link:
             del self._pulls[key]
 
-    def accepts(self, peer: Peer, key: Key) -> bool:
+    def accepts(self, peer: Peer, key: Key, now: float) -> bool:
         """Return whether what a peer sends of a stream is looked at: suspects only when asked."""
-        if self._is_distrusted(peer, key):
+        found = self.distrusted.get((peer.device, key))
+        if found is not None and (found.link == peer.link or now < found.until):
             return False
         pull = self._pulls.get(key)
         asked = pull is not None and pull.link == peer.link
         return asked or (peer.device, key) not in self._suspects
-
-    def _is_distrusted(self, peer: Peer, key: Key) -> bool:
-        found = self.distrusted.get((peer.device, key))
-        return found is not None and found.link == peer.link
 
     def _may_ask(self, peer: Peer, key: Key, now: float) -> bool:
         """Return whether a peer is asked for a stream again, after what it did the last time."""

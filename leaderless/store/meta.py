@@ -56,6 +56,11 @@ def relayed_above(owner: bytes) -> str:
     return f"relayed_above/{owner.hex()}"
 
 
+def taken_back(owner: bytes) -> str:
+    """Return the fact that names whose rows of an owner did not fit a proved copy the last time."""
+    return f"taken_back/{owner.hex()}"
+
+
 def suspected(owner: bytes) -> str:
     """Return the fact that several relays of an owner are suspects, until a copy of it is proved."""
     return f"suspected/{owner.hex()}"

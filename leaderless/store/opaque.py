@@ -32,7 +32,10 @@ class Held(NamedTuple):
 
 
 def keep(connection: Connection, epochs: Epochs, change: StateChange) -> tuple[int, int]:
-    """Keep rows as they are; a tombstone wins over any row. Returns (row count, set hash sum)."""
+    """Keep rows as they are; returns the change of (row count, set hash sum).
+
+    A tombstone wins over any row of its own incarnation and of earlier ones.
+    """
     count = total = 0
     for row in change.rows:
         fields = {
@@ -45,8 +48,10 @@ def keep(connection: Connection, epochs: Epochs, change: StateChange) -> tuple[i
         buried = connection.exec_driver_sql(
             "SELECT epoch FROM tombstone WHERE uuid = ?", (state.uuid,)
         ).scalar()
-        if buried in epochs.known or (held and held.is_current and held.row.rev >= state.rev):
+        if buried == epochs.current or (held and held.is_current and held.row.rev >= state.rev):
             continue
+        if buried in epochs.known:
+            connection.exec_driver_sql("DELETE FROM tombstone WHERE uuid = ?", (state.uuid,))
         put(connection, change.model, epochs.current, [state])
         count += 1 if held is None else 0
         total += element(change.model, state) - element(change.model, held and held.row)

@@ -4,7 +4,10 @@ An owner's word covers a whole copy at one rev, so a lie shows only when the cop
 then it is remembered who brought of it; once it shows:
 
 ================================================  =========================================
-the copy was proved, and one batch made it wrong  the batch is taken back, its sender is named
+the copy was proved, and one batch made it wrong  the batch is taken back, its sender is named; the
+                                                  next time the copy is dropped: it may be that the
+                                                  sender lacks a deletion that it was never told of,
+                                                  and only a whole copy from it can show that
 one relay brought all of it (the owner the rest)  the copy is dropped, the relay is named
 several did, or one did on top of a proved copy   the copy is dropped, all are suspects: from now
                                                   on each has to bring a whole copy by itself
@@ -52,6 +55,8 @@ class Verdict(NamedTuple):
     """The relays that had a part; none if it is the owner's own fault."""
     is_certain: bool = False
     """Whether the one that is named did it, whatever others did."""
+    is_taken_back: bool = False
+    """Whether all is as it was before the batch."""
     displaced: tuple[tuple[bytes, bytes], ...] = ()
     """(owner, relay) of unproved copies that held ids which are another device's."""
 
@@ -86,7 +91,12 @@ def merge(
         if _is_same(before, merged):
             return Verdict(used, merged.fault, displaced=displaced)
         connection.exec_driver_sql("ROLLBACK TO merging")
-        return Verdict(False, merged.fault, (relay,), is_certain=True)
+        if before is not None and meta.get(connection, meta.taken_back(batch.owner)) == relay:
+            _drop(connection, registry, before)
+            meta.put(connection, meta.suspected(batch.owner), 1)
+            return Verdict(False, merged.fault, (relay,))
+        meta.put(connection, meta.taken_back(batch.owner), relay)
+        return Verdict(False, merged.fault, (relay,), is_taken_back=True)
     if relay is not None and used and (batch.changes or batch.hi > batch.lo):
         had = _took_part(connection, batch.owner, had, relay, before)
     if _is_proved(merged):
@@ -96,7 +106,7 @@ def merge(
         alone = len(had.devices) == 1 and had.above == 0
         if not alone:
             meta.put(connection, meta.suspected(batch.owner), 1)
-        return Verdict(False, merged.fault, had.devices, alone, displaced)
+        return Verdict(False, merged.fault, had.devices, alone, displaced=displaced)
     return Verdict(used, merged.fault, displaced=displaced)
 
 
@@ -123,7 +133,12 @@ def _took_part(
 
 
 def _forget_parts(connection: Connection, owner: bytes) -> None:
-    for name in (meta.relayed(owner), meta.relayed_above(owner), meta.suspected(owner)):
+    for name in (
+        meta.relayed(owner),
+        meta.relayed_above(owner),
+        meta.suspected(owner),
+        meta.taken_back(owner),
+    ):
         meta.drop(connection, name)
 
 

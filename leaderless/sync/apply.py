@@ -67,6 +67,8 @@ class Outcome(NamedTuple):
     """The same where several devices had a part, and it is not known whose it was."""
     disagrees: bytes | None = None
     """The device whose records are not what the log says."""
+    unfit: tuple[tuple[bytes, bytes], ...] = ()
+    """The same where all was taken back: the device may lack a deletion that it never heard of."""
 
 
 def _reaches(batch: StateBatch) -> int:
@@ -84,10 +86,14 @@ class Applier:
         self._store = store
         self.members = members
         self._nonce = nonce
+        self._keys: tuple[Membership, dict[bytes, bytes]] | None = None
 
     def keys(self) -> dict[bytes, bytes]:
         """Return the public key of every member by device id."""
-        return {device_id(key): key for key in self.members.members}
+        if self._keys is None or self._keys[0] is not self.members:
+            keys = {device_id(key): key for key in self.members.members}
+            self._keys = self.members, keys
+        return self._keys[1]
 
     async def apply(
         self, message: StateBatch | LogBatch | Records | Statements, sender: bytes
@@ -157,12 +163,12 @@ class Applier:
             for owner, device in verdict.displaced
         ]
         named = tuple((batch.owner, device) for device in verdict.named)
-        return Outcome(
-            verdict.used,
-            tuple(notes),
-            distrusted=named if verdict.is_certain else (),
-            suspects=(*(() if verdict.is_certain else named), *verdict.displaced),
-        )
+        if verdict.is_certain or verdict.is_taken_back:
+            certain, unfit = (named, ()) if verdict.is_certain else ((), named)
+            suspects = verdict.displaced
+            return Outcome(verdict.used, tuple(notes), certain, suspects, unfit=unfit)
+        suspects = (*named, *verdict.displaced)
+        return Outcome(verdict.used, tuple(notes), suspects=suspects)
 
     async def _merge(
         self, batch: StateBatch, said: Checkpoint | None, sender: bytes

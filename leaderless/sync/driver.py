@@ -70,6 +70,7 @@ if TYPE_CHECKING:
 
 _BYE_S = 1.0
 FORGED = "its rows were not what their owner had signed"
+UNFIT = "its rows did not fit those that were proved here"
 _new_nonce = partial(secrets.token_bytes, 8)
 _Command = TypeVar("_Command")
 
@@ -245,14 +246,19 @@ class Driver:
             self._tell(kind, data)
         for owner, device in outcome.distrusted:
             self._distrust(device, Key(Stream.STATE, owner), FORGED)
+        for owner, device in outcome.unfit:
+            self._distrust(device, Key(Stream.STATE, owner), UNFIT, only_now=True)
         for owner, device in outcome.suspects:
-            self.exchange.suspect(device, Key(Stream.STATE, owner), trio.current_time())
+            key, number = Key(Stream.STATE, owner), self.exchange.link_to(device)
+            self.exchange.fetching.suspect(device, key, number, trio.current_time())
         if outcome.disagrees is not None:
-            self.exchange.distrust_records(outcome.disagrees)
+            self.exchange.gathering.distrust(outcome.disagrees)
         self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
 
-    def _distrust(self, device: bytes, key: Key, why: str) -> None:
-        self.exchange.distrust(device, key, why, trio.current_time())
+    def _distrust(self, device: bytes, key: Key, why: str, *, only_now: bool = False) -> None:
+        link = self.exchange.link_to(device)
+        fetching, now = self.exchange.fetching, trio.current_time()
+        fetching.distrust(device, key, link, why, now, only_now=only_now)
         self._tell("distrusted", {"device": device, "of": key.of[:16], "why": why})
 
     async def _send(self, link: Link) -> None:

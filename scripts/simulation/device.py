@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import trio
 
 from leaderless.clock import wall_ms
+from leaderless.daemon.disk_watch import watch_disk
 from leaderless.errors import LeaderlessError
 from leaderless.identity import certificate_key, device_id
 from leaderless.ids import RecordIds
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from leaderless.identity import Identity
     from leaderless.store.store import Store
     from leaderless.sync.driver import Driver
+    from leaderless.transport.base import Connection
     from registry.models import Registry
     from scripts.simulation.network import End, Network
 
@@ -88,6 +90,7 @@ class Device:
         batch_rows: int,
     ) -> None:
         self.index, self.name, self.identity = index, name, identity
+        self.id = identity.device
         self.path = path
         self.registry = registry
         self.clock = SimulatedClock()
@@ -95,6 +98,8 @@ class Device:
         self.up: Up | None = None
         self.failure: BaseException | None = None
         self.on_write: Callable[[Device], None] = lambda _: None
+        self.mouth: Callable[[End], Connection] | None = None
+        """How a device that lies uses its lines."""
         self._network = network
         self._chance = chance
         self._batch_rows = batch_rows
@@ -103,11 +108,6 @@ class Device:
         self._writes_left: int | None = None
         self._dies_after = False
         self._ended = trio.Event()
-
-    @property
-    def id(self) -> bytes:
-        """Return the device's id."""
-        return self.identity.device
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -137,6 +137,9 @@ class Device:
                     store.listen(lambda: self.on_write(self))
                     dialer = self._new_dialer(driver)
                     nursery.start_soon(dialer.run)
+                    nursery.start_soon(
+                        watch_disk, store, self._chance.random, self._tell, partial(_again, driver)
+                    )
                     self.up = Up(store, driver, dialer, nursery, scope)
                     task_status.started()
                     await trio.sleep_forever()
@@ -153,8 +156,8 @@ class Device:
             self._ended.set()
 
     def _new_dialer(self, driver: Driver) -> Dialer:
-        async def dial(_: trio.Nursery, __: str, port: int) -> End:
-            return await self._network.dial(self, port)
+        async def dial(_: trio.Nursery, __: str, port: int) -> Connection:
+            return self._spoken(await self._network.dial(self, port))
 
         dialer = Dialer(
             dial,
@@ -176,8 +179,11 @@ class Device:
 
     async def _use(self, end: End) -> None:
         if self.up is not None:
-            await self.up.driver.run_link(end)
+            await self.up.driver.run_link(self._spoken(end))
         await end.aclose()
+
+    def _spoken(self, end: End) -> Connection:
+        return end if self.mouth is None else self.mouth(end)
 
     async def call_again(self, port: int) -> None:
         """Dial a device whether it is connected or not, as a second address of it would."""
@@ -281,11 +287,23 @@ class Device:
 
     def _tell(self, kind: str, data: Mapping[str, object]) -> None:
         if not self._dead:
-            self._network.transcript.told(self.name, kind, data)
+            # The folder of a run has another name each time.
+            folder = str(self.path.parent)
+            shown = {
+                key: value.replace(folder, "") if isinstance(value, str) else value
+                for key, value in data.items()
+            }
+            self._network.transcript.told(self.name, kind, shown)
 
     def now_ms(self) -> int:
         """Return what this device takes the time for."""
         return wall_ms(self.clock)
+
+
+async def _again(driver: Driver) -> None:
+    """Ask anew for what was sent while the disk took nothing, as the daemon does."""
+    driver.reconnect()
+    await trio.lowlevel.checkpoint()
 
 
 def _is_durable(store: Store) -> bool:

@@ -1,7 +1,7 @@
 """What goes wrong, kind by kind, and how all of it is mended.
 
 A fault is a function of the world and the step that asks for it; it returns whether it could happen.
-Later kinds (a restored backup, a clone, a year's absence, a lying relay) are added to `FAULTS`.
+Later kinds (a restored backup, a clone, a year's absence) are added to `FAULTS`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from entities import MODELS
 from registry.models import Registry
+from scripts.simulation import lies
 from scripts.simulation.oracles import demand
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ FAULTS: dict[str, Callable[[World, Step], Awaitable[bool]]] = {
     "full": _full,
     "space": _space,
     "upgrade": _upgrade,
+    "lie": lies.lie,
 }
 
 
@@ -164,6 +166,7 @@ async def heal(world: World) -> None:
     """End every fault that lasts: all devices run, have room, and reach each other."""
     world.network.partition({})
     world.network.latency_ms = world.plan.latency_ms
+    lies.repent(world)
     for device in world.devices:
         device.spare()
         await world.start(device)

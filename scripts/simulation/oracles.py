@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from leaderless.protocol.vectors import Holdings
     from registry.hlc import Clock
     from scripts.simulation.device import Device
+    from scripts.simulation.lies import Truth
     from scripts.simulation.workload import Author
 
 
@@ -37,7 +38,8 @@ def demand(holds: bool, what: str) -> None:  # noqa: FBT001 - reads like the sen
 class Witness:
     """Reads the files of the devices, on connections of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, truth: Truth) -> None:
+        self.truth = truth
         self._engines: dict[int, tuple[str, Engine]] = {}
         self._seen: dict[int, dict[int, int]] = {}
         """Of each device and feed how many applied commits were looked at."""
@@ -69,6 +71,7 @@ class Witness:
         What a commit builds on is what its author had applied, as was seen when it was written, and
         not what the commit says of it.
         """
+        self.truth.wrote(self, device)
         seen = self._seen.setdefault(device.index, {})
         with self.at(device).begin() as connection:
             feeds = log.feeds(connection)
@@ -106,6 +109,7 @@ class Witness:
                 demand(not broken, f"{device.name} has rows that refer to nothing: {broken[:1]}")
                 held[device.id] = (device, read_holdings(connection))
                 self._no_ghosts(connection, device, authors)
+            self.truth.check(self, device)
         for device, ours in held.values():
             # What is durable and was not reported yet is in no claim: nobody was told of it.
             if device.up is None or device.up.driver.exchange.ours.vectors != ours.vectors:
@@ -138,9 +142,12 @@ class Witness:
         """Rows up to a watermark are there; deleted ones are not."""
         marks = {
             owner: (epoch, mark)
-            for epoch, owner, mark in connection.exec_driver_sql(
-                "SELECT id, device, watermark FROM incarnation"
+            for epoch, owner, mark, is_proved in connection.exec_driver_sql(
+                "SELECT id, device, watermark, verified = watermark AND as_of = watermark"
+                " FROM incarnation"
             )
+            # What a liar had a part in is wrong until it shows, and is shown as unverified.
+            if is_proved or not self.truth.has_liars
         }
         for author in authors:
             epoch, mark = marks.get(author.device.id, (0, 0))

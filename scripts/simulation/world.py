@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import shutil
 import tempfile
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +16,11 @@ import trio
 
 from entities import MODELS
 from registry.models import Registry
-from scripts.simulation import faults, schedule
+from scripts.simulation import faults, once, schedule
 from scripts.simulation.agreement import settled
 from scripts.simulation.device import Device
 from scripts.simulation.library import identity_of, make_file, statements_of
+from scripts.simulation.lies import Truth
 from scripts.simulation.network import Network
 from scripts.simulation.oracles import ViolationError, Witness, demand
 from scripts.simulation.plan import OLD_MODELS
@@ -26,10 +29,11 @@ from scripts.simulation.workload import RECORDS, Author, known_to
 from tests.merge import world as about
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from scripts.simulation.plan import Plan, Step
 
+once.share()
 SETTLED_WITHIN_S = 200.0
 """After a heal everybody is in sync within this much virtual time: the silence that ends a dead line
 (45 s), the longest wait between two calls (60 s) twice, a source that stalls (30 s), and work."""
@@ -68,7 +72,7 @@ class World:
         self.transcript = Transcript(known, readable=readable)
         self.network = Network(random.Random(f"net/{plan.seed}"), plan.latency_ms, self.transcript)
         said = statements_of(identities, names)
-        self.witness = Witness()
+        self.witness = Witness(Truth())
         self.devices: list[Device] = []
         for at, (name, identity) in enumerate(zip(names, identities, strict=True)):
             path = folder / f"{name}.db"
@@ -232,6 +236,17 @@ def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+@contextmanager
+def seldom_collected() -> Iterator[None]:
+    """Look for cycles of objects a hundred times less often: a run makes few of them."""
+    was = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*was)
+
+
 def simulate(
     plan: Plan, *, readable: bool = False, watch: Callable[[World], None] | None = None
 ) -> Result:
@@ -250,7 +265,8 @@ def simulate(
             result.virtual_s = trio.current_time()
 
     try:
-        schedule.run(work, plan.seed)
+        with seldom_collected():
+            schedule.run(work, plan.seed)
     except BaseExceptionGroup as errors:
         found, rest = errors.split(ViolationError)
         if rest is not None or found is None:

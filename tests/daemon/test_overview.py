@@ -9,15 +9,26 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.lowlevel
 
 from leaderless.daemon.overview import CLOCK_SUSPECT_MS, Overview
 from leaderless.indexer.scan import Progress
 from leaderless.plugins import LeftOut
-from leaderless.protocol.messages import Records
+from leaderless.protocol.codec import encode
+from leaderless.protocol.commands import Key, Stream
+from leaderless.protocol.messages import (
+    PROTOCOL_VERSION,
+    Hello,
+    OwnedPosition,
+    Positions,
+    Records,
+    Vectors,
+)
 from leaderless.protocol.transfer import encode_record
+from leaderless.protocol.vectors import vectors_digest
 from leaderless.store import meta, restoring
 from leaderless.transport.memory import memory_pair
-from registry.changes import Create
+from registry.changes import Create, Incarnation
 from registry.hlc import Stamp
 from registry.state import RecordState
 from tests.daemon.rooms import Rooms, open_rooms
@@ -267,6 +278,58 @@ async def test_why_a_device_writes_nothing_is_said_with_the_way_out(
         (alert, *_) = (await rooms.overview.view()).warnings
         assert alert.code == life.upper()
         assert "leaderless device claim" in str(alert.hint)
+
+
+async def test_a_relay_that_forged_something_is_a_warning(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """It says what is not taken from whom, and why; what it says that it holds is not believed."""
+    device = pair[1].identity.device
+    key = Key(Stream.STATE, bytes(16))
+    async with open_rooms(tmp_path, pair[0]) as rooms:
+        fetching = rooms.driver.exchange.fetching
+        fetching.distrust(device, key, None, "its rows\x1b[31m were not signed", 0.0)
+        (alert,) = (await rooms.overview.view()).warnings
+        assert alert.code == "RELAY_DISTRUSTED"
+        assert alert.text == (
+            f"what {device.hex()[:8]} hands on of 00000000 is not used:"
+            " its rows\\x1b[31m were not signed"
+        )
+
+
+async def test_a_peer_that_gives_less_than_it_says_is_shown_so(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """What is still to come from it may never come."""
+    near, far = pair
+    async with open_rooms(tmp_path, near) as rooms, trio.open_nursery() as nursery:
+        ours, theirs = memory_pair(far.identity.public_key, near.identity.public_key)
+        nursery.start_soon(rooms.driver.run_link, theirs)
+        await ours.send(encode(_hello(near)))
+        claims = Vectors({bytes(16): OwnedPosition(Incarnation(1, bytes(8)), 3)})
+        await ours.send(encode(Positions(claims, whole=True)))
+        while not any(peer.known for peer in rooms.driver.exchange.peers.values()):
+            await trio.lowlevel.checkpoint()
+        rooms.driver.exchange.fetching.withheld.add(
+            (far.identity.device, Key(Stream.STATE, bytes(16)))
+        )
+        (peer,) = (await rooms.overview.view()).peers
+        assert peer.why_not == "3 changes are still to come from it; it gives less than it says"
+        nursery.cancel_scope.cancel()
+
+
+def _hello(replica: Replica) -> Hello:
+    """Return the first message of a member that holds nothing."""
+    return Hello(
+        PROTOCOL_VERSION,
+        replica.store.library,
+        Incarnation(1, bytes([3]) * 8),
+        {},
+        bytes(32),
+        vectors_digest(Vectors()),
+        START_MS,
+        "hostile",
+    )
 
 
 async def test_what_is_fetched_instead_of_forgotten_edits_is_told(

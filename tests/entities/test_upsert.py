@@ -215,6 +215,30 @@ def test_a_new_life_of_the_owner_replaces_rows_of_the_old(connection: Connection
     assert connection.exec_driver_sql("SELECT epoch, rev FROM volume").one() == (3, 1)
 
 
+def test_what_was_deleted_in_an_earlier_life_of_the_owner_can_be_back(
+    connection: Connection,
+) -> None:
+    """Who was restored does not remember that; it can delete it again."""
+    apply(connection, volume(), location(), entries(entry("root", 3), entry("a", 4, "root")))
+    apply(connection, entries(removed=[(uid("a"), 5)]))
+    connection.exec_driver_sql(
+        "INSERT INTO incarnation (id, device, generation, nonce, set_hash) VALUES (3, ?, 2, ?, ?)",
+        (OWNER, bytes(8), bytes(256)),
+    )
+    second = Epochs(3, frozenset([1, 3]))
+
+    def again(change: StateChange) -> None:
+        dispatch_state(REGISTRY, connection, second, [change], OWNER)
+
+    for change in (volume(), location(), entries(entry("root", 3), entry("a", 4, "root"))):
+        again(change)
+    assert shown(connection) == [(b"a", 4), (b"root", 3)]
+    assert connection.exec_driver_sql("SELECT count(*) FROM tombstone").scalar() == 0
+    again(entries(removed=[(uid("a"), 5)]))
+    again(entries(entry("a", 4, "root")))
+    assert shown(connection) == [(b"root", 3)]
+
+
 def test_unknown_fields_are_kept_and_handed_on(connection: Connection) -> None:
     """A column of a newer version is stored, read back, and part of the row's fields."""
     change = StateChange(

@@ -20,12 +20,9 @@ from leaderless.protocol.commands import (
 from leaderless.protocol.exchange import (
     CLONED,
     CROSSED_S,
-    HELLO_S,
-    PING_S,
-    SILENT_S,
     Exchange,
 )
-from leaderless.protocol.fetching import GRACE_S, STALLED_S
+from leaderless.protocol.fetching import STALLED_S
 from leaderless.protocol.limits import MAX_STREAMS
 from leaderless.protocol.messages import (
     Bye,
@@ -44,9 +41,12 @@ from leaderless.protocol.messages import (
     Records,
     StateBatch,
     Statements,
+    Unknown,
     Vectors,
 )
 from leaderless.protocol.reconcile import Range
+from leaderless.protocol.silence import HELLO_S, PING_S, SILENT_S
+from leaderless.protocol.versions import UPGRADE
 from registry.changes import Incarnation, feed_id
 from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
 
@@ -64,46 +64,6 @@ def test_an_empty_device_is_filled_and_both_prove_it() -> None:
     assert wire.proved(0)
     assert wire.proved(1)
     assert "proved" in full.notes
-
-
-def test_equal_devices_exchange_hardly_anything() -> None:
-    """Two that are equal greet, introduce themselves and prove it; no positions, no rows."""
-    sides = [Side(A, owned={A: 9, B: 9}), Side(B, owned={A: 9, B: 9})]
-    wire = Wire(*sides)
-    wire.connect(0, 1)
-    wire.run()
-    assert wire.proved(0)
-    assert not any(isinstance(message, StateBatch) and message.hi for message in wire.said)
-    assert wire.loads == 0
-
-
-def test_a_change_is_pushed_to_who_is_live() -> None:
-    """A device's own new rows go out without being asked for again."""
-    a, b = Side(A), Side(B)
-    wire = Wire(a, b)
-    wire.connect(0, 1)
-    wire.run()
-    a.owned[A] = 5
-    wire.changed(0)
-    wire.run()
-    assert b.owned[A] == 5
-    assert wire.proved(0)
-
-
-def test_a_third_device_gets_it_from_the_one_between() -> None:
-    """In a line a-b-c, c asks b for what a owns, and is told of later changes."""
-    a, b, c = Side(A, owned={A: 300}, feeds={feed_id(A, LIFE): 3}), Side(B), Side(C)
-    wire = Wire(a, b, c)
-    wire.connect(0, 1, 1)
-    wire.connect(1, 2, 2)
-    wire.run(3)
-    assert c.owned[A] == 300
-    assert c.feeds[feed_id(A, LIFE)] == 3
-    a.owned[A] = 301
-    wire.changed(0)
-    wire.run(3)
-    assert c.owned[A] == 301
-    assert wire.proved(2)
 
 
 def test_statements_go_where_they_are_missing() -> None:
@@ -285,24 +245,10 @@ def test_who_relayed_what_its_owner_never_signed_is_asked_no_more() -> None:
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0, 0)
-    side.exchange.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
+    side.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
     ahead = Positions(Vectors({C: OwnedPosition(LIFE, 9)}), whole=True)
     commands = side.exchange.received(1, ahead, 10, 0, 0)
     assert Send(1, PullState(C, LIFE, 0)) not in commands
-
-
-def test_a_tick_is_due_when_a_source_has_had_its_time() -> None:
-    """What is asked of a peer is looked at again before anything else would be due."""
-    side = Side(A)
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
-    side.exchange.link_up(2, C, "wire:2", 0, 0, dialed=True)
-    side.exchange.received(2, hello, 10, 0, 0)
-    ahead = Positions(Vectors({B: OwnedPosition(LIFE, 9)}), whole=True)
-    for link in (1, 2):
-        side.exchange.received(link, ahead, 10, 0, 0)
-    assert side.exchange.next_tick(0) <= GRACE_S
 
 
 @pytest.mark.parametrize(
@@ -335,20 +281,6 @@ def test_a_peer_may_not_ask_for_streams_without_end() -> None:
         side.exchange.received(1, PullState(at.to_bytes(16, "big"), LIFE, 0), 10, 0, 0)
     (close,) = side.exchange.received(1, PullState(A, LIFE, 0), 10, 0, 0)
     assert isinstance(close, Close)
-
-
-def test_what_a_replaced_link_was_asked_for_is_asked_of_others_at_once() -> None:
-    """When a new link takes the place of a dead one, its streams go on without a pause."""
-    far = bytes([90]) * 16
-    side = Side(A)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    ahead = Positions(Vectors({far: OwnedPosition(LIFE, 9)}), whole=True)
-    for link, device in ((1, B), (2, C)):
-        side.exchange.link_up(link, device, "wire", 0, 0, dialed=True)
-        side.exchange.received(link, hello, 10, 0, 0)
-        side.exchange.received(link, ahead, 10, 0, 0)
-    commands = side.exchange.link_up(3, B, "wire", CROSSED_S + 1, 0, dialed=True)
-    assert Send(2, PullState(far, LIFE, 0)) in commands
 
 
 def test_a_device_that_was_cloned_talks_with_nobody() -> None:
@@ -393,11 +325,11 @@ def test_what_is_held_against_peers_can_be_shown() -> None:
     side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
     hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0.0, 0)
-    side.exchange.suspect(B, Key(Stream.STATE, A), 0.0)
-    side.exchange.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
-    ((about, found),) = side.exchange.distrusted.items()
+    side.suspect(B, Key(Stream.STATE, A), 0.0)
+    side.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
+    ((about, found),) = side.exchange.fetching.distrusted.items()
     assert (about, found.why) == ((B, Key(Stream.STATE, C)), "forged")
-    assert side.exchange.withheld == set()
+    assert side.exchange.fetching.withheld == set()
     batch = StateBatch(C, LIFE, 0, 1, 1, 1, ())
     assert side.exchange.received(1, batch, 10, 0.0, 0) == [Send(1, Credit(10))]
 
@@ -427,9 +359,29 @@ def test_who_told_what_cannot_be_of_records_is_not_asked_for_them() -> None:
     """Until this daemon starts anew."""
     side, feed = Side(A), b"f" * 44
     side.exchange.ours_changed(replace(side.holdings(), forgotten={feed: 1}), 0.0)
-    side.exchange.distrust_records(B)
+    side.exchange.gathering.distrust(B)
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     hello = Hello((1, 1), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0, 0)
     told = Positions(Vectors({}, {feed: FeedPosition(1, 1)}), whole=True)
     assert Send(1, PullRecords(b"")) not in side.exchange.received(1, told, 10, 0, 0)
+
+
+def test_a_message_of_a_later_version_is_noted_alone() -> None:
+    """Neither an answer nor an end."""
+    side = Side(A)
+    side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
+    hello = Hello((1, 9), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0.0, 0)
+    about = {"device": B, "kind": 99, "count": 1}
+    assert side.exchange.received(1, Unknown(99), 10, 0.0, 0) == [Note("unknown_message", about)]
+
+
+def test_who_is_too_old_for_something_is_told_when_all_else_is_done() -> None:
+    """By the last message on its link, as that alone has words."""
+    side = Side(A)
+    side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0.0, 0)
+    side.exchange.peers[1].beyond.add(Key(Stream.LOG, b"f" * 44))
+    assert side.exchange.tick(1.0) == [Close(1, "upgrade_needed", UPGRADE)]

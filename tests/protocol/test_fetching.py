@@ -226,7 +226,7 @@ def test_a_closed_feed_is_not_fetched() -> None:
 def test_who_relayed_forged_rows_is_asked_for_them_no_more() -> None:
     """A copy that its owner had not signed is fetched from another source alone."""
     side = Side(A)
-    side.exchange.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
+    side.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
     assert Send(1, PullState(C, LIFE, 0)) not in _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
 
 
@@ -268,16 +268,16 @@ def test_forged_data_is_asked_for_again_over_a_new_connection_and_not_at_once() 
     """As long as the connection lasts its sender is not asked again; on the next, after a pause."""
     side, ahead = Side(A), Vectors({C: OwnedPosition(LIFE, 9)})
     _behind(side, ahead)
-    side.exchange.distrust(B, FAR, "forged", 0.0)
+    side.distrust(B, FAR, "forged", 0.0)
     for now in (LEAST_DISTRUST_S + 1, 3_600.0):
         assert not _asked_by(side.exchange.tick(now))
     side.exchange.link_down(1, 3_600.0)
-    side.exchange.distrust(B, FAR, "forged", 3_600.0)
+    side.distrust(B, FAR, "forged", 3_600.0)
     _greeted(side, B, 2, ahead, 3_601.0)
     assert not _asked_by(_until(side, 3_600.0 + LEAST_DISTRUST_S - 1, 3_601.0))
     asked = _asked_by(_until(side, 3_600.0 + LEAST_DISTRUST_S + 1, 3_601.0))
     assert asked == [PullState(C, LIFE, 0)]
-    assert side.exchange.distrusted == {}
+    assert side.exchange.fetching.distrusted == {}
 
 
 def test_what_is_distrusted_is_not_looked_at() -> None:
@@ -286,14 +286,14 @@ def test_what_is_distrusted_is_not_looked_at() -> None:
     _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
     batch = StateBatch(C, LIFE, 0, 9, 9, 9, ())
     assert side.exchange.received(1, batch, 10, 0.0, 0) == [Apply(1, batch, 10)]
-    side.exchange.distrust(B, FAR, "forged", 0.0)
+    side.distrust(B, FAR, "forged", 0.0)
     assert side.exchange.received(1, batch, 10, 0.0, 0) == [Send(1, Credit(10))]
 
 
 def test_a_device_that_forged_its_own_rows_is_not_asked_for_them() -> None:
     """Its own streams are subscribed to like others': over a new connection, after a pause."""
     side = Side(A)
-    side.exchange.distrust(B, Key(Stream.STATE, B), "forged", 0.0)
+    side.distrust(B, Key(Stream.STATE, B), "forged", 0.0)
     side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
     hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0.0, 0)
@@ -309,7 +309,7 @@ def test_suspects_are_believed_one_at_a_time() -> None:
     _behind(side, ahead)
     _greeted(side, bytes([70]) * 16, 2, ahead)
     for device in (B, bytes([70]) * 16):
-        side.exchange.suspect(device, FAR, 0.0)
+        side.suspect(device, FAR, 0.0)
     batch = StateBatch(C, LIFE, 0, 9, 9, 9, ())
     assert side.exchange.received(1, batch, 10, 0.0, 0) == [Send(1, Credit(10))]
     side.exchange.tick(0.0)
@@ -338,10 +338,10 @@ def test_who_promises_and_does_not_give_comes_after_all_others() -> None:
     assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, MOST_REST_S]
     notes = [command for command in told if isinstance(command, Note)]
     assert notes == [Note("withholds", {"device": B, "of": C})]
-    assert side.exchange.withheld == {(B, FAR)}
+    assert side.exchange.fetching.withheld == {(B, FAR)}
     side.exchange.applied(Apply(1, StateBatch(C, LIFE, 0, 0, 0, 0, ()), 10), now, used=True)
     _greeted(side, bytes([70]) * 16, 2, Vectors({C: OwnedPosition(LIFE, 5)}), now)
-    assert side.exchange._fetching._pulls[FAR].link == 2
+    assert side.exchange.fetching._pulls[FAR].link == 2
 
 
 def test_empty_answers_do_not_keep_a_source_its_place() -> None:
@@ -395,3 +395,15 @@ def test_what_comes_from_a_link_that_is_gone_is_counted_for_nobody() -> None:
     peer.link = 2
     fetching.plan([peer], side.holdings(), 60.0)
     assert fetching.plan([peer], side.holdings(), 61.0) == [Send(2, PullState(C, LIFE, 0))]
+
+
+def test_what_did_not_fit_is_asked_for_again_after_a_while_on_the_same_link() -> None:
+    """It may be that the relay was never told of a deletion: a whole copy from it shows that."""
+    side = Side(A)
+    _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
+    side.distrust(B, FAR, "unfit", 0.0, only_now=True)
+    batch = StateBatch(C, LIFE, 0, 9, 9, 9, ())
+    assert side.exchange.received(1, batch, 10, 1.0, 0) == [Send(1, Credit(10))]
+    assert not _asked_by(side.exchange.tick(LEAST_DISTRUST_S - 1))
+    asked = _asked_by(_until(side, LEAST_DISTRUST_S + 1, LEAST_DISTRUST_S - 1))
+    assert asked == [PullState(C, LIFE, 0)]

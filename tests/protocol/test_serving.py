@@ -139,3 +139,16 @@ def test_one_batch_of_records_is_one_question() -> None:
     assert side.exchange.received(1, Credit(WINDOW_BYTES), 10, 0, 0) == [
         Load(1, Key(Stream.RECORDS, b""), 0)
     ]
+
+
+def test_what_its_reader_is_too_old_for_is_not_sent() -> None:
+    """That stream ends there; what else it asked for goes on, and it is remembered why."""
+    side = Side(A, owned={A: 0, C: 5})
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    side.exchange.received(1, hello, 10, 0, 0)
+    key = Key(Stream.STATE, C)
+    side.exchange.received(1, PullState(C, LIFE, 0), 10, 0, 0)
+    assert side.exchange.loaded(1, key, Read(5, 5, b"frame", 5, (1, 1))) == []
+    peer = side.exchange.peers[1]
+    assert (key in peer.outgoing, peer.beyond, peer.unacknowledged) == (False, {key}, 0)

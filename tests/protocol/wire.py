@@ -79,6 +79,17 @@ class Side:
             uncovered=self.uncovered,
         )
 
+    def distrust(
+        self, device: bytes, key: Key, why: str, now: float, *, only_now: bool = False
+    ) -> None:
+        """A device forged something, as a driver says it."""
+        link = self.exchange.link_to(device)
+        self.exchange.fetching.distrust(device, key, link, why, now, only_now=only_now)
+
+    def suspect(self, device: bytes, key: Key, now: float) -> None:
+        """A device may have forged something, as a driver says it."""
+        self.exchange.fetching.suspect(device, key, self.exchange.link_to(device), now)
+
 
 class Wire:
     """Two or more sides, and the messages between them."""

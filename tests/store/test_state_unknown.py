@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -122,6 +124,30 @@ def test_ghosts_of_unknown_models_go_too(replicas: list[Replica]) -> None:
     assert held(b, a).verified == held(a, a).watermark
 
 
+def test_what_was_deleted_after_the_backup_is_back_everywhere(replicas: list[Replica]) -> None:
+    """A peer that had heard of the delete takes the row again, and its copy is proved."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    backup = a.store.path.with_suffix(".backup")
+    with closing(sqlite3.connect(a.store.path)) as source, closing(sqlite3.connect(backup)) as to:
+        source.backup(to)
+    a.store.write_here(
+        lambda tx: tx.drop(
+            "entry",
+            tx.conn.exec_driver_sql("SELECT uuid FROM entry ORDER BY rev DESC").scalars().all(),
+        )
+    )
+    pull(a, b, a)
+    assert query_file(b.store.path, _COUNTS) == [(0, 1)]
+    with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(a.store.path)) as to:
+        source.backup(to)
+    _next_life(a)
+    pull(a, b, a)
+    copy = held(b, a)
+    assert (copy.verified, copy.fault) == (held(a, a).watermark, None)
+    assert query_file(b.store.path, _COUNTS) == query_file(a.store.path, _COUNTS)
+
+
 # --- models that nobody here knows ----------------------------------------------------------------
 
 
@@ -195,4 +221,20 @@ def test_an_unknown_row_of_a_new_incarnation_replaces_the_old(replicas: list[Rep
     batch = replace(old, incarnation=later, changes=(replace(change, incarnation=later),))
     copy = take(b, batch).copy
     assert query_file(b.store.path, OPAQUE) == [(b"1" * 16, "bookmark", 2)]
+    assert copy.row_count == 1
+
+
+def test_an_unknown_row_that_was_deleted_in_an_earlier_life_can_be_back(
+    replicas: list[Replica],
+) -> None:
+    """Who was restored does not remember that it had deleted it."""
+    a, b, _ = replicas
+    take(b, _alien(a, [], [(b"1" * 16, 6)]))
+    back = _alien(a, [(b"1" * 16, 5, "holidays", 1)])
+    later = Incarnation(2, bytes(8))
+    (change,) = back.changes
+    copy = take(
+        b, replace(back, incarnation=later, changes=(replace(change, incarnation=later),))
+    ).copy
+    assert query_file(b.store.path, OPAQUE) == [(b"1" * 16, "bookmark", 5)]
     assert copy.row_count == 1

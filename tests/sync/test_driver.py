@@ -8,9 +8,9 @@ import trio
 import trio.testing
 
 from leaderless.protocol import codec
-from leaderless.protocol.exchange import HELLO_S
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import PullState, StateBatch
+from leaderless.protocol.silence import HELLO_S
 from leaderless.store import meta
 from leaderless.store.holdings import read_holdings
 from leaderless.transport.memory import memory_pair

@@ -109,7 +109,10 @@ async def test_wrong_rows_are_named_dropped_and_healed(
         before = rows(victim, ENTRIES)
         await scene.passes(lambda: "distrusted" in victim.kinds(), 10.0)
         assert scene.named() == {scene.liar.device}
-        assert (scene.liar.device, Key(Stream.STATE, device)) in victim.driver.exchange.distrusted
+        assert (
+            scene.liar.device,
+            Key(Stream.STATE, device),
+        ) in victim.driver.exchange.fetching.distrusted
         assert scene.files_of_owner() == (7 if knows else 0)
         assert set(before) <= set(rows(victim, ENTRIES))
         await trio.sleep(2.0)
@@ -170,7 +173,8 @@ async def test_a_lie_in_the_first_half_does_not_fall_on_who_brings_the_rest(
         assert rows(scene.victim, ENTRIES) == rows(scene.honest, ENTRIES)
         assert scene.liar.device in scene.named()
         assert all(
-            device != scene.honest.device for device, _ in scene.victim.driver.exchange.distrusted
+            device != scene.honest.device
+            for device, _ in scene.victim.driver.exchange.fetching.distrusted
         )
 
 
@@ -236,7 +240,7 @@ async def test_ids_of_another_device_under_a_false_owner_do_not_keep_it_out(
         return _in_small_batches(lambda batch: with_changes(batch, stolen))(scene)
 
     async with lied_to(tmp_path, make, knows=False) as scene:
-        await scene.passes(lambda: scene.files_of_owner() > 0, 10.0)
+        await scene.passes(lambda: scene.named() == {scene.liar.device}, 10.0)
         await scene.heal()
 
 

@@ -74,7 +74,10 @@ async def test_wrong_commits_are_named_and_never_stored(
         before = rows(victim, COMMITS)
         await scene.passes(lambda: "distrusted" in victim.kinds(), 10.0)
         assert scene.named() == {scene.liar.device}
-        assert (scene.liar.device, Key(Stream.LOG, feed)) in victim.driver.exchange.distrusted
+        assert (
+            scene.liar.device,
+            Key(Stream.LOG, feed),
+        ) in victim.driver.exchange.fetching.distrusted
         assert rows(victim, COMMITS) == before
         await trio.sleep(LEAST_DISTRUST_S - 1.0)
         assert scene.lying.asked_for(feed) == 1

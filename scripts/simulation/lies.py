@@ -1,0 +1,253 @@
+"""A member that relays wrong bytes for a while, and what the oracles know of the right ones.
+
+A liar is a device like any other, whose frames about others' rows and commits are changed on their
+way out: altered, left out, lost, invented, put in another order, said twice. It does so on every
+line that it has, until everything is healed: then its lines are cut once more.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from leaderless.protocol.messages import LogBatch, SignedCommit, StateBatch
+from scripts.simulation.oracles import demand
+from tests.liar import LyingLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from leaderless.protocol.messages import Message
+    from registry.changes import StateChange
+    from scripts.simulation.device import Device
+    from scripts.simulation.network import End
+    from scripts.simulation.oracles import Witness
+    from scripts.simulation.plan import Step
+    from scripts.simulation.world import World
+
+_OFTEN = (0.1, 0.4, 1.0)
+"""How many of its frames about others are lies."""
+
+
+@dataclass
+class Liar:
+    """What one device does to what it hands on."""
+
+    own: bytes
+    chance: random.Random
+    share: float
+
+    def mouth(self, end: End) -> LyingLink:
+        """Return a line as this device uses it."""
+        return LyingLink(end, self.lie, [])
+
+    def lie(self, message: Message) -> list[Message]:
+        """Return what is sent in the place of a message."""
+        if self.chance.random() >= self.share:
+            return [message]
+        if isinstance(message, StateBatch) and message.owner != self.own:
+            if message.changes:
+                return self.chance.choice(_ABOUT_ROWS)(message, self.chance)
+        elif isinstance(message, LogBatch) and message.feed[:16] != self.own and message.commits:
+            return self.chance.choice(_ABOUT_COMMITS)(message, self.chance)
+        return [message]
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def _in_one(
+    batch: StateBatch, chance: random.Random, change: Callable[[StateChange], StateChange]
+) -> list[Message]:
+    """Change the rows and tombstones of one model."""
+    at = chance.randrange(len(batch.changes))
+    changed = change(batch.changes[at])
+    return [replace(batch, changes=(*batch.changes[:at], changed, *batch.changes[at + 1 :]))]
+
+
+def _alter(batch: StateBatch, chance: random.Random) -> list[Message]:
+    def change(item: StateChange) -> StateChange:
+        if "size_bytes" not in item.columns:
+            return replace(item, removed=[(uuid, 1) for uuid, _ in item.removed])
+        at = 2 + item.columns.index("size_bytes")
+        return replace(item, rows=[(*row[:at], 666, *row[at + 1 :]) for row in item.rows])
+
+    return _in_one(batch, chance, change)
+
+
+def _leave_out(batch: StateBatch, chance: random.Random) -> list[Message]:
+    def change(item: StateChange) -> StateChange:
+        items = [*item.rows, *item.removed]
+        gone = chance.randrange(len(items)) if items else 0
+        rows = [row for at, row in enumerate(item.rows) if at != gone]
+        removed = [one for at, one in enumerate(item.removed) if at + len(item.rows) != gone]
+        return replace(item, rows=rows, removed=removed)
+
+    return _in_one(batch, chance, change)
+
+
+def _invent(batch: StateBatch, chance: random.Random) -> list[Message]:
+    def change(item: StateChange) -> StateChange:
+        if not item.rows:
+            return item
+        return replace(item, rows=[*item.rows, (chance.randbytes(16), *item.rows[-1][1:])])
+
+    return _in_one(batch, chance, change)
+
+
+def _bury(batch: StateBatch, chance: random.Random) -> list[Message]:
+    def change(item: StateChange) -> StateChange:
+        return replace(item, removed=[*item.removed, *((row[0], row[1]) for row in item.rows[:1])])
+
+    return _in_one(batch, chance, change)
+
+
+def _reorder(batch: StateBatch, chance: random.Random) -> list[Message]:
+    return _in_one(batch, chance, lambda item: replace(item, rows=item.rows[::-1]))
+
+
+def _cut_short(batch: StateBatch, _: random.Random) -> list[Message]:
+    return [replace(batch, changes=(), lo=batch.lo, hi=batch.lo, head=batch.lo, as_of=batch.lo)]
+
+
+def _twice(message: Message, _: random.Random) -> list[Message]:
+    return [message, message]
+
+
+def _lose(_: Message, __: random.Random) -> list[Message]:
+    return []
+
+
+_ABOUT_ROWS: Sequence[Callable[[StateBatch, random.Random], list[Message]]] = (
+    _alter,
+    _leave_out,
+    _invent,
+    _bury,
+    _reorder,
+    _cut_short,
+    _twice,
+    _lose,
+)
+
+
+# --- commits --------------------------------------------------------------------------------------
+
+
+def _commits(
+    change: Callable[[list[SignedCommit], random.Random], list[SignedCommit]],
+) -> Callable[[LogBatch, random.Random], list[Message]]:
+    def lie(batch: LogBatch, chance: random.Random) -> list[Message]:
+        return [replace(batch, commits=tuple(change(list(batch.commits), chance)))]
+
+    return lie
+
+
+def _alter_one(commits: list[SignedCommit], chance: random.Random) -> list[SignedCommit]:
+    at = chance.randrange(len(commits))
+    part = chance.choice(("header", "signature", "body"))
+    was = getattr(commits[at], part)
+    commits[at] = replace(commits[at], **{part: was[:-1] + bytes([was[-1] ^ 1]) if was else b"x"})
+    return commits
+
+
+def _leave_one_out(commits: list[SignedCommit], chance: random.Random) -> list[SignedCommit]:
+    del commits[chance.randrange(len(commits))]
+    return commits
+
+
+_ABOUT_COMMITS: Sequence[Callable[[LogBatch, random.Random], list[Message]]] = (
+    _commits(_alter_one),
+    _commits(_leave_one_out),
+    _commits(lambda commits, _: commits[::-1]),
+    _commits(lambda commits, _: [*commits, commits[-1]]),
+    _commits(lambda _, __: []),
+    _twice,
+    _lose,
+)
+
+
+# --- the fault ------------------------------------------------------------------------------------
+
+
+async def lie(world: World, step: Step) -> bool:
+    """A device begins to lie about what is others', on new lines."""
+    device = world.devices[step.who]
+    if device.up is None or device.mouth is not None:
+        return False
+    chance = random.Random(f"lie/{world.plan.seed}/{step.numbers}")
+    liar = Liar(device.id, chance, _OFTEN[step.numbers[0] % len(_OFTEN)])
+    device.mouth = liar.mouth
+    world.witness.truth.has_liars = True
+    _cut_lines(world, device)
+    return True
+
+
+def repent(world: World) -> None:
+    """End all lies."""
+    for device in world.devices:
+        if device.mouth is not None:
+            device.mouth = None
+            _cut_lines(world, device)
+
+
+def _cut_lines(world: World, device: Device) -> None:
+    for line in world.network.lines:
+        if line.is_of(device) and not line.broken:
+            line.cut()
+
+
+# --- what is right --------------------------------------------------------------------------------
+
+
+@dataclass
+class Truth:
+    """What owners and authors have written, seen in their own files as they wrote it."""
+
+    rows: dict[bytes, set[tuple[bytes, int, bytes, int]]] = field(default_factory=dict)
+    commits: dict[bytes, bytes] = field(default_factory=dict)
+    """Of each commit, by its hash, the signature."""
+    has_liars: bool = False
+    _upto: dict[bytes, int] = field(default_factory=dict)
+    _feeds: dict[bytes, int] = field(default_factory=dict)
+
+    def wrote(self, witness: Witness, device: Device) -> None:
+        """A device has written something: take in what is its own."""
+        with witness.at(device).begin() as connection:
+            after = self._upto.get(device.id, 0)
+            found = connection.exec_driver_sql(
+                "SELECT e.uuid, e.rev, e.name, e.size_bytes FROM entry e JOIN incarnation i"
+                " ON i.id = e.epoch WHERE i.device = ? AND e.rev > ? AND e.dead = 0",
+                (device.id, after),
+            ).all()
+            mine = self.rows.setdefault(device.id, set())
+            mine.update((uuid, rev, name, size) for uuid, rev, name, size in found)
+            self._upto[device.id] = max([after, *(row[1] for row in found)])
+            seq = self._feeds.get(device.id, 0)
+            written = connection.exec_driver_sql(
+                "SELECT c.seq, c.hash, c.signature FROM commit_log c JOIN feed f ON f.id = c.feed"
+                " WHERE substr(f.feed, 1, 16) = ? AND c.seq > ?",
+                (device.id, seq),
+            ).all()
+            self.commits.update((hashed, signature) for _, hashed, signature in written)
+            self._feeds[device.id] = max([seq, *(row[0] for row in written)])
+
+    def check(self, witness: Witness, device: Device) -> None:
+        """No commit is stored that nobody wrote; no row that counts as proved is another."""
+        with witness.at(device).begin() as connection:
+            for hashed, signature in connection.exec_driver_sql(
+                "SELECT hash, signature FROM commit_log"
+            ):
+                demand(
+                    self.commits.get(hashed) == signature,
+                    f"{device.name} holds a commit that nobody has signed",
+                )
+            for owner, *row in connection.exec_driver_sql(
+                "SELECT i.device, e.uuid, e.rev, e.name, e.size_bytes FROM entry e"
+                " JOIN incarnation i ON i.id = e.epoch WHERE e.dead = 0"
+                " AND i.verified = i.watermark AND i.as_of = i.watermark AND i.fault IS NULL"
+            ):
+                demand(
+                    tuple(row) in self.rows.get(owner, ()),
+                    f"{device.name} takes a row for proved that its owner never had",
+                )
