@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from leaderless.protocol.commands import Command, Send
 from leaderless.protocol.fetching import STALLED_S
 from leaderless.protocol.messages import SENDS_RECORDS, PullRecords
+from leaderless.protocol.patience import Rests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings, Staging
 
+LEAST_DISTRUST_S: Final = 60.0
+MOST_DISTRUST_S: Final = 3_600.0
+"""After a state that cannot be: all of it would come again. One that was mended is heard again."""
 FIRST: Final = b""
 """The place before all records: who asks for what comes after it begins anew."""
 
@@ -45,13 +49,13 @@ class Gathering:
         self._asked: _Asked | None = None
         self._need: object = None
         self._stuck_since: float | None = None
-        self._distrusted: set[bytes] = set()
+        self._lies: Rests[bytes] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
         self.replan_at: float | None = None
         """When `plan` comes to another answer if nothing happens before."""
 
-    def distrust(self, device: bytes) -> None:
-        """Ask a device no more: what it sent does not fit what others have signed."""
-        self._distrusted.add(device)
+    def distrust(self, device: bytes, now: float) -> None:
+        """Leave a device alone for long: what it sent does not fit what others have signed."""
+        self._lies.add(device, now)
 
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
@@ -75,11 +79,12 @@ class Gathering:
         able = [
             peer
             for peer in peers
-            if peer.known
-            and peer.hello is not None
-            and peer.hello.version >= SENDS_RECORDS
-            and peer.device not in self._distrusted
+            if peer.known and peer.hello is not None and peer.hello.version >= SENDS_RECORDS
         ]
+        for peer in able:
+            if now < self._lies.until(peer.device):
+                self._wake_at(self._lies.until(peer.device))
+        able = [peer for peer in able if now >= self._lies.until(peer.device)]
         staging = ours.staging
         need = (staging, ours.forgotten)
         changed, self._need = need != self._need, need
@@ -129,7 +134,7 @@ class Gathering:
         return [Send(sources[0].link, PullRecords(after))]
 
     def _wake_at(self, when: float) -> None:
-        self.replan_at = when
+        self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
 
 
 def _has_applied(peer: Peer, vector: Mapping[bytes, int]) -> bool:
