@@ -50,6 +50,10 @@ OPTIONS = (
     Option("full_scan_interval_s", 86_400, "seconds between full scans", 60, 31_536_000),
     Option("mass_delete_count", 1_000, "a scan that misses more entries asks first", 1, 2**40),
     Option("mass_delete_ratio", 0.2, "… if they are also more than this part", 0.0, 1.0),
+    Option("history_days", 30, "keep what actions changed for so long, to take it back", 0, 36_500),
+    Option("history_commits", 1_000, "… and that of so many of the newest commits", 0, 2**40),
+    Option("lease_days", 180, "who is away for longer holds back no forgetting", 1, 36_500),
+    Option("journal_days", 365, "conflicts that nobody decided are listed for so long", 1, 36_500),
     Option("reconnect_min_s", 1.0, "wait before the first new call", 0.05, 3_600),
     Option("reconnect_max_s", 300.0, "longest wait between calls", 0.05, 86_400),
     Option(
@@ -117,6 +121,10 @@ class Config:
     full_scan_interval_s: float
     mass_delete_count: int
     mass_delete_ratio: float
+    history_days: int
+    history_commits: int
+    lease_days: int
+    journal_days: int
     reconnect_min_s: float
     reconnect_max_s: float
     log_level: str

@@ -69,6 +69,8 @@ class Action:
     parts: int
     data: dict[str, Value]
     headers: list[CommitHeader]
+    forgotten: bool = False
+    """Whether the content of some part is not here any more: nobody can say what all it changed."""
 
     @property
     def key(self) -> ActionKey:
@@ -76,9 +78,11 @@ class Action:
         return ActionKey(self.feed, self.command_id)
 
     def bodies(self, connection: Connection) -> Iterator[tuple[CommitHeader, bytes]]:
-        """Yield the parts that are here in the order in which they were written."""
+        """Yield the parts whose content is here in the order in which they were written."""
         for header in self.headers:
-            yield header, _body(connection, header)
+            body = _body(connection, header)
+            if body is not None:
+                yield header, body
 
     def changes(self, connection: Connection) -> Iterator[tuple[CommitHeader, int, SharedChange]]:
         """Yield (header, place in the commit, change) in the order in which they were written."""
@@ -87,13 +91,14 @@ class Action:
                 yield header, place, change
 
 
-def _body(connection: Connection, header: CommitHeader) -> bytes:
-    body = connection.exec_driver_sql(
+def _body(connection: Connection, header: CommitHeader) -> bytes | None:
+    """Return the body of a commit that is here, None if it is forgotten."""
+    body: bytes | None = connection.exec_driver_sql(
         "SELECT c.body FROM commit_log c JOIN feed f ON f.id = c.feed"
         " WHERE f.feed = ? AND c.seq = ?",
         tuple(header.position),
     ).scalar_one()
-    return bytes(body)
+    return body
 
 
 @dataclass(frozen=True)
@@ -193,13 +198,13 @@ def _least_stamp(ms: int) -> bytes:
 
 def _gathered(connection: Connection, key: ActionKey) -> Action:
     rows = connection.exec_driver_sql(
-        "SELECT c.seq, c.header, c.received_at, c.applied_at FROM commit_log c"
+        "SELECT c.seq, c.header, c.received_at, c.applied_at, c.body IS NULL FROM commit_log c"
         " JOIN feed f ON f.id = c.feed WHERE f.feed = ? AND c.command_id = ? ORDER BY c.seq",
         tuple(key),
     ).all()
     headers = [commits.decode_header(row[1]) for row in rows]
     first = headers[0]
-    last_seq, _, received_ms, applied_ms = rows[-1]
+    last_seq, _, received_ms, applied_ms, _ = rows[-1]
     return Action(
         key.command_id,
         first.command,
@@ -212,6 +217,7 @@ def _gathered(connection: Connection, key: ActionKey) -> Action:
         first.parts,
         dict(first.data),
         headers,
+        any(row[4] for row in rows),
     )
 
 
@@ -302,6 +308,7 @@ def action_json(
         "commits": action.parts,
         "changes": count,
         "records": named,
+        "forgotten": action.forgotten,
         "undone": undone(action.key),
         "confirmed_by": [
             device_name(connection, device) for device in confirmed_by(connection, action)

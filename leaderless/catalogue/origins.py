@@ -40,7 +40,7 @@ class Origins:
         self._repeats: dict[tuple[bytes, int], bool] = {}
 
     def change(self, ref: WriteRef) -> SharedChange | None:
-        """Return the change that a reference names, None if the log has lost it."""
+        """Return the change that a reference names, None if the log does not have its content."""
         return self._change(ref.feed, ref.seq, ref.place)
 
     def taken_by(self, feed: bytes, seq: int) -> Action | None:
@@ -89,6 +89,8 @@ class Origins:
             if taken is None:
                 return ref
             found = self.find(taken, change)
+            if found is None and taken.forgotten:
+                return ref  # what stood there before it is not to be told any more
             ref = None if found is None else self.before(taken, found[1], held.key)
         return ref
 

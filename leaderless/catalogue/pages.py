@@ -78,7 +78,7 @@ class Pages:
         self._places: dict[tuple[bytes, int], dict[bytes, int]] = {}
 
     def page(self, feed: bytes, seq: int) -> Page | None:
-        """Return the commit at a position, None if the log does not have it."""
+        """Return the commit at a position, None if the log does not have it, or not its body."""
         at = (feed, seq)
         if at in self._pages:
             self._pages.move_to_end(at)
@@ -105,4 +105,6 @@ class Pages:
             " WHERE f.feed = ? AND c.seq = ?",
             (feed, seq),
         ).first()
-        return None if row is None else Page(commits.decode_header(row[0]), row[1])
+        if row is None or row[1] is None:
+            return None
+        return Page(commits.decode_header(row[0]), row[1])

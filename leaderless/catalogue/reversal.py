@@ -18,6 +18,7 @@ from leaderless.catalogue.origins import Origins
 from leaderless.catalogue.revival import deaths_of, fields_before
 from leaderless.errors import LeaderlessError
 from leaderless.store import meta
+from leaderless.store.forgotten import replaced_value
 from leaderless.store.registers import Records
 from registry.changes import (
     LOCK_FIELD,
@@ -155,7 +156,7 @@ class Reversal:
         settles: list[WriteRef] = []
         for write in change.writes:
             ref = self._origins.before(self._action, change, (write.field, write.subkey))
-            fields[_key(write)] = self._value(ref, write)
+            fields[_key(write)] = self._value(ref, write, change)
             if ref is not None and ref not in write.over:
                 settles.append(ref)  # it was replaced unseen, and is listed: that is over now
         unseen = self._unseen(change, state)
@@ -232,14 +233,15 @@ class Reversal:
         if linked is not None and not linked <= self._made:
             raise self._stands(change, "other things were linked to it since")
 
-    def _value(self, ref: WriteRef | None, of: FieldWrite) -> Value:
-        """Return what a write gave a register; raises StandsOnError if the log lost it."""
+    def _value(self, ref: WriteRef | None, of: FieldWrite, change: SharedChange) -> Value:
+        """Return what a write gave a register; raises ForgottenError if nobody here knows it."""
         if ref is None:
             return UNSET
+        key = (of.field, of.subkey)
         before = self._origins.change(ref)
         if before is None:
-            raise StandsOnError("the value it had replaced is not in the log any more")
-        key = (of.field, of.subkey)
+            about = change.model, bytes(change.record)
+            return replaced_value(self._connection, *about, key, ref)
         values = (held.value for held in before.writes if (held.field, held.subkey) == key)
         return next(values, UNSET)
 

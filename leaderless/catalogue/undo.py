@@ -14,6 +14,7 @@ from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.reversal import Reversal, StandsOnError
 from leaderless.catalogue.undone import FEED, UNDO, undone_actions
 from leaderless.errors import NotFoundError, UsageError
+from leaderless.store.forgotten import ForgottenError
 from registry.authoring import change_for
 from registry.errors import InvalidChangeError, LockedError
 
@@ -39,12 +40,18 @@ class Undone(NamedTuple):
 async def undo(store: Store, reference: str | None) -> Undone:
     """Take back the action with that id, or this device's last one that can still be taken back.
 
-    Returns what was undone. Raises NotFoundError, StandsOnError.
+    Returns what was undone. Raises NotFoundError, StandsOnError, ForgottenError.
     """
 
     def write(transaction: Transaction) -> Undone:
         connection, own = transaction.conn, transaction.own_device
         action = _chosen(connection, own, reference)
+        if action.forgotten:
+            raise ForgottenError(
+                f"{action.command} cannot be taken back: its content has been forgotten",
+                hint="what it changed can be edited as ever; history_days in the configuration"
+                " says how long content is kept",
+            )
         reversal = Reversal(connection, store.registry, transaction.now_ms, own, action)
         # All of them, before the first takes effect: what stands now is asked for all the while.
         edits = list(reversal.edits())
@@ -68,11 +75,13 @@ def could_undo(
     connection: Connection, registry: Registry, now_ms: int, own: bytes, action: Action
 ) -> bool:
     """Return whether this device could take an action back as things stand now."""
+    if action.forgotten:
+        return False
     reversal = Reversal(connection, registry, now_ms, own, action)
     try:
         for edit in reversal.edits():
             change_for(edit, reversal.state(edit), own)
-    except (StandsOnError, InvalidChangeError, LockedError):
+    except (StandsOnError, ForgottenError, InvalidChangeError, LockedError):
         return False
     return True
 

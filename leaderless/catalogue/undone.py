@@ -1,7 +1,8 @@
 """Which action a commit that is called an undo takes back, and so what was undone.
 
 A header says whatever its author wrote there: an undo counts where it comes after what it names and
-changes what that had changed. Taking back itself is `undo`'s business.
+changes what that had changed; where the content of one of the two is forgotten, what is signed in
+its header is believed. Taking back itself is `undo`'s business.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def undone_actions(connection: Connection) -> frozenset[ActionKey]:
         "SELECT h.header FROM commit_log c INDEXED BY commit_by_name"
         " CROSS JOIN feed f ON f.id = c.feed"
         " CROSS JOIN commit_log h ON h.feed = c.feed AND h.seq = c.seq"
-        " WHERE c.command = ? AND c.seq <= f.applied ORDER BY c.stamp DESC",
-        (UNDO,),
+        # Told in words: the index has undos alone.
+        f" WHERE c.command = '{UNDO}' AND c.seq <= f.applied ORDER BY c.stamp DESC"
     ).scalars()
     undone: set[ActionKey] = set()
     for packed in rows.all():
@@ -59,6 +60,8 @@ def taken_back(connection: Connection, header: CommitHeader) -> Action | None:
     for action in actions_called(connection, command_id):
         # Undos of before the feed was named go by the id alone.
         if feed in (None, action.feed) and _comes_after(connection, first, action):
+            if action.forgotten or _is_forgotten(connection, first):
+                return action
             about = next(_records(connection, *first.position), None)
             if about is not None and _changes(connection, action, about):
                 return action
@@ -105,6 +108,17 @@ def _changes(connection: Connection, action: Action, about: About) -> bool:
         (*action.key, about[1]),
     ).scalars()
     return any(about in _records(connection, action.feed, seq) for seq in seqs.all())
+
+
+def _is_forgotten(connection: Connection, header: CommitHeader) -> bool:
+    """Return whether the content of a commit is not here any more."""
+    return bool(
+        connection.exec_driver_sql(
+            "SELECT c.body IS NULL FROM commit_log c JOIN feed f ON f.id = c.feed"
+            " WHERE f.feed = ? AND c.seq = ?",
+            tuple(header.position),
+        ).scalar()
+    )
 
 
 def _records(connection: Connection, feed: bytes, seq: int) -> Iterator[About]:

@@ -107,6 +107,8 @@ def _about(item: dict[str, Any]) -> str:
         named = ": ".join(filter(None, _with_files(item, named)))
     if named:
         return named
+    if item.get("forgotten"):
+        return "its content has been forgotten"
     if item["changes"] > len(item["records"]) or len(item["records"]) > 2:
         return counted(f"{item['changes']:,}", "change")
     return ", ".join(f"{record['model']} {record['name']}" for record in item["records"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from leaderless.cli.app import Context, names, verb
@@ -24,7 +26,7 @@ def device_list(context: Context) -> None:
     rows = [
         (
             item["name"] + (" (this device)" if item["this_device"] else ""),
-            "online" if item["online"] else "away",
+            _now(item),
             " ".join(filter(None, (item["os"], item["os_version"]))),
             item["rows"],
             item["verified"],
@@ -34,6 +36,13 @@ def device_list(context: Context) -> None:
         for item in answer["devices"]
     ]
     table(("name", "now", "system", "rows", "verified", "last seen", "id"), rows)
+
+
+def _now(item: dict[str, Any]) -> str:
+    """Return whether a device is there; of one that is away, whether its lease is over."""
+    if item["online"]:
+        return "online"
+    return "lapsed" if item.get("lapsed") else "away"
 
 
 @device.command("rename")

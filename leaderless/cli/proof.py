@@ -18,7 +18,8 @@ def verify(context: Context) -> None:
     """Count all that is held again, and mend what is wrong; exits 6 if something was.
 
     What another device owns is fetched anew, own rows are sent anew as they are, and what is shared
-    is made again from the log. Then says which devices hold the same.
+    is made again from the log, or where that has forgotten part of it, taken from a peer. Then says
+    which devices hold the same.
     """
     chat("Counting …")
     answer = context.work("/v1/verify")

@@ -14,11 +14,13 @@ from leaderless.catalogue.said_of import count_said_alone
 from leaderless.catalogue.text import name_bytes, name_json
 from leaderless.daemon.filters import find_query
 from leaderless.errors import NotPermittedError, UsageError
+from leaderless.protocol.retention import LEASE_MS
 from leaderless.status.http import Answer
 from leaderless.store import restoring
+from leaderless.store.forgetting import away_since
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 
     from sqlalchemy import Connection
 
@@ -39,6 +41,9 @@ class CatalogueDesk:
     driver: Driver
     indexer: Indexer
     presence: Presence
+    others: Callable[[], Collection[bytes]] = tuple
+    """All members but this device."""
+    lease_ms: int = LEASE_MS
 
     def table(self) -> dict[tuple[str, str], Handler]:
         """Return who answers what."""
@@ -62,11 +67,18 @@ class CatalogueDesk:
     async def devices(self, _: Request) -> Answer:
         """Return every device."""
         own, online = self.store.own_device, self.driver.connected()
-        found = await self.store.read(lambda c: listing.list_devices(c, own, online))
+        away, now_ms = set(self.others()) - online.keys(), self.store.now_ms()
+        found, lapsed = await self.store.read(
+            lambda c: (
+                listing.list_devices(c, own, online),
+                away_since(c, away, (), now_ms, self.lease_ms),
+            )
+        )
         for device in found:
             # What is written of sightings is some seconds late; who is connected is seen now.
             uuid = bytes.fromhex(device["id"])
             seen_ms = self.presence.of(uuid).seen_ms
+            device["lapsed"] = uuid in lapsed
             if uuid in online:
                 seen_ms = self.store.now_ms()
             if seen_ms is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from leaderless.advice import LOST
@@ -13,8 +14,10 @@ from leaderless.daemon.other_versions import other_versions
 from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
+from leaderless.protocol.retention import LEASE_MS
 from leaderless.status.report import Alert, PeerView, ScanView, View
 from leaderless.store import log, restoring
+from leaderless.store.forgetting import away_since
 from leaderless.store.holdings import read_holdings
 from leaderless.store.repair import acknowledge, replacement_in
 from leaderless.words import counted
@@ -61,6 +64,8 @@ class Facts:
         self.circles = circles(connection)
         self.replaced = replacement_in(connection)
         self.waits = restoring.waits(connection)
+        self.lapsed: Mapping[bytes, int] = {}
+        """Members whose lease is over, and when each was seen last (ms)."""
 
 
 class Overview:
@@ -76,6 +81,7 @@ class Overview:
         left_out: Sequence[LeftOut] = (),
         *,
         findable: bool = True,
+        lease_ms: int = LEASE_MS,
     ) -> None:
         self._store = store
         self._driver = driver
@@ -84,15 +90,22 @@ class Overview:
         self._presence = presence
         self._left_out = left_out
         self._findable = findable
+        self._lease_ms = lease_ms
 
     async def view(self) -> View:
         """Return everything the report needs."""
         now_ms, epoch = self._store.now_ms(), self._store.own_epoch
         registry = self._store.registry
-        facts = await self._store.read(
-            lambda connection: Facts(connection, now_ms, epoch, registry)
-        )
         members = self._members()
+        away = {device_id(key) for key in members.members} - {self._store.own_device}
+        away -= self._driver.connected().keys()
+
+        def read(connection: Connection) -> Facts:
+            facts = Facts(connection, now_ms, epoch, registry)
+            facts.lapsed = away_since(connection, away, (), now_ms, self._lease_ms)
+            return facts
+
+        facts = await self._store.read(read)
         others = sorted(
             (member.name, device_id(key))
             for key, member in members.members.items()
@@ -145,8 +158,9 @@ class Overview:
                 shown_proved,
                 0,
                 0,
-                "not connected" if peer is None else "greeting",
+                _away(facts.lapsed.get(device)) if peer is None else "greeting",
                 shown_seen,
+                device in facts.lapsed,
             )
         proved = self._driver.is_proved(peer)
         ahead = peer.ahead(facts.holdings.vectors)
@@ -333,6 +347,14 @@ def _lives(life: str, *, waits: bool) -> Iterator[Alert]:
             "another machine runs as this device, with the same key: one of the two has to go",
             "on the one that stays: leaderless device claim; on the other: leaderless init anew",
         )
+
+
+def _away(lapsed_ms: int | None) -> str:
+    """Return what is said of a device that is not connected; `lapsed_ms`: how long, if too long."""
+    if lapsed_ms is None:
+        return "not connected"
+    since = datetime.fromtimestamp(lapsed_ms / 1000, UTC).date()
+    return f"lapsed: away since {since}; it will be given the state of all records when it returns"
 
 
 def _short(device: bytes) -> str:

@@ -28,6 +28,7 @@ from leaderless.daemon.album_routes import AlbumDesk
 from leaderless.daemon.alone import alone
 from leaderless.daemon.catalogue_routes import CatalogueDesk
 from leaderless.daemon.disk_watch import watch_disk
+from leaderless.daemon.forgetting import Forgetting, terms_of
 from leaderless.daemon.history_routes import HistoryDesk
 from leaderless.daemon.mending import mend_before_start
 from leaderless.daemon.metadata_routes import MetadataDesk
@@ -237,6 +238,11 @@ class Daemon:
             suggest,
             self._tell,
         )
+
+        def others() -> set[bytes]:
+            return {device_id(key) for key in driver.applier.members.members} - {store.own_device}
+
+        terms = terms_of(config)
         overview = Overview(
             store,
             driver,
@@ -245,11 +251,14 @@ class Daemon:
             self._presence,
             left_out,
             findable=is_findable(config),
+            lease_ms=terms.lease_ms,
         )
         proofs = ProofDesk(store, driver, overview, partial(secrets.token_bytes, 8), self._tell)
         self._on_doubt = proofs.doubt
+
+        forgetting = Forgetting(store, terms, others, driver.connected, self._tell)
         desks = (
-            CatalogueDesk(store, driver, indexer, self._presence),
+            CatalogueDesk(store, driver, indexer, self._presence, others, terms.lease_ms),
             HistoryDesk(store),
             TaggingDesk(store),
             AlbumDesk(store, driver),
@@ -270,6 +279,7 @@ class Daemon:
             wait_for_peers, store, driver, lambda: driver.applier.members, self._tell
         )
         nursery.start_soon(proofs.keep)
+        nursery.start_soon(forgetting.keep)
         nursery.start_soon(self._live_on, whereabouts, indexer)
         nursery.start_soon(dialer.run)
         nursery.start_soon(whereabouts.call_named, dialer)

@@ -94,7 +94,8 @@ class StateBatch:
     `head` is the source's own watermark in the snapshot that filled the batch, `as_of` the highest
     head it has seen itself (its copy is exact where they are equal), `checkpoint` the
     newest signed word of the owner that the source has. An introduction carries the sender's
-    own device row and moves no watermark.
+    own device row and moves no watermark. `floor` is the owner's newest word on the tombstones that it
+    has dropped, if there is one.
     """
 
     owner: bytes
@@ -106,6 +107,7 @@ class StateBatch:
     changes: tuple[StateChange, ...]
     checkpoint: bytes = b""
     introduction: bool = False
+    floor: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import msgpack
 
 from leaderless.protocol import limits, reconcile
 from leaderless.protocol.errors import MalformedError
+from leaderless.protocol.floor import MAX_BYTES as MAX_FLOOR_BYTES
 from leaderless.protocol.membership import Signed
 from leaderless.protocol.messages import (
     Bye,
@@ -177,6 +178,8 @@ def _write_state(message: StateBatch) -> Sequence[bytes]:
         "introduction": int(message.introduction),
         "sections": sections,
     }
+    if message.floor:
+        head["floor"] = message.floor
     return [pack(head), *blobs]
 
 
@@ -193,10 +196,11 @@ def _read_state(parts: Parts) -> StateBatch:
         for place, section in enumerate(sections)
     ]
     introduction = bool(_number(head["introduction"]))
+    floor = _of(bytes, head.get("floor", b""))
+    if len(floor) > MAX_FLOOR_BYTES:
+        raise MalformedError("a floor has another shape")
     positions = (lo, hi, at, as_of)
-    return StateBatch(
-        owner, incarnation, *positions, tuple(changes), parts[1], introduction=introduction
-    )
+    return StateBatch(owner, incarnation, *positions, tuple(changes), parts[1], introduction, floor)
 
 
 def _section(

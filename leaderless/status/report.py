@@ -35,6 +35,8 @@ class PeerView:
     commits_behind: int
     why_not: str | None
     last_seen_ms: str | None
+    lapsed: bool = False
+    """Whether it is away for longer than its lease: what it lacks may be forgotten meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def _why(peer: PeerView, now_ms: int) -> str:
     if not peer.connected:
         if peer.last_seen_ms is None:
             return f"{peer.name} was never seen"
-        return f"{peer.name} was last seen {_ago(now_ms - int(peer.last_seen_ms))}"
+        lapsed = " (lapsed)" if peer.lapsed else ""
+        return f"{peer.name} was last seen {_ago(now_ms - int(peer.last_seen_ms))}{lapsed}"
     return f"{peer.name}: {peer.why_not or 'comparing'}"
 
 

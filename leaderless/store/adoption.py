@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgpack
 
 from leaderless.store import hoisting, meta, opaque
+from leaderless.store.forgotten import is_whole
 from leaderless.store.rebuild import rebuild, show_again
 from registry.errors import ModelError
 from registry.models import Ownership, Registry, StateRow
@@ -33,9 +34,11 @@ TABLES = frozenset(
         "journal",
         "meta",
         "opaque_row",
+        "owned_confirmation",
         "presence",
         "record",
         "reference",
+        "replaced",
         "schema_version",
         "staged_position",
         "staged_record",
@@ -66,7 +69,8 @@ def adopt(connection: Connection, registry: Registry, now_ms: int) -> Adopted:
     for name in _changed(held, wanted):
         _put_away(connection, name, held.pop(name))
     if meta.get(connection, meta.REBUILD):
-        rebuild(connection, usable, now_ms)
+        if is_whole(connection):
+            rebuild(connection, usable, now_ms)
         meta.drop(connection, meta.REBUILD)
         known = {}
     shown = {model.sync_name: model.version for model in usable}

@@ -27,7 +27,8 @@ def begin_incarnation(transaction: Transaction, nonce: bytes, above: int = 0) ->
     ).scalar_one()
     successor = Incarnation(max(held, above) + 1, nonce)
     connection.exec_driver_sql(
-        "UPDATE incarnation SET generation = ?, nonce = ?, verified = -1 WHERE id = ?",
+        "UPDATE incarnation SET generation = ?, nonce = ?, verified = -1, floor = 0,"
+        " floor_word = NULL, base = 0 WHERE id = ?",
         (*successor, epoch),
     )
     transaction.facts_changed = True

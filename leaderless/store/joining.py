@@ -32,6 +32,8 @@ _OF_THE_OLD_LIBRARY = (
     "reference",
     "journal",
     "confirmation",
+    "owned_confirmation",
+    "replaced",
     "statement",
 )
 
@@ -63,6 +65,8 @@ def join_library(
         connection.exec_driver_sql(f"DELETE FROM {table}")
     for model in reversed(transaction.registry.shared()):
         connection.exec_driver_sql(f"DELETE FROM {model.sync_name}")
+    for fact in (meta.EVIDENCE, meta.JOURNAL_DROPPED, meta.STATE_WANTED):
+        meta.drop(connection, fact)
     meta.put(connection, meta.LIBRARY, library)
     meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
     meta.put(connection, meta.MEMBERSHIP, membership)

@@ -375,11 +375,12 @@ def forgotten(connection: Connection) -> dict[bytes, int]:
 def future_authors(connection: Connection, wall_ms: int, bound: bytes) -> list[bytes]:
     """Return the devices whose own stamps lie in the future: `bound` is the packed drift bound.
 
-    One who only built on somebody else's future value is not named.
+    One who only built on somebody else's future value is not named, nor one of whose commits it
+    cannot be told any more.
     """
     named: dict[bytes, None] = {}
     rows = connection.exec_driver_sql(
-        "SELECT header, body FROM commit_log WHERE stamp > ?", (bound,)
+        "SELECT header, body FROM commit_log WHERE stamp > ? AND body IS NOT NULL", (bound,)
     )
     for header_bytes, body in rows:
         header = commits.decode_header(header_bytes)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits, hashing
 from leaderless.store import log, meta
+from leaderless.store.forgotten import ForgottenError, is_whole
 from leaderless.store.registers import Records
 
 if TYPE_CHECKING:
@@ -48,7 +49,14 @@ def rebuild(
     """Run the whole log again; returns where the result differs from what stood there.
 
     The caller holds one transaction around it. `tell` hears now and then how many commits were run.
+    Raises ForgottenError and changes nothing where the log is not whole: records that it cannot make
+    again stay as they are.
     """
+    if not is_whole(connection):
+        raise ForgottenError(
+            "the log cannot be run again: the content of older commits has been forgotten",
+            hint="leaderless verify counts what is here, and compares it with other devices",
+        )
     shown = [model.sync_name for model in registry.shared()]
     tables = {**_DERIVED, **dict.fromkeys(shown, "*")}
     held = meta.get(connection, meta.SHARED_HASH)
@@ -72,6 +80,7 @@ def rebuild(
         " w.record = journal.record AND w.loser = journal.loser AND w.field = journal.field"
         " AND w.subkey = journal.subkey), noted_at)"
     )
+    _without_dropped(connection)
     differences = [
         difference
         for table, columns in tables.items()
@@ -83,6 +92,19 @@ def rebuild(
         connection.exec_driver_sql(f"DROP TABLE was_{table}")
     records = connection.exec_driver_sql("SELECT count(*) FROM record").scalar_one()
     return Rebuilt(run, records, tuple(differences))
+
+
+def _without_dropped(connection: Connection) -> None:
+    """Take losses out of the journal again that had been dropped for their age."""
+    before_ms = meta.get(connection, meta.JOURNAL_DROPPED)
+    if before_ms is not None:
+        # A packed reference begins with its stamp, and that with its time: three bytes in.
+        connection.exec_driver_sql(
+            "DELETE FROM journal WHERE substr(loser, 4, 6) < ? AND NOT EXISTS (SELECT 1 FROM"
+            " was_noted w WHERE w.record = journal.record AND w.loser = journal.loser"
+            " AND w.field = journal.field AND w.subkey = journal.subkey)",
+            (before_ms.to_bytes(6, "big"),),
+        )
 
 
 def _difference(connection: Connection, table: str, columns: str) -> str | None:

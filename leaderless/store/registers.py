@@ -14,6 +14,7 @@ from leaderless.protocol.records import (
     record_element,
 )
 from leaderless.store import meta
+from leaderless.store.forgotten import Forgotten
 from leaderless.store.visibility import Visibility
 from registry.changes import Dot, RecordId, SharedRow
 from registry.dispatch import dispatch_shared
@@ -55,6 +56,7 @@ class Records:
         self._states: dict[Key, RecordState] = {}
         self._touched: dict[Key, None] = {}
         self._journaled: set[bytes] = set()
+        self._forgotten = Forgotten(connection)
 
     def state(self, model: str, record: bytes) -> RecordState:
         """Return a record's state, empty if nothing is known of it."""
@@ -103,6 +105,10 @@ class Records:
         failed = after.failed_deletes - before.failed_deletes
         in_vain = before.failed_deletes - after.failed_deletes
         self._note(key, merged.lost, failed)
+        if before.writes:
+            kept = {(write.key, write.ref) for write in after.writes}
+            gone = (write for write in before.writes if (write.key, write.ref) not in kept)
+            self._forgotten.keep(*key, gone, self._now_ms)
         # Nothing is lost of a record that was never written before: there is nothing to look for.
         names = change.seen or any(write.over for write in change.writes)
         if before.dots or before.deaths or names:

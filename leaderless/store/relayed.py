@@ -74,11 +74,13 @@ def merge(
     registry: Registry,
     batch: StateBatch,
     said: Checkpoint | None,
+    floor: int,
     sender: bytes,
 ) -> Verdict:
-    """Apply a batch of somebody's state that `sender` brought; `said` is its owner's verified word.
+    """Apply a batch of somebody's state that `sender` brought.
 
-    Raises what applying raises. The caller holds one transaction around it.
+    `said` is its owner's verified word, `floor` the owner's verified floor, 0 for none. Raises what
+    applying raises. The caller holds one transaction around it.
     """
     relay = None if sender == batch.owner else sender
     before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
@@ -86,7 +88,7 @@ def merge(
         _drop(connection, registry, before)
         before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
     connection.exec_driver_sql("SAVEPOINT merging")
-    (merged, used), displaced = _apply(connection, registry, batch, said)
+    (merged, used), displaced = _apply(connection, registry, batch, said, floor)
     if merged.fault is not None and relay is not None and not had.devices and _is_proved(before):
         if _is_same(before, merged):
             return Verdict(used, merged.fault, displaced=displaced)
@@ -169,17 +171,21 @@ def dispute(
 
 
 def _apply(
-    connection: Connection, registry: Registry, batch: StateBatch, said: Checkpoint | None
+    connection: Connection,
+    registry: Registry,
+    batch: StateBatch,
+    said: Checkpoint | None,
+    floor: int,
 ) -> tuple[tuple[Copy, bool], tuple[tuple[bytes, bytes], ...]]:
     """Apply a batch; unproved rows of other owners that stand in its way by their ids have to go."""
     try:
-        merged = state.apply_batch(connection, registry, batch, said)
+        merged = state.apply_batch(connection, registry, batch, said, floor)
     except NotOwnerError:
         connection.exec_driver_sql("ROLLBACK TO merging")
         displaced = tuple(_displace(connection, registry, batch))
         if not displaced:
             raise
-        merged = state.apply_batch(connection, registry, batch, said)
+        merged = state.apply_batch(connection, registry, batch, said, floor)
         return (merged.copy, merged.used), displaced
     return (merged.copy, merged.used), ()
 

@@ -6,6 +6,7 @@ promises what is not there.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgpack
@@ -40,6 +41,11 @@ class Copy(NamedTuple):
     checkpoint: bytes | None
     checkpoint_rev: int
     fault: str | None
+    floor: int = 0
+    """Of what the owner has deleted up to here nobody is told any more."""
+    floor_word: bytes | None = None
+    base: int = 0
+    """The floor that was known when this copy began from the start."""
 
     @property
     def exact(self) -> bool:
@@ -49,7 +55,7 @@ class Copy(NamedTuple):
 
 _COPY = (
     "SELECT id, device, generation, nonce, watermark, as_of, verified, row_count, set_hash,"
-    " checkpoint, checkpoint_rev, fault FROM incarnation"
+    " checkpoint, checkpoint_rev, fault, floor, floor_word, base FROM incarnation"
 )
 
 
@@ -117,7 +123,8 @@ def put_copy(connection: Connection, copy: Copy) -> None:
     """Write back the cursor, hash and checkpoint of a copy."""
     connection.exec_driver_sql(
         "UPDATE incarnation SET watermark = ?, as_of = ?, verified = ?, row_count = ?,"
-        " set_hash = ?, checkpoint = ?, checkpoint_rev = ?, fault = ? WHERE id = ?",
+        " set_hash = ?, checkpoint = ?, checkpoint_rev = ?, fault = ?, floor = ?, floor_word = ?,"
+        " base = ? WHERE id = ?",
         (*copy[3:], copy.epoch),
     )
 
@@ -134,11 +141,13 @@ def apply_batch(
     registry: Registry,
     batch: StateBatch,
     checkpoint: Checkpoint | None,
+    floor: int = 0,
 ) -> Merged:
     """Apply a batch of somebody's state with its cursor; `checkpoint` is its verified word.
 
     The cursor moves only if the batch begins at or below it; a batch of an older incarnation, or
-    from a source that holds less than we do, is dropped. An introduction moves no cursor.
+    from a source that holds less than we do, is dropped. An introduction moves no cursor. `floor`
+    is that of the batch, verified: a copy that is below it, and did not begin under it, begins anew.
     """
     copy = copy_of(connection, batch.owner)
     if copy is None or copy.incarnation < batch.incarnation:
@@ -148,6 +157,10 @@ def apply_batch(
         copy = Copy(epoch, batch.owner, batch.incarnation, 0, 0, 0, *rows, None, 0, None)
         put_copy(connection, copy)
     stale = copy.incarnation > batch.incarnation
+    if not stale and not batch.introduction:
+        copy = _under_floor(connection, registry, copy, batch, floor)
+        # Who is below the floor itself may hold what was deleted there.
+        stale = copy.watermark < copy.floor and batch.head < copy.floor
     if stale or (
         not batch.introduction and (batch.head < copy.watermark or batch.lo > copy.watermark)
     ):
@@ -172,6 +185,47 @@ def apply_batch(
         copy = _proved(copy, checkpoint)
     put_copy(connection, copy)
     return Merged(copy, used=True)
+
+
+def _under_floor(
+    connection: Connection, registry: Registry, copy: Copy, batch: StateBatch, floor: int
+) -> Copy:
+    """Take in the floor of a batch; begin a copy anew that may have missed deletes below it.
+
+    What it holds stays, and counts, until all has come again: as rows of an earlier incarnation do.
+    So nothing vanishes meanwhile, and it goes on after a crash, and with another source.
+    """
+    if floor > copy.floor:
+        copy = copy._replace(floor=floor, floor_word=batch.floor)
+        put_copy(connection, copy)
+    if copy.watermark >= copy.floor or copy.base >= copy.floor:
+        return copy
+    if copy.watermark or copy.row_count:
+        copy = _begun_anew(connection, registry, copy, batch.as_of)
+    copy = copy._replace(base=copy.floor)
+    put_copy(connection, copy)
+    return copy
+
+
+def _begun_anew(connection: Connection, registry: Registry, copy: Copy, as_of: int) -> Copy:
+    """Return an empty copy of the same incarnation; the rows are those of one before it now."""
+    known = connection.exec_driver_sql(
+        "SELECT nonce FROM incarnation WHERE device = ? AND generation = 1", (copy.owner,)
+    )
+    taken = set(known.scalars())
+    free = (nonce for at in count(1) if (nonce := at.to_bytes(8, "big")) not in taken)
+    before = Incarnation(1, next(free))
+    if before >= copy.incarnation:
+        # Nothing is before it: an incarnation that was not drawn by chance.
+        forget(connection, registry, copy)
+        return copy_of(connection, copy.owner) or copy
+    connection.exec_driver_sql(
+        "UPDATE incarnation SET generation = ?, nonce = ? WHERE id = ?", (*before, copy.epoch)
+    )
+    epoch = add_incarnation(connection, copy.owner, copy.incarnation)
+    return copy._replace(
+        epoch=epoch, watermark=0, as_of=max(copy.as_of, as_of), verified=0, fault=None
+    )
 
 
 def _proved(copy: Copy, checkpoint: Checkpoint | None) -> Copy:
@@ -211,6 +265,12 @@ def _without_older(connection: Connection, registry: Registry, copy: Copy) -> Co
             for model, uuid, rev, fields in unknown
         )
         count += len(unknown)
+        # Their ids are never used again, and who is behind this takes all rows anew.
+        connection.exec_driver_sql("DELETE FROM tombstone WHERE epoch = ?", (epoch,))
+        connection.exec_driver_sql(
+            "DELETE FROM incarnation WHERE id = ? AND generation = 1 AND substr(nonce, 1, 4) = ?",
+            (epoch, bytes(4)),
+        )
     if older:
         for model in reversed(registry.owned()):
             needed(model.sweep_state)(connection)
@@ -240,5 +300,6 @@ def forget(connection: Connection, registry: Registry, copy: Copy) -> None:
             checkpoint=None,
             checkpoint_rev=0,
             fault=None,
+            base=0,
         ),
     )

@@ -86,6 +86,7 @@ def read_batch(
         *(lo, hi, reach, max(copy.as_of, reach)),
         tuple(changes),
         copy.checkpoint or b"",
+        floor=copy.floor_word or b"",
     )
 
 

@@ -12,6 +12,8 @@ from leaderless.errors import NotFoundError, UsageError
 from leaderless.protocol import hashing, limits
 from leaderless.protocol.checkpoint import DOMAIN as CHECKPOINT_DOMAIN
 from leaderless.protocol.checkpoint import Checkpoint
+from leaderless.protocol.floor import DOMAIN as FLOOR_DOMAIN
+from leaderless.protocol.floor import Floor
 from leaderless.protocol.packing import pack
 from leaderless.store import meta, state
 from leaderless.store.command import About, Command
@@ -137,6 +139,14 @@ class Transaction:
         self._own = own._replace(
             verified=own.watermark, checkpoint=record, checkpoint_rev=own.watermark
         )
+        state.put_copy(self.conn, self._own)
+
+    def raise_floor(self, rev: int) -> None:
+        """Say, signed, that of what we deleted up to `rev` nothing is told any more."""
+        own = self._own_copy()
+        said = Floor(meta.get(self.conn, meta.LIBRARY), own.owner, own.incarnation, rev).encode()
+        word = self._sign(FLOOR_DOMAIN + said) + said
+        self._own = own._replace(floor=rev, floor_word=word, base=rev)
         state.put_copy(self.conn, self._own)
 
     # --- shared records ---------------------------------------------------------------------------

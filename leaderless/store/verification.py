@@ -2,7 +2,8 @@
 
 A copy that differs from its own hash was damaged here: by a disk, by memory, by a mistake of ours.
 Another's rows are dropped, to be fetched anew. Our own are kept as they are, since nobody knows
-better, and signed as they are in a new incarnation. Shared records are made anew from the log.
+better, and signed as they are in a new incarnation. Shared records are made anew from the log, or
+where that is not whole any more, fetched from a peer.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from leaderless.protocol import hashing
 from leaderless.store import meta
+from leaderless.store.forgotten import is_whole, want_state
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.inventory import owned_items, shared_items
 from leaderless.store.rebuild import rebuild
@@ -67,9 +69,17 @@ def verify(
         found.append(Count(copy.owner, rows, set_hash, fault))
     rows, set_hash = counted(shared_items(connection))
     right = set_hash == meta.get(connection, meta.SHARED_HASH)
-    found.append(Count(None, rows, set_hash, None if right else "records differ from their hash"))
+    found.append(Count(None, rows, set_hash, None if right else _records_differ(connection)))
     tell(done)
     return found
+
+
+def _records_differ(connection: Connection) -> str:
+    """Return what is wrong with the shared records, and where they can come from."""
+    found = "records differ from their hash"
+    if is_whole(connection):
+        return found
+    return f"{found}; a peer has to send them, as the log has forgotten what they were made from"
 
 
 def mend(transaction: Transaction, nonce: bytes) -> list[Count]:
@@ -80,7 +90,9 @@ def mend(transaction: Transaction, nonce: bytes) -> list[Count]:
     connection, registry = transaction.conn, transaction.registry
     wrong = [count for count in verify(connection, registry) if count.fault is not None]
     for count in wrong:
-        if count.owner is None:
+        if count.owner is None and not is_whole(connection):
+            want_state(connection)
+        elif count.owner is None:
             rebuild(connection, registry, transaction.now_ms)
         elif count.owner == transaction.own_device:
             copy = copy_of(connection, count.owner)

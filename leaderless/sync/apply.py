@@ -12,6 +12,7 @@ from leaderless.errors import NotPermittedError
 from leaderless.identity import certificate_key, device_id, verify
 from leaderless.protocol import checkpoint as checkpoints
 from leaderless.protocol import commits, limits, membership
+from leaderless.protocol import floor as floors
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statements
@@ -146,9 +147,9 @@ class Applier:
         return Outcome(used=True)
 
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
-        said = self._checkpoint(batch, sender)
+        said, floor = self._checkpoint(batch, sender), self._floor(batch)
 
-        verdict = await self._merge(batch, said, sender)
+        verdict = await self._merge(batch, said, floor, sender)
         notes: list[tuple[str, Mapping[str, object]]] = []
         if verdict.fault is not None:
             notes += [
@@ -171,13 +172,13 @@ class Applier:
         return Outcome(verdict.used, tuple(notes), suspects=suspects)
 
     async def _merge(
-        self, batch: StateBatch, said: Checkpoint | None, sender: bytes
+        self, batch: StateBatch, said: Checkpoint | None, floor: int, sender: bytes
     ) -> relayed.Verdict:
         """Merge a batch; what does not fit into what others brought is the fault of one of them."""
         registry = self._store.registry
         try:
             return await self._store.write(
-                lambda tx: relayed.merge(tx.conn, registry, batch, said, sender)
+                lambda tx: relayed.merge(tx.conn, registry, batch, said, floor, sender)
             )
         except (RegistryError, ConstraintError) as error:
             why = str(error)
@@ -193,7 +194,7 @@ class Applier:
 
         What we have not signed is refused, what we know better is passed over.
         """
-        said = self._checkpoint(batch, sender)
+        said, floor = self._checkpoint(batch, sender), self._floor(batch)
 
         def write(transaction: Transaction) -> Outcome:
             connection, registry = transaction.conn, self._store.registry
@@ -207,7 +208,7 @@ class Applier:
                     return Outcome(used=False)
                 if not restoring.begin(transaction, held):
                     return Outcome(False, (("cloned", {"from": sender}),))
-            merged = state.apply_batch(connection, registry, batch, said)
+            merged = state.apply_batch(connection, registry, batch, said, floor)
             if merged.copy.fault is not None:
                 state.forget(connection, registry, merged.copy)
                 about = {"owner": batch.owner, "from": sender, "why": merged.copy.fault}
@@ -244,6 +245,19 @@ class Applier:
         if sender != batch.owner and batch.changes and batch.lo == batch.head:
             raise UnverifiedError("a batch that says that there is nothing more brings rows")
         return said
+
+    def _floor(self, batch: StateBatch) -> int:
+        """Return the owner's verified floor that comes with a batch, 0 for none."""
+        if not batch.floor:
+            return 0
+        said = floors.decode(batch.floor)
+        signature, covered = floors.signed_part(batch.floor)
+        if not verify(self.keys()[batch.owner], signature, covered):
+            raise UnverifiedError("a floor is not signed by its owner")
+        about = (said.library, said.owner, said.incarnation)
+        if about != (self._store.library, batch.owner, batch.incarnation):
+            raise UnverifiedError("a floor speaks of another state")
+        return said.rev
 
     async def _log(self, batch: LogBatch) -> Outcome:
         key = self.keys().get(batch.feed[:16])

@@ -225,7 +225,8 @@ class Driver:
             self._do([command for command in commands if not isinstance(command, Apply)])
             peer = self.exchange.peers.get(link.number)
             if peer is not None and peer.known and isinstance(message, Hello | Positions):
-                self.confirmations.heard(link.device, peer.feeds)
+                ours = peer.owned.get(self.store.own_device)
+                self.confirmations.heard(link.device, peer.feeds, ours)
             for command in commands:
                 if isinstance(command, Apply):
                     await self._apply(link, command)

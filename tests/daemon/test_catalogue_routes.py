@@ -15,7 +15,7 @@ async def test_devices_are_listed(tmp_path: Path, replica: Replica) -> None:
     """The own device is among them."""
     async with open_rooms(tmp_path, replica) as rooms:
         found = (await rooms.data("GET", "/v1/devices"))["devices"]
-        assert [item["name"] for item in found] == ["device0"]
+        assert [(item["name"], item["lapsed"]) for item in found] == [("device0", False)]
 
 
 async def test_this_device_can_be_renamed(tmp_path: Path, replica: Replica) -> None:

@@ -78,6 +78,18 @@ async def test_a_device_that_cannot_be_found_again_is_warned_of(
         assert (await rooms.overview.view()).warnings == []
 
 
+async def test_a_device_whose_lease_is_over_is_told_of(tmp_path: Path, pair: list[Replica]) -> None:
+    """Since when it is away, and what becomes of it when it returns."""
+    a, b = pair
+    async with open_rooms(tmp_path, a) as rooms:
+        (peer,) = (await rooms.overview.view()).peers
+        assert (peer.lapsed, peer.why_not) == (False, "not connected")
+        a.clock.ms += 181 * 86_400_000
+        (peer,) = (await rooms.overview.view()).peers
+        assert (peer.id, peer.lapsed) == (b.identity.device.hex(), True)
+        assert str(peer.why_not).startswith("lapsed: away since 2027-01-15; it will be given")
+
+
 async def test_tags_under_each_other_are_a_warning(tmp_path: Path, replica: Replica) -> None:
     """It names the edge that is not in effect, and the tag to look at."""
     one, other = b"1" * 16, b"2" * 16

@@ -57,6 +57,7 @@ MESSAGES: list[Message] = [
     PullState(OWNER, LIFE, 4),
     StateBatch(OWNER, LIFE, 1, 9, 9, 10, (CHANGE,), b"checkpoint"),
     StateBatch(OWNER, LIFE, 0, 0, 8, 8, (), introduction=True),
+    StateBatch(OWNER, LIFE, 1, 9, 9, 10, (), b"checkpoint", floor=b"floor"),
     PullLog(FEED, 3),
     LogBatch(FEED, 3, 9, (SignedCommit(b"header", b"s" * 64, b"body" * 1_000),)),
     PullRecords(b""),
@@ -154,6 +155,8 @@ def _state(head: dict[str, object], *parts: bytes) -> bytes:
         _state({"sections": [["entry", ["a"], []]]}, b"", pack([b"u" * 16, 1, [2]]), b""),
         _state({"sections": [["entry", ["a"], []]]}, b"", pack([b"short", 1, 2]), b""),
         _state({"sections": [["entry", ["a"], []]]}, b"", b"", pack([b"short", 1])),
+        _state({"floor": bytes(257)}, b""),
+        _state({"floor": 5}, b""),
     ],
 )
 def test_a_batch_that_does_not_fit_itself_is_refused(frame: bytes) -> None:

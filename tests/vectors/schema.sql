@@ -109,7 +109,7 @@ CREATE TABLE incarnation (
     set_hash BLOB NOT NULL CHECK (length(set_hash) = 256),
     checkpoint BLOB,                            -- the owner's newest signed checkpoint, as its bytes
     checkpoint_rev INTEGER NOT NULL DEFAULT 0,
-    fault TEXT,                                 -- why this copy is not to be trusted, or null
+    fault TEXT, floor INTEGER NOT NULL DEFAULT 0, floor_word BLOB, base INTEGER NOT NULL DEFAULT 0,                                 -- why this copy is not to be trusted, or null
     UNIQUE (device, generation, nonce),
     CHECK (watermark <= as_of)
 ) STRICT;
@@ -151,6 +151,12 @@ CREATE TABLE opaque_row (
     rev INTEGER NOT NULL,
     fields BLOB NOT NULL                        -- MessagePack map without absent fields
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE owned_confirmation (
+    device BLOB NOT NULL PRIMARY KEY CHECK (length(device) = 16),
+    generation INTEGER NOT NULL,
+    nonce BLOB NOT NULL,
+    watermark INTEGER NOT NULL                  -- of our own rows, as that member told it
+) STRICT, WITHOUT ROWID;
 CREATE TABLE presence (
     device BLOB NOT NULL PRIMARY KEY CHECK (length(device) = 16),
     last_seen_at INTEGER,
@@ -170,6 +176,16 @@ CREATE TABLE reference (
     record BLOB NOT NULL CHECK (length(record) = 16),
     field TEXT NOT NULL,
     PRIMARY KEY (target, model, record, field)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE replaced (
+    model TEXT NOT NULL,
+    record BLOB NOT NULL CHECK (length(record) = 16),
+    field TEXT NOT NULL,
+    subkey TEXT NOT NULL,                       -- '' for a plain field
+    ref BLOB NOT NULL,                          -- packed reference of the write; its body is forgotten
+    value BLOB NOT NULL,                        -- MessagePack: what an undo shows again
+    noted_at INTEGER NOT NULL,
+    PRIMARY KEY (record, ref, field, subkey, model)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE schema_version (
 	version_num VARCHAR(32) NOT NULL, 
@@ -279,8 +295,10 @@ CREATE INDEX album_entry_by_album ON album_entry (album, position);
 CREATE INDEX album_entry_by_item ON album_entry (item);
 CREATE INDEX commit_by_command ON commit_log (command_id, feed, seq, received_at, applied_at);
 CREATE INDEX commit_by_feed ON commit_log (feed, seq, stamp, command_id);
-CREATE INDEX commit_by_name ON commit_log (command, stamp, command_id, feed, seq);
+CREATE INDEX commit_by_name ON commit_log (command, stamp, command_id, feed, seq)
+    WHERE command = 'undo';
 CREATE INDEX commit_by_stamp ON commit_log (stamp, command_id, applied_at, feed, seq);
+CREATE INDEX commit_remembered ON commit_log (feed, seq, received_at) WHERE body IS NOT NULL;
 CREATE INDEX content_by_hash ON content (hash);
 CREATE INDEX device_by_rev ON device (epoch, rev);
 CREATE INDEX entry_by_content ON entry (content, location, size_bytes, inode, kind, dead)

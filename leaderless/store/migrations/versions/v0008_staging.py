@@ -7,7 +7,7 @@ from pathlib import Path
 from leaderless.store.migrations.statements import run_file
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 
 
 def upgrade() -> None:

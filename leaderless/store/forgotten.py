@@ -1,0 +1,96 @@
+"""What whoever reads the log has to know of what is forgotten, and values that outlived it.
+
+A value that goes out of effect after the content of its commit has been forgotten is written down,
+so that taking back what replaced it can show it again. What is forgotten, and when, is decided
+elsewhere (store/forgetting.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from leaderless.errors import LeaderlessError
+from leaderless.protocol.packing import from_extension, pack
+from leaderless.protocol.records import encode_ref
+from leaderless.store import meta
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
+    from registry.changes import FieldKey, Value, WriteRef
+    from registry.state import Write
+
+
+class ForgottenError(LeaderlessError):
+    """The content of a commit that is needed for this is not here any more."""
+
+    code = "forgotten"
+
+
+def is_whole(connection: Connection) -> bool:
+    """Return whether the log has the content of every commit, so that it can be run again."""
+    # Counted by an index that has nothing but the commits with content.
+    found = connection.exec_driver_sql(
+        "SELECT (SELECT coalesce(sum(received), 0) FROM feed)"
+        " = (SELECT count(*) FROM commit_log WHERE body IS NOT NULL)"
+    ).scalar_one()
+    return bool(found)
+
+
+def want_state(connection: Connection) -> None:
+    """Note that the shared records here are damaged and only a peer's state can mend them."""
+    meta.put(connection, meta.STATE_WANTED, 1)
+
+
+class Forgotten:
+    """Which commits have lost their content, asked once of each in a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[tuple[bytes, int], bool] = {}
+
+    def has(self, feed: bytes, seq: int) -> bool:
+        """Return whether the commit at a position is here without its content."""
+        at = (feed, seq)
+        if at not in self._known:
+            found = self._connection.exec_driver_sql(
+                "SELECT body IS NULL FROM commit_log c JOIN feed f ON f.id = c.feed"
+                " WHERE f.feed = ? AND c.seq = ?",
+                at,
+            ).scalar()
+            self._known[at] = bool(found)
+        return self._known[at]
+
+    def keep(self, model: str, record: bytes, writes: Iterable[Write], now_ms: int) -> None:
+        """Write down those of these writes, out of effect now, that the log cannot tell again."""
+        rows: list[tuple[Any, ...]] = [
+            (*(model, record, write.field, write.subkey or ""), encode_ref(write.ref),
+             pack(write.value), now_ms)
+            for write in writes
+            if self.has(write.ref.feed, write.ref.seq)
+        ]  # fmt: skip
+        if rows:
+            self._connection.exec_driver_sql(
+                "INSERT INTO replaced (model, record, field, subkey, ref, value, noted_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                rows,
+            )
+
+
+def replaced_value(
+    connection: Connection, model: str, record: bytes, key: FieldKey, ref: WriteRef
+) -> Value:
+    """Return what a write whose commit is forgotten gave a register; raises ForgottenError."""
+    found = connection.exec_driver_sql(
+        "SELECT value FROM replaced WHERE record = ? AND ref = ? AND field = ? AND subkey = ?"
+        " AND model = ?",
+        (record, encode_ref(ref), key[0], key[1] or "", model),
+    ).scalar()
+    if found is None:
+        raise ForgottenError("the value that it had replaced has been forgotten")
+    value: Value = msgpack.unpackb(found, ext_hook=from_extension)
+    return value
