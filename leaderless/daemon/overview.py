@@ -309,6 +309,12 @@ def _fetching(holdings: Holdings, connected: Mapping[bytes, Peer]) -> Iterator[A
     """Yield that the state of the records is fetched, or that nobody is here to give it."""
     if holdings.staging is not None or (holdings.forgotten and connected):
         yield Alert("FETCHING_RECORDS", _fetched(holdings))
+    elif holdings.damaged:
+        yield Alert(
+            "FETCHING_RECORDS",
+            "the tags, albums and notes here are damaged: those of another device are needed",
+            "connect a device that was in sync with this one",
+        )
     elif holdings.forgotten:
         yield Alert(
             "FETCHING_RECORDS",

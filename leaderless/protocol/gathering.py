@@ -1,9 +1,10 @@
 """The state of the shared records that comes in: when it is needed, and whom to ask for it.
 
-It is needed where the log cannot go on, as the body of the next commit of a feed is forgotten. One
-batch is asked for at a time, from a source that has applied all that the first one had at the start;
-if it sends nothing for `STALLED_S`, or its link is gone, another goes on. If nobody can, or nobody
-has the headers that are still lacking, it begins anew with whoever has what is needed.
+It is needed where the log cannot go on, as the body of the next commit of a feed is forgotten, or
+where records were damaged that it cannot make anew. One batch is asked for at a time, from a source
+that has applied all that the first one had at the start; if it sends nothing for `STALLED_S`, or its
+link is gone, another goes on. If nobody can, or nobody has the headers that are still lacking, it
+begins anew with whoever has what is needed.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Gathering:
                 self._wake_at(self._lies.until(peer.device))
         able = [peer for peer in able if now >= self._lies.until(peer.device)]
         staging = ours.staging
-        need = (staging, ours.forgotten)
+        need = (staging, ours.forgotten, ours.damaged)
         changed, self._need = need != self._need, need
         if self._asked is not None and self._asked.answered and changed:
             self._asked = None
@@ -147,7 +148,13 @@ def _applied(peer: Peer, feed: bytes) -> int:
 
 
 def _starters(peers: list[Peer], ours: Holdings) -> list[Peer]:
-    """Return who has applied what is forgotten here, those of most feeds first."""
+    """Return who has applied what is forgotten here, those of most feeds first.
+
+    Where what is here is damaged, who has applied all of it.
+    """
+    if ours.damaged:
+        applied = {feed: held.applied for feed, held in ours.vectors.feeds.items()}
+        return [peer for peer in peers if _has_applied(peer, applied)]
     helps = {
         peer.link: sum(_applied(peer, feed) >= seq for feed, seq in ours.forgotten.items())
         for peer in peers

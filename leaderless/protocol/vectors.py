@@ -63,6 +63,8 @@ class Holdings:
     forgotten: Mapping[bytes, int] = field(default_factory=dict)
     """By feed, the next commit where that came without its body: the log cannot go on."""
     staging: Staging | None = None
+    damaged: bool = False
+    """Whether the shared records here are damaged, and only a peer can say what they were."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""

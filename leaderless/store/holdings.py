@@ -37,6 +37,9 @@ def read_holdings(connection: Connection) -> Holdings:
             closed.append(feed.feed)
         elif feed.applied < feed.received:
             unproved[feed.feed] = f"{feed.received - feed.applied} commits wait on the shelf"
+    damaged = meta.get(connection, meta.STATE_WANTED) is not None
+    if damaged:
+        unproved[meta.get(connection, meta.OWN_DEVICE)] = "the records here are damaged"
     return Holdings(
         Vectors(owned, feeds),
         proofs,
@@ -48,4 +51,5 @@ def read_holdings(connection: Connection) -> Holdings:
         frozenset(uncovered),
         log.forgotten(connection),
         staging.read_staging(connection),
+        damaged,
     )
