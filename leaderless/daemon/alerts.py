@@ -67,6 +67,12 @@ def fetching_alerts(holdings: Holdings, connected: Mapping[bytes, Peer]) -> Iter
     """Yield that the state of the records is fetched, or that nobody is here to give it."""
     if holdings.staging is not None or (holdings.forgotten and connected):
         yield Alert("FETCHING_RECORDS", fetched(holdings))
+    elif holdings.damaged:
+        yield Alert(
+            "FETCHING_RECORDS",
+            "the tags, albums and notes here are damaged: those of another device are needed",
+            "connect a device that was in sync with this one",
+        )
     elif holdings.forgotten:
         yield Alert(
             "FETCHING_RECORDS",

@@ -1,9 +1,10 @@
 """The state of the shared records that comes in: when it is needed, and whom to ask for it.
 
-It is needed where the log cannot go on, as the body of the next commit of a feed is forgotten. One
-batch is asked for at a time, from a source that has applied all that the first one had at the start;
-if it sends nothing for `STALLED_S`, or its link is gone, another goes on. If nobody can, or nobody
-has the headers that are still lacking, it begins anew with whoever has what is needed.
+It is needed where the log cannot go on, as the body of the next commit of a feed is forgotten, or
+where records were damaged that it cannot make anew. One batch is asked for at a time, from a source
+that has applied all that the first one had at the start; if it sends nothing for `STALLED_S`, or its
+link is gone, another goes on. If nobody can, or nobody has the headers that are still lacking, it
+begins anew with whoever has what is needed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from leaderless.protocol.commands import Command, Send
 from leaderless.protocol.fetching import STALLED_S
 from leaderless.protocol.messages import SENDS_RECORDS, PullRecords
+from leaderless.protocol.patience import Rests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings, Staging
 
+LEAST_DISTRUST_S: Final = 60.0
+MOST_DISTRUST_S: Final = 3_600.0
+"""After a state that cannot be: all of it would come again. One that was mended is heard again."""
 FIRST: Final = b""
 """The place before all records: who asks for what comes after it begins anew."""
 
@@ -45,13 +50,13 @@ class Gathering:
         self._asked: _Asked | None = None
         self._need: object = None
         self._stuck_since: float | None = None
-        self._distrusted: set[bytes] = set()
+        self._lies: Rests[bytes] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
         self.replan_at: float | None = None
         """When `plan` comes to another answer if nothing happens before."""
 
-    def distrust(self, device: bytes) -> None:
-        """Ask a device no more: what it sent does not fit what others have signed."""
-        self._distrusted.add(device)
+    def distrust(self, device: bytes, now: float) -> None:
+        """Leave a device alone for long: what it sent does not fit what others have signed."""
+        self._lies.add(device, now)
 
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
@@ -75,13 +80,14 @@ class Gathering:
         able = [
             peer
             for peer in peers
-            if peer.known
-            and peer.hello is not None
-            and peer.hello.version >= SENDS_RECORDS
-            and peer.device not in self._distrusted
+            if peer.known and peer.hello is not None and peer.hello.version >= SENDS_RECORDS
         ]
+        for peer in able:
+            if now < self._lies.until(peer.device):
+                self._wake_at(self._lies.until(peer.device))
+        able = [peer for peer in able if now >= self._lies.until(peer.device)]
         staging = ours.staging
-        need = (staging, ours.forgotten)
+        need = (staging, ours.forgotten, ours.damaged)
         changed, self._need = need != self._need, need
         if self._asked is not None and self._asked.answered and changed:
             self._asked = None
@@ -129,7 +135,7 @@ class Gathering:
         return [Send(sources[0].link, PullRecords(after))]
 
     def _wake_at(self, when: float) -> None:
-        self.replan_at = when
+        self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
 
 
 def _has_applied(peer: Peer, vector: Mapping[bytes, int]) -> bool:
@@ -142,7 +148,13 @@ def _applied(peer: Peer, feed: bytes) -> int:
 
 
 def _starters(peers: list[Peer], ours: Holdings) -> list[Peer]:
-    """Return who has applied what is forgotten here, those of most feeds first."""
+    """Return who has applied what is forgotten here, those of most feeds first.
+
+    Where what is here is damaged, who has applied all of it.
+    """
+    if ours.damaged:
+        applied = {feed: held.applied for feed, held in ours.vectors.feeds.items()}
+        return [peer for peer in peers if _has_applied(peer, applied)]
     helps = {
         peer.link: sum(_applied(peer, feed) >= seq for feed, seq in ours.forgotten.items())
         for peer in peers

@@ -89,6 +89,8 @@ class Holdings:
     staging: Staging | None = None
     doubted: frozenset[bytes] = frozenset()
     """Feeds that others have otherwise, from somewhere on: they are read from the start again."""
+    damaged: bool = False
+    """Whether the shared records here are damaged, and only a peer can say what they were."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""

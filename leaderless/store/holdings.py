@@ -48,6 +48,9 @@ def read_holdings(connection: Connection) -> Holdings:
             wanted.add(feed.feed)
         else:
             closed.add(feed.feed)
+    damaged = meta.get(connection, meta.STATE_WANTED) is not None
+    if damaged:
+        unproved[meta.get(connection, meta.OWN_DEVICE)] = "the records here are damaged"
     return Holdings(
         Vectors(owned, feeds),
         proofs,
@@ -64,4 +67,5 @@ def read_holdings(connection: Connection) -> Holdings:
         log.forgotten(connection),
         staging.read_staging(connection),
         frozenset(doubted),
+        damaged,
     )

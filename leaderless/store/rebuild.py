@@ -68,9 +68,7 @@ def rebuild(
         "CREATE TEMP TABLE was_noted AS SELECT record, loser, field, subkey, noted_at FROM journal"
     )
     connection.exec_driver_sql(noted)
-    for table in reversed(tables):
-        connection.exec_driver_sql(f"DELETE FROM {table}")
-    meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
+    clear(connection, registry)
     clock = meta.clock(connection)
     connection.exec_driver_sql("UPDATE feed SET applied = 0, applied_hash = ?", (commits.NO_HASH,))
     # A branch begins behind what it is a branch of.
@@ -97,6 +95,14 @@ def rebuild(
         connection.exec_driver_sql(f"DROP TABLE was_{table}")
     records = connection.exec_driver_sql("SELECT count(*) FROM record").scalar_one()
     return Rebuilt(run, records, tuple(differences))
+
+
+def clear(connection: Connection, registry: Registry) -> None:
+    """Drop all that is made from the log; the log stays as it is, with what is applied of it."""
+    shown = [model.sync_name for model in registry.shared()]
+    for table in reversed([*_DERIVED, *shown]):
+        connection.exec_driver_sql(f"DELETE FROM {table}")
+    meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
 
 
 def _without_dropped(connection: Connection) -> None:

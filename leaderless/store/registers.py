@@ -105,10 +105,7 @@ class Records:
         failed = after.failed_deletes - before.failed_deletes
         in_vain = before.failed_deletes - after.failed_deletes
         self._note(key, merged.lost, failed)
-        if before.writes:
-            kept = {(write.key, write.ref) for write in after.writes}
-            gone = (write for write in before.writes if (write.key, write.ref) not in kept)
-            self._forgotten.keep(*key, gone, self._now_ms)
+        self._outlive(key, before, after)
         # Nothing is lost of a record that was never written before: there is nothing to look for.
         names = change.seen or any(write.over for write in change.writes)
         if before.dots or before.deaths or names:
@@ -116,9 +113,17 @@ class Records:
 
     def put(self, key: Key, state: RecordState) -> None:
         """Let a record be as it was found to be elsewhere; its losses are the caller's business."""
-        self.load([key])
+        before = self.state(*key)
         self._states[key] = state
         self._touched[key] = None
+        self._outlive(key, before, state)
+
+    def _outlive(self, key: Key, before: RecordState, after: RecordState) -> None:
+        """Keep the values that go out of a record, where their commits are forgotten."""
+        if before.writes:
+            kept = {(write.key, write.ref) for write in after.writes}
+            gone = (write for write in before.writes if (write.key, write.ref) not in kept)
+            self._forgotten.keep(*key, gone, self._now_ms)
 
     def _note(self, key: Key, lost: Iterable[Write], failed: Iterable[WriteRef]) -> None:
         rows = [

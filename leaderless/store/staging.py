@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from leaderless.protocol.commits import decode_header
+from leaderless.protocol.commits import NO_HASH, decode_header
 from leaderless.protocol.errors import ProtocolError
 from leaderless.protocol.packing import pack, unpack
 from leaderless.protocol.records import encode_deaths, encode_ref, encode_state
 from leaderless.protocol.transfer import cursor, decode_record, place
 from leaderless.protocol.vectors import Staging
 from leaderless.store import log, meta
+from leaderless.store.rebuild import clear
 from leaderless.store.record_source import applied
 from leaderless.store.staged import DisagreesError, Joining
 from registry.hlc import Stamp
@@ -155,6 +156,10 @@ def take(
         return Taken(0, 0)
     _check_start(connection, held.start)
     mine = applied(connection)
+    if damaged := meta.get(connection, meta.STATE_WANTED) is not None:
+        # Nothing here is believed; what was applied beyond the start comes again with the log.
+        clear(connection, registry)
+        mine = {}
     records = Joining(connection, registry, now_ms, mine, held.start).run(tell)
     commits = 0
     for feed in log.feeds(connection):
@@ -162,7 +167,10 @@ def take(
         if start > feed.applied:
             _pass_over(connection, feed, start, now_ms)
             commits += start - feed.applied
+        elif damaged:
+            log.put_feed(connection, _applied_to(connection, feed, start))
     discard(connection)
+    meta.drop(connection, meta.STATE_WANTED)
     return Taken(records, commits)
 
 
@@ -179,6 +187,14 @@ def _check_start(connection: Connection, start: Mapping[bytes, int]) -> None:
             raise DisagreesError(_first_source(connection), "it is of a part of a command")
 
 
+def _applied_to(connection: Connection, feed: log.Feed, seq: int) -> log.Feed:
+    """Return a feed of which so much is applied; the header is here."""
+    found = connection.exec_driver_sql(
+        "SELECT hash FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, seq)
+    ).scalar()
+    return feed._replace(applied=seq, applied_hash=found or NO_HASH)
+
+
 def _pass_over(connection: Connection, feed: log.Feed, seq: int, now_ms: int) -> None:
     """Take the commits of a feed up to `seq` for applied, as their effect is here."""
     connection.exec_driver_sql(
@@ -186,11 +202,10 @@ def _pass_over(connection: Connection, feed: log.Feed, seq: int, now_ms: int) ->
         " WHERE feed = ? AND seq > ? AND seq <= ?",
         (now_ms, feed.key, feed.applied, seq),
     )
-    highest, commit_hash = connection.exec_driver_sql(
-        "SELECT max(stamp), (SELECT hash FROM commit_log WHERE feed = ?1 AND seq = ?3)"
-        " FROM commit_log WHERE feed = ?1 AND seq > ?2 AND seq <= ?3",
+    highest = connection.exec_driver_sql(
+        "SELECT max(stamp) FROM commit_log WHERE feed = ? AND seq > ? AND seq <= ?",
         (feed.key, feed.applied, seq),
-    ).one()
-    log.put_feed(connection, feed._replace(applied=seq, applied_hash=commit_hash))
+    ).scalar_one()
+    log.put_feed(connection, _applied_to(connection, feed, seq))
     clock = meta.clock(connection).observe(Stamp.parse(highest), now_ms)
     meta.put_clock(connection, clock)

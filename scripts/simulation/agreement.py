@@ -104,13 +104,13 @@ def _is_as_replayed(witness: Witness, devices: Sequence[Device], authors: Sequen
     hashes: dict[bytes, dict[int, bytes]] = {}
     with witness.at(devices[0]).begin() as connection:
         rows = connection.exec_driver_sql(
-            "SELECT f.feed, c.seq, c.hash, c.header, c.body FROM commit_log c"
+            "SELECT f.feed, c.seq, c.hash, c.header FROM commit_log c"
             " JOIN feed f ON f.id = c.feed ORDER BY c.feed, c.seq"
         ).all()
-    for feed, seq, hashed, packed, body in rows:
+    for feed, seq, hashed, packed in rows:
         hashes.setdefault(feed, {})[seq] = hashed
         header = commits.decode_header(packed)
-        for place, change in enumerate(commits.decode_body(header, body)):
+        for place, change in enumerate(commits.decode_body(header, witness.bodies[hashed])):
             told.append(Told(change, WriteRef(header.stamp, feed, seq, place)))
     for author in authors:
         kept = hashes.get(author.feed, {})

@@ -46,6 +46,8 @@ class Witness:
         self._clocks: dict[int, Clock] = {}
         self._needs: dict[bytes, dict[bytes, int]] = {}
         """Of each commit how far its author had applied every feed when it was written."""
+        self.bodies: dict[bytes, bytes] = {}
+        """What every commit said when it was written: devices may forget it."""
 
     def at(self, device: Device) -> Engine:
         """Return a read-only engine on the file of a device."""
@@ -91,6 +93,7 @@ class Witness:
                 is_own = feed.feed.startswith(device.id)
                 for hashed in _hashes(connection, feed.key, after, feed.applied):
                     if is_own:
+                        self.bodies.setdefault(hashed, _body(connection, hashed))
                         self._needs[hashed] = {**applied, feed.feed: 0}
                     for needed, seq in self._needs.get(hashed, {}).items():
                         demand(
@@ -109,6 +112,8 @@ class Witness:
                 demand(not broken, f"{device.name} has rows that refer to nothing: {broken[:1]}")
                 held[device.id] = (device, read_holdings(connection))
                 self._no_ghosts(connection, device, authors)
+            # Who died right after a write that is durable has told nobody of it.
+            self.truth.wrote(self, device)
             self.truth.check(self, device)
         for device, ours in held.values():
             # What is durable and was not reported yet is in no claim: nobody was told of it.
@@ -213,6 +218,12 @@ def _is_claimed_rightly(device: Device, ours: Holdings, peer: Device, theirs: Ho
         there = theirs.vectors.feeds.get(feed)
         lacks = bool(reached.applied) and (there is None or there.applied < reached.applied)
         demand(not lacks, f"{_claim(device, peer)}, which lacks commits")
+
+
+def _body(connection: Connection, hashed: bytes) -> bytes:
+    """Return the body of a commit that its author has just written."""
+    query = "SELECT body FROM commit_log WHERE hash = ?"
+    return connection.exec_driver_sql(query, (hashed,)).scalar() or b""
 
 
 def _hashes(connection: Connection, feed: int, after: int, last: int) -> Sequence[bytes]:

@@ -30,8 +30,11 @@ WEIGHTS = {
     "upgrade": 1,
     "lie": 1,
     "wait": 2,
+    "forget": 0,
 }
-"""How often each kind of step comes, of a hundred or so."""
+"""How often each kind of step comes, of a hundred or so; devices forget in some seeds alone."""
+FORGETS_EVERY = 5
+"""In each so-manieth seed, every twentieth step or so is that a device forgets old commits."""
 MENDING = ("mend", "revive", "space")
 SETTLE_EVERY = 500
 TOPOLOGIES = ("mesh", "line", "ring", "star", "tree")
@@ -90,7 +93,7 @@ def plan_of(seed: int, steps: int, least: int = 3, most: int = 8) -> Plan:
         tuple(at for at in range(devices) if chance.random() < 0.15),
         tuple(at for at in range(1, devices) if chance.random() < 0.25),
         tuple(_clock(chance) for _ in range(devices)),
-        tuple(_steps(chance, steps, devices)),
+        tuple(_forgetting(seed, _steps(chance, steps, devices), devices)),
     )
 
 
@@ -133,4 +136,18 @@ def _steps(chance: random.Random, count: int, devices: int) -> list[Step]:
             gap = chance.choice((1_000, 3_000, 12_000, 50_000))
         a, b, c, d = (chance.randrange(1 << 16) for _ in range(4))
         found.append(Step(gap, kind, chance.randrange(devices), (a, b, c, d)))
+    return found
+
+
+def _forgetting(seed: int, steps: list[Step], devices: int) -> list[Step]:
+    """Return the steps of a seed, in some with more in between: drawn apart from all else."""
+    if seed % FORGETS_EVERY:
+        return steps
+    chance = random.Random(f"forget/{seed}")
+    found = []
+    for step in steps:
+        if chance.random() < 0.05:
+            numbers = (chance.randrange(1 << 16), 0, 0, 0)
+            found.append(Step(0, "forget", chance.randrange(devices), numbers))
+        found.append(step)
     return found

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from leaderless.protocol.commands import Command, Send
 from leaderless.protocol.fetching import STALLED_S
-from leaderless.protocol.gathering import FIRST, Gathering
+from leaderless.protocol.gathering import FIRST, LEAST_DISTRUST_S, Gathering
 from leaderless.protocol.messages import (
     FeedPosition,
     Hello,
@@ -134,10 +135,14 @@ def test_headers_that_nobody_has_are_not_waited_for_long() -> None:
 
 
 def test_a_device_that_told_what_cannot_be_is_not_asked_again() -> None:
-    """Another one is."""
+    """Another one is; itself only after long, as it may have been mended."""
     gathering, peers = Gathering(), [_peer(1, {F: 9}), _peer(2, {F: 9})]
-    gathering.distrust(peers[0].device)
+    gathering.distrust(peers[0].device, 0.0)
     assert gathering.plan(peers, LACKS, 0.0) == _asks(2, FIRST)
+    gathering.lost(2)
+    assert gathering.plan(peers[:1], LACKS, 1.0) == []
+    assert gathering.replan_at == LEAST_DISTRUST_S
+    assert gathering.plan(peers[:1], LACKS, LEAST_DISTRUST_S) == _asks(1, FIRST)
 
 
 def test_what_came_whole_is_not_asked_for_again_before_it_took_effect() -> None:
@@ -147,3 +152,10 @@ def test_what_came_whole_is_not_asked_for_again_before_it_took_effect() -> None:
     gathering.arrived(1, Records(FIRST, {F: 5}, (), done=True), used=True)
     assert gathering.plan(peers, LACKS, 1.0) == []
     assert gathering.plan(peers, _ours({G: 1}), 2.0) == _asks(1, FIRST)
+
+
+def test_damaged_records_are_asked_of_who_has_applied_all_that_is_here() -> None:
+    """Whoever has applied less could not say what became of the rest."""
+    ours = replace(_ours({}), damaged=True, vectors=Vectors({}, {F: FeedPosition(4, 4)}))
+    assert Gathering().plan([_peer(1, {F: 3}), _peer(2, {F: 4})], ours, 0.0) == _asks(2, FIRST)
+    assert Gathering().plan([_peer(1, {F: 3})], ours, 0.0) == []

@@ -7,7 +7,7 @@ from itertools import chain
 import pytest
 
 from scripts.simulation.faults import FAULTS
-from scripts.simulation.plan import SETTLE_EVERY, WEIGHTS, plan_of
+from scripts.simulation.plan import FORGETS_EVERY, SETTLE_EVERY, WEIGHTS, plan_of
 
 
 def test_a_seed_means_one_plan() -> None:
@@ -37,3 +37,13 @@ def test_every_fault_is_drawn() -> None:
     assert set(FAULTS) <= set(WEIGHTS)
     drawn = {step.kind for seed in range(10) for step in plan_of(seed, 200).steps}
     assert drawn >= set(WEIGHTS)
+
+
+def test_devices_forget_in_some_seeds_and_nothing_else_changes_by_it() -> None:
+    """What the other steps are does not hang on it."""
+    forgets = {
+        seed for seed in range(10) for step in plan_of(seed, 200).steps if step.kind == "forget"
+    }
+    assert forgets == {0, FORGETS_EVERY}
+    steps = plan_of(FORGETS_EVERY, 200).steps
+    assert len([step for step in steps if step.kind != "forget"]) == 200

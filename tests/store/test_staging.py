@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from leaderless.protocol.errors import MalformedError
 from leaderless.protocol.messages import Records
 from leaderless.protocol.transfer import cursor, encode_record
 from leaderless.store import log, meta, staging
+from leaderless.store.forgotten import want_state
+from leaderless.store.holdings import read_holdings
 from leaderless.store.record_source import read_records
 from leaderless.store.staged import DisagreesError
 from leaderless.store.staging import OutOfOrderError, read_staging
@@ -229,3 +233,28 @@ def test_the_clock_goes_past_what_was_taken(three: list[Replica]) -> None:
         stamp for (stamp,) in query_file(target.store.path, "SELECT stamp FROM commit_log")
     )
     assert within(target, meta.clock).ms >= Stamp.parse(highest).ms
+
+
+def test_damaged_records_are_taken_from_a_peer_and_nothing_here_is_believed(
+    three: list[Replica],
+) -> None:
+    """What was written here since the start comes again with the log."""
+    source, target, _ = three
+    meet(source, target)
+    with closing(sqlite3.connect(target.store.path)) as connection, connection:
+        connection.execute("UPDATE commit_log SET body = NULL")
+        connection.execute("UPDATE record SET state = x'00' WHERE uuid = ?", (TAGS[0],))
+        connection.execute("DELETE FROM record WHERE uuid = ?", (TAGS[1],))
+        connection.execute("DELETE FROM tag")
+    within(target, want_state)
+    holdings = within(target, read_holdings)
+    assert holdings.damaged
+    assert holdings.state_digest() is None
+    for batch in batches(source):
+        stage(target, batch)
+    edit(target, Create("tag", b"own tag of ours!", {"canonical_name": "own"}))
+    take_state(target)
+    meet(source, target)
+    assert agreed(target) == agreed(source)
+    assert len(agreed(target).tables["tag"]) == 8
+    assert not within(target, read_holdings).damaged
