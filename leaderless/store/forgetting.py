@@ -37,6 +37,17 @@ Key = tuple[str, bytes]
 """A record: (model, uuid)."""
 
 
+# What a row has behind its body is read from an index: a body may be as long as 8 MiB.
+_LAST_COMMITS = (
+    "SELECT f.feed, (SELECT c.stamp FROM commit_log c INDEXED BY commit_by_feed"
+    " WHERE c.feed = f.id AND c.seq = f.received),"
+    " coalesce((SELECT c.received_at FROM commit_log c INDEXED BY commit_remembered"
+    " WHERE c.feed = f.id AND c.seq = f.received AND c.body IS NOT NULL),"
+    " (SELECT c.received_at FROM commit_log c WHERE c.feed = f.id AND c.seq = f.received))"
+    " FROM feed f"
+)
+
+
 class At(NamedTuple):
     """How far the remembered commits were gone through: local key of the feed, and seq."""
 
@@ -90,11 +101,8 @@ def seen_ms(
     for device, at in connection.exec_driver_sql("SELECT device, last_seen_at FROM presence"):
         if device in seen and at is not None:
             seen[device] = max(seen[device], at)
-    for feed, stamp, received in connection.exec_driver_sql(
-        "SELECT f.feed, c.stamp, c.received_at FROM feed f"
-        " JOIN commit_log c ON c.feed = f.id AND c.seq = f.received"
-    ):
-        if feed[:16] in seen:
+    for feed, stamp, received in connection.exec_driver_sql(_LAST_COMMITS):
+        if feed[:16] in seen and stamp is not None:
             seen[feed[:16]] = max(seen[feed[:16]], min(Stamp.parse(stamp).ms, received))
     return seen | dict.fromkeys(set(connected) & set(seen), now_ms)
 
@@ -239,7 +247,9 @@ def _next(connection: Connection, known: Survey, after: At) -> list[tuple[int, A
 def drop_replaced(connection: Connection, before_ms: int, newest: int) -> int:
     """Drop values that were replaced before that time, and before the newest commits came."""
     came = connection.exec_driver_sql(
-        "SELECT min(received_at) FROM commit_log WHERE rowid >= ?", (newest,)
+        "SELECT min(received_at) FROM commit_log INDEXED BY commit_remembered"
+        " WHERE body IS NOT NULL AND rowid >= ?",
+        (newest,),
     ).scalar()
     return connection.exec_driver_sql(
         "DELETE FROM replaced WHERE noted_at < ?",
