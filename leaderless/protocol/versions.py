@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from leaderless.protocol.peer import Peer
 
 UPGRADE: Final = (
-    "commits that you lack were forgotten here, and your version cannot read what is left of them:"
-    " upgrade leaderless there"
+    "commits that you lack were forgotten, and your version of leaderless cannot read what is left of"
+    " them: upgrade it"
 )
 """What a device is told that stays behind because it is older."""
 

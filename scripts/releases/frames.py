@@ -96,7 +96,7 @@ def _lines(frames: Iterable[Frame], names: dict[int, str]) -> Iterator[str]:
         kind, (head, *rest) = parts(frame.data)
         said = json.dumps(_plain(msgpack.unpackb(head)), sort_keys=True)
         more = f" + {', '.join(str(len(item)) for item in rest)} bytes" if rest else ""
-        yield f"{names[frame.sender]}: {KINDS[kind]} {said}{more}\n"
+        yield f"{names[frame.sender]}: {KINDS.get(kind, kind)} {said}{more}\n"
 
 
 def _plain(value: object) -> object:

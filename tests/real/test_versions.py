@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import sqlite3
 import subprocess
 import tarfile
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from scripts.device import pair
+from tests.real.conftest import LOCAL
 from tests.releases.kept import FIXTURES, RELEASES
 
 if TYPE_CHECKING:
@@ -110,3 +115,60 @@ def test_a_device_that_is_upgraded_goes_on(
     assert device.json("verify")["right"]
     _tag(old, "upgraded")
     _tag(device, "meanwhile")
+
+
+def _forget(device: Device) -> None:
+    """Leave nothing of a stopped device's own commits but their headers."""
+    with closing(sqlite3.connect(device.home / "state" / "library.db")) as database, database:
+        database.execute(
+            "UPDATE commit_log SET body = NULL WHERE feed IN (SELECT f.id FROM feed f, meta m"
+            " WHERE m.name = 'own_device' AND substr(f.feed, 1, 16) = m.value)"
+        )
+
+
+def _until(what: Callable[[], bool], why: str) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline, why
+        time.sleep(0.2)
+
+
+def test_a_device_too_old_for_what_was_forgotten_is_told_and_loses_nothing(
+    make_device: Callable[..., Device], checkout: Path
+) -> None:
+    """Both name it in words, its own edits arrive; upgraded, it holds what the other does."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = LOCAL.replace("listen_port = 0", f"listen_port = {port}")
+    old, new = make_device("old", prefix=_of(checkout)), make_device("new", found)
+    pair(new, old, "127.0.0.1")
+    new.run("tag", "create", "known")
+    _in_sync(old, new)
+    old.stop()
+    new.run("tag", "create", "forgotten")
+    new.run("tag", "delete", "known")
+    new.stop()
+    _forget(new)
+    new.start()
+    old.start()
+    old.run("tag", "create", "mine")
+
+    def heard() -> bool:
+        return new.run("tag", "show", "mine", code=None).returncode == 0
+
+    def named() -> bool:
+        alerts = new.json("status")["warnings"]
+        return "OLDER_PEER" in {alert["code"] for alert in alerts}
+
+    _until(heard, "the edits of the older device do not arrive")
+    _until(named, "status does not name the older device")
+    log = old.home / "daemon.log"
+    _until(lambda: b"upgrade it" in log.read_bytes(), "it is not told to upgrade")
+    assert "Not in sync" in old.json("status")["verdict"]
+    old.stop()
+    old.become(())
+    old.start()
+    _in_sync(old, new)
+    _tag(old, "forgotten")
+    assert old.run("tag", "show", "known", code=None).returncode != 0
