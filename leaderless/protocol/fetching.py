@@ -47,10 +47,11 @@ MOST_DISTRUST_S: Final = 60.0
 
 @dataclass(slots=True)
 class _Pull:
-    """A stream that was asked for on a link, when something last came of it, and how far that went."""
+    """A stream that was asked for on a link: when something last came of it, from where and how far."""
 
     link: int
     since: float
+    began: int
     reached: int
 
 
@@ -110,9 +111,12 @@ class Fetching:
     ) -> None:
         """Ask a device no more for a stream while it is on `link`: what it sent of it was forged.
 
-        `only_now` asks it again after a pause, on the same link, too.
+        `only_now` asks it again after a pause, on the same link, too; so is one of whom it is not
+        sure that it did it on this link: it may have been mended since.
         """
         until = self._lies.add((device, key), now)
+        pull = self._pulls.get(key)
+        only_now |= pull is not None and pull.link == link and pull.began > 0
         self.distrusted[device, key] = Distrusted(why, None if only_now else link, until)
         self._asked.pop((device, key), None)
         self._end(key, link)
@@ -308,7 +312,7 @@ class Fetching:
 
     def _ask(self, peer: Peer, key: Key, message: PullState | PullLog, now: float) -> Command:
         lo = message.lo if isinstance(message, PullState) else message.after
-        self._pulls[key] = _Pull(peer.link, now, lo)
+        self._pulls[key] = _Pull(peer.link, now, lo, lo)
         return Send(peer.link, message)
 
     def arrived(

@@ -61,6 +61,11 @@ def relayed_above(owner: bytes) -> str:
     return f"relayed_above/{owner.hex()}"
 
 
+def touched(owner: bytes) -> str:
+    """Return the fact that some of an owner's copy, proved or not, came through others."""
+    return f"touched/{owner.hex()}"
+
+
 def taken_back(owner: bytes) -> str:
     """Return the fact that names whose rows of an owner did not fit a proved copy the last time."""
     return f"taken_back/{owner.hex()}"

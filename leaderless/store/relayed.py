@@ -11,7 +11,7 @@ the copy was proved, and one batch made it wrong  the batch is taken back, its s
 one relay brought all of it (the owner the rest)  the copy is dropped, the relay is named
 several did, or one did on top of a proved copy   the copy is dropped, all are suspects: from now
                                                   on each has to bring a whole copy by itself
-no relay had a part                               it is the owner that contradicts itself
+no relay ever had a part                          it is the owner that contradicts itself
 ================================================  =========================================
 """
 
@@ -83,6 +83,7 @@ def merge(
     applying raises. The caller holds one transaction around it.
     """
     relay = None if sender == batch.owner else sender
+    touched = meta.touched(batch.owner)
     before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
     if before is not None and relay is not None and had.suspected and {*had.devices} - {relay}:
         _drop(connection, registry, before)
@@ -93,22 +94,17 @@ def merge(
         if _is_same(before, merged):
             return Verdict(used, merged.fault, displaced=displaced)
         connection.exec_driver_sql("ROLLBACK TO merging")
-        if before is not None and meta.get(connection, meta.taken_back(batch.owner)) == relay:
-            _drop(connection, registry, before)
-            meta.put(connection, meta.suspected(batch.owner), 1)
-            return Verdict(False, merged.fault, (relay,))
-        meta.put(connection, meta.taken_back(batch.owner), relay)
-        return Verdict(False, merged.fault, (relay,), is_taken_back=True)
+        misfit = _misfit(connection, registry, before or merged, relay, merged.fault)
+        return misfit or Verdict(used, merged.fault, displaced=displaced)
     if relay is not None and used and (batch.changes or batch.hi > batch.lo):
         had = _took_part(connection, batch.owner, had, relay, before)
     if _is_proved(merged):
         _forget_parts(connection, batch.owner)
     elif merged.fault is not None and had.devices:
-        _drop(connection, registry, merged)
-        alone = len(had.devices) == 1 and had.above == 0
-        if not alone:
-            meta.put(connection, meta.suspected(batch.owner), 1)
-        return Verdict(False, merged.fault, had.devices, alone, displaced=displaced)
+        return _drop_all(connection, registry, merged, had, merged.fault, displaced)
+    elif merged.fault is not None and relay is None and meta.get(connection, touched):
+        misfit = _misfit(connection, registry, merged, batch.owner, merged.fault)
+        return misfit or Verdict(used, merged.fault, displaced=displaced)
     return Verdict(used, merged.fault, displaced=displaced)
 
 
@@ -130,6 +126,7 @@ def _took_part(
     devices = tuple(sorted({*had.devices, relay}))
     above = had.above if had.devices else 0 if before is None else before.watermark
     meta.put(connection, meta.relayed(owner), b"".join(devices))
+    meta.put(connection, meta.touched(owner), 1)
     meta.put(connection, meta.relayed_above(owner), above)
     return Parts(devices, above, had.suspected)
 
@@ -147,8 +144,9 @@ def _forget_parts(connection: Connection, owner: bytes) -> None:
 def _drop(connection: Connection, registry: Registry, copy: Copy) -> None:
     """Drop a copy, and who had a part in it; that it was wrong is remembered until one is proved."""
     state.forget(connection, registry, copy)
-    for name in (meta.relayed(copy.owner), meta.relayed_above(copy.owner)):
-        meta.drop(connection, name)
+    about = (meta.relayed, meta.relayed_above, meta.touched)
+    for name in about:
+        meta.drop(connection, name(copy.owner))
 
 
 def dispute(
@@ -156,15 +154,49 @@ def dispute(
 ) -> Verdict | None:
     """Settle whose fault it is that a batch of `sender` cannot be applied, not even in part.
 
-    None if it is its own. Where others had a part in what it builds on, the copy is dropped.
+    None if it is its own: nobody else had a part in what it builds on.
     """
     copy, had = state.copy_of(connection, owner), parts(connection, owner)
-    if copy is None or not {*had.devices} - {sender}:
+    if copy is None or not (had.devices or meta.get(connection, meta.touched(owner))):
         return None
+    if not had.devices:
+        return _misfit(connection, registry, copy, sender, why)
     named = had.devices if sender == owner else tuple(sorted({*had.devices, sender}))
+    return _drop_all(connection, registry, copy, Parts(named, had.above, had.suspected), why)
+
+
+def _misfit(
+    connection: Connection, registry: Registry, copy: Copy, sender: bytes, why: str
+) -> Verdict | None:
+    """Settle what is to be done where something does not fit a copy that was proved.
+
+    No word covers deletions: one that a relay invented long ago may be what it does not fit.
+    """
+    owner = copy.owner
+    if sender == owner and meta.get(connection, meta.suspected(owner)):
+        return None
+    if sender == owner or meta.get(connection, meta.taken_back(owner)) == sender:
+        _drop(connection, registry, copy)
+        meta.put(connection, meta.suspected(owner), 1)
+        return Verdict(False, why, () if sender == owner else (sender,))
+    meta.put(connection, meta.taken_back(owner), sender)
+    return Verdict(False, why, (sender,), is_taken_back=True)
+
+
+def _drop_all(
+    connection: Connection,
+    registry: Registry,
+    copy: Copy,
+    had: Parts,
+    why: str,
+    displaced: tuple[tuple[bytes, bytes], ...] = (),
+) -> Verdict:
+    """Drop what relays had a part in; one that brought all of it is to blame, several are suspects."""
     _drop(connection, registry, copy)
-    meta.put(connection, meta.suspected(owner), 1)
-    return Verdict(False, why, named)
+    alone = len(had.devices) == 1 and had.above == 0
+    if not alone:
+        meta.put(connection, meta.suspected(copy.owner), 1)
+    return Verdict(False, why, had.devices, alone, displaced=displaced)
 
 
 # --- ids that are another device's ----------------------------------------------------------------

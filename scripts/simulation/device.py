@@ -23,6 +23,7 @@ from leaderless.store.store import open_store
 from leaderless.sync.backoff import Backoff
 from leaderless.sync.dialer import Dialer
 from leaderless.sync.driver import open_sync
+from scripts.simulation.lies import Mouth
 
 if TYPE_CHECKING:
     import random
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from leaderless.identity import Identity
     from leaderless.store.store import Store
     from leaderless.sync.driver import Driver
-    from leaderless.transport.base import Connection
     from registry.models import Registry
+    from scripts.simulation.lies import Liar
     from scripts.simulation.network import End, Network
 
 _T = TypeVar("_T")
@@ -98,8 +99,7 @@ class Device:
         self.up: Up | None = None
         self.failure: BaseException | None = None
         self.on_write: Callable[[Device], None] = lambda _: None
-        self.mouth: Callable[[End], Connection] | None = None
-        """How a device that lies uses its lines."""
+        self.liar: Liar | None = None
         self._network = network
         self._chance = chance
         self._batch_rows = batch_rows
@@ -156,8 +156,8 @@ class Device:
             self._ended.set()
 
     def _new_dialer(self, driver: Driver) -> Dialer:
-        async def dial(_: trio.Nursery, __: str, port: int) -> Connection:
-            return self._spoken(await self._network.dial(self, port))
+        async def dial(_: trio.Nursery, __: str, port: int) -> Mouth:
+            return Mouth(await self._network.dial(self, port), self)
 
         dialer = Dialer(
             dial,
@@ -179,11 +179,8 @@ class Device:
 
     async def _use(self, end: End) -> None:
         if self.up is not None:
-            await self.up.driver.run_link(self._spoken(end))
+            await self.up.driver.run_link(Mouth(end, self))
         await end.aclose()
-
-    def _spoken(self, end: End) -> Connection:
-        return end if self.mouth is None else self.mouth(end)
 
     async def call_again(self, port: int) -> None:
         """Dial a device whether it is connected or not, as a second address of it would."""

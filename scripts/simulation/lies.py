@@ -1,19 +1,28 @@
 """A member that relays wrong bytes for a while, and what the oracles know of the right ones.
 
 A liar is a device like any other, whose frames about others' rows and commits are changed on their
-way out: altered, left out, lost, invented, put in another order, said twice. It does so on every
-line that it has, until everything is healed: then its lines are cut once more.
+way out: altered, left out, lost, invented, put in another order, said twice; and it says that it
+holds more than it does. It does so on every line that it has, until everything is healed: then its
+lines are cut, and it is as honest as any other.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from leaderless.protocol.messages import LogBatch, SignedCommit, StateBatch
+from leaderless.protocol import codec
+from leaderless.protocol.messages import (
+    Credit,
+    LogBatch,
+    Positions,
+    SignedCommit,
+    StateBatch,
+    Vectors,
+)
 from scripts.simulation.oracles import demand
-from tests.liar import LyingLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,10 +47,6 @@ class Liar:
     chance: random.Random
     share: float
 
-    def mouth(self, end: End) -> LyingLink:
-        """Return a line as this device uses it."""
-        return LyingLink(end, self.lie, [])
-
     def lie(self, message: Message) -> list[Message]:
         """Return what is sent in the place of a message."""
         if self.chance.random() >= self.share:
@@ -51,7 +56,58 @@ class Liar:
                 return self.chance.choice(_ABOUT_ROWS)(message, self.chance)
         elif isinstance(message, LogBatch) and message.feed[:16] != self.own and message.commits:
             return self.chance.choice(_ABOUT_COMMITS)(message, self.chance)
+        elif isinstance(message, Positions):
+            return self._boast(message)
         return [message]
+
+    def _boast(self, message: Positions) -> list[Message]:
+        """Say that one holds more of somebody's rows, or of a feed, than there is."""
+        owned, feeds = dict(message.vectors.owned), dict(message.vectors.feeds)
+        others = [owner for owner in sorted(owned) if owner != self.own]
+        written = [feed for feed in sorted(feeds) if feed[:16] != self.own]
+        if others and self.chance.random() < 0.5:
+            owner = self.chance.choice(others)
+            owned[owner] = replace(owned[owner], watermark=owned[owner].watermark + 100)
+        elif written:
+            feed = self.chance.choice(written)
+            feeds[feed] = replace(feeds[feed], received=feeds[feed].received + 100)
+        return [replace(message, vectors=Vectors(owned, feeds))]
+
+
+class Mouth:
+    """A line as a device uses it: what it says goes as it is, unless the device lies."""
+
+    def __init__(self, end: End, device: Device) -> None:
+        self.peer_key = end.peer_key
+        self.address = end.address
+        self.dialed = end.dialed
+        self._end = end
+        self._device = device
+
+    async def send(self, data: bytes) -> None:
+        """Send a message, or what a liar makes of it."""
+        liar = self._device.liar
+        if liar is None:
+            await self._end.send(data)
+            return
+        for said in liar.lie(codec.decode(data)):
+            await self._end.send(codec.encode(said))
+
+    async def receive(self) -> bytes:
+        """Return the next message; a liar is never credited more than it believes to have sent."""
+        data = await self._end.receive()
+        if self._device.liar is None:
+            return data
+        message = codec.decode(data)
+        if isinstance(message, Credit) and self._device.up is not None:
+            peers = self._device.up.driver.exchange.peers.values()
+            sent = [peer.unacknowledged for peer in peers if peer.device == self._end.other.id]
+            return codec.encode(Credit(min([message.amount, *sent])))
+        return data
+
+    async def aclose(self) -> None:
+        """End this side."""
+        await self._end.aclose()
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -171,23 +227,25 @@ _ABOUT_COMMITS: Sequence[Callable[[LogBatch, random.Random], list[Message]]] = (
 
 
 async def lie(world: World, step: Step) -> bool:
-    """A device begins to lie about what is others', on new lines."""
-    device = world.devices[step.who]
-    if device.up is None or device.mouth is not None:
+    """A device begins to lie about what is others': one that hands on, if there is any."""
+    lines = Counter(
+        end for edge in {tuple(sorted(edge)) for edge in world.plan.edges} for end in edge
+    )
+    between = [device for device in world.devices if lines[device.index] > 1] or world.devices
+    device = between[step.who % len(between)]
+    if device.up is None or device.liar is not None:
         return False
     chance = random.Random(f"lie/{world.plan.seed}/{step.numbers}")
-    liar = Liar(device.id, chance, _OFTEN[step.numbers[0] % len(_OFTEN)])
-    device.mouth = liar.mouth
+    device.liar = Liar(device.id, chance, _OFTEN[step.numbers[0] % len(_OFTEN)])
     world.witness.truth.has_liars = True
-    _cut_lines(world, device)
     return True
 
 
 def repent(world: World) -> None:
     """End all lies."""
     for device in world.devices:
-        if device.mouth is not None:
-            device.mouth = None
+        if device.liar is not None:
+            device.liar = None
             _cut_lines(world, device)
 
 

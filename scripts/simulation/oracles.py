@@ -107,6 +107,8 @@ class Witness:
         """Look at all devices as they are now, in the middle of whatever happens."""
         held: dict[bytes, tuple[Device, Holdings]] = {}
         for device in devices:
+            self.truth.wrote(self, device)  # what is durable there, also if it died of it
+        for device in devices:
             with self.at(device).begin() as connection:
                 broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
                 demand(not broken, f"{device.name} has rows that refer to nothing: {broken[:1]}")

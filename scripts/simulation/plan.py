@@ -28,7 +28,7 @@ WEIGHTS = {
     "full": 1,
     "space": 2,
     "upgrade": 1,
-    "lie": 1,
+    "lie": 2,
     "wait": 2,
     "forget": 0,
 }

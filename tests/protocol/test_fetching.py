@@ -422,3 +422,12 @@ def test_what_did_not_fit_is_asked_for_again_after_a_while_on_the_same_link() ->
     assert not _asked_by(side.exchange.tick(LEAST_DISTRUST_S - 1))
     asked = _asked_by(_until(side, LEAST_DISTRUST_S + 1, LEAST_DISTRUST_S - 1))
     assert asked == [PullState(C, LIFE, 0)]
+
+
+def test_what_may_have_been_forged_over_an_earlier_connection_is_asked_for_again() -> None:
+    """Only who brought the whole of it on this one is not asked again while that lasts."""
+    side = Side(A, owned={C: 5})
+    _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
+    side.distrust(B, FAR, "forged", 0.0)
+    asked = _asked_by(_until(side, LEAST_DISTRUST_S + 1))
+    assert asked == [PullState(C, LIFE, 5)]

@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 from entities import _upsert
 from leaderless.protocol import commits, exchange, fetching, hashing
 from leaderless.protocol.messages import PullLog
-from leaderless.store import command, engine, log, state_source
+from leaderless.store import command, engine, log, state, state_source
+from leaderless.sync.apply import Applier
 from leaderless.sync.backoff import Backoff
 from registry.changes import Guard, StateChange
 from registry.hlc import MAX_DRIFT_MS, Clock, Stamp
@@ -210,6 +211,29 @@ def stall_after_heal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Backoff, "wait_s", wrong)
 
 
+# --- members that lie -----------------------------------------------------------------------------
+
+
+def rows_without_a_word(patch: pytest.MonkeyPatch) -> None:
+    """What a relay brings is kept without being held against a checkpoint of its owner."""
+
+    def wrong(copy: state.Copy, _: Any) -> state.Copy:
+        return copy._replace(verified=copy.watermark) if copy.exact else copy
+
+    patch.setattr(state, "_proved", wrong)
+
+
+def unsigned_commits(patch: pytest.MonkeyPatch) -> None:
+    """The signature of a commit is kept and handed on, and never looked at."""
+
+    def wrong(_: Applier, __: bytes, ___: bytes, signed: Any) -> log.Received:
+        header = commits.decode_header(signed.header)
+        changes = commits.decode_body(header, signed.body)
+        return log.Received(header, changes, signed, hashing.digest(signed.header))
+
+    patch.setattr(Applier, "_commit", wrong)
+
+
 PLANTED = {
     "a dropped tombstone": Bug(dropped_tombstone, 7, 40, says="had deleted"),
     "a missing ancestor closure": Bug(no_ancestors, 29, 120),
@@ -225,5 +249,7 @@ PLANTED = {
     "an ack before durability": Bug(ack_before_durability, 2, 40, says="ran back"),
     "a status from counts": Bug(status_from_counts, 7, 40, says="claims"),
     "a stall after heal": Bug(stall_after_heal, 52, 40),
+    "relayed rows without a checkpoint": Bug(rows_without_a_word, 1, 120, says="never had"),
+    "a commit's signature that is not checked": Bug(unsigned_commits, 1, 120, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""
