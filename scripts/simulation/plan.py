@@ -28,9 +28,14 @@ WEIGHTS = {
     "full": 1,
     "space": 2,
     "upgrade": 1,
+    "backup": 2,
+    "restore": 1,
+    "clone": 1,
+    "away": 1,
     "wait": 2,
 }
 """How often each kind of step comes, of a hundred or so."""
+WORK = ("own", "share", "note", "undo", "rename")
 MENDING = ("mend", "revive", "space")
 SETTLE_EVERY = 500
 TOPOLOGIES = ("mesh", "line", "ring", "star", "tree")
@@ -77,7 +82,9 @@ class Plan:
 def plan_of(seed: int, steps: int, least: int = 3, most: int = 8) -> Plan:
     """Return the plan of a seed with that many steps and `least` to `most` devices."""
     chance = random.Random(f"plan/{seed}")
-    devices = chance.randint(least, most)
+    # Most of what goes wrong takes few devices, and what a seed costs grows with their square.
+    sizes = range(least, most + 1)
+    devices = chance.choices(sizes, [1 / (2 + size - least) for size in sizes])[0]
     topology = chance.choice(TOPOLOGIES)
     low = chance.choice((0, 1, 5, 20, 80))
     return Plan(
@@ -127,7 +134,7 @@ def _steps(chance: random.Random, count: int, devices: int) -> list[Step]:
     found = []
     for at in range(1, count + 1):
         kind = "settle" if at % SETTLE_EVERY == 0 else chance.choices(kinds, weights)[0]
-        gap = chance.choice((0, 0, 0, 0, 1, 5, 20, 100))
+        gap = chance.choice((0, 0, 0, 0, 0, 1, 5, 20, 60))
         if kind == "wait":
             gap = chance.choice((1_000, 3_000, 12_000, 50_000))
         a, b, c, d = (chance.randrange(1 << 16) for _ in range(4))
