@@ -211,8 +211,15 @@ class Kept:
         connection = self._connection
         if connection is None:
             connection = self._connection = self.engine.connect()
-        with connection.begin():
-            yield connection
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            # A COMMIT that fails (a deferred key) leaves SQLite's transaction open.
+            raw = cast("sqlite3.Connection", connection.connection.driver_connection)
+            if raw.in_transaction:
+                raw.rollback()
+            raise
 
     def dispose(self) -> None:
         """Close the connection."""
