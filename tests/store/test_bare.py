@@ -116,7 +116,6 @@ def test_a_commit_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("SELECT * FROM t").all() == []
         connection.exec_driver_sql("INSERT INTO t VALUES (1, 1)")
     with pytest.raises(OperationalError), kept.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM t")
         connection.exec_driver_sql("SELECT nothing")
     with kept.begin() as connection:
         assert connection.exec_driver_sql("SELECT * FROM t").all() == [(1, 1)]
