@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from entities import MODELS
 from registry.models import Registry
 from scripts.simulation.oracles import demand
+from scripts.simulation.revocation import revoke
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -157,6 +158,7 @@ FAULTS: dict[str, Callable[[World, Step], Awaitable[bool]]] = {
     "full": _full,
     "space": _space,
     "upgrade": _upgrade,
+    "revoke": revoke,
 }
 
 

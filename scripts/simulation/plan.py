@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from scripts.simulation.revocation import with_revoke
+
 WEIGHTS = {
     "own": 30,
     "share": 40,
@@ -29,8 +31,9 @@ WEIGHTS = {
     "space": 2,
     "upgrade": 1,
     "wait": 2,
+    "revoke": 0,
 }
-"""How often each kind of step comes, of a hundred or so."""
+"""How often each kind of step comes, of a hundred or so; a revoke comes once in some plans."""
 MENDING = ("mend", "revive", "space")
 SETTLE_EVERY = 500
 TOPOLOGIES = ("mesh", "line", "ring", "star", "tree")
@@ -89,7 +92,7 @@ def plan_of(seed: int, steps: int, least: int = 3, most: int = 8) -> Plan:
         tuple(at for at in range(devices) if chance.random() < 0.15),
         tuple(at for at in range(1, devices) if chance.random() < 0.25),
         tuple(_clock(chance) for _ in range(devices)),
-        tuple(_steps(chance, steps, devices)),
+        tuple(with_revoke(_steps(chance, steps, devices), seed, devices)),
     )
 
 
