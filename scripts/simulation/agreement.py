@@ -107,7 +107,7 @@ def _is_as_replayed(witness: Witness, devices: Sequence[Device], authors: Sequen
     with witness.at(devices[0]).begin() as connection:
         rows = connection.exec_driver_sql(
             "SELECT f.feed, c.seq, c.hash, c.header FROM commit_log c"
-            " JOIN feed f ON f.id = c.feed ORDER BY c.feed, c.seq"
+            " JOIN feed f ON f.id = c.feed WHERE c.seq <= f.applied ORDER BY c.feed, c.seq"
         ).all()
     for feed, seq, hashed, packed in rows:
         kept[feed, seq] = hashed

@@ -13,6 +13,7 @@ from registry.models import Registry
 from scripts.simulation import lies
 from scripts.simulation.copies import adopt, back_up, clone, end_clones, restore
 from scripts.simulation.oracles import demand
+from scripts.simulation.revocation import revoke
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -195,6 +196,7 @@ FAULTS: dict[str, Callable[[World, Step], Awaitable[bool]]] = {
     "restore": restore,
     "clone": clone,
     "away": _away,
+    "revoke": revoke,
 }
 
 

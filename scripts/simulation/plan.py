@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from scripts.simulation.revocation import with_revoke
+
 WEIGHTS = {
     "own": 30,
     "share": 40,
@@ -35,8 +37,10 @@ WEIGHTS = {
     "away": 1,
     "wait": 2,
     "forget": 0,
+    "revoke": 0,
 }
-"""How often each kind of step comes, of a hundred or so; devices forget in some seeds alone."""
+"""How often each kind of step comes, of a hundred or so; devices forget in some seeds alone, and a
+revoke comes once in some plans."""
 FORGETS_EVERY = 5
 """In each so-manieth seed, every twentieth step or so is that a device forgets old commits."""
 WORK = ("own", "share", "note", "undo", "rename")
@@ -100,7 +104,9 @@ def plan_of(seed: int, steps: int, least: int = 3, most: int = 8) -> Plan:
         tuple(at for at in range(devices) if chance.random() < 0.15),
         tuple(at for at in range(1, devices) if chance.random() < 0.25),
         tuple(_clock(chance) for _ in range(devices)),
-        tuple(_forgetting(seed, _steps(chance, steps, devices), devices)),
+        tuple(
+            _forgetting(seed, with_revoke(_steps(chance, steps, devices), seed, devices), devices)
+        ),
     )
 
 

@@ -106,6 +106,8 @@ class World:
         self.clones: dict[int, Device] = {}
         """Second machines that run as a device, by the device."""
         self.keys = sorted({*chosen, *(end for key in chosen for end in about.ends(key))})
+        self.revoked: set[int] = set()
+        """Devices that are no members any more: they are left out of what has to agree."""
         self._violation: ViolationError | None = None
         self._nursery: trio.Nursery | None = None
 
@@ -120,6 +122,15 @@ class World:
             copies.went_on(self, self.authors[device.index], took_back=took_back)
         except ViolationError as error:
             self._violation = self._violation or error
+
+    def members(self) -> list[Device]:
+        """Return the devices that are members."""
+        return [device for device in self.devices if device.index not in self.revoked]
+
+    def lines(self) -> list[tuple[int, int]]:
+        """Return which members dial whom."""
+        gone = self.revoked
+        return [(a, b) for a, b in self.plan.edges if a not in gone and b not in gone]
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -237,7 +248,8 @@ class World:
             if author.is_unsure:
                 copies.adopt(self, author)
                 author.is_unsure = False
-        commits, rows = settled(self.witness, self.devices, self.authors)
+        authors = [author for author in self.authors if author.device.index not in self.revoked]
+        commits, rows = settled(self.witness, self.members(), authors)
         self.counts["commits"], self.counts["rows"] = commits, rows
         self.transcript.say(f"all are equal: {commits} commits, {rows} records")
 
@@ -251,13 +263,13 @@ class World:
         )
 
     def _is_in_sync(self) -> bool:
-        return all(self._claims(a, b) and self._claims(b, a) for a, b in self.plan.edges)
+        return all(self._claims(a, b) and self._claims(b, a) for a, b in self.lines())
 
     def _why_not(self) -> str:
         names = [device.name for device in self.devices]
         missing = [
             f"{names[a]} and {names[b]}"
-            for a, b in self.plan.edges
+            for a, b in self.lines()
             if not (self._claims(a, b) and self._claims(b, a))
         ]
         return ", ".join(dict.fromkeys(missing))
