@@ -215,9 +215,10 @@ class Kept:
             with connection.begin():
                 yield connection
         except BaseException:
-            # A commit that failed leaves SQLite's transaction open: given back, it is rolled back.
-            self._connection = None
-            connection.close()
+            # A COMMIT that fails (a deferred key) leaves SQLite's transaction open.
+            raw = cast("sqlite3.Connection", connection.connection.driver_connection)
+            if raw.in_transaction:
+                raw.rollback()
             raise
 
     def dispose(self) -> None:

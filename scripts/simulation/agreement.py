@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from leaderless.protocol import commits
-from leaderless.store import meta
+from leaderless.store import meta, state
 from leaderless.store.holdings import read_holdings
 from registry.changes import WriteRef
 from scripts.simulation.hashes import element, opaque_sum, sum_of
@@ -76,14 +76,16 @@ def _is_acknowledged(author: Author, export: list[bytes]) -> None:
 
 
 def _is_hashed_right(witness: Witness, device: Device) -> None:
-    """The set hash of every owner is the sum over its rows, counted from the start."""
+    """The set hash of every owner is the sum over all its rows, counted from the start."""
     with witness.at(device).begin() as connection:
-        kept = connection.exec_driver_sql("SELECT id, set_hash FROM incarnation").all()
-        for epoch, set_hash in kept:
-            total = sum(sum_of(connection, model, epoch) for model in device.registry.owned())
-            total += opaque_sum(connection, epoch)
+        for copy in state.copies(connection):
+            total = 0
+            # What earlier incarnations left behind would count as well.
+            for epoch in state.epochs_of(connection, copy.owner, copy.epoch).known:
+                total += sum(sum_of(connection, model, epoch) for model in device.registry.owned())
+                total += opaque_sum(connection, epoch)
             demand(
-                set_hash == (total % (1 << 2048)).to_bytes(256, "big"),
+                copy.set_hash == (total % (1 << 2048)).to_bytes(256, "big"),
                 f"a set hash at {device.name} is not that of the rows that are there",
             )
         shared = sum(
@@ -101,20 +103,19 @@ def _is_hashed_right(witness: Witness, device: Device) -> None:
 def _is_as_replayed(witness: Witness, devices: Sequence[Device], authors: Sequence[Author]) -> int:
     """Tables and journal are those of a naive replay; nothing acknowledged is missing."""
     told: list[Told] = []
-    hashes: dict[bytes, dict[int, bytes]] = {}
+    kept: dict[tuple[bytes, int], bytes] = {}
     with witness.at(devices[0]).begin() as connection:
         rows = connection.exec_driver_sql(
             "SELECT f.feed, c.seq, c.hash, c.header FROM commit_log c"
-            " JOIN feed f ON f.id = c.feed ORDER BY c.feed, c.seq"
+            " JOIN feed f ON f.id = c.feed WHERE c.seq <= f.applied ORDER BY c.feed, c.seq"
         ).all()
     for feed, seq, hashed, packed in rows:
-        hashes.setdefault(feed, {})[seq] = hashed
+        kept[feed, seq] = hashed
         header = commits.decode_header(packed)
         for place, change in enumerate(commits.decode_body(header, witness.bodies[hashed])):
             told.append(Told(change, WriteRef(header.stamp, feed, seq, place)))
     for author in authors:
-        kept = hashes.get(author.feed, {})
-        lost = [seq for seq, hashed in author.commits.items() if kept.get(seq) != hashed]
+        lost = [at[1] for at, hashed in author.commits.items() if kept.get(at) != hashed]
         demand(not lost, f"commits {lost[:3]} that {author.device.name} acknowledged are gone")
     wanted = tables(replay(told))
     for device in devices:

@@ -8,6 +8,7 @@ import multiprocessing
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.simulation.plan import Plan, plan_of
@@ -39,6 +40,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--shrink-minutes", type=float, default=5.0, help="for the first failure")
     parser.add_argument("--transcript", action="store_true", help="print the whole conversation")
+    parser.add_argument(
+        "--sum", nargs="+", type=Path, metavar="FILE", help="add up what --json has printed before"
+    )
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
     return parser.parse_args(arguments)
 
@@ -100,6 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(_about(shown.plan) + shown.lines))
         print(shown.violation or f"All of it held: {shown.digest}")
         return 1 if shown.violation else 0
+    if options.sum:
+        return _report(_summed(options.sum), as_json=options.json)
     began = time.monotonic()
     until = began + options.minutes * 60 if options.minutes is not None else float("inf")
     totals, failed = Totals(), []
@@ -108,11 +114,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if result.violation is not None:
             failed.append(result)
             print(f"Seed {result.plan.seed}: {result.violation}", file=sys.stderr, flush=True)
-    took_s = time.monotonic() - began
+    totals.took_s = time.monotonic() - began
     if failed and options.shrink_minutes > 0:
         print("\n".join(explain(failed[0], options.shrink_minutes * 60)), file=sys.stderr)
-    if options.json:
-        print(json.dumps(totals.as_json(took_s)))
-    else:
-        print("\n".join(totals.lines(took_s)))
+    return _report(totals, as_json=options.json)
+
+
+def _summed(paths: Sequence[Path]) -> Totals:
+    """Return the sum over files, each with the totals of one session or of several, line by line."""
+    totals = Totals()
+    for path in paths:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            totals.add_json(json.loads(line))
+    return totals
+
+
+def _report(totals: Totals, *, as_json: bool) -> int:
+    print(json.dumps(totals.as_json()) if as_json else "\n".join(totals.lines()))
     return 1 if totals.violations else 0

@@ -97,9 +97,15 @@ class Device:
         self.clock = SimulatedClock()
         self.dials: list[int] = []
         self.up: Up | None = None
+        self.is_stopped = False
+        """Whether it said that another machine runs as it, and nobody has claimed it since."""
+        self.replaced = 0
+        """How often its files were put in the place of others."""
         self.failure: BaseException | None = None
         self.on_write: Callable[[Device], None] = lambda _: None
         self.liar: Liar | None = None
+        self.on_restored: Callable[[Device, bool], None] = lambda *_: None
+        """Called when it goes on in a new incarnation, and whether it has taken its rows back."""
         self._network = network
         self._chance = chance
         self._batch_rows = batch_rows
@@ -291,6 +297,10 @@ class Device:
                 for key, value in data.items()
             }
             self._network.transcript.told(self.name, kind, shown)
+            if kind == "cloned":
+                self.is_stopped = True
+            elif kind == "restored":
+                self.on_restored(self, data["from"] != self.id)
 
     def now_ms(self) -> int:
         """Return what this device takes the time for."""

@@ -1,7 +1,7 @@
 """What goes wrong, kind by kind, and how all of it is mended.
 
 A fault is a function of the world and the step that asks for it; it returns whether it could happen.
-Later kinds (a restored backup, a clone, a year's absence) are added to `FAULTS`.
+Older and second copies of a device's files stand in `copies`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from entities import MODELS
 from registry.models import Registry
 from scripts.simulation import lies
+from scripts.simulation.copies import adopt, back_up, clone, end_clones, restore
 from scripts.simulation.oracles import demand
+from scripts.simulation.revocation import revoke
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
     from leaderless.store.transaction import Transaction
     from scripts.simulation.device import Device
     from scripts.simulation.plan import Step
-    from scripts.simulation.trees import Tree
     from scripts.simulation.workload import Author
     from scripts.simulation.world import World
 
 _NO_LIMIT = 0xFFFFFFFE
+YEAR_MS = 400 * 86_400_000
 
 
 async def _cut(world: World, step: Step) -> bool:
@@ -165,6 +167,17 @@ async def _upgrade(world: World, step: Step) -> bool:
     return True
 
 
+async def _away(world: World, step: Step) -> bool:
+    """A device is off for more than a year, past any lease: all clocks are that much later."""
+    device = world.devices[step.who]
+    if device.index in world.clones:
+        return False
+    device.die(power=False)
+    for other in world.devices:
+        other.clock.offset_ms += YEAR_MS
+    return True
+
+
 FAULTS: dict[str, Callable[[World, Step], Awaitable[bool]]] = {
     "cut": _cut,
     "partition": _partition,
@@ -179,6 +192,11 @@ FAULTS: dict[str, Callable[[World, Step], Awaitable[bool]]] = {
     "upgrade": _upgrade,
     "lie": lies.lie,
     "forget": _forget,
+    "backup": back_up,
+    "restore": restore,
+    "clone": clone,
+    "away": _away,
+    "revoke": revoke,
 }
 
 
@@ -187,6 +205,7 @@ async def heal(world: World) -> None:
     world.network.partition({})
     world.network.latency_ms = world.plan.latency_ms
     lies.repent(world)
+    await end_clones(world)
     for device in world.devices:
         device.spare()
         await world.start(device)
@@ -201,16 +220,14 @@ async def remember(world: World, author: Author) -> None:
     device = author.device
     world.witness.wrote(device)
     held = world.witness.tree_of(device)
-    if author.pending is not None and held == _shape(author.pending):
+    if author.pending is not None and held == author.pending.shape():
         author.tree = author.pending
     author.pending = None
-    demand(held == _shape(author.tree), f"{device.name} does not hold what it had acknowledged")
-    kept = world.witness.commits_of(device, author.feed)
-    lost = [seq for seq, hashed in author.commits.items() if kept.get(seq) != hashed]
+    is_there = held == author.tree.shape()
+    if author.is_unsure and not is_there:
+        adopt(world, author)
+    else:
+        demand(is_there, f"{device.name} does not hold what it had acknowledged")
+    kept = world.witness.commits_of(device)
+    lost = [at[1] for at, hashed in author.kept.items() if kept.get(at) != hashed]
     demand(not lost, f"{device.name} has lost commits {lost[:3]} that it had acknowledged")
-
-
-def _shape(tree: Tree) -> tuple[int, dict[bytes, tuple[bytes | None, bytes, int]]]:
-    return tree.rev, {
-        entry.uuid: (entry.parent, entry.name, entry.size) for entry in tree.entries.values()
-    }

@@ -22,10 +22,13 @@ from leaderless.protocol.messages import (
     StateBatch,
     Vectors,
 )
+from leaderless.store import restoring
 from scripts.simulation.oracles import demand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
 
     from leaderless.protocol.messages import Message
     from registry.changes import StateChange
@@ -266,29 +269,53 @@ class Truth:
     commits: dict[bytes, bytes] = field(default_factory=dict)
     """Of each commit, by its hash, the signature."""
     has_liars: bool = False
-    _upto: dict[bytes, int] = field(default_factory=dict)
-    _feeds: dict[bytes, int] = field(default_factory=dict)
+    _upto: dict[int, dict[int, int]] = field(default_factory=dict)
+    """Of each machine and each of its own incarnations, the rev that was looked at."""
+    _feeds: dict[int, dict[int, int]] = field(default_factory=dict)
+    """The same of each of its own feeds, the number of the commit."""
+
+    def forget(self, device: Device) -> None:
+        """A device has other files than before."""
+        self._upto.pop(device.index, None)
+        self._feeds.pop(device.index, None)
 
     def wrote(self, witness: Witness, device: Device) -> None:
         """A device has written something: take in what is its own."""
         with witness.at(device).begin() as connection:
-            after = self._upto.get(device.id, 0)
-            found = connection.exec_driver_sql(
-                "SELECT e.uuid, e.rev, e.name, e.size_bytes FROM entry e JOIN incarnation i"
-                " ON i.id = e.epoch WHERE i.device = ? AND e.rev > ? AND e.dead = 0",
-                (device.id, after),
-            ).all()
-            mine = self.rows.setdefault(device.id, set())
-            mine.update((uuid, rev, name, size) for uuid, rev, name, size in found)
-            self._upto[device.id] = max([after, *(row[1] for row in found)])
-            seq = self._feeds.get(device.id, 0)
-            written = connection.exec_driver_sql(
-                "SELECT c.seq, c.hash, c.signature FROM commit_log c JOIN feed f ON f.id = c.feed"
-                " WHERE substr(f.feed, 1, 16) = ? AND c.seq > ?",
-                (device.id, seq),
-            ).all()
-            self.commits.update((hashed, signature) for _, hashed, signature in written)
-            self._feeds[device.id] = max([seq, *(row[0] for row in written)])
+            # What a restored device takes back is its own only once it is whole and proved.
+            if not restoring.life(connection):
+                self._take_rows(connection, device)
+            self._take_commits(connection, device)
+
+    def _take_rows(self, connection: Connection, device: Device) -> None:
+        upto = self._upto.setdefault(device.index, {})
+        mine = self.rows.setdefault(device.id, set())
+        for epoch, mark in connection.exec_driver_sql(
+            "SELECT id, watermark FROM incarnation WHERE device = ?", (device.id,)
+        ).all():
+            mine.update(
+                (uuid, rev, name, size)
+                for uuid, rev, name, size in connection.exec_driver_sql(
+                    "SELECT uuid, rev, name, size_bytes FROM entry"
+                    " WHERE epoch = ? AND rev > ? AND dead = 0",
+                    (epoch, upto.get(epoch, 0)),
+                )
+            )
+            upto[epoch] = mark
+
+    def _take_commits(self, connection: Connection, device: Device) -> None:
+        seen = self._feeds.setdefault(device.index, {})
+        for key, received in connection.exec_driver_sql(
+            "SELECT id, received FROM feed WHERE substr(feed, 1, 16) = ?", (device.id,)
+        ).all():
+            self.commits.update(
+                (hashed, signature)
+                for hashed, signature in connection.exec_driver_sql(
+                    "SELECT hash, signature FROM commit_log WHERE feed = ? AND seq > ?",
+                    (key, seen.get(key, 0)),
+                )
+            )
+            seen[key] = received
 
     def check(self, witness: Witness, device: Device) -> None:
         """No commit is stored that nobody wrote; no row that counts as proved is another."""

@@ -7,18 +7,23 @@ that are false. What has to be so after a heal stands in `agreement`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from leaderless.catalogue.export import export_lines
-from leaderless.store import engine, log, meta
+from leaderless.store import engine, log, meta, restoring, state
+from leaderless.store.bare import Kept
 from leaderless.store.holdings import read_holdings
+from registry.changes import DeviceId, Incarnation, feed_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
     from leaderless.protocol.vectors import Holdings
+    from leaderless.store.state import Copy
     from registry.hlc import Clock
     from scripts.simulation.device import Device
     from scripts.simulation.lies import Truth
@@ -35,12 +40,35 @@ def demand(holds: bool, what: str) -> None:  # noqa: FBT001 - reads like the sen
         raise ViolationError(what)
 
 
+@dataclass(frozen=True)
+class File:
+    """A file that is no running device's; of each index one is open at a time."""
+
+    index: int
+    path: Path
+
+
+class Place(NamedTuple):
+    """How much a file holds of an owner: of its newest incarnation there rows and commits."""
+
+    incarnation: Incarnation
+    rev: int
+    proved: int
+    commits: int
+
+    def is_newer(self, other: Place) -> bool:
+        """Return whether the owner has written something of this after all of the other."""
+        return (self.incarnation, self.rev) > (other.incarnation, other.rev) or (
+            self.incarnation == other.incarnation and self.commits > other.commits
+        )
+
+
 class Witness:
     """Reads the files of the devices, on connections of its own."""
 
     def __init__(self, truth: Truth) -> None:
         self.truth = truth
-        self._engines: dict[int, tuple[str, Engine]] = {}
+        self._files: dict[int, tuple[str, Kept]] = {}
         self._seen: dict[int, dict[int, int]] = {}
         """Of each device and feed how many applied commits were looked at."""
         self._clocks: dict[int, Clock] = {}
@@ -49,20 +77,26 @@ class Witness:
         self.bodies: dict[bytes, bytes] = {}
         """What every commit said when it was written: devices may forget it."""
 
-    def at(self, device: Device) -> Engine:
-        """Return a read-only engine on the file of a device."""
+    def at(self, device: Device | File) -> Kept:
+        """Return a read-only connection to the file of a device."""
         path = str(device.path)
-        held = self._engines.get(device.index)
+        held = self._files.get(device.index)
         if held is None or held[0] != path:
             if held is not None:
                 held[1].dispose()
-            held = (path, engine.reader_engine(device.path))
-            self._engines[device.index] = held
+            held = (path, Kept(engine.reader_engine(device.path)))
+            self._files[device.index] = held
         return held[1]
+
+    def forget(self, device: Device) -> None:
+        """A device has other files than before."""
+        self._seen.pop(device.index, None)
+        self._clocks.pop(device.index, None)
+        self.truth.forget(device)
 
     def close(self) -> None:
         """Close all files."""
-        for _, held in self._engines.values():
+        for _, held in self._files.values():
             held.dispose()
 
     # --- at every commit --------------------------------------------------------------------------
@@ -94,7 +128,7 @@ class Witness:
                 for hashed in _hashes(connection, feed.key, after, feed.applied):
                     if is_own:
                         self.bodies.setdefault(hashed, _body(connection, hashed))
-                        self._needs[hashed] = {**applied, feed.feed: 0}
+                        self._needs.setdefault(hashed, {**applied, feed.feed: 0})
                     for needed, seq in self._needs.get(hashed, {}).items():
                         demand(
                             applied.get(needed, 0) >= seq,
@@ -103,9 +137,17 @@ class Witness:
 
     # --- at every check ---------------------------------------------------------------------------
 
-    def check(self, devices: Sequence[Device], authors: Sequence[Author]) -> None:
+    def check(
+        self, devices: Sequence[Device], authors: Sequence[Author], doubled: Collection[int]
+    ) -> None:
         """Look at all devices as they are now, in the middle of whatever happens."""
         held: dict[bytes, tuple[Device, Holdings]] = {}
+        lives = {
+            device.id: None
+            if self.life_of(device)
+            else self.place_of(device, device.id).incarnation
+            for device in devices
+        }
         for device in devices:
             self.truth.wrote(self, device)  # what is durable there, also if it died of it
         for device in devices:
@@ -113,7 +155,7 @@ class Witness:
                 broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
                 demand(not broken, f"{device.name} has rows that refer to nothing: {broken[:1]}")
                 held[device.id] = (device, read_holdings(connection))
-                self._no_ghosts(connection, device, authors)
+                self._no_ghosts(connection, device, authors, lives)
             # Who died right after a write that is durable has told nobody of it.
             self.truth.wrote(self, device)
             self.truth.check(self, device)
@@ -123,6 +165,8 @@ class Witness:
                 continue
             for peer in _proved(device):
                 other, theirs = held[peer]
+                if other.index in doubled or device.index in doubled:
+                    continue
                 _is_claimed_rightly(device, ours, other, theirs)
                 # One who has heard more since (a device introduced itself) can say so only later.
                 if theirs.state_digest() and ours.vectors_digest() == theirs.vectors_digest():
@@ -132,12 +176,17 @@ class Witness:
                     )
 
     @staticmethod
-    def claims(devices: Sequence[Device]) -> None:
+    def claims(devices: Sequence[Device], doubled: Collection[int]) -> None:
         """No device claims to be in sync with one that lacks something; asked after every step.
 
-        What the other one holds is what its own session was told: never more than its file has.
+        What the other one holds is what its own session was told: never more than its file has. Of
+        the `doubled` it is not known which of two machines is meant.
         """
-        running = {device.id: device for device in devices if device.up is not None}
+        running = {
+            device.id: device
+            for device in devices
+            if device.up is not None and device.index not in doubled
+        }
         for device in running.values():
             for peer in _proved(device):
                 other = running.get(peer)
@@ -145,19 +194,25 @@ class Witness:
                     ours, theirs = device.up.driver.exchange.ours, other.up.driver.exchange.ours
                     _is_claimed_rightly(device, ours, other, theirs)
 
-    def _no_ghosts(self, connection: Connection, device: Device, authors: Sequence[Author]) -> None:
+    def _no_ghosts(
+        self,
+        connection: Connection,
+        device: Device,
+        authors: Sequence[Author],
+        lives: Mapping[bytes, Incarnation | None],
+    ) -> None:
         """Rows up to a watermark are there; deleted ones are not."""
         marks = {
-            owner: (epoch, mark)
-            for epoch, owner, mark, is_proved in connection.exec_driver_sql(
-                "SELECT id, device, watermark, verified = watermark AND as_of = watermark"
-                " FROM incarnation"
-            )
+            copy.owner: copy
+            for copy in state.copies(connection)
             # What a liar had a part in is wrong until it shows, and is shown as unverified.
-            if is_proved or not self.truth.has_liars
+            if (copy.exact and copy.verified == copy.watermark) or not self.truth.has_liars
         }
         for author in authors:
-            epoch, mark = marks.get(author.device.id, (0, 0))
+            copy = marks.get(author.device.id)
+            if copy is None or copy.incarnation != lives[author.device.id]:
+                continue
+            epoch, mark = copy.epoch, copy.watermark
             rows = connection.exec_driver_sql(
                 "SELECT uuid FROM entry WHERE epoch = ? AND dead = 0", (epoch,)
             ).scalars()
@@ -173,7 +228,9 @@ class Witness:
         """Return the rev of a device and its own entries, as its file has them."""
         with self.at(device).begin() as connection:
             epoch, rev = connection.exec_driver_sql(
-                "SELECT id, watermark FROM incarnation WHERE device = ?", (device.id,)
+                "SELECT id, watermark FROM incarnation WHERE device = ?"
+                " ORDER BY generation DESC, nonce DESC LIMIT 1",
+                (device.id,),
             ).one()
             rows = connection.exec_driver_sql(
                 "SELECT e.uuid, p.uuid, e.name, e.size_bytes FROM entry e"
@@ -182,15 +239,41 @@ class Witness:
             )
             return rev, {uuid: (parent, name, size) for uuid, parent, name, size in rows}
 
-    def commits_of(self, device: Device, feed: bytes) -> dict[int, bytes]:
-        """Return the hash of every commit of a feed that a device holds."""
+    def commits_of(self, device: Device) -> dict[tuple[bytes, int], bytes]:
+        """Return the hash of every commit of a device's own feeds that it holds."""
         with self.at(device).begin() as connection:
             rows = connection.exec_driver_sql(
-                "SELECT c.seq, c.hash FROM commit_log c JOIN feed f ON f.id = c.feed"
-                " WHERE f.feed = ?",
-                (feed,),
+                "SELECT f.feed, c.seq, c.hash FROM commit_log c JOIN feed f ON f.id = c.feed"
+                " WHERE substr(f.feed, 1, 16) = ?",
+                (device.id,),
             )
-            return {seq: hashed for seq, hashed in rows}
+            return {(feed, seq): hashed for feed, seq, hashed in rows}
+
+    def all_commits(self, device: Device) -> set[bytes]:
+        """Return the hash of every commit that a device holds."""
+        with self.at(device).begin() as connection:
+            return set(connection.exec_driver_sql("SELECT hash FROM commit_log").scalars())
+
+    def life_of(self, device: Device) -> str:
+        """Return why a device writes nothing, "" if it does."""
+        with self.at(device).begin() as connection:
+            return restoring.life(connection)
+
+    def copy_of(self, file: Device | File, owner: bytes) -> Copy | None:
+        """Return what is held of an owner's rows."""
+        with self.at(file).begin() as connection:
+            return state.copy_of(connection, owner)
+
+    def place_of(self, device: Device | File, owner: bytes) -> Place:
+        """Return how much a device holds of an owner."""
+        with self.at(device).begin() as connection:
+            copy = state.copy_of(connection, owner)
+            if copy is None:
+                return Place(Incarnation(0, b""), 0, 0, 0)
+            feed = feed_id(DeviceId(owner), copy.incarnation)
+            held = log.feed_of_or_none(connection, feed)
+            received = 0 if held is None else held.received
+            return Place(copy.incarnation, copy.watermark, copy.verified, received)
 
     def export(self, device: Device) -> list[bytes]:
         """Return every record that a device shows."""

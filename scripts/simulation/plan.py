@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from scripts.simulation.revocation import with_revoke
+
 WEIGHTS = {
     "own": 30,
     "share": 40,
@@ -29,12 +31,19 @@ WEIGHTS = {
     "space": 2,
     "upgrade": 1,
     "lie": 2,
+    "backup": 2,
+    "restore": 1,
+    "clone": 1,
+    "away": 1,
     "wait": 2,
     "forget": 0,
+    "revoke": 0,
 }
-"""How often each kind of step comes, of a hundred or so; devices forget in some seeds alone."""
+"""How often each kind of step comes, of a hundred or so; devices forget in some seeds alone, and a
+revoke comes once in some plans."""
 FORGETS_EVERY = 5
 """In each so-manieth seed, every twentieth step or so is that a device forgets old commits."""
+WORK = ("own", "share", "note", "undo", "rename")
 MENDING = ("mend", "revive", "space")
 SETTLE_EVERY = 500
 TOPOLOGIES = ("mesh", "line", "ring", "star", "tree")
@@ -81,7 +90,9 @@ class Plan:
 def plan_of(seed: int, steps: int, least: int = 3, most: int = 8) -> Plan:
     """Return the plan of a seed with that many steps and `least` to `most` devices."""
     chance = random.Random(f"plan/{seed}")
-    devices = chance.randint(least, most)
+    # Most of what goes wrong takes few devices, and what a seed costs grows with their square.
+    sizes = range(least, most + 1)
+    devices = chance.choices(sizes, [1 / (2 + size - least) for size in sizes])[0]
     topology = chance.choice(TOPOLOGIES)
     low = chance.choice((0, 1, 5, 20, 80))
     return Plan(
@@ -93,7 +104,9 @@ def plan_of(seed: int, steps: int, least: int = 3, most: int = 8) -> Plan:
         tuple(at for at in range(devices) if chance.random() < 0.15),
         tuple(at for at in range(1, devices) if chance.random() < 0.25),
         tuple(_clock(chance) for _ in range(devices)),
-        tuple(_forgetting(seed, _steps(chance, steps, devices), devices)),
+        tuple(
+            _forgetting(seed, with_revoke(_steps(chance, steps, devices), seed, devices), devices)
+        ),
     )
 
 
@@ -131,7 +144,7 @@ def _steps(chance: random.Random, count: int, devices: int) -> list[Step]:
     found = []
     for at in range(1, count + 1):
         kind = "settle" if at % SETTLE_EVERY == 0 else chance.choices(kinds, weights)[0]
-        gap = chance.choice((0, 0, 0, 0, 1, 5, 20, 100))
+        gap = chance.choice((0, 0, 0, 0, 0, 1, 5, 20, 60))
         if kind == "wait":
             gap = chance.choice((1_000, 3_000, 12_000, 50_000))
         a, b, c, d = (chance.randrange(1 << 16) for _ in range(4))

@@ -39,6 +39,12 @@ class Tree:
     entries: dict[bytes, Entry] = field(default_factory=dict)
     gone: dict[bytes, int] = field(default_factory=dict)
 
+    def shape(self) -> tuple[int, dict[bytes, tuple[bytes | None, bytes, int]]]:
+        """Return rev and entries as `Witness.tree_of` reads them from a file."""
+        return self.rev, {
+            entry.uuid: (entry.parent, entry.name, entry.size) for entry in self.entries.values()
+        }
+
     def folders(self) -> list[Entry]:
         """Return the directories."""
         return [entry for entry in self.entries.values() if entry.kind == "directory"]

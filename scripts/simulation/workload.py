@@ -6,14 +6,13 @@ them, and the catalogue's undo. What a device has acknowledged is remembered; th
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from entities.user_metadata import metadata_id
 from leaderless.catalogue.undo import undo
-from leaderless.errors import LeaderlessError
+from leaderless.errors import LeaderlessError, NotPermittedError
 from leaderless.protocol.records import decode_ref
-from leaderless.store import log
+from leaderless.store import log, meta, state
 from leaderless.store.command import LockedRecordError
 from leaderless.store.registers import Records
 from registry.changes import (
@@ -22,7 +21,6 @@ from registry.changes import (
     DeviceId,
     Dismiss,
     Edit,
-    Incarnation,
     Lock,
     Restore,
     Unlock,
@@ -36,9 +34,12 @@ from tests.merge import world as about
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import Connection
+
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
     from registry.models import Registry
+    from scripts.simulation.copies import Backup
     from scripts.simulation.device import Device
 
 WRITES: dict[str, list[about.Fields]] = {
@@ -66,6 +67,9 @@ WRITES: dict[str, list[about.Fields]] = {
 RECORDS = about.records()
 
 
+Head = tuple[tuple[bytes, int], bytes]
+
+
 class Author:
     """Somebody at a device, and what was acknowledged to him."""
 
@@ -74,10 +78,17 @@ class Author:
         self.tree = Tree()
         self.pending: Tree | None = None
         """The tree if what was asked for last happened; None if that is known."""
-        self.commits: dict[int, bytes] = {}
-        """The hash of every acknowledged commit by its place in this device's feed."""
+        self.commits: dict[tuple[bytes, int], bytes] = {}
+        """The hash of every acknowledged commit by its place in this device's feeds."""
+        self.kept: dict[tuple[bytes, int], bytes] = {}
+        """Those of them that stand in this device's own file, whatever was done to that."""
+        self.history: list[Tree] = []
+        """Every tree that this device had or may have had."""
+        self.backup: Backup | None = None
+        self.is_unsure = False
+        """Whether it may still have to take its rows back, from `least` on, since the last heal."""
+        self.least = 0
         self.refused: list[str] = []
-        self.feed = feed_id(DeviceId(device.id), Incarnation(1, bytes([device.index + 1]) * 8))
 
     # --- own rows ---------------------------------------------------------------------------------
 
@@ -100,8 +111,8 @@ class Author:
             transaction.put("device", ("uuid", "name"), [(self.device.id, name)])
 
         tree = self.tree
-        self.pending = Tree(tree.rev + 1, tree.volumes, tree.locations, tree.entries, tree.gone)
-        done = await self._acknowledged(lambda store: store.write(write))
+        after = Tree(tree.rev + 1, tree.volumes, tree.locations, tree.entries, tree.gone)
+        done = await self._acknowledged(after, write)
         if done and self.device.up is not None:
             await self.device.up.driver.introduce()
         return done
@@ -120,13 +131,23 @@ class Author:
         return bool(change.acts) and await self._own(change)
 
     async def _own(self, change: Change) -> bool:
-        self.pending = change.tree
-        return await self._acknowledged(lambda store: store.write(change.write))
+        return await self._acknowledged(change.tree, change.write)
 
-    async def _acknowledged(self, work: Callable[[Store], Any]) -> bool:
+    async def _acknowledged(self, after: Tree, work: Callable[[Transaction], None]) -> bool:
         """Do it; take the pending tree for real once it is acknowledged, forget it if refused."""
+        before = self.tree
+        self.pending = after
+        self.history.append(after)
+
+        def write(transaction: Transaction) -> None:
+            # Meanwhile it may have taken older rows back: what was looked at is not there.
+            own = state.copy_of(transaction.conn, transaction.own_device)
+            if own is None or own.watermark != before.rev:
+                raise NotPermittedError("it holds other rows than when this was decided")
+            work(transaction)
+
         try:
-            await self.device.do(work)
+            await self.device.do(lambda store: store.write(write))
         except GoneError:
             return False
         except LeaderlessError as error:
@@ -146,7 +167,7 @@ class Author:
             (what // 5**at, keys[(which // 7**at) % len(keys)]) for at in range(1 + (more % 5 == 0))
         ]
 
-        def write(transaction: Transaction) -> tuple[int, bytes] | None:
+        def write(transaction: Transaction) -> Head | None:
             edits: dict[tuple[str, bytes], Edit] = {}
             for kind, key in chosen:
                 made = _edit(transaction, kind, key, value)
@@ -160,7 +181,7 @@ class Author:
         """Write a note on somebody's file, which need not be known here."""
         record = metadata_id("entry", entry)
 
-        def write(transaction: Transaction) -> tuple[int, bytes] | None:
+        def write(transaction: Transaction) -> Head | None:
             alive = _state(transaction, "user_metadata", record).alive
             fields: dict[Any, Any] = {"note": f"n{number % 5}"}
             if alive:
@@ -173,17 +194,18 @@ class Author:
     async def undo(self) -> bool:
         """Take back the last thing that can be taken back."""
 
-        async def work(store: Store) -> tuple[int, bytes] | None:
+        async def work(store: Store) -> Head | None:
             await undo(store, None)
-            return await store.read(partial(_head, feed=self.feed))
+            return await store.read(_head)
 
         return await self._committed(work)
 
-    def _commit(self, transaction: Transaction, edits: list[Edit]) -> tuple[int, bytes] | None:
+    @staticmethod
+    def _commit(transaction: Transaction, edits: list[Edit]) -> Head | None:
         if not edits:
             return None
         transaction.commit("simulated", edits)
-        return _head(transaction.conn, self.feed)
+        return _head(transaction.conn)
 
     async def _committed(self, work: Callable[[Store], Any]) -> bool:
         try:
@@ -196,13 +218,18 @@ class Author:
             self.refused.append(error.code)
             return False
         if head is not None:
-            self.commits[head[0]] = head[1]
+            self.commits[head[0]] = self.kept[head[0]] = head[1]
         return head is not None
 
 
-def _head(connection: Any, feed: bytes) -> tuple[int, bytes] | None:  # noqa: ANN401 - of SQLAlchemy
+def _head(connection: Connection) -> Head | None:
+    """Return place and hash of the last commit that was written here."""
+    own = state.copy_of(connection, meta.get(connection, meta.OWN_DEVICE))
+    if own is None:
+        return None
+    feed = feed_id(DeviceId(own.owner), own.incarnation)
     held = log.feed_of_or_none(connection, feed)
-    return None if held is None else (held.received, held.received_hash)
+    return None if held is None else ((feed, held.received), held.received_hash)
 
 
 def known_to(registry: Registry, keys: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:

@@ -6,6 +6,7 @@ import gc
 import random
 import shutil
 import tempfile
+import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,14 +17,14 @@ import trio
 
 from entities import MODELS
 from registry.models import Registry
-from scripts.simulation import faults, once, schedule
+from scripts.simulation import copies, faults, once, schedule
 from scripts.simulation.agreement import settled
 from scripts.simulation.device import Device
 from scripts.simulation.library import identity_of, make_file, statements_of
 from scripts.simulation.lies import Truth
 from scripts.simulation.network import Network
 from scripts.simulation.oracles import ViolationError, Witness, demand
-from scripts.simulation.plan import OLD_MODELS
+from scripts.simulation.plan import OLD_MODELS, WORK
 from scripts.simulation.transcript import NAMES, Transcript
 from scripts.simulation.workload import RECORDS, Author, known_to
 from tests.merge import world as about
@@ -49,6 +50,7 @@ class Result:
     violation: str | None = None
     digest: str = ""
     virtual_s: float = 0.0
+    cpu_s: float = 0.0
     taken: int = 0
     """How many steps had begun."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -95,12 +97,17 @@ class World:
             device.clock.offset_ms, device.clock.speed = plan.clocks[at]
             device.dials = [b for a, b in plan.edges if a == at]
             device.on_write = self._wrote
+            device.on_restored = self._restored
             self.devices.append(device)
         self.network.devices = self.devices
         self.authors = [Author(device) for device in self.devices]
         keys = sorted(RECORDS)
         chosen = chance.sample(keys, chance.randint(4, 10))
+        self.clones: dict[int, Device] = {}
+        """Second machines that run as a device, by the device."""
         self.keys = sorted({*chosen, *(end for key in chosen for end in about.ends(key))})
+        self.revoked: set[int] = set()
+        """Devices that are no members any more: they are left out of what has to agree."""
         self._violation: ViolationError | None = None
         self._nursery: trio.Nursery | None = None
 
@@ -109,6 +116,21 @@ class World:
             self.witness.wrote(device)
         except ViolationError as error:
             self._violation = self._violation or error
+
+    def _restored(self, device: Device, took_back: bool) -> None:  # noqa: FBT001 - as it is called
+        try:
+            copies.went_on(self, self.authors[device.index], took_back=took_back)
+        except ViolationError as error:
+            self._violation = self._violation or error
+
+    def members(self) -> list[Device]:
+        """Return the devices that are members."""
+        return [device for device in self.devices if device.index not in self.revoked]
+
+    def lines(self) -> list[tuple[int, int]]:
+        """Return which members dial whom."""
+        gone = self.revoked
+        return [(a, b) for a, b in self.plan.edges if a not in gone and b not in gone]
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -124,7 +146,7 @@ class World:
                     await self._take(step)
                 await self.settle()
             finally:
-                for device in self.devices:
+                for device in (*self.devices, *self.clones.values()):
                     device.die(power=False)
                 nursery.cancel_scope.cancel()
 
@@ -137,6 +159,11 @@ class World:
         author = self.authors[device.index]
         await faults.remember(self, author)
         await author.begin()
+
+    async def start_beside(self, device: Device) -> None:
+        """Start a machine that is none of the devices."""
+        if self._nursery is not None:
+            await self._nursery.start(device.live)
 
     async def _take(self, step: Step) -> None:
         self.taken += 1
@@ -151,10 +178,10 @@ class World:
 
     def verify(self) -> None:
         """Raise what was found meanwhile, or is found now at a glance."""
-        self.witness.claims(self.devices)
+        self.witness.claims(self.devices, self.clones)
         if self._violation is not None:
             raise self._violation
-        for device in self.devices:
+        for device in (*self.devices, *self.clones.values()):
             if device.failure is not None:
                 raise ViolationError(f"{device.name} stopped: {_described(device.failure)}")
 
@@ -163,8 +190,29 @@ class World:
 
         Work falls to somebody whose device runs; faults can hit any device.
         """
-        running = [author for author in self.authors if author.device.up is not None]
-        author = (running or self.authors)[step.who % len(running or self.authors)]
+        if step.kind in WORK:
+            return await self._work(step)
+        match step.kind:
+            case "check":
+                self.witness.check(self.devices, self.authors, self.clones)
+            case "settle":
+                await self.settle()
+            case "wait":
+                pass
+            case _:
+                return await faults.FAULTS[step.kind](self, step)
+        return True
+
+    async def _work(self, step: Step) -> bool:
+        """Have somebody do something at a device that runs."""
+        running = [
+            author
+            for author in self.authors
+            if author.device.up is not None and not copies.waits(self, author)
+        ]
+        if not running:
+            return False
+        author = running[step.who % len(running)]
         match step.kind:
             case "own":
                 return await author.own(step.numbers)
@@ -178,17 +226,8 @@ class World:
                 )
             case "undo":
                 return await author.undo()
-            case "rename":
-                return await author.rename(step.numbers[0] % 9)
-            case "check":
-                self.witness.check(self.devices, self.authors)
-            case "settle":
-                await self.settle()
-            case "wait":
-                pass
             case _:
-                return await faults.FAULTS[step.kind](self, step)
-        return True
+                return await author.rename(step.numbers[0] % 9)
 
     async def settle(self) -> None:
         """Heal everything; all devices come to be in sync in bounded time, and are then equal."""
@@ -197,14 +236,20 @@ class World:
         began = trio.current_time()
         with trio.move_on_after(SETTLED_WITHIN_S) as scope:
             while not self._is_in_sync():
+                await copies.claim(self)
                 self.verify()
                 await trio.sleep(0.5)
         self.verify()
-        self.witness.check(self.devices, self.authors)
+        self.witness.check(self.devices, self.authors, self.clones)
         if scope.cancelled_caught:
             raise ViolationError(f"not in sync after {SETTLED_WITHIN_S:.0f} s: {self._why_not()}")
         self.slowest_heal_s = max(self.slowest_heal_s, trio.current_time() - began)
-        commits, rows = settled(self.witness, self.devices, self.authors)
+        for author in self.authors:
+            if author.is_unsure:
+                copies.adopt(self, author)
+                author.is_unsure = False
+        authors = [author for author in self.authors if author.device.index not in self.revoked]
+        commits, rows = settled(self.witness, self.members(), authors)
         self.counts["commits"], self.counts["rows"] = commits, rows
         self.transcript.say(f"all are equal: {commits} commits, {rows} records")
 
@@ -218,13 +263,13 @@ class World:
         )
 
     def _is_in_sync(self) -> bool:
-        return all(self._claims(a, b) and self._claims(b, a) for a, b in self.plan.edges)
+        return all(self._claims(a, b) and self._claims(b, a) for a, b in self.lines())
 
     def _why_not(self) -> str:
         names = [device.name for device in self.devices]
         missing = [
             f"{names[a]} and {names[b]}"
-            for a, b in self.plan.edges
+            for a, b in self.lines()
             if not (self._claims(a, b) and self._claims(b, a))
         ]
         return ", ".join(dict.fromkeys(missing))
@@ -254,6 +299,7 @@ def simulate(
     base = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
     folder = Path(tempfile.mkdtemp(prefix="leaderless-", dir=base if base.is_dir() else None))
     result = Result(plan)
+    began_s = time.process_time()
     world = World(plan, folder, readable=readable)
     if watch is not None:
         watch(world)
@@ -275,6 +321,7 @@ def simulate(
     finally:
         world.witness.close()
         shutil.rmtree(folder)
+    result.cpu_s = time.process_time() - began_s
     result.digest = world.transcript.digest()
     result.counts, result.taken = world.counts, world.taken
     result.slowest_heal_s = world.slowest_heal_s

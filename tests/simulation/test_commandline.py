@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,25 @@ def test_the_totals_are_told_to_machines(capsys: pytest.CaptureFixture[str]) -> 
     assert main([*FEW, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["schema"], told["seeds"], told["steps"], told["violations"]) == (1, 2, 60, [])
-    assert {"crash", "partition", "full", "clock"} <= set(told["faults"])
+    assert {"crash", "partition", "full", "clock", "restore"} <= set(told["faults"])
+    assert told["cpu_s_per_seed"] > 0
+
+
+def test_sessions_are_summed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What two sessions printed is what one would have printed for all their seeds."""
+    sessions = [tmp_path / "one.json", tmp_path / "two.json"]
+    for start, path in enumerate(sessions):
+        main(["--seeds", "1", "--start", str(start), *FEW[2:], "--json"])
+        path.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert main([*FEW, "--json"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert main(["--sum", *map(str, sessions), "--json"]) == 0
+    summed = json.loads(capsys.readouterr().out)
+    timed = {"took_s", "cpu_s", "cpu_s_per_seed", "virtual_s"}
+    assert {key: summed[key] for key in summed if key not in timed} == {
+        key: whole[key] for key in whole if key not in timed
+    }
+    assert summed["virtual_s"] == pytest.approx(whole["virtual_s"], abs=0.01)
 
 
 def test_a_violation_is_made_small_and_shown(capsys: pytest.CaptureFixture[str]) -> None:

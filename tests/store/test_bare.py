@@ -104,6 +104,24 @@ def test_an_error_on_the_way_is_named_too(tmp_path: Path, read: Any) -> None:
     writer.dispose()
 
 
+def test_a_commit_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
+    """What breaks a deferred key is undone, and the next transaction is one like any other."""
+    kept = Kept(engine.writer_engine(tmp_path / "library.db"))
+    table = "CREATE TABLE t (a INTEGER PRIMARY KEY REFERENCES t (b) DEFERRABLE INITIALLY DEFERRED"
+    with kept.begin() as connection:
+        connection.exec_driver_sql(f"{table}, b INTEGER UNIQUE) STRICT")
+    with pytest.raises(IntegrityError), kept.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO t VALUES (1, 2)")
+    with kept.begin() as connection:
+        assert connection.exec_driver_sql("SELECT * FROM t").all() == []
+        connection.exec_driver_sql("INSERT INTO t VALUES (1, 1)")
+    with pytest.raises(OperationalError), kept.begin() as connection:
+        connection.exec_driver_sql("SELECT nothing")
+    with kept.begin() as connection:
+        assert connection.exec_driver_sql("SELECT * FROM t").all() == [(1, 1)]
+    kept.dispose()
+
+
 def test_who_listens_hears_every_statement(connection: Connection) -> None:
     """Before it is executed, and after."""
     heard: list[str] = []

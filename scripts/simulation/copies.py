@@ -1,0 +1,266 @@
+"""Older and second copies of a device's files: a backup that is put back, a clone that runs beside it.
+
+What may be missing afterwards is known exactly: of the log what no file holds any more, of owned rows
+what came after the copy that its owner took back. Nothing else may be.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import trio
+
+from leaderless.store import restoring
+from scripts.simulation.device import Device
+from scripts.simulation.oracles import File, demand
+
+if TYPE_CHECKING:
+    from leaderless.store.transaction import Transaction
+    from scripts.simulation.plan import Step
+    from scripts.simulation.trees import Tree
+    from scripts.simulation.workload import Author
+    from scripts.simulation.world import World
+
+USED_NUMBERS = "used numbers"
+PROMISED_ROWS = "promised rows"
+LOG_FIRST = "log first"
+EXEMPT = {
+    USED_NUMBERS: "edits of a restored device, made before it has met who holds newer ones of it,"
+    " get numbers a second time and stay local: people wait until then",
+    PROMISED_ROWS: "a device whose newest rows were told of, and are held by nobody any more, takes"
+    " its rows back for ever, and so do its peers: nothing is put back then",
+    LOG_FIRST: "a restored device that hears of newer commits of its own before it hears of newer"
+    " rows goes on without those rows",
+}
+"""What the product does not do yet, so it is not asked of it, and why. To ask for it, take it out."""
+SPREAD_S = 60
+"""So long a clone stays for those who wait for rows that only it has."""
+CALM_S = 1.0
+"""What had arrived of a device's messages is written, or lost, by then."""
+
+
+class Backup(NamedTuple):
+    """A copy of a device's files, and what it had acknowledged when it was made."""
+
+    path: Path
+    tree: Tree
+    kept: dict[tuple[bytes, int], bytes]
+
+
+async def back_up(world: World, step: Step) -> bool:
+    """The files of a device are copied, to be put back some day."""
+    author = world.authors[step.who]
+    device = author.device
+    if device.up is None or author.pending is not None or not author.tree.rev or author.is_unsure:
+        return False
+    path = device.path.with_name(f"{device.name}-backup-{world.counts['backup']}.db")
+    _copy(device.path, path)
+    author.backup = Backup(path, author.tree, dict(author.kept))
+    return True
+
+
+async def restore(world: World, step: Step) -> bool:
+    """A device is put back to an older copy of its files, and started."""
+    author = world.authors[step.who]
+    backup, device = author.backup, author.device
+    if backup is None or device.index in world.clones:
+        return False
+    await _stop(world, device)
+    if not _may_replace(world, device, backup.path):
+        return False
+    _replace(device, backup.path)
+    author.tree, author.pending, author.kept = backup.tree, None, dict(backup.kept)
+    _look_again(world, author, backup.tree.rev)
+    await world.start(device)
+    return True
+
+
+async def clone(world: World, step: Step) -> bool:
+    """A copy of a device's files is started as a second machine, which calls all that it knew.
+
+    There is one at a time; the one before it ends first.
+    """
+    await end_clones(world)
+    author = world.authors[step.who]
+    device = author.device
+    if device.up is None or author.is_unsure:
+        return False
+    number = world.counts["clone"]
+    path = device.path.with_name(f"{device.name}-clone-{number}.db")
+    _copy(device.path, path)
+    second = Device(
+        len(world.devices) + device.index,
+        f"{device.name}2",
+        device.identity,
+        path,
+        device.registry,
+        world.network,
+        random.Random(f"clone/{world.plan.seed}/{device.index}/{number}"),
+        world.plan.batch_rows,
+    )
+    second.clock.offset_ms, second.clock.speed = device.clock.offset_ms, device.clock.speed
+    second.dials = sorted(
+        {a + b - device.index for a, b in world.plan.edges if device.index in (a, b)}
+    )
+    second.on_write = device.on_write
+    world.witness.forget(second)
+    world.clones[device.index] = second
+    author.is_unsure, author.least = True, author.tree.rev
+    await world.start_beside(second)
+    return True
+
+
+async def end_clones(world: World) -> None:
+    """One of the two machines is switched off for good, and the other goes on."""
+    for index, second in list(world.clones.items()):
+        author = world.authors[index]
+        device = author.device
+        for _ in range(SPREAD_S):
+            if _may_replace(world, device, device.path):
+                break
+            await trio.sleep(1)
+        await _stop(world, second)
+        await _stop(world, device)
+        if (world.taken + index) % 2 and _may_replace(world, device, second.path):
+            _replace(device, second.path)
+            author.pending = None
+            if not world.witness.life_of(device):
+                author.tree = _tree_in(world, author)
+            author.kept = {
+                at: hashed
+                for at, hashed in world.witness.commits_of(device).items()
+                if author.kept.get(at) == hashed
+            }
+            device.is_stopped = device.is_stopped or second.is_stopped
+            _look_again(world, author, author.least)
+        del world.clones[index]
+
+
+async def claim(world: World) -> None:
+    """Whoever stopped because another machine ran as it is told to go on."""
+    for author in world.authors:
+        device = author.device
+        if not device.is_stopped or device.up is None or device.index in world.clones:
+            continue
+        nonce = random.Random(f"claim/{world.plan.seed}/{trio.current_time()}").randbytes(8)
+
+        def write(transaction: Transaction, nonce: bytes = nonce) -> None:
+            if restoring.life(transaction.conn) == restoring.CLONED:
+                restoring.go_on(transaction, nonce)
+
+        device.is_stopped = False
+        await device.do(lambda store, write=write: store.write(write))  # type: ignore[misc]
+        world.counts["claim"] += 1
+        author.is_unsure, author.least = True, 0
+        adopt(world, author)
+
+
+def went_on(world: World, author: Author, *, took_back: bool) -> None:
+    """A device has begun a new incarnation, with the rows that it took back or those it had."""
+    if not took_back and LOG_FIRST in EXEMPT:
+        author.least = 0
+    adopt(world, author)
+
+
+def adopt(world: World, author: Author) -> None:
+    """A device has taken rows back: it holds some that it had acknowledged once, and no older ones."""
+    device = author.device
+    if world.witness.life_of(device):
+        return
+    found, least = _tree_in(world, author), author.least
+    demand(found.rev >= least, f"{device.name} went on from {found.rev}, others held {least}")
+    author.tree, author.pending = found, None
+
+
+def _tree_in(world: World, author: Author) -> Tree:
+    """Return the tree that stands in a device's file: one that it has had."""
+    shape = world.witness.tree_of(author.device)
+    found = [tree for tree in author.history if tree.shape() == shape]
+    demand(bool(found), f"{author.device.name} took rows for its own that it never had")
+    return found[-1]
+
+
+def waits(world: World, author: Author) -> bool:
+    """Return whether a person writes nothing at a device for what the product does not do yet."""
+    if not author.is_unsure or USED_NUMBERS not in EXEMPT:
+        return False
+    if author.device.index in world.clones:
+        return False
+    own = world.witness.place_of(author.device, author.device.id)
+    return any(
+        world.witness.place_of(other, author.device.id).is_newer(own)
+        for other in world.devices
+        if other is not author.device
+    )
+
+
+def _look_again(world: World, author: Author, rev: int) -> None:
+    """A file is an older one now: what is in no file any more may be gone for good."""
+    world.witness.forget(author.device)
+    author.is_unsure, author.least = True, rev
+    for other in world.authors:
+        if other.is_unsure:
+            own = world.witness.place_of(other.device, other.device.id)
+            places = [
+                world.witness.place_of(device, other.device.id)
+                for device in world.devices
+                if device is not other.device
+            ]
+            newer = [place.proved for place in places if place[:2] > own[:2] and place.proved > 0]
+            other.least = min([other.least, *newer]) if other is not author else min(newer or [rev])
+    held: set[bytes] = set()
+    for device in world.devices:
+        held |= world.witness.all_commits(device)
+    for other in world.authors:
+        other.commits = {at: hashed for at, hashed in other.commits.items() if hashed in held}
+
+
+def _may_replace(world: World, device: Device, source: Path) -> bool:
+    """Return whether all rows that anybody was told of are still held somewhere afterwards."""
+    if PROMISED_ROWS not in EXEMPT:
+        return True
+    files: list[Device | File] = [File(-1, source)]
+    files += [other for other in world.devices if other is not device]
+    for author in world.authors:
+        owner = author.device.id
+        copies = [world.witness.copy_of(file, owner) for file in files]
+        known = [copy for copy in copies if copy is not None]
+        held = max((copy.incarnation, copy.watermark) for copy in known)
+        told = max(
+            (copy.incarnation, max(copy.as_of, copy.checkpoint_rev, copy.watermark))
+            for copy in known
+        )
+        if told > held:
+            return False
+    return True
+
+
+async def _stop(world: World, device: Device) -> None:
+    """Switch a machine off, and let what it had sent arrive or be lost."""
+    for line in world.network.lines:
+        if line.is_of(device):
+            line.cut()
+    device.die(power=False)
+    await device.ended()
+    await trio.sleep(CALM_S)
+
+
+def _copy(source: Path, target: Path) -> None:
+    for suffix in ("", "-wal"):
+        there = Path(f"{target}{suffix}")
+        there.unlink(missing_ok=True)
+        if Path(f"{source}{suffix}").exists():
+            shutil.copyfile(f"{source}{suffix}", there)
+
+
+def _replace(device: Device, source: Path) -> None:
+    """Put other files in the place of a device's own."""
+    before = device.path
+    device.replaced += 1
+    device.path = before.with_name(f"{device.name}-copy-{device.replaced}.db")
+    _copy(source, device.path)
+    for gone in before.parent.glob(f"{before.name}*"):
+        gone.unlink()
