@@ -128,8 +128,8 @@ def is_whole(connection: Connection) -> bool:
     held = read_staging(connection)
     if held is None or not held.done:
         return False
-    received = {feed.feed: feed.received for feed in log.feeds(connection)}
-    return all(received.get(feed, 0) >= seq for feed, seq in held.as_of.items())
+    reach = {feed.feed: feed.reach for feed in log.feeds(connection)}
+    return all(reach.get(feed, 0) >= seq for feed, seq in held.as_of.items())
 
 
 class Taken(NamedTuple):

@@ -16,11 +16,12 @@ from sqlalchemy import Connection
 from entities import _upsert
 from leaderless.protocol import commits, exchange, fetching, hashing
 from leaderless.protocol.messages import PullLog
-from leaderless.store import command, engine, log, state, state_source
+from leaderless.store import command, engine, log, staging, state, state_source
 from leaderless.sync.apply import Applier
 from leaderless.sync.backoff import Backoff
 from registry.changes import Guard, StateChange
 from registry.hlc import MAX_DRIFT_MS, Clock, Stamp
+from registry.joining import Memory
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,27 @@ def gated_by_owned_state(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(log, "_waits_for", wrong)
 
 
+def merged_live(patch: pytest.MonkeyPatch) -> None:
+    """The state of records counts as of when the last of them was read, not as of the start."""
+    right = staging.stage
+
+    def wrong(connection: Connection, batch: Any, source: bytes) -> bool:
+        used = right(connection, batch, source)
+        if used and batch.done:
+            connection.exec_driver_sql("UPDATE staged_position SET start = as_of")
+        return used
+
+    patch.setattr(staging, "stage", wrong)
+    patch.setattr(
+        staging, "as_of", lambda memory, vector: Memory(memory.state, memory.unseen, vector)
+    )
+
+
+def state_that_only_adds(patch: pytest.MonkeyPatch) -> None:
+    """What one side lacks of a record is never taken for deleted there."""
+    patch.setattr(Memory, "covers", lambda *_: False)
+
+
 # --- time, durability, sessions -------------------------------------------------------------------
 
 
@@ -246,6 +268,8 @@ PLANTED = {
     "held future commits": Bug(held_future, 1, 40),
     "owned state that gates commits": Bug(gated_by_owned_state, 2, 40),
     "a clock that steps back": Bug(clock_that_steps_back, 1, 40, says="ran back"),
+    "a state transfer that is merged live": Bug(merged_live, 5, 300),
+    "a state transfer that only adds": Bug(state_that_only_adds, 0, 120),
     "an ack before durability": Bug(ack_before_durability, 2, 40, says="ran back"),
     "a status from counts": Bug(status_from_counts, 7, 40, says="claims"),
     "a stall after heal": Bug(stall_after_heal, 52, 40),
