@@ -15,6 +15,7 @@ from leaderless.store import engine, log, meta, restoring, state
 from leaderless.store.bare import Kept
 from leaderless.store.holdings import read_holdings
 from registry.changes import DeviceId, Incarnation, feed_id
+from scripts.simulation.forgetting import held_before
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -298,6 +299,7 @@ def _is_claimed_rightly(device: Device, ours: Holdings, peer: Device, theirs: Ho
     for owner, position in ours.vectors.owned.items():
         other = theirs.vectors.owned.get(owner)
         less = bool(position.watermark) and (other is None or other.behind(position))
+        less = less and held_before(peer, owner) < position.watermark
         demand(not less, f"{_claim(device, peer)}, which lacks rows")
     for feed, reached in ours.vectors.feeds.items():
         there = theirs.vectors.feeds.get(feed)
