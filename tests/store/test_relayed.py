@@ -167,9 +167,7 @@ def test_ids_of_another_device_in_an_unproved_copy_give_way(replicas: list[Repli
     ((uuid,),) = query_file(other.store.path, "SELECT uuid FROM entry WHERE parent IS NULL")
 
     def stolen(item):  # noqa: ANN001, ANN202
-        return (
-            replace(item, rows=[(uuid, *item.rows[0][1:]), *item.rows[1:]]) if item.rows else item
-        )
+        return replace(item, rows=[*item.rows[:-1], (uuid, *item.rows[-1][1:])])
 
     wrong = with_changes(half(batch_of(owner), 5), stolen)
     merged(receiver, wrong, C)
