@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import trio
+
 from leaderless.advice import LOST
 from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
@@ -235,6 +237,7 @@ class Overview:
                 "run leaderless verify on that device; what is missing comes from any other",
             )
             for (device, key), found in self._fetching.distrusted.items()
+            if found.link in self._driver.exchange.peers or trio.current_time() < found.until
         ]
         for _, name, state, message in facts.scans:
             if state in ("blocked", "offline", "error"):

@@ -235,21 +235,21 @@ def unsigned_commits(patch: pytest.MonkeyPatch) -> None:
 
 
 PLANTED = {
-    "a dropped tombstone": Bug(dropped_tombstone, 7, 40, says="had deleted"),
+    "a dropped tombstone": Bug(dropped_tombstone, 28, 40, says="had deleted"),
     "a missing ancestor closure": Bug(no_ancestors, 29, 120),
     "a batch without all ancestors": Bug(near_ancestors, 29, 120),
     "a receiver that cascades owned deletes": Bug(cascading_receiver, 93, 400, (2, 3)),
     "a hash that ignores a column": Bug(hash_without_a_column, 1, 40, says="set hash"),
     "one watermark per peer": Bug(one_watermark_per_peer, 7, 40),
-    "a commit that does not name its past": Bug(nameless_dependencies, 7, 40, says="builds on"),
+    "a commit that does not name its past": Bug(nameless_dependencies, 20, 40, says="builds on"),
     "a lost lock": Bug(lost_lock, 29, 40, says="replay"),
     "held future commits": Bug(held_future, 1, 40),
-    "owned state that gates commits": Bug(gated_by_owned_state, 1, 40),
-    "a clock that steps back": Bug(clock_that_steps_back, 7, 40, says="ran back"),
-    "an ack before durability": Bug(ack_before_durability, 2, 40, says="ran back"),
-    "a status from counts": Bug(status_from_counts, 7, 40, says="claims"),
+    "owned state that gates commits": Bug(gated_by_owned_state, 7, 40),
+    "a clock that steps back": Bug(clock_that_steps_back, 28, 40, says="ran back"),
+    "an ack before durability": Bug(ack_before_durability, 20, 40, says="ran back"),
+    "a status from counts": Bug(status_from_counts, 39, 40, says="claims"),
     "a stall after heal": Bug(stall_after_heal, 52, 40),
-    "relayed rows without a checkpoint": Bug(rows_without_a_word, 1, 120, says="never had"),
-    "a commit's signature that is not checked": Bug(unsigned_commits, 1, 120, says="signed"),
+    "relayed rows without a checkpoint": Bug(rows_without_a_word, 2, 120, says="never had"),
+    "a commit's signature that is not checked": Bug(unsigned_commits, 6, 200, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""
