@@ -273,7 +273,7 @@ PLANTED = {
     "an ack before durability": Bug(ack_before_durability, 2, 40, says="ran back"),
     "a status from counts": Bug(status_from_counts, 7, 40, says="claims"),
     "a stall after heal": Bug(stall_after_heal, 52, 40),
-    "relayed rows without a checkpoint": Bug(rows_without_a_word, 1, 120, says="never had"),
-    "a commit's signature that is not checked": Bug(unsigned_commits, 1, 120, says="signed"),
+    "relayed rows without a checkpoint": Bug(rows_without_a_word, 2, 120, says="never had"),
+    "a commit's signature that is not checked": Bug(unsigned_commits, 6, 200, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""
