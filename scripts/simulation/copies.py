@@ -185,22 +185,21 @@ def _tree_in(world: World, author: Author) -> Tree:
 
 def waits(world: World, author: Author) -> bool:
     """Return whether a person writes nothing at a device for what the product does not do yet."""
-    if not author.is_unsure or USED_NUMBERS not in EXEMPT:
-        return False
-    if author.device.index in world.clones:
+    if not author.is_waiting or USED_NUMBERS not in EXEMPT:
         return False
     own = world.witness.place_of(author.device, author.device.id)
-    return any(
+    author.is_waiting = any(
         world.witness.place_of(other, author.device.id).is_newer(own)
         for other in world.devices
         if other is not author.device
     )
+    return author.is_waiting
 
 
 def _look_again(world: World, author: Author, rev: int) -> None:
     """A file is an older one now: what is in no file any more may be gone for good."""
     world.witness.forget(author.device)
-    author.is_unsure, author.least = True, rev
+    author.is_unsure, author.is_waiting, author.least = True, True, rev
     for other in world.authors:
         if other.is_unsure:
             own = world.witness.place_of(other.device, other.device.id)

@@ -222,8 +222,8 @@ PLANTED = {
     "held future commits": Bug(held_future, 1, 40),
     "owned state that gates commits": Bug(gated_by_owned_state, 2, 40),
     "a clock that steps back": Bug(clock_that_steps_back, 1, 40, says="ran back"),
-    "an ack before durability": Bug(ack_before_durability, 2, 40, says="ran back"),
-    "a status from counts": Bug(status_from_counts, 7, 40, says="claims"),
+    "an ack before durability": Bug(ack_before_durability, 2, 40, says="acknowledged"),
+    "a status from counts": Bug(status_from_counts, 59, 40, says="claims"),
     "a stall after heal": Bug(stall_after_heal, 52, 40),
 }
 """Of 3 to 4 devices where nothing else is said."""
