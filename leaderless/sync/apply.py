@@ -356,6 +356,9 @@ class Applier:
             return await self._store.write(write)
         except DisagreesError as error:
             return await self._refuse_records(error.source, error.message)
+        except (RegistryError, ConstraintError) as error:
+            source = await self._store.read(staging.first_source)
+            return await self._refuse_records(source, str(error))
 
     def _own_feed(self, connection: Connection) -> log.Feed | None:
         own = state.copy_of(connection, self._store.own_device)
