@@ -309,7 +309,6 @@ class Applier:
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
                     ahead.add(batch.feed[:16])
             log.apply_ready(connection, self._store.registry, transaction.now_ms)
-            closing.drop_doubtful(connection, self._store.registry)
             notes = tuple(("future_stamp", {"device": author}) for author in ahead)
             forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in before}
             if forks:

@@ -12,6 +12,7 @@ from entities import MODELS
 from registry.models import Registry
 from scripts.simulation import lies
 from scripts.simulation.copies import adopt, back_up, clone, end_clones, restore
+from scripts.simulation.forgetting import forget
 from scripts.simulation.oracles import demand
 from scripts.simulation.revocation import revoke
 
@@ -135,25 +136,6 @@ def _make_room(device: Device) -> bool:
     return device.up.store.write_here(free)
 
 
-async def _forget(world: World, step: Step) -> bool:
-    """A device forgets the content of what it has applied: all of it, or what came first."""
-    device = world.devices[step.who]
-    if device.up is None:
-        return False
-    part = step.numbers[0] % 3 + 1
-
-    def drop(transaction: Transaction) -> bool:
-        found = transaction.conn.exec_driver_sql(
-            "UPDATE commit_log SET body = NULL WHERE body IS NOT NULL AND seq * ? <="
-            " 3 * (SELECT applied FROM feed WHERE feed.id = commit_log.feed)"
-            " AND seq <= (SELECT applied FROM feed WHERE feed.id = commit_log.feed)",
-            (part,),
-        )
-        return found.rowcount > 0
-
-    return device.up.store.write_here(drop)
-
-
 async def _upgrade(world: World, step: Step) -> bool:
     """A device that did not know some models is started anew, by a version that does."""
     old = [device for device in world.devices if len(device.registry.versions()) < len(MODELS)]
@@ -191,7 +173,7 @@ FAULTS: dict[str, Callable[[World, Step], Awaitable[bool]]] = {
     "space": _space,
     "upgrade": _upgrade,
     "lie": lies.lie,
-    "forget": _forget,
+    "forget": forget,
     "backup": back_up,
     "restore": restore,
     "clone": clone,

@@ -15,6 +15,7 @@ from leaderless.store import engine, log, meta, restoring, state
 from leaderless.store.bare import Kept
 from leaderless.store.holdings import read_holdings
 from registry.changes import DeviceId, Incarnation, feed_id
+from scripts.simulation.forgetting import held_before
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -249,10 +250,25 @@ class Witness:
             )
             return {(feed, seq): hashed for feed, seq, hashed in rows}
 
-    def all_commits(self, device: Device) -> set[bytes]:
+    def all_commits(self, device: Device | File) -> set[bytes]:
         """Return the hash of every commit that a device holds."""
         with self.at(device).begin() as connection:
             return set(connection.exec_driver_sql("SELECT hash FROM commit_log").scalars())
+
+    def lacks_past(self, files: Sequence[Device | File]) -> bool:
+        """Return whether files hold a commit that builds on one which none of them holds."""
+        held: set[bytes] = set()
+        reached: dict[bytes, int] = {}
+        for file in files:
+            held |= self.all_commits(file)
+            with self.at(file).begin() as connection:
+                for feed in log.feeds(connection):
+                    reached[feed.feed] = max(feed.received, reached.get(feed.feed, 0))
+        return any(
+            reached.get(feed, 0) < seq
+            for hashed in held
+            for feed, seq in self._needs.get(hashed, {}).items()
+        )
 
     def life_of(self, device: Device) -> str:
         """Return why a device writes nothing, "" if it does."""
@@ -298,6 +314,7 @@ def _is_claimed_rightly(device: Device, ours: Holdings, peer: Device, theirs: Ho
     for owner, position in ours.vectors.owned.items():
         other = theirs.vectors.owned.get(owner)
         less = bool(position.watermark) and (other is None or other.behind(position))
+        less = less and held_before(peer, owner) < position.watermark
         demand(not less, f"{_claim(device, peer)}, which lacks rows")
     for feed, reached in ours.vectors.feeds.items():
         there = theirs.vectors.feeds.get(feed)

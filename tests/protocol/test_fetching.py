@@ -41,6 +41,18 @@ from registry.changes import Incarnation, feed_id
 from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
 
 
+def _greeted(
+    side: Side, device: bytes, link: int = 1, positions: Vectors | None = None, now: float = 0.0
+) -> list[Command]:
+    """Let a peer greet a side, and say what it holds; return what the side does then."""
+    side.exchange.link_up(link, device, "wire:1", now, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    commands = side.exchange.received(link, hello, 10, now, 0)
+    if positions is not None:
+        commands = side.exchange.received(link, Positions(positions, whole=True), 10, now, 0)
+    return commands
+
+
 def test_another_source_is_asked_when_the_first_dies() -> None:
     """When the link to a source breaks in the middle, the rest is asked of another."""
     far = bytes([90]) * 16
@@ -88,11 +100,7 @@ def test_what_the_owner_does_not_send_in_time_is_fetched_elsewhere() -> None:
 def test_a_newer_life_of_an_owner_is_read_from_the_start() -> None:
     """Rows of another incarnation than ours are asked for from zero, and served so."""
     side = Side(A, owned={A: 0, C: 50})
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
-    newer = Positions(Vectors({C: OwnedPosition(Incarnation(2, b"n" * 8), 9)}), whole=True)
-    commands = side.exchange.received(1, newer, 10, 0, 0)
+    commands = _behind(side, Vectors({C: OwnedPosition(Incarnation(2, b"n" * 8), 9)}))
     pulls = [c.message for c in commands if isinstance(c, Send)]
     assert PullState(C, Incarnation(2, b"n" * 8), 0) in pulls
     commands = side.exchange.received(1, PullState(C, Incarnation(9, b"n" * 8), 40), 10, 0, 0)
@@ -102,11 +110,7 @@ def test_a_newer_life_of_an_owner_is_read_from_the_start() -> None:
 def test_a_batch_that_does_not_fit_is_asked_for_again() -> None:
     """When a follow-up of the owner begins beyond what we hold, we ask from where we are then."""
     side = Side(A, owned={A: 0, B: 5})
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
-    said = Positions(Vectors({B: OwnedPosition(LIFE, 5)}), whole=True)
-    side.exchange.received(1, said, 10, 0, 0)
+    _behind(side, Vectors({B: OwnedPosition(LIFE, 5)}))
     side.exchange.applied(Apply(1, StateBatch(B, LIFE, 8, 9, 9, 9, ()), 10), 0, used=False)
     said = Positions(Vectors({B: OwnedPosition(LIFE, 9)}))
     commands = side.exchange.received(1, said, 10, 0, 0)
@@ -127,11 +131,7 @@ def test_somebody_elses_log_is_fetched_to_its_end() -> None:
 def test_a_relayed_batch_that_does_not_fit_ends_its_fetch() -> None:
     """When our copy was dropped meanwhile, it is asked for anew from where we are now."""
     side = Side(A, owned={A: 0, C: 5})
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
-    theirs = Positions(Vectors({C: OwnedPosition(LIFE, 9)}), whole=True)
-    side.exchange.received(1, theirs, 10, 0, 0)
+    _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
     apply = Apply(1, StateBatch(C, LIFE, 8, 9, 9, 9, ()), 10)
     side.exchange.applied(apply, 0, used=False)
     side.owned[C] = 0
@@ -180,10 +180,7 @@ def test_a_batch_that_was_asked_of_somebody_else_changes_no_plan() -> None:
 
 def _behind(side: Side, positions: Vectors) -> list[Command]:
     """Let a peer B that is ahead greet a side; return what the side does."""
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
-    return side.exchange.received(1, Positions(positions, whole=True), 10, 0, 0)
+    return _greeted(side, B, 1, positions)
 
 
 def _until(side: Side, end: float, now: float = 0.0) -> list[Command]:
@@ -249,12 +246,8 @@ def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> N
     """Who was restored takes its rows back first, and its log in the incarnation after that."""
     mine, earlier = feed_id(A, LIFE), feed_id(A, Incarnation(0, b"n" * 8))
     side = Side(A, owned={A: 5}, feeds={mine: 3})
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
     feeds = {mine: FeedPosition(9, 9), earlier: FeedPosition(2, 2)}
-    known = Positions(Vectors({A: OwnedPosition(LIFE, 8)}, feeds), whole=True)
-    commands = side.exchange.received(1, known, 10, 0, 0)
+    commands = _behind(side, Vectors({A: OwnedPosition(LIFE, 8)}, feeds))
     pulls = [c.message for c in commands if isinstance(c, Send)]
     assert PullState(A, LIFE, 0) in pulls
     assert not [pull for pull in pulls if isinstance(pull, PullLog) and pull.feed[:16] == A]
@@ -266,14 +259,6 @@ def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> N
 
 
 # --- who is not believed --------------------------------------------------------------------------
-
-
-def _greeted(side: Side, device: bytes, link: int, positions: Vectors, now: float = 0.0) -> None:
-    """Let another peer greet a side, and say what it holds."""
-    side.exchange.link_up(link, device, "wire:1", now, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, Incarnation(1, device[:8]), {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(link, hello, 10, now, 0)
-    side.exchange.received(link, Positions(positions, whole=True), 10, now, 0)
 
 
 FAR = Key(Stream.STATE, C)
@@ -309,11 +294,7 @@ def test_a_device_that_forged_its_own_rows_is_not_asked_for_them() -> None:
     """Its own streams are subscribed to like others': over a new connection, after a pause."""
     side = Side(A)
     side.distrust(B, Key(Stream.STATE, B), "forged", 0.0)
-    side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0.0, 0)
-    said = Positions(Vectors({B: OwnedPosition(LIFE, 9)}), whole=True)
-    commands = side.exchange.received(1, said, 10, 0.0, 0)
+    commands = _behind(side, Vectors({B: OwnedPosition(LIFE, 9)}))
     assert _asked_by(commands) == [PullLog(feed_id(B, LIFE), 0)]
     assert PullState(B, LIFE, 0) in _asked_by(_until(side, LEAST_DISTRUST_S))
 

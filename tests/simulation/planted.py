@@ -260,7 +260,7 @@ PLANTED = {
     "a dropped tombstone": Bug(dropped_tombstone, 1, 40),
     "a missing ancestor closure": Bug(no_ancestors, 20, 40),
     "a batch without all ancestors": Bug(near_ancestors, 29, 120),
-    "a receiver that cascades owned deletes": Bug(cascading_receiver, 93, 400, (2, 3)),
+    "a receiver that cascades owned deletes": Bug(cascading_receiver, 66, 200, (2, 3)),
     "a hash that ignores a column": Bug(hash_without_a_column, 1, 40, says="set hash"),
     "one watermark per peer": Bug(one_watermark_per_peer, 7, 40),
     "a commit that does not name its past": Bug(nameless_dependencies, 5, 40, says="builds on"),
@@ -270,10 +270,10 @@ PLANTED = {
     "a clock that steps back": Bug(clock_that_steps_back, 1, 40, says="ran back"),
     "a state transfer that is merged live": Bug(merged_live, 5, 300),
     "a state transfer that only adds": Bug(state_that_only_adds, 0, 120),
-    "an ack before durability": Bug(ack_before_durability, 2, 40, says="ran back"),
-    "a status from counts": Bug(status_from_counts, 7, 40, says="claims"),
+    "an ack before durability": Bug(ack_before_durability, 2, 40, says="acknowledged"),
+    "a status from counts": Bug(status_from_counts, 59, 40, says="claims"),
     "a stall after heal": Bug(stall_after_heal, 52, 40),
-    "relayed rows without a checkpoint": Bug(rows_without_a_word, 1, 120, says="never had"),
-    "a commit's signature that is not checked": Bug(unsigned_commits, 1, 120, says="signed"),
+    "relayed rows without a checkpoint": Bug(rows_without_a_word, 2, 120, says="never had"),
+    "a commit's signature that is not checked": Bug(unsigned_commits, 6, 200, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""
