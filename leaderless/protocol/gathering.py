@@ -3,12 +3,13 @@
 It is needed where the log cannot go on, as the body of the next commit of a feed is forgotten, or
 where records were damaged that it cannot make anew. One batch is asked for at a time, from a source
 that has applied all that the first one had at the start; if it sends nothing for `STALLED_S`, or its
-link is gone, another goes on. If nobody can, or nobody has the headers that are still lacking, it
-begins anew with whoever has what is needed.
+link is gone, another goes on. If nobody can, or the headers that are still lacking do not come, it
+begins anew with whoever has what is needed, another than before if there is one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings, Staging
 
+PROMISED_S: Final = 120.0
+"""Headers that somebody says he has, and that do not come for so long, are not waited for."""
 LEAST_DISTRUST_S: Final = 60.0
 MOST_DISTRUST_S: Final = 3_600.0
 """After a state that cannot be: all of it would come again. One that was mended is heard again."""
@@ -49,6 +52,8 @@ class Gathering:
     def __init__(self) -> None:
         self._asked: _Asked | None = None
         self._need: object = None
+        self._lacking: dict[bytes, int] = {}
+        self._begun: Counter[bytes] = Counter()
         self._stuck_since: float | None = None
         self._lies: Rests[bytes] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
         self.replan_at: float | None = None
@@ -92,29 +97,51 @@ class Gathering:
         if self._asked is not None and self._asked.answered and changed:
             self._asked = None
         if staging is None:
-            return self._ask(_starters(able, ours), FIRST, now)
+            if not ours.forgotten and not ours.damaged:
+                self._begun.clear()
+            return self._begin(_starters(able, ours), now)
         if staging.done:
-            goes_on = _headers_come(able, ours, staging)
-            commands: list[Command] = []
-        else:
-            fit = [peer for peer in able if _has_applied(peer, staging.start)]
-            goes_on, commands = bool(fit), self._ask(fit, staging.cursor, now)
-        if goes_on:
+            return self._wait_for_headers(able, ours, staging, now)
+        fit = [peer for peer in able if _has_applied(peer, staging.start)]
+        if fit:
             self._stuck_since = None
-            return commands
-        return self._start_anew(_starters(able, ours), now)
+            return self._ask(fit, staging.cursor, now)
+        return self._start_anew(_starters(able, ours), now, STALLED_S)
 
-    def _start_anew(self, starters: list[Peer], now: float) -> list[Command]:
-        """Ask for all from the beginning, if nobody has come for some time who can go on."""
+    def _wait_for_headers(
+        self, able: list[Peer], ours: Holdings, staging: Staging, now: float
+    ) -> list[Command]:
+        """Wait as long as more of them come, or somebody says for some time that he has them."""
+        lacking = _lacking(ours, staging)
+        if lacking != self._lacking:
+            self._lacking, self._stuck_since = lacking, None
+        if not lacking:
+            return []
+        patience_s = PROMISED_S if _is_promised(able, staging, lacking) else STALLED_S
+        return self._start_anew(_starters(able, ours), now, patience_s)
+
+    def _begin(self, starters: list[Peer], now: float) -> list[Command]:
+        """Ask for all from the beginning, first whom we asked so least often."""
+        starters = sorted(starters, key=lambda peer: self._begun[peer.device])
+        commands = self._ask(starters, FIRST, now)
+        for peer in starters:
+            if Send(peer.link, PullRecords(FIRST)) in commands:
+                self._begun[peer.device] += 1
+        return commands
+
+    def _start_anew(self, starters: list[Peer], now: float, patience_s: float) -> list[Command]:
+        """Begin again, if for some time nobody has come who can go on."""
         if self._stuck_since is None:
             self._stuck_since = now
-        until = self._stuck_since + STALLED_S
+        until = self._stuck_since + patience_s
         if not starters:
             return []
         if now < until:
             self._wake_at(until)
             return []
-        return self._ask(starters, FIRST, now)
+        if self._asked is not None and self._asked.after != FIRST:
+            self._asked = None  # who sent what is dropped now is none to be preferred
+        return self._begin(starters, now)
 
     def _ask(self, sources: list[Peer], after: bytes, now: float) -> list[Command]:
         """Ask one of these, the first if nothing speaks against it; or nobody for the time being."""
@@ -163,12 +190,20 @@ def _starters(peers: list[Peer], ours: Holdings) -> list[Peer]:
     return sorted(found, key=lambda peer: (-helps[peer.link], peer.link))
 
 
-def _headers_come(peers: list[Peer], ours: Holdings, staging: Staging) -> bool:
-    """Return whether somebody has every header that is still to come."""
-    for feed, seq in staging.as_of.items():
-        held = ours.vectors.feeds.get(feed)
-        if held is None or held.received < seq:
-            told = [peer.feeds[feed].received for peer in peers if feed in peer.feeds]
-            if max(told, default=0) < seq:
-                return False
-    return True
+def _lacking(ours: Holdings, staging: Staging) -> dict[bytes, int]:
+    """Return the feeds of which headers are still to come, and how much of them is here."""
+    here = {feed: held.received for feed, held in ours.vectors.feeds.items()}
+    return {
+        feed: here.get(feed, 0) for feed, seq in staging.as_of.items() if here.get(feed, 0) < seq
+    }
+
+
+def _is_promised(peers: list[Peer], staging: Staging, lacking: Mapping[bytes, int]) -> bool:
+    """Return whether of each of these feeds somebody says that he has what is still to come."""
+    return all(
+        any(
+            feed in peer.feeds and peer.feeds[feed].received >= staging.as_of[feed]
+            for peer in peers
+        )
+        for feed in lacking
+    )

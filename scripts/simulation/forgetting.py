@@ -10,9 +10,12 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from leaderless.store import log
 from leaderless.store.tombstones import drop_copied, drop_own
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from leaderless.store.transaction import Transaction
     from scripts.simulation.device import Device
     from scripts.simulation.plan import Step
@@ -32,21 +35,27 @@ async def forget(world: World, step: Step) -> bool:
         if other is not device and waits_for >> other.index & 1
     }
     own, registry = store.own_device, store.registry
-    bodies = store.write_here(lambda tx: _drop_bodies(tx, number % 3 + 1))
+    held = [world.witness.applied(other) for other in world.devices]
+    bodies = store.write_here(lambda tx: _drop_bodies(tx, number % 3 + 1, held))
     tombstones = store.write_here(lambda tx: drop_own(tx, holding))
     tombstones += store.write_here(lambda tx: drop_copied(tx.conn, registry, own))
     return bodies or tombstones > 0
 
 
-def _drop_bodies(transaction: Transaction, part: int) -> bool:
-    """Forget the bodies of a third, two thirds, or all of what is applied of each feed."""
-    found = transaction.conn.exec_driver_sql(
-        "UPDATE commit_log SET body = NULL WHERE body IS NOT NULL AND seq * ? <="
-        " 3 * (SELECT applied FROM feed WHERE feed.id = commit_log.feed)"
-        " AND seq <= (SELECT applied FROM feed WHERE feed.id = commit_log.feed)",
-        (part,),
-    )
-    return found.rowcount > 0
+def _drop_bodies(transaction: Transaction, part: int, held: Sequence[Mapping[bytes, int]]) -> bool:
+    """Forget the bodies of a third, two thirds, or all of what is safe to forget of each feed.
+
+    That is what all but one device at most have applied: if fewer have, and these are restored from
+    backups, what a commit had said is gone for good. So nobody forgets it.
+    """
+    dropped = 0
+    for feed in log.feeds(transaction.conn):
+        safe = sorted(applied.get(feed.feed, 0) for applied in held)[1]
+        dropped += transaction.conn.exec_driver_sql(
+            "UPDATE commit_log SET body = NULL WHERE body IS NOT NULL AND feed = ? AND seq <= ?",
+            (feed.key, min(safe, feed.applied) * part // 3),
+        ).rowcount
+    return dropped > 0
 
 
 def held_before(device: Device, owner: bytes) -> int:

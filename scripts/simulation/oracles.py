@@ -291,6 +291,11 @@ class Witness:
             received = 0 if held is None else held.received
             return Place(copy.incarnation, copy.watermark, copy.verified, received)
 
+    def applied(self, device: Device) -> dict[bytes, int]:
+        """Return how much of every feed has taken effect at a device."""
+        with self.at(device).begin() as connection:
+            return {feed.feed: feed.applied for feed in log.feeds(connection)}
+
     def export(self, device: Device) -> list[bytes]:
         """Return every record that a device shows."""
         with self.at(device).begin() as connection:

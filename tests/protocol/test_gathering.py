@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from leaderless.protocol.commands import Command, Send
 from leaderless.protocol.fetching import STALLED_S
-from leaderless.protocol.gathering import FIRST, LEAST_DISTRUST_S, Gathering
+from leaderless.protocol.gathering import FIRST, LEAST_DISTRUST_S, PROMISED_S, Gathering
 from leaderless.protocol.messages import (
     FeedPosition,
     Hello,
@@ -125,13 +125,26 @@ def test_headers_that_nobody_has_are_not_waited_for_long() -> None:
     gathering, held = Gathering(), {F: 3}
     done = _ours({F: 3}, _staging(done=True), held)
     assert gathering.plan([_peer(1, {F: 6})], done, 0.0) == []
+    assert gathering.replan_at == PROMISED_S
     assert gathering.plan([_peer(1, {F: 5}), _peer(2, {})], done, 1.0) == []
-    assert gathering.replan_at == 1.0 + STALLED_S
-    assert gathering.plan([_peer(1, {F: 6})], done, 2.0) == []
-    assert gathering.plan([_peer(1, {F: 5})], done, 3.0) == []
-    assert gathering.plan([_peer(1, {F: 5})], done, 3.0 + STALLED_S) == _asks(1, FIRST)
+    assert gathering.replan_at == STALLED_S
+    assert gathering.plan([_peer(1, {F: 5})], done, STALLED_S) == _asks(1, FIRST)
     here = _ours({F: 3}, _staging(done=True), {F: 6})
     assert Gathering().plan([_peer(1, {})], here, 0.0) == []
+
+
+def test_headers_that_are_promised_and_do_not_come_are_not_waited_for_either() -> None:
+    """As long as some come all is well; then it begins anew, with another than before."""
+    gathering, peers = Gathering(), [_peer(1, {F: 6}), _peer(2, {F: 6})]
+    assert gathering.plan(peers, LACKS, 0.0) == _asks(1, FIRST)
+    gathering.arrived(1, Records(FIRST, {F: 5}, (b"one",), done=False), used=True)
+    assert gathering.plan(peers, _ours({F: 3}, _staging()), 1.0) == _asks(1, PLACE)
+    gathering.arrived(1, Records(PLACE, {F: 6}, (), done=False), used=True)
+    for at in (3, 4):
+        waits = _ours({F: 3}, _staging(done=True), {F: at})
+        assert gathering.plan(peers, waits, 10.0 * at) == []
+    assert gathering.replan_at == 40.0 + PROMISED_S
+    assert gathering.plan(peers, waits, 40.0 + PROMISED_S) == _asks(2, FIRST)
 
 
 def test_a_device_that_told_what_cannot_be_is_not_asked_again() -> None:
