@@ -6,6 +6,8 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import trio
+
 from leaderless.advice import LOST
 from leaderless.daemon.alerts import (
     circle_alerts,
@@ -241,6 +243,7 @@ class Overview:
                 "run leaderless verify on that device; what is missing comes from any other",
             )
             for (device, key), found in self._fetching.distrusted.items()
+            if found.link in self._driver.exchange.peers or trio.current_time() < found.until
         ]
         for _, name, state, message in facts.scans:
             if state in ("blocked", "offline", "error"):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PROTOCOL_VERSION = (1, 1)
 """Major and minor; another major cannot be talked with."""
 SENDS_RECORDS = (1, 1)
-"""From this version on a peer knows `PullRecords` and `Records`."""
+"""From this version on a peer knows `PullRecords` and `Records`, and commits without their bodies."""
 
 
 @dataclass(frozen=True, slots=True)

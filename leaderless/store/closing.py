@@ -30,6 +30,8 @@ COMMAND: Final = "device.revoke"
 """The name of closing commits in the history."""
 NOT_COUNTED: Final = "somebody who builds on it: its device was revoked"
 _NONCE_BYTES: Final = 8
+NOTHING: Final = Incarnation(1, bytes(_NONCE_BYTES))
+"""Of a device of which nothing is held: the least that there is."""
 _MAX_REV: Final = 1 << 62
 
 
@@ -38,7 +40,6 @@ class Revoked(NamedTuple):
 
     device: bytes
     below: int | None
-    doubtful: bool
     named: tuple[Incarnation, int] | None
     """The newest of its rows that a closing commit names."""
 
@@ -63,25 +64,20 @@ class Revoked(NamedTuple):
 
     def is_settled(self, copy: state.Copy | None) -> bool:
         """Return whether nothing more of its rows is wanted."""
-        held = (Incarnation(0, bytes(8)), 0)
-        if copy is not None and not self.doubtful:
-            held = (copy.incarnation, copy.watermark)
+        held = (NOTHING, 0) if copy is None else (copy.incarnation, copy.watermark)
         return self.is_out and (self.named is None or held >= self.named)
 
 
 def revoked(connection: Connection) -> dict[bytes, Revoked]:
     """Return the devices some of whose feeds are closed."""
-    rows = connection.exec_driver_sql(
-        "SELECT device, below, doubtful, generation, nonce, rev FROM revoked"
-    )
+    rows = connection.exec_driver_sql("SELECT device, below, generation, nonce, rev FROM revoked")
     return {
         device: Revoked(
             device,
             below,
-            bool(doubtful),
             None if rev is None else (Incarnation(generation, nonce), rev),
         )
-        for device, below, doubtful, generation, nonce, rev in rows
+        for device, below, generation, nonce, rev in rows
     }
 
 
@@ -211,14 +207,15 @@ def learn(transaction: Transaction, members: Membership) -> None:
         meta.drop(connection, meta.REVOKED)
     elif meta.get(connection, meta.REVOKED) is None:
         meta.put(connection, meta.REVOKED, transaction.now_ms)
-    if not _remember(connection, wanted):
+    if not _remember(connection, transaction.registry, wanted):
         return
     recount(connection)
     close_pending(transaction)
-    drop_doubtful(connection, transaction.registry)
 
 
-def _remember(connection: Connection, wanted: Mapping[bytes, tuple[bytes, int | None]]) -> bool:
+def _remember(
+    connection: Connection, registry: Registry, wanted: Mapping[bytes, tuple[bytes, int | None]]
+) -> bool:
     """Write down who is revoked; return whether that is another than was known."""
     known = {
         device: (statement, below)
@@ -238,12 +235,11 @@ def _remember(connection: Connection, wanted: Mapping[bytes, tuple[bytes, int | 
             query = "UPDATE revoked SET statement = ?, below = ? WHERE device = ?"
             connection.exec_driver_sql(query, (statement, below, device))
             continue
-        copy = state.copy_of(connection, device)
-        doubtful = below is None and copy is not None and not _is_proved(copy)
+        if below is None:
+            _drop_unproved(connection, registry, device)
         connection.exec_driver_sql(
-            "INSERT OR REPLACE INTO revoked (device, statement, below, doubtful)"
-            " VALUES (?, ?, ?, ?)",
-            (device, statement, below, int(doubtful)),
+            "INSERT OR REPLACE INTO revoked (device, statement, below) VALUES (?, ?, ?)",
+            (device, statement, below),
         )
     return True
 
@@ -288,18 +284,15 @@ def _rows_of(connection: Connection, device: bytes) -> dict[str, Value]:
     return {"generation": generation, "nonce": nonce, "rev": copy.watermark}
 
 
-def drop_doubtful(connection: Connection, registry: Registry) -> None:
-    """Drop rows that nobody can prove any more, where somebody has others that are proved."""
-    for known in revoked(connection).values():
-        if not known.doubtful or known.named is None:
-            continue
-        copy = state.copy_of(connection, known.device)
-        if copy is not None:
-            state.forget(connection, registry, copy)
-            connection.exec_driver_sql("DELETE FROM incarnation WHERE device = ?", (known.device,))
-        connection.exec_driver_sql(
-            "UPDATE revoked SET doubtful = 0 WHERE device = ?", (known.device,)
-        )
+def _drop_unproved(connection: Connection, registry: Registry, device: bytes) -> None:
+    """Drop rows of a device that are not proved to be its own: nobody can say so any more."""
+    copy = state.copy_of(connection, device)
+    if copy is None or (copy.watermark and _is_proved(copy)):
+        return
+    state.forget(connection, registry, copy)
+    connection.exec_driver_sql("DELETE FROM incarnation WHERE device = ?", (device,))
+    # A position of nothing, below all that may be named: peers are told of less than there was.
+    state.add_incarnation(connection, device, NOTHING)
 
 
 def next_generation(connection: Connection, device: bytes) -> int:

@@ -33,9 +33,10 @@ class ForgottenError(LeaderlessError):
 
 def is_whole(connection: Connection) -> bool:
     """Return whether the log has the content of every commit, so that it can be run again."""
-    # Counted by an index that has nothing but the commits with content.
+    # Counted by an index that has nothing but the commits with content; a branch begins behind a fork.
     found = connection.exec_driver_sql(
-        "SELECT (SELECT coalesce(sum(received), 0) FROM feed)"
+        "SELECT (SELECT coalesce(sum(f.received - coalesce(t.forked - 1, 0)), 0)"
+        " FROM feed f LEFT JOIN feed t ON t.id = f.trunk)"
         " = (SELECT count(*) FROM commit_log WHERE body IS NOT NULL)"
     ).scalar_one()
     return bool(found)

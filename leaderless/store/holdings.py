@@ -23,8 +23,6 @@ def read_holdings(connection: Connection) -> Holdings:
     copies = {copy.owner: copy for copy in state.copies(connection)}
     closed.update(owner for owner, known in gone.items() if known.is_settled(copies.get(owner)))
     for copy in copies.values():
-        if copy.owner in gone and gone[copy.owner].doubtful:
-            continue  # nobody can prove it: it is shown here, and told to nobody
         owned[copy.owner] = OwnedPosition(copy.incarnation, copy.watermark)
         proofs[copy.owner] = OwnedProof(copy.row_count, copy.set_hash)
         if copy.fault is not None:

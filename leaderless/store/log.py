@@ -359,7 +359,8 @@ def forgotten(connection: Connection) -> dict[bytes, int]:
     """Return, by feed, the next commit where the log cannot go on as its body is not here."""
     found = connection.exec_driver_sql(
         "SELECT f.feed, c.seq FROM feed f JOIN commit_log c ON c.feed = f.id"
-        " AND c.seq = f.applied + 1 WHERE f.received > f.applied AND c.waits_for = ?",
+        " AND c.seq = f.applied + 1 WHERE f.received > f.applied AND c.waits_for = ?"
+        " AND (f.counts IS NULL OR f.counts > f.applied)",
         (FORGOTTEN,),
     )
     return {feed: seq for feed, seq in found}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from registry.changes import FieldKey, Value, WriteRef
+    from registry.state import RecordState
 
 Key = tuple[str, bytes]
 Losses = dict["tuple[FieldKey, WriteRef]", "Value"]
@@ -36,12 +37,18 @@ def read_records(connection: Connection, after: bytes, limit: int = limits.BATCH
     size = 0
     for model, uuid, *held in found:
         key = (model, uuid)
-        packed.append(encode_record(key, decode_state(*held), lost.get(key, {})))
+        packed.append(_record(key, decode_state(*held), lost.get(key, {})))
         size += len(packed[-1])
         if size > limits.RECORDS_BYTES:
             break
     done = len(found) < limit and len(packed) == len(found)
     return Records(after, applied(connection), tuple(packed), done)
+
+
+def _record(key: Key, state: RecordState, losses: Losses) -> bytes:
+    """Return a record as it travels; one that is too large goes without what was lost of it."""
+    packed = encode_record(key, state, losses)
+    return packed if len(packed) <= limits.MAX_RECORD_BYTES else encode_record(key, state, {})
 
 
 def applied(connection: Connection) -> dict[bytes, int]:

@@ -89,12 +89,12 @@ def stage(connection: Connection, batch: Records, source: bytes) -> bool:
         )
     _reached(connection, batch.as_of)
     after = cursor(at) if rows else held.cursor
-    fact = [after, held.count + len(rows), int(batch.done), _first_source(connection)]
+    fact = [after, held.count + len(rows), int(batch.done), first_source(connection)]
     meta.put(connection, meta.STAGING, pack(fact))
     return True
 
 
-def _first_source(connection: Connection) -> bytes:
+def first_source(connection: Connection) -> bytes:
     """Return the device whose word the start is."""
     source: bytes = unpack(meta.get(connection, meta.STAGING), _MAX_FACT)[3]
     return source
@@ -128,8 +128,8 @@ def is_whole(connection: Connection) -> bool:
     held = read_staging(connection)
     if held is None or not held.done:
         return False
-    received = {feed.feed: feed.received for feed in log.feeds(connection)}
-    return all(received.get(feed, 0) >= seq for feed, seq in held.as_of.items())
+    reach = {feed.feed: feed.reach for feed in log.feeds(connection)}
+    return all(reach.get(feed, 0) >= seq for feed, seq in held.as_of.items())
 
 
 class Taken(NamedTuple):
@@ -184,7 +184,7 @@ def _check_start(connection: Connection, start: Mapping[bytes, int]) -> None:
         ).first()
         header = None if row is None else decode_header(row[0])
         if header is None or header.part != header.parts:
-            raise DisagreesError(_first_source(connection), "it is of a part of a command")
+            raise DisagreesError(first_source(connection), "it is of a part of a command")
 
 
 def _applied_to(connection: Connection, feed: log.Feed, seq: int) -> log.Feed:

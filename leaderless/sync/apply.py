@@ -309,7 +309,6 @@ class Applier:
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
                     ahead.add(batch.feed[:16])
             log.apply_ready(connection, self._store.registry, transaction.now_ms)
-            closing.drop_doubtful(connection, self._store.registry)
             notes = tuple(("future_stamp", {"device": author}) for author in ahead)
             forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in before}
             if forks:
@@ -357,6 +356,9 @@ class Applier:
             return await self._store.write(write)
         except DisagreesError as error:
             return await self._refuse_records(error.source, error.message)
+        except (RegistryError, ConstraintError) as error:
+            source = await self._store.read(staging.first_source)
+            return await self._refuse_records(source, str(error))
 
     def _own_feed(self, connection: Connection) -> log.Feed | None:
         own = state.copy_of(connection, self._store.own_device)

@@ -105,8 +105,13 @@ class Driver:
 
     async def start(self) -> None:
         """Tell the exchange what is held; before any link."""
-        for kind, data in (await self.applier.take_staged()).notes:
-            self._tell(kind, data)
+        try:
+            taken = await self.applier.take_staged()
+        except DiskError as error:
+            self._tell("not_kept", {"device": self.store.own_device, "code": error.code})
+        else:
+            for kind, data in taken.notes:
+                self._tell(kind, data)
         self.exchange.ours_changed(await self.store.read(read_holdings), trio.current_time())
 
     def on_store_change(self) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 
 from leaderless.protocol import codec
 from leaderless.protocol.commands import Read, Stream
 from leaderless.protocol.limits import BATCH_ROWS
-from leaderless.protocol.messages import LogBatch
+from leaderless.protocol.messages import SENDS_RECORDS, LogBatch
 from leaderless.store import log, record_source, state_source
 from leaderless.sync.outbox import ROOM_BYTES
 
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from leaderless.protocol.commands import Key, Load
     from leaderless.store.store import Store
     from leaderless.sync.outbox import Outbox
-
-
-BODILESS: Final = (1, 1)
-"""The first version of the protocol that reads commits without their bodies."""
 
 
 class Source:
@@ -89,6 +85,6 @@ class Source:
             # A body is never empty: that one was forgotten, which 1.0 takes for a wrong commit.
             whole = all(commit.body for commit in batch.commits)
             sized = codec.encode_sized(batch)
-            return Read(reaches, batch.head, *sized, (1, 0) if whole else BODILESS)
+            return Read(reaches, batch.head, *sized, (1, 0) if whole else SENDS_RECORDS)
 
         return await self._store.read(read)

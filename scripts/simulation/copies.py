@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 USED_NUMBERS = "used numbers"
 PROMISED_ROWS = "promised rows"
 LOG_FIRST = "log first"
+LOST_PAST = "lost past"
 EXEMPT = {
     USED_NUMBERS: "edits of a restored device, made before it has met who holds newer ones of it,"
     " get numbers a second time and stay local: people wait until then",
@@ -34,6 +35,8 @@ EXEMPT = {
     " its rows back for ever, and so do its peers: nothing is put back then",
     LOG_FIRST: "a restored device that hears of newer commits of its own before it hears of newer"
     " rows goes on without those rows",
+    LOST_PAST: "commits that build on one that nobody holds any more wait for ever: nothing is put"
+    " back then",
 }
 """What the product does not do yet, so it is not asked of it, and why. To ask for it, take it out."""
 SPREAD_S = 60
@@ -185,22 +188,21 @@ def _tree_in(world: World, author: Author) -> Tree:
 
 def waits(world: World, author: Author) -> bool:
     """Return whether a person writes nothing at a device for what the product does not do yet."""
-    if not author.is_unsure or USED_NUMBERS not in EXEMPT:
-        return False
-    if author.device.index in world.clones:
+    if not author.is_waiting or USED_NUMBERS not in EXEMPT:
         return False
     own = world.witness.place_of(author.device, author.device.id)
-    return any(
+    author.is_waiting = any(
         world.witness.place_of(other, author.device.id).is_newer(own)
         for other in world.devices
         if other is not author.device
     )
+    return author.is_waiting
 
 
 def _look_again(world: World, author: Author, rev: int) -> None:
     """A file is an older one now: what is in no file any more may be gone for good."""
     world.witness.forget(author.device)
-    author.is_unsure, author.least = True, rev
+    author.is_unsure, author.is_waiting, author.least = True, True, rev
     for other in world.authors:
         if other.is_unsure:
             own = world.witness.place_of(other.device, other.device.id)
@@ -219,11 +221,16 @@ def _look_again(world: World, author: Author, rev: int) -> None:
 
 
 def _may_replace(world: World, device: Device, source: Path) -> bool:
-    """Return whether all rows that anybody was told of are still held somewhere afterwards."""
-    if PROMISED_ROWS not in EXEMPT:
-        return True
+    """Return whether nothing is lost for good that the product cannot do without yet."""
     files: list[Device | File] = [File(-1, source)]
     files += [other for other in world.devices if other is not device]
+    if LOST_PAST in EXEMPT and world.witness.lacks_past(files):
+        return False
+    return PROMISED_ROWS not in EXEMPT or _keeps_promises(world, files)
+
+
+def _keeps_promises(world: World, files: list[Device | File]) -> bool:
+    """Return whether all rows that anybody was told of are held somewhere."""
     for author in world.authors:
         owner = author.device.id
         copies = [world.witness.copy_of(file, owner) for file in files]

@@ -202,12 +202,15 @@ def _commits(
     return lie
 
 
-def _alter_one(commits: list[SignedCommit], chance: random.Random) -> list[SignedCommit]:
-    at = chance.randrange(len(commits))
-    part = chance.choice(("header", "signature", "body"))
-    was = getattr(commits[at], part)
-    commits[at] = replace(commits[at], **{part: was[:-1] + bytes([was[-1] ^ 1]) if was else b"x"})
-    return commits
+def _altering(part: str) -> Callable[[list[SignedCommit], random.Random], list[SignedCommit]]:
+    def alter(commits: list[SignedCommit], chance: random.Random) -> list[SignedCommit]:
+        at = chance.randrange(len(commits))
+        was = getattr(commits[at], part)
+        other = was[:-1] + bytes([was[-1] ^ 1]) if was else b"x"
+        commits[at] = replace(commits[at], **{part: other})
+        return commits
+
+    return alter
 
 
 def _leave_one_out(commits: list[SignedCommit], chance: random.Random) -> list[SignedCommit]:
@@ -216,7 +219,9 @@ def _leave_one_out(commits: list[SignedCommit], chance: random.Random) -> list[S
 
 
 _ABOUT_COMMITS: Sequence[Callable[[LogBatch, random.Random], list[Message]]] = (
-    _commits(_alter_one),
+    _commits(_altering("header")),
+    _commits(_altering("signature")),
+    _commits(_altering("body")),
     _commits(_leave_one_out),
     _commits(lambda commits, _: commits[::-1]),
     _commits(lambda commits, _: [*commits, commits[-1]]),

@@ -250,10 +250,25 @@ class Witness:
             )
             return {(feed, seq): hashed for feed, seq, hashed in rows}
 
-    def all_commits(self, device: Device) -> set[bytes]:
+    def all_commits(self, device: Device | File) -> set[bytes]:
         """Return the hash of every commit that a device holds."""
         with self.at(device).begin() as connection:
             return set(connection.exec_driver_sql("SELECT hash FROM commit_log").scalars())
+
+    def lacks_past(self, files: Sequence[Device | File]) -> bool:
+        """Return whether files hold a commit that builds on one which none of them holds."""
+        held: set[bytes] = set()
+        reached: dict[bytes, int] = {}
+        for file in files:
+            held |= self.all_commits(file)
+            with self.at(file).begin() as connection:
+                for feed in log.feeds(connection):
+                    reached[feed.feed] = max(feed.received, reached.get(feed.feed, 0))
+        return any(
+            reached.get(feed, 0) < seq
+            for hashed in held
+            for feed, seq in self._needs.get(hashed, {}).items()
+        )
 
     def life_of(self, device: Device) -> str:
         """Return why a device writes nothing, "" if it does."""

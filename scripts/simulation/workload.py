@@ -88,6 +88,8 @@ class Author:
         self.is_unsure = False
         """Whether it may still have to take its rows back, from `least` on, since the last heal."""
         self.least = 0
+        self.is_waiting = False
+        """Whether others may hold newer rows or commits of it than its file has."""
         self.refused: list[str] = []
 
     # --- own rows ---------------------------------------------------------------------------------

@@ -300,7 +300,8 @@ async def test_a_relay_that_forged_something_is_a_warning(
     key = Key(Stream.STATE, bytes(16))
     async with open_rooms(tmp_path, pair[0]) as rooms:
         fetching = rooms.driver.exchange.fetching
-        fetching.distrust(device, key, None, "its rows\x1b[31m were not signed", 0.0)
+        why = "its rows\x1b[31m were not signed"
+        fetching.distrust(device, key, None, why, trio.current_time())
         (alert,) = (await rooms.overview.view()).warnings
         assert alert.code == "RELAY_DISTRUSTED"
         assert alert.text == (

@@ -26,7 +26,6 @@ from leaderless.protocol.fetching import (
 from leaderless.protocol.messages import (
     Credit,
     FeedPosition,
-    Hello,
     LogBatch,
     OwnedPosition,
     Positions,
@@ -38,7 +37,7 @@ from leaderless.protocol.messages import (
 )
 from leaderless.protocol.peer import Peer
 from registry.changes import Incarnation, feed_id
-from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
+from tests.protocol.wire import LIFE, A, B, C, Side, Wire, asked_by, greeted, until
 
 
 def test_another_source_is_asked_when_the_first_dies() -> None:
@@ -88,11 +87,7 @@ def test_what_the_owner_does_not_send_in_time_is_fetched_elsewhere() -> None:
 def test_a_newer_life_of_an_owner_is_read_from_the_start() -> None:
     """Rows of another incarnation than ours are asked for from zero, and served so."""
     side = Side(A, owned={A: 0, C: 50})
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
-    newer = Positions(Vectors({C: OwnedPosition(Incarnation(2, b"n" * 8), 9)}), whole=True)
-    commands = side.exchange.received(1, newer, 10, 0, 0)
+    commands = _behind(side, Vectors({C: OwnedPosition(Incarnation(2, b"n" * 8), 9)}))
     pulls = [c.message for c in commands if isinstance(c, Send)]
     assert PullState(C, Incarnation(2, b"n" * 8), 0) in pulls
     commands = side.exchange.received(1, PullState(C, Incarnation(9, b"n" * 8), 40), 10, 0, 0)
@@ -102,11 +97,7 @@ def test_a_newer_life_of_an_owner_is_read_from_the_start() -> None:
 def test_a_batch_that_does_not_fit_is_asked_for_again() -> None:
     """When a follow-up of the owner begins beyond what we hold, we ask from where we are then."""
     side = Side(A, owned={A: 0, B: 5})
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
-    said = Positions(Vectors({B: OwnedPosition(LIFE, 5)}), whole=True)
-    side.exchange.received(1, said, 10, 0, 0)
+    _behind(side, Vectors({B: OwnedPosition(LIFE, 5)}))
     side.exchange.applied(Apply(1, StateBatch(B, LIFE, 8, 9, 9, 9, ()), 10), 0, used=False)
     said = Positions(Vectors({B: OwnedPosition(LIFE, 9)}))
     commands = side.exchange.received(1, said, 10, 0, 0)
@@ -127,11 +118,7 @@ def test_somebody_elses_log_is_fetched_to_its_end() -> None:
 def test_a_relayed_batch_that_does_not_fit_ends_its_fetch() -> None:
     """When our copy was dropped meanwhile, it is asked for anew from where we are now."""
     side = Side(A, owned={A: 0, C: 5})
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
-    theirs = Positions(Vectors({C: OwnedPosition(LIFE, 9)}), whole=True)
-    side.exchange.received(1, theirs, 10, 0, 0)
+    _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
     apply = Apply(1, StateBatch(C, LIFE, 8, 9, 9, 9, ()), 10)
     side.exchange.applied(apply, 0, used=False)
     side.owned[C] = 0
@@ -174,30 +161,13 @@ def test_a_batch_that_was_asked_of_somebody_else_changes_no_plan() -> None:
     assert Send(1, pull) in _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
     batch = StateBatch(C, LIFE, 0, 5, 5, 5, ())
     side.exchange.applied(Apply(7, batch, 10), 0.0, used=True)
-    assert not _asked_by(side.exchange.tick(STALLED_S - 1))
-    assert _asked_by(_until(side, STALLED_S + 1)) == [pull]
+    assert not asked_by(side.exchange.tick(STALLED_S - 1))
+    assert asked_by(until(side, STALLED_S + 1)) == [pull]
 
 
 def _behind(side: Side, positions: Vectors) -> list[Command]:
     """Let a peer B that is ahead greet a side; return what the side does."""
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
-    return side.exchange.received(1, Positions(positions, whole=True), 10, 0, 0)
-
-
-def _until(side: Side, end: float, now: float = 0.0) -> list[Command]:
-    """Let time pass, with every tick that is asked for; return what the side does."""
-    done: list[Command] = []
-    while (now := side.exchange.next_tick(now)) <= end:
-        done += side.exchange.tick(now)
-    return done
-
-
-def _asked_by(commands: list[Command]) -> list[PullState | PullLog]:
-    """Return what is asked for."""
-    said = [command.message for command in commands if isinstance(command, Send)]
-    return [message for message in said if isinstance(message, PullState | PullLog)]
+    return greeted(side, B, 1, positions)
 
 
 def test_an_answer_that_brings_nothing_further_is_not_asked_for_again_at_once() -> None:
@@ -210,8 +180,8 @@ def test_an_answer_that_brings_nothing_further_is_not_asked_for_again_at_once() 
     batch = LogBatch(feed, 0, 1, (SignedCommit(b"", bytes(64), b""),))
     side.exchange.applied(Apply(1, batch, 10), 0.0, used=True)
     assert Send(1, pull) not in side.exchange.ours_changed(side.holdings(), 0.0)
-    assert _asked_by(_until(side, TOLD_S)) == []
-    assert _asked_by(_until(side, TOLD_S + LEAST_REST_S, TOLD_S)) == [pull]
+    assert asked_by(until(side, TOLD_S)) == []
+    assert asked_by(until(side, TOLD_S + LEAST_REST_S, TOLD_S)) == [pull]
 
 
 def test_a_closed_feed_is_not_fetched() -> None:
@@ -249,12 +219,8 @@ def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> N
     """Who was restored takes its rows back first, and its log in the incarnation after that."""
     mine, earlier = feed_id(A, LIFE), feed_id(A, Incarnation(0, b"n" * 8))
     side = Side(A, owned={A: 5}, feeds={mine: 3})
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
     feeds = {mine: FeedPosition(9, 9), earlier: FeedPosition(2, 2)}
-    known = Positions(Vectors({A: OwnedPosition(LIFE, 8)}, feeds), whole=True)
-    commands = side.exchange.received(1, known, 10, 0, 0)
+    commands = _behind(side, Vectors({A: OwnedPosition(LIFE, 8)}, feeds))
     pulls = [c.message for c in commands if isinstance(c, Send)]
     assert PullState(A, LIFE, 0) in pulls
     assert not [pull for pull in pulls if isinstance(pull, PullLog) and pull.feed[:16] == A]
@@ -268,14 +234,6 @@ def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> N
 # --- who is not believed --------------------------------------------------------------------------
 
 
-def _greeted(side: Side, device: bytes, link: int, positions: Vectors, now: float = 0.0) -> None:
-    """Let another peer greet a side, and say what it holds."""
-    side.exchange.link_up(link, device, "wire:1", now, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, Incarnation(1, device[:8]), {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(link, hello, 10, now, 0)
-    side.exchange.received(link, Positions(positions, whole=True), 10, now, 0)
-
-
 FAR = Key(Stream.STATE, C)
 
 
@@ -285,12 +243,12 @@ def test_forged_data_is_asked_for_again_over_a_new_connection_and_not_at_once() 
     _behind(side, ahead)
     side.distrust(B, FAR, "forged", 0.0)
     for now in (LEAST_DISTRUST_S + 1, 3_600.0):
-        assert not _asked_by(side.exchange.tick(now))
+        assert not asked_by(side.exchange.tick(now))
     side.exchange.link_down(1, 3_600.0)
     side.distrust(B, FAR, "forged", 3_600.0)
-    _greeted(side, B, 2, ahead, 3_601.0)
-    assert not _asked_by(_until(side, 3_600.0 + LEAST_DISTRUST_S - 1, 3_601.0))
-    asked = _asked_by(_until(side, 3_600.0 + LEAST_DISTRUST_S + 1, 3_601.0))
+    greeted(side, B, 2, ahead, 3_601.0)
+    assert not asked_by(until(side, 3_600.0 + LEAST_DISTRUST_S - 1, 3_601.0))
+    asked = asked_by(until(side, 3_600.0 + LEAST_DISTRUST_S + 1, 3_601.0))
     assert asked == [PullState(C, LIFE, 0)]
     assert side.exchange.fetching.distrusted == {}
 
@@ -309,26 +267,22 @@ def test_a_device_that_forged_its_own_rows_is_not_asked_for_them() -> None:
     """Its own streams are subscribed to like others': over a new connection, after a pause."""
     side = Side(A)
     side.distrust(B, Key(Stream.STATE, B), "forged", 0.0)
-    side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0.0, 0)
-    said = Positions(Vectors({B: OwnedPosition(LIFE, 9)}), whole=True)
-    commands = side.exchange.received(1, said, 10, 0.0, 0)
-    assert _asked_by(commands) == [PullLog(feed_id(B, LIFE), 0)]
-    assert PullState(B, LIFE, 0) in _asked_by(_until(side, LEAST_DISTRUST_S))
+    commands = _behind(side, Vectors({B: OwnedPosition(LIFE, 9)}))
+    assert asked_by(commands) == [PullLog(feed_id(B, LIFE), 0)]
+    assert PullState(B, LIFE, 0) in asked_by(until(side, LEAST_DISTRUST_S))
 
 
 def test_suspects_are_believed_one_at_a_time() -> None:
     """What a suspect sends counts only while it is the one that is asked."""
     side, ahead = Side(A), Vectors({C: OwnedPosition(LIFE, 9)})
     _behind(side, ahead)
-    _greeted(side, bytes([70]) * 16, 2, ahead)
+    greeted(side, bytes([70]) * 16, 2, ahead)
     for device in (B, bytes([70]) * 16):
         side.suspect(device, FAR, 0.0)
     batch = StateBatch(C, LIFE, 0, 9, 9, 9, ())
     assert side.exchange.received(1, batch, 10, 0.0, 0) == [Send(1, Credit(10))]
     side.exchange.tick(0.0)
-    asked = [c.link for c in _until(side, 2.0) if isinstance(c, Send) and _asked_by([c])]
+    asked = [c.link for c in until(side, 2.0) if isinstance(c, Send) and asked_by([c])]
     assert asked == [1]
     assert side.exchange.received(1, batch, 10, 2.0, 0) == [Apply(1, batch, 10)]
     assert side.exchange.received(2, batch, 10, 2.0, 0) == [Send(2, Credit(10))]
@@ -344,7 +298,7 @@ def test_who_promises_and_does_not_give_comes_after_all_others() -> None:
     for _ in range(8):
         empty = Apply(1, StateBatch(C, LIFE, 0, 0, 0, 0, ()), 10)
         told += side.exchange.applied(empty, now, used=True)
-        while not _asked_by(commands := side.exchange.tick(now)):
+        while not asked_by(commands := side.exchange.tick(now)):
             now = side.exchange.next_tick(now)
             told += commands
         told += commands
@@ -355,7 +309,7 @@ def test_who_promises_and_does_not_give_comes_after_all_others() -> None:
     assert notes == [Note("withholds", {"device": B, "of": C})]
     assert side.exchange.fetching.withheld == {(B, FAR)}
     side.exchange.applied(Apply(1, StateBatch(C, LIFE, 0, 0, 0, 0, ()), 10), now, used=True)
-    _greeted(side, bytes([70]) * 16, 2, Vectors({C: OwnedPosition(LIFE, 5)}), now)
+    greeted(side, bytes([70]) * 16, 2, Vectors({C: OwnedPosition(LIFE, 5)}), now)
     assert side.exchange.fetching._pulls[FAR].link == 2
 
 
@@ -363,12 +317,12 @@ def test_empty_answers_do_not_keep_a_source_its_place() -> None:
     """A source that sends, and brings us no further, loses the job like one that is silent."""
     side, ahead = Side(A), Vectors({C: OwnedPosition(LIFE, 9)})
     _behind(side, ahead)
-    _greeted(side, bytes([70]) * 16, 2, ahead)
+    greeted(side, bytes([70]) * 16, 2, ahead)
     for now in range(0, int(STALLED_S), 5):
         empty = StateBatch(C, LIFE, 0, 0, 9, 9, ())
         side.exchange.applied(Apply(1, empty, 10), float(now), used=True)
-    commands = _until(side, STALLED_S, STALLED_S - 1)
-    assert [c.link for c in commands if isinstance(c, Send) and _asked_by([c])] == [2]
+    commands = until(side, STALLED_S, STALLED_S - 1)
+    assert [c.link for c in commands if isinstance(c, Send) and asked_by([c])] == [2]
 
 
 def test_a_copy_without_its_owners_word_is_asked_for_it() -> None:
@@ -376,7 +330,7 @@ def test_a_copy_without_its_owners_word_is_asked_for_it() -> None:
     side = Side(A, owned={C: 9})
     side.uncovered = frozenset([C])
     side.exchange.ours_changed(side.holdings(), 0.0)
-    assert PullState(C, LIFE, 9) in _asked_by(_behind(side, Vectors({C: OwnedPosition(LIFE, 9)})))
+    assert PullState(C, LIFE, 9) in asked_by(_behind(side, Vectors({C: OwnedPosition(LIFE, 9)})))
 
 
 def test_a_lie_about_ourselves_does_not_hold_up_our_own_log() -> None:
@@ -384,7 +338,7 @@ def test_a_lie_about_ourselves_does_not_hold_up_our_own_log() -> None:
     side = Side(A, owned={A: 5})
     earlier = feed_id(A, Incarnation(0, b"n" * 8))
     known = {A: OwnedPosition(Incarnation(9, bytes(8)), 8)}
-    first = _asked_by(_behind(side, Vectors(known, {earlier: FeedPosition(2, 2)})))
+    first = asked_by(_behind(side, Vectors(known, {earlier: FeedPosition(2, 2)})))
     assert PullState(A, Incarnation(9, bytes(8)), 0) in first
     assert PullLog(earlier, 0) not in first
     asked: list[object] = []
@@ -393,7 +347,7 @@ def test_a_lie_about_ourselves_does_not_hold_up_our_own_log() -> None:
         batch = StateBatch(A, Incarnation(9, bytes(8)), 0, 0, 0, 0, ())
         side.exchange.applied(Apply(1, batch, 10), now, used=False)
         now = side.exchange.next_tick(now)
-        asked += _asked_by(side.exchange.tick(now))
+        asked += asked_by(side.exchange.tick(now))
     assert PullLog(earlier, 0) in asked
 
 
@@ -419,8 +373,8 @@ def test_what_did_not_fit_is_asked_for_again_after_a_while_on_the_same_link() ->
     side.distrust(B, FAR, "unfit", 0.0, only_now=True)
     batch = StateBatch(C, LIFE, 0, 9, 9, 9, ())
     assert side.exchange.received(1, batch, 10, 1.0, 0) == [Send(1, Credit(10))]
-    assert not _asked_by(side.exchange.tick(LEAST_DISTRUST_S - 1))
-    asked = _asked_by(_until(side, LEAST_DISTRUST_S + 1, LEAST_DISTRUST_S - 1))
+    assert not asked_by(side.exchange.tick(LEAST_DISTRUST_S - 1))
+    asked = asked_by(until(side, LEAST_DISTRUST_S + 1, LEAST_DISTRUST_S - 1))
     assert asked == [PullState(C, LIFE, 0)]
 
 
@@ -429,5 +383,5 @@ def test_what_may_have_been_forged_over_an_earlier_connection_is_asked_for_again
     side = Side(A, owned={C: 5})
     _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
     side.distrust(B, FAR, "forged", 0.0)
-    asked = _asked_by(_until(side, LEAST_DISTRUST_S + 1))
+    asked = asked_by(until(side, LEAST_DISTRUST_S + 1))
     assert asked == [PullState(C, LIFE, 5)]

@@ -25,9 +25,13 @@ from leaderless.protocol.exchange import (
 from leaderless.protocol.messages import (
     Bye,
     FeedPosition,
+    Hello,
     LogBatch,
     Message,
     OwnedPosition,
+    Positions,
+    PullLog,
+    PullState,
     SignedCommit,
     StateBatch,
     Statements,
@@ -221,3 +225,29 @@ class Wire:
         """Return whether a side takes all its peers for equal."""
         exchange = self.sides[me].exchange
         return all(exchange.is_proved(peer) for peer in exchange.peers.values())
+
+
+def greeted(
+    side: Side, device: bytes, link: int = 1, positions: Vectors | None = None, now: float = 0.0
+) -> list[Command]:
+    """Let a peer greet a side, and say what it holds; return what the side does then."""
+    side.exchange.link_up(link, device, "wire:1", now, 0, dialed=True)
+    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    commands = side.exchange.received(link, hello, 10, now, 0)
+    if positions is not None:
+        commands = side.exchange.received(link, Positions(positions, whole=True), 10, now, 0)
+    return commands
+
+
+def until(side: Side, end: float, now: float = 0.0) -> list[Command]:
+    """Let time pass, with every tick that is asked for; return what the side does."""
+    done: list[Command] = []
+    while (now := side.exchange.next_tick(now)) <= end:
+        done += side.exchange.tick(now)
+    return done
+
+
+def asked_by(commands: list[Command]) -> list[PullState | PullLog]:
+    """Return what is asked for."""
+    said = [command.message for command in commands if isinstance(command, Send)]
+    return [message for message in said if isinstance(message, PullState | PullLog)]

@@ -16,11 +16,12 @@ from sqlalchemy import Connection
 from entities import _upsert
 from leaderless.protocol import commits, exchange, fetching, hashing
 from leaderless.protocol.messages import PullLog
-from leaderless.store import command, engine, log, state, state_source
+from leaderless.store import command, engine, log, staging, state, state_source
 from leaderless.sync.apply import Applier
 from leaderless.sync.backoff import Backoff
 from registry.changes import Guard, StateChange
 from registry.hlc import MAX_DRIFT_MS, Clock, Stamp
+from registry.joining import Memory
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,27 @@ def gated_by_owned_state(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(log, "_waits_for", wrong)
 
 
+def merged_live(patch: pytest.MonkeyPatch) -> None:
+    """The state of records counts as of when the last of them was read, not as of the start."""
+    right = staging.stage
+
+    def wrong(connection: Connection, batch: Any, source: bytes) -> bool:
+        used = right(connection, batch, source)
+        if used and batch.done:
+            connection.exec_driver_sql("UPDATE staged_position SET start = as_of")
+        return used
+
+    patch.setattr(staging, "stage", wrong)
+    patch.setattr(
+        staging, "as_of", lambda memory, vector: Memory(memory.state, memory.unseen, vector)
+    )
+
+
+def state_that_only_adds(patch: pytest.MonkeyPatch) -> None:
+    """What one side lacks of a record is never taken for deleted there."""
+    patch.setattr(Memory, "covers", lambda *_: False)
+
+
 # --- time, durability, sessions -------------------------------------------------------------------
 
 
@@ -238,7 +260,7 @@ PLANTED = {
     "a dropped tombstone": Bug(dropped_tombstone, 1, 40),
     "a missing ancestor closure": Bug(no_ancestors, 20, 40),
     "a batch without all ancestors": Bug(near_ancestors, 29, 120),
-    "a receiver that cascades owned deletes": Bug(cascading_receiver, 93, 400, (2, 3)),
+    "a receiver that cascades owned deletes": Bug(cascading_receiver, 66, 200, (2, 3)),
     "a hash that ignores a column": Bug(hash_without_a_column, 1, 40, says="set hash"),
     "one watermark per peer": Bug(one_watermark_per_peer, 7, 40),
     "a commit that does not name its past": Bug(nameless_dependencies, 5, 40, says="builds on"),
@@ -246,10 +268,12 @@ PLANTED = {
     "held future commits": Bug(held_future, 1, 40),
     "owned state that gates commits": Bug(gated_by_owned_state, 2, 40),
     "a clock that steps back": Bug(clock_that_steps_back, 1, 40, says="ran back"),
-    "an ack before durability": Bug(ack_before_durability, 2, 40, says="ran back"),
-    "a status from counts": Bug(status_from_counts, 7, 40, says="claims"),
+    "a state transfer that is merged live": Bug(merged_live, 5, 300),
+    "a state transfer that only adds": Bug(state_that_only_adds, 0, 120),
+    "an ack before durability": Bug(ack_before_durability, 2, 40, says="acknowledged"),
+    "a status from counts": Bug(status_from_counts, 59, 40, says="claims"),
     "a stall after heal": Bug(stall_after_heal, 52, 40),
-    "relayed rows without a checkpoint": Bug(rows_without_a_word, 1, 120, says="never had"),
-    "a commit's signature that is not checked": Bug(unsigned_commits, 1, 120, says="signed"),
+    "relayed rows without a checkpoint": Bug(rows_without_a_word, 2, 120, says="never had"),
+    "a commit's signature that is not checked": Bug(unsigned_commits, 6, 200, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""

@@ -31,7 +31,10 @@ def author(replicas: list[Replica]) -> Replica:
 
 
 def test_a_forgotten_commit_is_received_and_waits(author: Replica, replicas: list[Replica]) -> None:
-    """The chain has no hole, nothing after it takes effect, and the reason is named."""
+    """The chain has no hole, nothing after it takes effect, and the reason is named.
+
+    One that does not count any more, as its feed was closed, is not asked for.
+    """
     target, feed = replicas[1], own_feed(author)
     first, second, third = log_of(author, feed)
     assert store_commits(target, first, _bare(second), third) == [True, True, True]
@@ -42,6 +45,8 @@ def test_a_forgotten_commit_is_received_and_waits(author: Replica, replicas: lis
     assert holdings.forgotten == {feed: 2}
     assert feed in holdings.unproved
     assert within(author, read_holdings).forgotten == {}
+    within(target, lambda conn: conn.exec_driver_sql("UPDATE feed SET counts = 1"))
+    assert within(target, read_holdings).forgotten == {}
 
 
 def test_a_part_that_is_forgotten_holds_the_whole_command_back(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from leaderless.protocol import limits
 from leaderless.protocol.transfer import cursor, decode_record
 from leaderless.store.record_source import read_records
@@ -55,3 +57,20 @@ def test_what_was_lost_of_a_record_travels_with_it(replicas: list[Replica]) -> N
     first, second = (decode_record(packed, batch.as_of)[1].losses for packed in batch.records)
     assert first == {}
     assert [(key, value) for (key, _), value in second.items()] == [(("color", None), "red")]
+
+
+def test_a_record_too_large_for_a_message_goes_without_its_losses(
+    replicas: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record itself is what others need; its conflicts stay listed here."""
+    one, two, _ = replicas
+    edit(one, Create("tag", TAGS[0], {"canonical_name": "tag"}))
+    meet(one, two)
+    edit(one, Update("tag", TAGS[0], {"description": "x" * 1_000}))
+    edit(two, Update("tag", TAGS[0], {"description": "y"}), after_ms=9)
+    meet(one, two)
+    monkeypatch.setattr(limits, "MAX_RECORD_BYTES", 1_000)
+    batch = within(one, lambda conn: read_records(conn, b""))
+    _, memory = decode_record(batch.records[0], batch.as_of)
+    assert memory.losses == {}
+    assert memory.state == state_of(one, "tag", TAGS[0])

@@ -8,10 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from leaderless.protocol.records import decode_state, encode_state
+from leaderless.store.record_source import read_records
+from leaderless.store.staging import stage
 from registry.changes import Create, Delete, Restore, Update
 from tests.cluster import Cluster, Node, open_cluster
-from tests.merge.devices import agreed, edit, journal, meet
+from tests.merge.devices import agreed, edit, journal, meet, receive_all
 from tests.replicas import Replica, make_replicas, query_file
+from tests.store.passing import within
+from tests.sync.applying import applier
 
 A, B, C = (bytes([at]) * 16 for at in (0x11, 0x22, 0x33))
 
@@ -165,3 +169,32 @@ async def test_a_state_that_does_not_fit_the_log_is_not_kept(tmp_path: Path) -> 
 def _staged(replica: Replica) -> int:
     ((count,),) = query_file(replica.store.path, "SELECT count(*) FROM staged_record")
     return int(count)
+
+
+async def test_what_was_whole_when_a_device_died_takes_effect_when_it_starts(
+    tmp_path: Path,
+) -> None:
+    """Nobody has to send anything for it."""
+    source, target = make_replicas(tmp_path, 2)
+    edit(source, Create("tag", A, {"canonical_name": "beach"}))
+    batch = within(source, lambda conn: read_records(conn, b""))
+    within(target, lambda conn: stage(conn, batch, source.identity.device))
+    receive_all(source, target)
+    async with open_cluster(tmp_path, 2, [source, target]) as cluster:
+        assert set(agreed(cluster.nodes[1].replica).tables["tag"]) == {A}
+
+
+async def test_a_state_that_cannot_be_shown_is_refused_with_its_source(tmp_path: Path) -> None:
+    """Whatever makes it so: it is not kept, and this device goes on."""
+    source, target = make_replicas(tmp_path, 2)
+    edit(source, Create("tag", A, {"canonical_name": "beach"}))
+    batch = within(source, lambda conn: read_records(conn, b""))
+    within(target, lambda conn: stage(conn, batch, source.identity.device))
+    receive_all(source, target)
+    refuses = "CREATE TRIGGER refuses BEFORE INSERT ON tag BEGIN SELECT RAISE(ABORT, 'no'); END"
+    within(target, lambda conn: conn.exec_driver_sql(refuses))
+    outcome = await (await applier(target)).take_staged()
+    assert (outcome.used, outcome.disagrees) == (False, source.identity.device)
+    assert (_staged(target), agreed(target).tables["tag"]) == (0, {})
+    for replica in (source, target):
+        replica.store.close()

@@ -192,7 +192,6 @@ CREATE TABLE revoked (
     statement BLOB NOT NULL,                    -- the one by which it is so
     below INTEGER,                              -- closed are its feeds of lower generations; null: all
     closed_at INTEGER,                          -- when our own closing commit was due no more, or null
-    doubtful INTEGER NOT NULL DEFAULT 0 CHECK (doubtful IN (0, 1)), -- its rows here were not proved
     generation INTEGER,                         -- the newest rows that a closing commit names, or null
     nonce BLOB CHECK (length(nonce) = 8),
     rev INTEGER
