@@ -250,3 +250,19 @@ def test_only_bodies_beyond_the_newest_are_counted(replica: Replica) -> None:
     newest = within(replica, lambda c: forgetting.newest_rowid(c, 2))
     assert within(replica, lambda c: forgetting.remembered(c, newest)) == 4
     assert within(replica, lambda c: forgetting.newest_rowid(c, 50)) == 0
+
+
+def test_what_is_left_of_commits_stands_close_together(replica: Replica) -> None:
+    """Pages from which bodies have gone are joined: not one is kept for each commit."""
+    for at in range(120):
+        _edit(
+            replica, *(Create("tag", bytes([at, no] * 8), {"icon": "x" * 99}) for no in range(12))
+        )
+    pages = "SELECT count(*) FROM dbstat WHERE name = 'commit_log'"
+    before = query_file(replica.store.path, "SELECT rowid, seq, header, hash FROM commit_log")
+    replica.clock.ms += 31 * DAY_MS
+    assert _forget(replica, set()) == 118
+    ((count,),) = query_file(replica.store.path, pages)
+    assert count * 4_096 < 120 * 1_300
+    after = query_file(replica.store.path, "SELECT rowid, seq, header, hash FROM commit_log")
+    assert after == before
