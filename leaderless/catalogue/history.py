@@ -163,7 +163,7 @@ def _by_command(connection: Connection, wanted: Filter) -> Iterator[Action]:
         if value is not None:
             conditions.append(condition)
             values.append(value)
-    if wanted.records is not None and len(wanted.records) <= _FEW:
+    if wanted.records and len(wanted.records) <= _FEW:
         # A body that changes a record, or links to it, has its id among its bytes.
         named = " OR ".join(["instr(c.body, ?) > 0"] * len(wanted.records))
         conditions.append(f"({named})")

@@ -14,6 +14,7 @@ from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.reversal import Reversal, StandsOnError
 from leaderless.catalogue.undone import FEED, UNDO, undone_actions
 from leaderless.errors import NotFoundError, UsageError
+from leaderless.store.closing import COMMAND as REVOKE
 from leaderless.store.forgotten import ForgottenError
 from registry.authoring import change_for
 from registry.errors import InvalidChangeError, LockedError
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from leaderless.store.transaction import Transaction
     from registry.models import Registry
 
-_NOT_BY_ITSELF = frozenset([UNDO, DISMISS])
+_NOT_BY_ITSELF = frozenset([UNDO, DISMISS, REVOKE])
 """Actions that an undo without an id passes over: undos go on backwards, and nothing takes back that
-somebody has seen something."""
+somebody has seen something, or what is known of a device that was revoked."""
 
 
 class Undone(NamedTuple):
@@ -96,6 +97,8 @@ def _chosen(connection: Connection, own: bytes, reference: str | None) -> Action
         if len(found) != 1:
             what = "several actions have" if found else "no action has"
             raise NotFoundError(f"{what} the id “{reference}”", hint="leaderless history")
+        if found[0].command == REVOKE:
+            raise UsageError("a revoke is not taken back", hint="leaderless pair admits it anew")
         if found[0].key in gone:
             raise UsageError("that was taken back already", hint="leaderless history")
         return found[0]

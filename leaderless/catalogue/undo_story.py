@@ -13,6 +13,7 @@ from leaderless.catalogue.history import Filter, action_json, actions, find_acti
 from leaderless.catalogue.names import device_name
 from leaderless.catalogue.undo import could_undo
 from leaderless.catalogue.undone import UNDO, undone_actions
+from leaderless.store.closing import COMMAND as REVOKE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,5 +92,5 @@ def _own(connection: Connection, own: bytes) -> Iterator[Action]:
     """Yield the actions of this device that were not taken back, newest first."""
     gone = undone_actions(connection)
     for action in actions(connection, Filter(author=own, limit=_LOOKED_AT)):
-        if action.command != UNDO and action.key not in gone:
+        if action.command not in (UNDO, REVOKE) and action.key not in gone:
             yield action

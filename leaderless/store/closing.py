@@ -245,7 +245,9 @@ def _remember(
 
 
 def _is_proved(copy: state.Copy) -> bool:
-    return copy.exact and copy.verified == copy.watermark and copy.fault is None
+    """Return whether a copy can be shown to others with the word of its owner that covers it."""
+    is_verified = copy.exact and copy.verified == copy.watermark and copy.fault is None
+    return is_verified and copy.checkpoint_rev == copy.watermark
 
 
 def close_pending(transaction: Transaction) -> None:

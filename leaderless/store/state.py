@@ -173,7 +173,9 @@ def apply_batch(
             row_count=copy.row_count + count,
             set_hash=hashing.add(copy.set_hash, total),
         )
-    if checkpoint is not None and checkpoint.rev > copy.checkpoint_rev:
+    # An introduction's word takes the place of one that covers all rows here only if it has to.
+    covers = copy.checkpoint_rev if batch.introduction else -1
+    if checkpoint is not None and checkpoint.rev > copy.checkpoint_rev and batch.as_of > covers:
         copy = copy._replace(checkpoint=batch.checkpoint, checkpoint_rev=checkpoint.rev)
     # Rows that come ahead of their rev count in the set hash already: until the cursor has reached
     # them, the copy is not exact and is compared with nothing.

@@ -80,3 +80,21 @@ async def test_a_time_that_cannot_be_shown_is_cut(tmp_path: Path, replica: Repli
         rooms.driver.applier.members = members
         (alert, *_) = (await rooms.overview.view()).warnings
         assert "9999-12-31" in alert.text
+
+
+async def test_an_undo_passes_over_a_revoke(tmp_path: Path, pair: list[Replica]) -> None:
+    """What is known of a revoked device is nothing that is taken back; its admin's own edits are."""
+    mine, other = pair
+    pull(other, mine, other)
+    async with open_rooms(tmp_path, mine) as rooms:
+        await rooms.data("POST", "/v1/tags/create", name="trip")
+        await rooms.data("POST", "/v1/devices/revoke", device="device1")
+        listed = (await rooms.data("GET", "/v1/history"))["actions"]
+        assert [item["command"] for item in listed] == ["device.revoke", "tag.create"]
+        answer = await rooms.ask("POST", "/v1/undo", id=listed[0]["id"])
+        assert (answer.status, answer.data["error"]["message"]) == (
+            400,
+            "a revoke is not taken back",
+        )
+        done = await rooms.data("POST", "/v1/undo")
+        assert done["undone"]["command"] == "tag.create"

@@ -188,3 +188,16 @@ def test_the_next_generation_is_above_all_that_is_known(replicas: list[Replica])
     pull(c, a, c)
     _revoke(a, c)
     assert within(a, lambda conn: closing.next_generation(conn, device)) == 2
+
+
+def test_rows_whose_proof_is_not_here_any_more_are_dropped(replicas: list[Replica]) -> None:
+    """They were proved once; nobody else would believe them."""
+    a, _, c = replicas
+    pull(c, a, c)
+    query = "UPDATE incarnation SET checkpoint_rev = checkpoint_rev + 1 WHERE device = ?"
+    within(a, lambda conn: conn.exec_driver_sql(query, (c.identity.device,)))
+    _revoke(a, c)
+    copy = within(a, lambda conn: state.copy_of(conn, c.identity.device))
+    assert copy is not None
+    assert (copy.watermark, copy.row_count) == (0, 0)
+    assert _closing(a) == []

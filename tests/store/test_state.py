@@ -10,7 +10,7 @@ import pytest
 
 from leaderless.protocol import hashing
 from leaderless.protocol.messages import StateBatch
-from leaderless.store import state
+from leaderless.store import state, state_source
 from leaderless.store.state import Copy
 from leaderless.store.transaction import Transaction
 from registry.changes import DeviceId, Incarnation, StateChange
@@ -321,3 +321,18 @@ def test_a_proved_copy_has_no_fault_any_more(replicas: list[Replica]) -> None:
     add_device_row(a, "renamed")
     (batch,) = batches(a, a, lo=1)
     assert take(b, batch).copy.fault is None
+
+
+def test_an_introduction_keeps_the_word_that_covers_what_is_here(replicas: list[Replica]) -> None:
+    """A later word, of rows that are not here, would prove nothing to anybody."""
+    owner, target, _ = replicas
+    add_tree(owner, 2)
+    pull(owner, target, owner)
+    before = held(target, owner)
+    add_tree(owner, 2, "more")
+    own, registry = owner.identity.device, owner.store.registry
+    batch = within(owner, lambda conn: state_source.introduction(conn, registry, own))
+    assert batch is not None
+    take(target, batch)
+    after = held(target, owner)
+    assert (after.checkpoint_rev, after.checkpoint) == (before.watermark, before.checkpoint)

@@ -135,6 +135,26 @@ async def test_a_name_that_can_be_no_host_fails_like_any_other(
     assert [data["address"] for data in told] == ["two..dots"] * 2
 
 
+async def test_a_device_that_is_no_member_calls_nobody(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """It looks every now and then whether it is one again."""
+    network, member = Network(), False
+    dialer = Dialer(
+        *(network.dial, network.use, dict, bytes, BACKOFF, lambda: 1.0, lambda *_: None),
+        lambda: member,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(dialer.run)
+        dialer.suggest("a", 1)
+        await trio.sleep(100)
+        assert network.times() == []
+        member = True
+        await trio.sleep(6)
+        assert len(network.times()) > 0
+        nursery.cancel_scope.cancel()
+
+
 async def test_nobody_is_called_while_connected(autojump_clock: trio.testing.MockClock) -> None:
     """A device that is connected is not called at any of its addresses."""
     network = Network(answers={"a": b"A", "b": b"A"}, use_lasts_s=1_000)
