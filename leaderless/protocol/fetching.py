@@ -257,7 +257,9 @@ class Fetching:
             if now < until:
                 self._wake_at(until)
             else:
-                failed_s = self._rests.length_s((peer.device, key))
+                # Suspects have to bring a whole copy: of them who holds most, whatever was before.
+                is_suspect = (peer.device, key) in self._suspects
+                failed_s = 0.0 if is_suspect else self._rests.length_s((peer.device, key))
                 ready.append((-failed_s, amount, -peer.link, peer))
         if ready:
             commands.append(self._fetch(max(ready)[-1], key, ours, now))
