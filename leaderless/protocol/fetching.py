@@ -180,6 +180,9 @@ class Fetching:
         """Fetch what peers hold and we lack, each stream from its best source."""
         self.replan_at = None
         ours = holdings.vectors
+        self._suspects = {
+            (device, key) for device, key in self._suspects if not _is_proved(key, holdings)
+        }
         sources = self._sources(list(peers), holdings, now)
         self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
         self.withheld = {
@@ -291,8 +294,9 @@ class Fetching:
             return self._ask(peer, key, _log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
         pull = _state_pull(key.of, incarnation, ours)
-        if key.of == self._device:
-            # Of ourselves we want all: what was written here since may use the same numbers.
+        if key.of == self._device or (peer.device, key) in self._suspects:
+            # Of ourselves we want all: what was written here since may use the same numbers. What is
+            # here of a suspect's may be another one's.
             pull = PullState(key.of, incarnation, 0)
         return self._ask(peer, key, pull, now)
 
@@ -337,6 +341,11 @@ class Fetching:
         asked = self._asked.get((device, key))
         if asked is not None:
             self._asked[device, key] = asked._replace(until=now + TOLD_S)
+
+
+def _is_proved(key: Key, holdings: Holdings) -> bool:
+    held = holdings.vectors.owned.get(key.of)
+    return held is not None and held.watermark > 0 and key.of not in holdings.unproved
 
 
 def _position(key: Key, ours: Vectors) -> object:
