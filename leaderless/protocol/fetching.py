@@ -184,6 +184,9 @@ class Fetching:
         """
         self.replan_at = None
         ours, self._doubted = holdings.vectors, holdings.doubted
+        self._suspects = {
+            (device, key) for device, key in self._suspects if not _is_proved(key, holdings)
+        }
         sources = self._sources(list(peers), holdings, now)
         self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
         self.withheld = {
@@ -262,7 +265,9 @@ class Fetching:
             if now < until:
                 self._wake_at(until)
             else:
-                failed_s = self._rests.length_s((peer.device, key))
+                # Suspects have to bring a whole copy: of them who holds most, whatever was before.
+                is_suspect = (peer.device, key) in self._suspects
+                failed_s = 0.0 if is_suspect else self._rests.length_s((peer.device, key))
                 ready.append((-failed_s, amount, -peer.link, peer))
         if ready:
             commands.append(self._fetch(max(ready)[-1], key, ours, now))
@@ -305,8 +310,9 @@ class Fetching:
             return self._ask(peer, key, _log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
         pull = _state_pull(key.of, incarnation, ours)
-        if key.of == self._device:
-            # Of ourselves we want all: what was written here since may use the same numbers.
+        if key.of == self._device or (peer.device, key) in self._suspects:
+            # Of ourselves we want all: what was written here since may use the same numbers. What is
+            # here of a suspect's may be another one's.
             pull = PullState(key.of, incarnation, 0)
         return self._ask(peer, key, pull, now)
 
@@ -351,6 +357,11 @@ class Fetching:
         asked = self._asked.get((device, key))
         if asked is not None:
             self._asked[device, key] = asked._replace(until=now + TOLD_S)
+
+
+def _is_proved(key: Key, holdings: Holdings) -> bool:
+    held = holdings.vectors.owned.get(key.of)
+    return held is not None and held.watermark > 0 and key.of not in holdings.unproved
 
 
 def _state_pull(owner: bytes, incarnation: Incarnation, ours: Vectors) -> PullState:

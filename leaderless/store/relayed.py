@@ -85,7 +85,9 @@ def merge(
     relay = None if sender == batch.owner else sender
     touched = meta.touched(batch.owner)
     before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
-    if before is not None and relay is not None and had.suspected and {*had.devices} - {relay}:
+    brings = bool(batch.changes) or batch.hi > batch.lo
+    mixes = relay is not None and had.suspected and {*had.devices} - {relay}
+    if before is not None and brings and mixes:
         _drop(connection, registry, before)
         before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
     connection.exec_driver_sql("SAVEPOINT merging")
@@ -96,7 +98,7 @@ def merge(
         connection.exec_driver_sql("ROLLBACK TO merging")
         misfit = _misfit(connection, registry, before or merged, relay, merged.fault)
         return misfit or Verdict(used, merged.fault, displaced=displaced)
-    if relay is not None and used and (batch.changes or batch.hi > batch.lo):
+    if relay is not None and used and brings:
         had = _took_part(connection, batch.owner, had, relay, before)
     if _is_proved(merged):
         _forget_parts(connection, batch.owner)
@@ -109,7 +111,7 @@ def merge(
 
 
 def _is_proved(copy: Copy | None) -> bool:
-    return copy is not None and copy.exact and copy.verified == copy.watermark
+    return copy is not None and copy.exact and 0 < copy.verified == copy.watermark
 
 
 def _is_same(before: Copy | None, after: Copy) -> bool:

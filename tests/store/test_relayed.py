@@ -96,7 +96,10 @@ def test_of_several_each_is_a_suspect_and_has_to_bring_all_by_itself(
     assert (verdict.named, verdict.is_certain) == ((C, D), False)
     assert parts(receiver, owner) == Parts((), 0, suspected=True)
     merged(receiver, half(altered(whole), 5), C)
+    nothing = replace(whole, changes=(), lo=5, hi=5, head=5, as_of=5)
+    assert merged(receiver, nothing, D) == Verdict(used=True)
     assert not merged(receiver, batch_of(owner, 5), D).used
+    assert parts(receiver, owner) == Parts((), 0, suspected=True)
     assert merged(receiver, whole, D) == Verdict(used=True)
     assert parts(receiver, owner) == Parts((), 0, suspected=False)
 
