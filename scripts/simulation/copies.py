@@ -127,7 +127,8 @@ async def end_clones(world: World) -> None:
             await trio.sleep(1)
         await _stop(world, second)
         await _stop(world, device)
-        if (world.taken + index) % 2 and _may_replace(world, device, second.path):
+        may_stay = _may_replace(world, device, device.path) and (world.taken + index) % 2
+        if not may_stay and _may_replace(world, device, second.path):
             _replace(device, second.path)
             author.pending = None
             if not world.witness.life_of(device):

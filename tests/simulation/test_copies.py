@@ -1,0 +1,55 @@
+"""Devices that are put back to an older copy of their files, and second machines that run as one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from scripts.simulation.plan import Plan, Step, plan_of
+from scripts.simulation.world import Result, simulate
+
+
+def _plan(*kinds: str) -> Plan:
+    """Return a plan of three devices of which the first does these things, a second apart."""
+    steps = [Step(1_000, kind, 0, (at, 3 * at, 5 * at, 7)) for at, kind in enumerate(kinds)]
+    plan = replace(plan_of(1, 0, 3, 3), late=(), latency_ms=(1, 5), clocks=((0, 1.0),) * 3)
+    return replace(plan, edges=((0, 1), (1, 2)), unknowing=()).with_steps(tuple(steps))
+
+
+def _held(*kinds: str) -> Result:
+    result = simulate(_plan(*kinds), readable=True)
+    assert result.violation is None
+    return result
+
+
+def test_a_restored_device_takes_its_rows_back() -> None:
+    """Its peers know better; in the end it holds what it had acknowledged after the copy, too."""
+    result = _held("own", "own", "backup", "own", "own", "own", "wait", "restore", "wait", "own")
+    assert result.counts["restore"] == 1
+    assert any("anna: restored from ben, generation 2" in line for line in result.lines)
+
+
+def test_a_copy_that_knows_all_is_put_back_unnoticed() -> None:
+    """Nothing was written after it: there is nothing to take back, and no new incarnation."""
+    result = _held("own", "wait", "backup", "wait", "restore", "wait")
+    assert result.counts["restore"] == 1
+    assert not any("restored" in line for line in result.lines)
+
+
+def test_nothing_is_put_back_without_a_copy() -> None:
+    """The step says that there was nothing to do."""
+    assert _held("own", "restore").counts["restore (void)"] == 1
+
+
+@pytest.mark.parametrize("end", ["wait", "clone"])
+def test_a_clone_ends_and_all_agree(end: str) -> None:
+    """Whichever of the two machines goes on, and whatever the person there did meanwhile."""
+    result = _held("own", "own", "clone", "own", "own", "share", "wait", "own", end, "own")
+    assert result.counts["clone"] >= 1
+
+
+def test_a_year_goes_by_while_a_device_is_off() -> None:
+    """It comes back with the heal, knows nothing of it, and is level with the others again."""
+    result = _held("own", "away", "own", "share", "share")
+    assert result.counts["away"] == 1
