@@ -238,7 +238,7 @@ PLANTED = {
     "a dropped tombstone": Bug(dropped_tombstone, 28, 40, says="had deleted"),
     "a missing ancestor closure": Bug(no_ancestors, 29, 120),
     "a batch without all ancestors": Bug(near_ancestors, 292, 120),
-    "a receiver that cascades owned deletes": Bug(cascading_receiver, 93, 400, (2, 3)),
+    "a receiver that cascades owned deletes": Bug(cascading_receiver, 117, 400, (2, 2)),
     "a hash that ignores a column": Bug(hash_without_a_column, 1, 40, says="set hash"),
     "one watermark per peer": Bug(one_watermark_per_peer, 7, 40),
     "a commit that does not name its past": Bug(nameless_dependencies, 20, 40, says="builds on"),
