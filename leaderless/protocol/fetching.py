@@ -179,7 +179,6 @@ class Fetching:
     def plan(self, peers: Iterable[Peer], holdings: Holdings, now: float) -> list[Command]:
         """Fetch what peers hold and we lack, each stream from its best source."""
         self.replan_at = None
-        ours = holdings.vectors
         self._suspects = {
             (device, key) for device, key in self._suspects if not _is_proved(key, holdings)
         }
@@ -193,7 +192,7 @@ class Fetching:
         commands: list[Command] = []
         for key, candidates in sources.items():
             free = self._free_to_serve(key, candidates, now)
-            commands += self._best(key, free, ours, now)
+            commands += self._best(key, free, holdings, now)
         return commands
 
     def _sources(
@@ -246,13 +245,13 @@ class Fetching:
         return others or candidates
 
     def _best(
-        self, key: Key, candidates: list[tuple[int, Peer]], ours: Vectors, now: float
+        self, key: Key, candidates: list[tuple[int, Peer]], holdings: Holdings, now: float
     ) -> list[Command]:
         """Ask the best of those that do not rest: who never failed, then who holds most."""
         commands: list[Command] = []
         ready = []
         for amount, peer in candidates:
-            commands += self._brought_nothing(key, peer, ours, now)
+            commands += self._brought_nothing(key, peer, holdings.vectors, now)
             until = self._rests.until((peer.device, key))
             asked = self._asked.get((peer.device, key))
             if asked is not None:
@@ -261,11 +260,11 @@ class Fetching:
                 self._wake_at(until)
             else:
                 # Suspects have to bring a whole copy: of them who holds most, whatever was before.
-                is_suspect = (peer.device, key) in self._suspects
-                failed_s = 0.0 if is_suspect else self._rests.length_s((peer.device, key))
+                is_suspected = key.of in holdings.suspected
+                failed_s = 0.0 if is_suspected else self._rests.length_s((peer.device, key))
                 ready.append((-failed_s, amount, -peer.link, peer))
         if ready:
-            commands.append(self._fetch(max(ready)[-1], key, ours, now))
+            commands.append(self._fetch(max(ready)[-1], key, holdings, now))
         return commands
 
     def _brought_nothing(self, key: Key, peer: Peer, ours: Vectors, now: float) -> list[Command]:
@@ -288,13 +287,14 @@ class Fetching:
     def _wake_at(self, when: float) -> None:
         self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
 
-    def _fetch(self, peer: Peer, key: Key, ours: Vectors, now: float) -> Command:
+    def _fetch(self, peer: Peer, key: Key, holdings: Holdings, now: float) -> Command:
+        ours = holdings.vectors
         self._asked[peer.device, key] = _Asked(_position(key, ours), now)
         if key.stream is Stream.LOG:
             return self._ask(peer, key, _log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
         pull = _state_pull(key.of, incarnation, ours)
-        if key.of == self._device or (peer.device, key) in self._suspects:
+        if key.of == self._device or key.of in holdings.suspected:
             # Of ourselves we want all: what was written here since may use the same numbers. What is
             # here of a suspect's may be another one's.
             pull = PullState(key.of, incarnation, 0)

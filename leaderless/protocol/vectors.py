@@ -45,6 +45,8 @@ class Holdings:
     """Why this device writes nothing of its own: it takes its rows back, or it was cloned."""
     uncovered: frozenset[bytes] = frozenset()
     """Owners whose copies here are all that their sources had, but no word of them covers."""
+    suspected: frozenset[bytes] = frozenset()
+    """Owners of whom each source has to bring a whole copy by itself: several brought a wrong one."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""

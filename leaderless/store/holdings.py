@@ -46,4 +46,5 @@ def read_holdings(connection: Connection) -> Holdings:
         frozenset(closed),
         restoring.life(connection),
         frozenset(uncovered),
+        meta.suspected_owners(connection),
     )

@@ -22,6 +22,7 @@ MEMBERSHIP = "membership"  # digest of the statements that were known last
 RESTORING = "restoring"  # since when (ms) this device takes its own rows back from its peers
 RESTORED = "restored"  # when (ms) it had done so last
 CLONED = "cloned"  # since when (ms) another machine runs as this device
+_SUSPECTED = "suspected/"
 _CLOCK_MS = "clock_ms"
 _CLOCK_COUNTER = "clock_counter"
 
@@ -67,7 +68,15 @@ def taken_back(owner: bytes) -> str:
 
 def suspected(owner: bytes) -> str:
     """Return the fact that several relays of an owner are suspects, until a copy of it is proved."""
-    return f"suspected/{owner.hex()}"
+    return _SUSPECTED + owner.hex()
+
+
+def suspected_owners(connection: Connection) -> frozenset[bytes]:
+    """Return the owners of whom that is so."""
+    names = connection.exec_driver_sql(
+        "SELECT name FROM meta WHERE name > ? AND name < ?", (_SUSPECTED, "suspected0")
+    ).scalars()
+    return frozenset(bytes.fromhex(name.removeprefix(_SUSPECTED)) for name in names)
 
 
 def clock(connection: Connection) -> Clock:

@@ -287,7 +287,7 @@ def test_a_device_that_forged_its_own_rows_is_not_asked_for_them() -> None:
 def test_suspects_are_believed_one_at_a_time() -> None:
     """What a suspect sends counts only while it is the one that is asked."""
     side, ahead = Side(A, owned={C: 5}), Vectors({C: OwnedPosition(LIFE, 9)})
-    side.unproved = {C: "unproved"}
+    side.unproved, side.suspected = {C: "unproved"}, frozenset([C])
     side.exchange.ours_changed(side.holdings(), 0.0)
     _behind(side, ahead)
     _greeted(side, bytes([70]) * 16, 2, ahead)
