@@ -47,11 +47,10 @@ MOST_DISTRUST_S: Final = 60.0
 
 @dataclass(slots=True)
 class _Pull:
-    """A stream that was asked for on a link: when something last came of it, from where and how far."""
+    """A stream that was asked for on a link: when something last came of it, and how far."""
 
     link: int
     since: float
-    began: int
     reached: int
 
 
@@ -89,6 +88,7 @@ class Fetching:
         self._rests: Rests[tuple[bytes, Key]] = Rests(LEAST_REST_S, MOST_REST_S)
         self._lies: Rests[tuple[bytes, Key]] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
         self._suspects: set[tuple[bytes, Key]] = set()
+        self._forged: set[tuple[int | None, Key]] = set()
         self.distrusted: dict[tuple[bytes, Key], Distrusted] = {}
         """Whom we do not ask for what; told to people."""
         self.withheld: set[tuple[bytes, Key]] = set()
@@ -110,12 +110,12 @@ class Fetching:
     ) -> None:
         """Ask a device no more for a stream while it is on `link`: what it sent of it was forged.
 
-        `only_now` asks it again after a pause, on the same link, too; so is one of whom it is not
-        sure that it did it on this link: it may have been mended since.
+        `only_now` asks it again after a pause, on the same link, too; so is one that did it
+        once on this link: what was here of it may be from before it was mended.
         """
         until = self._lies.add((device, key), now)
-        pull = self._pulls.get(key)
-        only_now |= pull is not None and pull.link == link and pull.began > 0
+        only_now |= (link, key) not in self._forged
+        self._forged.add((link, key))
         self.distrusted[device, key] = Distrusted(why, None if only_now else link, until)
         self._asked.pop((device, key), None)
         self._end(key, link)
@@ -159,6 +159,7 @@ class Fetching:
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
         self._pulls = {key: pull for key, pull in self._pulls.items() if pull.link != link}
+        self._forged = {item for item in self._forged if item[0] != link}
 
     def subscribe(self, peer: Peer, ours: Vectors, now: float) -> list[Command]:
         """Ask a peer that said hello for its own rows and feed, once a link."""
@@ -302,7 +303,7 @@ class Fetching:
 
     def _ask(self, peer: Peer, key: Key, message: PullState | PullLog, now: float) -> Command:
         lo = message.lo if isinstance(message, PullState) else message.after
-        self._pulls[key] = _Pull(peer.link, now, lo, lo)
+        self._pulls[key] = _Pull(peer.link, now, lo)
         return Send(peer.link, message)
 
     def arrived(

@@ -253,7 +253,8 @@ def test_forged_data_is_asked_for_again_over_a_new_connection_and_not_at_once() 
     """As long as the connection lasts its sender is not asked again; on the next, after a pause."""
     side, ahead = Side(A), Vectors({C: OwnedPosition(LIFE, 9)})
     _behind(side, ahead)
-    side.distrust(B, FAR, "forged", 0.0)
+    for _ in range(2):
+        side.distrust(B, FAR, "forged", 0.0)
     for now in (LEAST_DISTRUST_S + 1, 3_600.0):
         assert not _asked_by(side.exchange.tick(now))
     side.exchange.link_down(1, 3_600.0)
@@ -366,8 +367,7 @@ def test_a_lie_about_ourselves_does_not_hold_up_our_own_log() -> None:
 
 def test_what_comes_from_a_link_that_is_gone_is_counted_for_nobody() -> None:
     """It is durable, and whoever brought it is asked anew when it is back."""
-    fetching = Fetching(A)
-    side = Side(A)
+    fetching, side = Fetching(A), Side(A)
     peer = Peer(1, B, True, "wire:1", 0.0, 0.0, Vectors(), known=True)
     peer.owned[C] = OwnedPosition(LIFE, 9)
     (asked,) = fetching.plan([peer], side.holdings(), 0.0)
@@ -392,7 +392,7 @@ def test_what_did_not_fit_is_asked_for_again_after_a_while_on_the_same_link() ->
 
 
 def test_what_may_have_been_forged_over_an_earlier_connection_is_asked_for_again() -> None:
-    """Only who brought the whole of it on this one is not asked again while that lasts."""
+    """Only who does it twice on this one is not asked again while that lasts."""
     side = Side(A, owned={C: 5})
     _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
     side.distrust(B, FAR, "forged", 0.0)
