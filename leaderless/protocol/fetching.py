@@ -184,7 +184,7 @@ class Fetching:
         Of closed streams nothing more is taken; of doubted feeds all is, from the start.
         """
         self.replan_at = None
-        ours, self._doubted = holdings.vectors, holdings.doubted
+        self._doubted = holdings.doubted
         self._suspects = {
             (device, key) for device, key in self._suspects if not _is_proved(key, holdings)
         }
