@@ -22,7 +22,7 @@ from leaderless.store.feeds import (
     put_feed,
 )
 from leaderless.store.registers import Records
-from registry.changes import CommitKind, Dot
+from registry.changes import LIFE_BYTES, CommitKind, Dot
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from registry.changes import CommitHeader, SharedChange
+    from registry.changes import CommitHeader, Dependency, SharedChange
     from registry.hlc import Stamp
     from registry.models import Registry
 
@@ -76,9 +76,10 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     """Store the next commit of a feed; return whether it was new.
 
     A commit beyond the next is not stored (it will be asked for again), nor is one of a closed feed
-    that does not count. One that differs from what stands at its position is a fork, and begins a
-    branch. Of one that does not follow from what is here there must be a fork further below: the
-    feed says so, to be looked at from its start.
+    that does not count, unless a branch may lead by it to one that somebody waits for. One that
+    differs from what stands at its position is a fork, and begins a branch. Of one that does not
+    follow from what is here there must be a fork further below: the feed says so, to be looked at
+    from its start.
     """
     header = commit.header
     place = branches.place_of(connection, header, commit.hash)
@@ -87,7 +88,8 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
         put_feed(connection, feed._replace(fault=place.astray))
     if place.astray is not None or place.held or header.seq > feed.received + 1:
         return False
-    if feed.counts is not None and header.seq > feed.counts:
+    lacking = _lacking(connection, feed, header)
+    if feed.counts is not None and header.seq > feed.counts and not lacking:
         return False
     connection.exec_driver_sql(
         "INSERT INTO commit_log (feed, seq, header, signature, body, hash, stamp, command,"
@@ -104,8 +106,19 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
         ),
     )
     put_feed(connection, feed._replace(received=header.seq, received_hash=commit.hash))
+    if commit.hash in lacking:
+        closing.count(connection, lacking[commit.hash])
     closing.note(connection, header)
     return True
+
+
+def _lacking(connection: Connection, feed: Feed, header: CommitHeader) -> dict[bytes, Dependency]:
+    """Return what others wait for to which a commit may lead that does not count as yet."""
+    if feed.trunk is None or feed.counts is None or header.seq <= feed.counts:
+        return {}
+    life = feed.feed[:LIFE_BYTES]
+    found = closing.lacking(connection)
+    return {known: needed for known, needed in found.items() if needed.feed[:LIFE_BYTES] == life}
 
 
 def apply_ready(
