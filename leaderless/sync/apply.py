@@ -21,7 +21,7 @@ from leaderless.store.engine import ConstraintError
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import statements, take_statements
-from registry.changes import feed_id, feed_incarnation
+from registry.changes import feed_id, feed_incarnation, is_branch
 from registry.errors import RegistryError
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
@@ -296,12 +296,16 @@ class Applier:
             feed = log.feed_of_or_none(connection, batch.feed)
             if batch.after > (0 if feed is None else feed.received):
                 return Outcome(used=False)
-            before, own = log.forked(connection), self._own_feed(connection)
+            forked, own = log.forked(connection), self._own_feed(connection)
             ahead: set[bytes] = set()
-            for seq, signed in enumerate(batch.commits, start=batch.after + 1):
+            before = batch.after
+            for signed in batch.commits:
                 commit = self._commit(key, batch.feed, signed)
-                if commit.header.seq != seq:
+                # A branch begins behind the fork, wherever its reader had thought.
+                begins = before == batch.after and is_branch(batch.feed)
+                if commit.header.seq != before + 1 and not (begins and commit.header.seq > before):
                     raise InvalidCommitError("commits of a batch are not one after the other")
+                before = commit.header.seq
                 new = log.receive(connection, commit, transaction.now_ms)
                 overwritten = highest_seen(commit.changes)
                 # Of a forgotten one nobody can tell what it had before it.
@@ -310,7 +314,7 @@ class Applier:
                     ahead.add(batch.feed[:16])
             log.apply_ready(connection, self._store.registry, transaction.now_ms)
             notes = tuple(("future_stamp", {"device": author}) for author in ahead)
-            forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in before}
+            forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in forked}
             if forks:
                 notes = (*notes, ("forked", {"device": batch.feed[:16]}))
             return Outcome(True, (*notes, *self._own_log(transaction, own)))
