@@ -124,7 +124,8 @@ def finish(transaction: Transaction, nonce: bytes) -> Incarnation | None:
     """Go on in a new incarnation if our own rows are whole and what we had signed; else None."""
     connection = transaction.conn
     copy = copy_of(connection, transaction.own_device)
-    if copy is None or not copy.exact or copy.verified != copy.watermark:
+    # Nothing is whole and proved, too: that is where it begins, and begins anew.
+    if copy is None or not copy.exact or not 0 < copy.watermark == copy.verified:
         return None
     meta.drop(connection, meta.RESTORING)
     if repair.to_leave(connection) is None:
