@@ -47,11 +47,10 @@ MOST_DISTRUST_S: Final = 60.0
 
 @dataclass(slots=True)
 class _Pull:
-    """A stream that was asked for on a link: when something last came of it, from where and how far."""
+    """A stream that was asked for on a link: when something last came of it, and how far."""
 
     link: int
     since: float
-    began: int
     reached: int
 
 
@@ -90,6 +89,7 @@ class Fetching:
         self._rests: Rests[tuple[bytes, Key]] = Rests(LEAST_REST_S, MOST_REST_S)
         self._lies: Rests[tuple[bytes, Key]] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
         self._suspects: set[tuple[bytes, Key]] = set()
+        self._forged: set[tuple[int | None, Key]] = set()
         self.distrusted: dict[tuple[bytes, Key], Distrusted] = {}
         """Whom we do not ask for what; told to people."""
         self.withheld: set[tuple[bytes, Key]] = set()
@@ -111,12 +111,12 @@ class Fetching:
     ) -> None:
         """Ask a device no more for a stream while it is on `link`: what it sent of it was forged.
 
-        `only_now` asks it again after a pause, on the same link, too; so is one of whom it is not
-        sure that it did it on this link: it may have been mended since.
+        `only_now` asks it again after a pause, on the same link, too; so is one that did it
+        once on this link: what was here of it may be from before it was mended.
         """
         until = self._lies.add((device, key), now)
-        pull = self._pulls.get(key)
-        only_now |= pull is not None and pull.link == link and pull.began > 0
+        only_now |= (link, key) not in self._forged
+        self._forged.add((link, key))
         self.distrusted[device, key] = Distrusted(why, None if only_now else link, until)
         self._asked.pop((device, key), None)
         self._end(key, link)
@@ -160,6 +160,7 @@ class Fetching:
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
         self._pulls = {key: pull for key, pull in self._pulls.items() if pull.link != link}
+        self._forged = {item for item in self._forged if item[0] != link}
 
     def subscribe(self, peer: Peer, ours: Vectors, now: float) -> list[Command]:
         """Ask a peer that said hello for its own rows and feed, once a link."""
@@ -183,7 +184,7 @@ class Fetching:
         Of closed streams nothing more is taken; of doubted feeds all is, from the start.
         """
         self.replan_at = None
-        ours, self._doubted = holdings.vectors, holdings.doubted
+        self._doubted = holdings.doubted
         self._suspects = {
             (device, key) for device, key in self._suspects if not _is_proved(key, holdings)
         }
@@ -197,7 +198,7 @@ class Fetching:
         commands: list[Command] = []
         for key, candidates in sources.items():
             free = self._free_to_serve(key, candidates, now)
-            commands += self._best(key, free, ours, now)
+            commands += self._best(key, free, holdings, now)
         return commands
 
     def _sources(
@@ -251,13 +252,13 @@ class Fetching:
         return others or candidates
 
     def _best(
-        self, key: Key, candidates: list[tuple[int, Peer]], ours: Vectors, now: float
+        self, key: Key, candidates: list[tuple[int, Peer]], holdings: Holdings, now: float
     ) -> list[Command]:
         """Ask the best of those that do not rest: who never failed, then who holds most."""
         commands: list[Command] = []
         ready = []
         for amount, peer in candidates:
-            commands += self._brought_nothing(key, peer, ours, now)
+            commands += self._brought_nothing(key, peer, holdings.vectors, now)
             until = self._rests.until((peer.device, key))
             asked = self._asked.get((peer.device, key))
             if asked is not None:
@@ -266,11 +267,11 @@ class Fetching:
                 self._wake_at(until)
             else:
                 # Suspects have to bring a whole copy: of them who holds most, whatever was before.
-                is_suspect = (peer.device, key) in self._suspects
-                failed_s = 0.0 if is_suspect else self._rests.length_s((peer.device, key))
+                is_suspected = key.of in holdings.suspected
+                failed_s = 0.0 if is_suspected else self._rests.length_s((peer.device, key))
                 ready.append((-failed_s, amount, -peer.link, peer))
         if ready:
-            commands.append(self._fetch(max(ready)[-1], key, ours, now))
+            commands.append(self._fetch(max(ready)[-1], key, holdings, now))
         return commands
 
     def _brought_nothing(self, key: Key, peer: Peer, ours: Vectors, now: float) -> list[Command]:
@@ -302,7 +303,8 @@ class Fetching:
     def _wake_at(self, when: float) -> None:
         self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
 
-    def _fetch(self, peer: Peer, key: Key, ours: Vectors, now: float) -> Command:
+    def _fetch(self, peer: Peer, key: Key, holdings: Holdings, now: float) -> Command:
+        ours = holdings.vectors
         self._asked[peer.device, key] = _Asked(self._position(key, ours), now)
         if key.stream is Stream.LOG and key.of in self._doubted:
             return self._ask(peer, key, PullLog(key.of, 0), now)
@@ -310,7 +312,7 @@ class Fetching:
             return self._ask(peer, key, _log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
         pull = _state_pull(key.of, incarnation, ours)
-        if key.of == self._device or (peer.device, key) in self._suspects:
+        if key.of == self._device or key.of in holdings.suspected:
             # Of ourselves we want all: what was written here since may use the same numbers. What is
             # here of a suspect's may be another one's.
             pull = PullState(key.of, incarnation, 0)
@@ -318,7 +320,7 @@ class Fetching:
 
     def _ask(self, peer: Peer, key: Key, message: PullState | PullLog, now: float) -> Command:
         lo = message.lo if isinstance(message, PullState) else message.after
-        self._pulls[key] = _Pull(peer.link, now, lo, lo)
+        self._pulls[key] = _Pull(peer.link, now, lo)
         return Send(peer.link, message)
 
     def arrived(

@@ -91,6 +91,8 @@ class Holdings:
     """Feeds that others have otherwise, from somewhere on: they are read from the start again."""
     damaged: bool = False
     """Whether the shared records here are damaged, and only a peer can say what they were."""
+    suspected: frozenset[bytes] = frozenset()
+    """Owners of whom each source has to bring a whole copy by itself: several brought a wrong one."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""

@@ -241,7 +241,8 @@ def test_forged_data_is_asked_for_again_over_a_new_connection_and_not_at_once() 
     """As long as the connection lasts its sender is not asked again; on the next, after a pause."""
     side, ahead = Side(A), Vectors({C: OwnedPosition(LIFE, 9)})
     _behind(side, ahead)
-    side.distrust(B, FAR, "forged", 0.0)
+    for _ in range(2):
+        side.distrust(B, FAR, "forged", 0.0)
     for now in (LEAST_DISTRUST_S + 1, 3_600.0):
         assert not asked_by(side.exchange.tick(now))
     side.exchange.link_down(1, 3_600.0)
@@ -275,7 +276,7 @@ def test_a_device_that_forged_its_own_rows_is_not_asked_for_them() -> None:
 def test_suspects_are_believed_one_at_a_time() -> None:
     """What a suspect sends counts only while it is the one that is asked."""
     side, ahead = Side(A, owned={C: 5}), Vectors({C: OwnedPosition(LIFE, 9)})
-    side.unproved = {C: "unproved"}
+    side.unproved, side.suspected = {C: "unproved"}, frozenset([C])
     side.exchange.ours_changed(side.holdings(), 0.0)
     _behind(side, ahead)
     greeted(side, bytes([70]) * 16, 2, ahead)
@@ -354,8 +355,7 @@ def test_a_lie_about_ourselves_does_not_hold_up_our_own_log() -> None:
 
 def test_what_comes_from_a_link_that_is_gone_is_counted_for_nobody() -> None:
     """It is durable, and whoever brought it is asked anew when it is back."""
-    fetching = Fetching(A)
-    side = Side(A)
+    fetching, side = Fetching(A), Side(A)
     peer = Peer(1, B, True, "wire:1", 0.0, 0.0, Vectors(), known=True)
     peer.owned[C] = OwnedPosition(LIFE, 9)
     (asked,) = fetching.plan([peer], side.holdings(), 0.0)
@@ -380,7 +380,7 @@ def test_what_did_not_fit_is_asked_for_again_after_a_while_on_the_same_link() ->
 
 
 def test_what_may_have_been_forged_over_an_earlier_connection_is_asked_for_again() -> None:
-    """Only who brought the whole of it on this one is not asked again while that lasts."""
+    """Only who does it twice on this one is not asked again while that lasts."""
     side = Side(A, owned={C: 5})
     _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
     side.distrust(B, FAR, "forged", 0.0)

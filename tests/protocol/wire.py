@@ -60,6 +60,7 @@ class Side:
     unproved: dict[bytes, str] = field(default_factory=dict)
     shut: frozenset[bytes] = frozenset()
     uncovered: frozenset[bytes] = frozenset()
+    suspected: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         self.owned.setdefault(self.device, 0)
@@ -81,6 +82,7 @@ class Side:
             self.unproved,
             self.shut,
             uncovered=self.uncovered,
+            suspected=self.suspected,
         )
 
     def distrust(
