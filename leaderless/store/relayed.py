@@ -74,8 +74,8 @@ def merge(
     registry: Registry,
     batch: StateBatch,
     said: Checkpoint | None,
-    floor: int,
     sender: bytes,
+    floor: int = 0,
 ) -> Verdict:
     """Apply a batch of somebody's state that `sender` brought.
 

@@ -164,7 +164,7 @@ class Applier:
             known = closing.revoked(connection).get(batch.owner)
             if known is not None and not known.takes(said):
                 return relayed.Verdict(used=False)
-            return relayed.merge(connection, registry, batch, said, floor, sender)
+            return relayed.merge(connection, registry, batch, said, sender, floor)
 
         try:
             return await self._store.write(write)
