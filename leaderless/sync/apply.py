@@ -198,7 +198,7 @@ class Applier:
                 if not restoring.begin(transaction, held):
                     return Outcome(False, (("cloned", {"from": sender}),))
             notes: Notes = () if life else (("restoring", {"from": sender}),)
-            verdict = relayed.merge(connection, registry, batch, said, floor, sender)
+            verdict = relayed.merge(connection, registry, batch, said, sender, floor)
             begun = restoring.finish(transaction, self._nonce())
             if begun is not None:
                 notes += (("restored", {"from": sender, "generation": begun.generation}),)

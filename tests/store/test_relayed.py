@@ -44,7 +44,7 @@ def merged(receiver: Replica, batch: StateBatch, sender: bytes) -> Verdict:
     """Have a replica merge a batch, and return whose fault it was."""
     said = checkpoints.decode(batch.checkpoint)
     return receiver.store.write_here(
-        lambda tx: relayed.merge(tx.conn, receiver.store.registry, batch, said, 0, sender)
+        lambda tx: relayed.merge(tx.conn, receiver.store.registry, batch, said, sender)
     )
 
 
