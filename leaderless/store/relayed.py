@@ -151,6 +151,12 @@ def _drop(connection: Connection, registry: Registry, copy: Copy) -> None:
         meta.drop(connection, name(copy.owner))
 
 
+def begin_anew(connection: Connection, registry: Registry, copy: Copy) -> None:
+    """Drop a copy to take all of it from whoever has it; of relays nothing is known yet."""
+    _drop(connection, registry, copy)
+    _forget_parts(connection, copy.owner)
+
+
 def dispute(
     connection: Connection, registry: Registry, owner: bytes, sender: bytes, why: str
 ) -> Verdict | None:

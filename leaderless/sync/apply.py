@@ -6,7 +6,7 @@ that breaks a rule.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from leaderless.errors import NotPermittedError
 from leaderless.identity import certificate_key, device_id, verify
@@ -21,13 +21,14 @@ from leaderless.store.engine import ConstraintError
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import statements, take_statements
+from leaderless.sync.outcome import Notes, Outcome, judged
 from registry.changes import feed_id, feed_incarnation, is_branch
 from registry.errors import RegistryError
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from sqlalchemy import Connection
 
@@ -54,24 +55,6 @@ class RefusedError(ProtocolError):
     """A change that cannot be applied; the cause is chained."""
 
     code = "refused"
-
-
-Notes = tuple[tuple[str, "Mapping[str, object]"], ...]
-
-
-class Outcome(NamedTuple):
-    """What became of a message."""
-
-    used: bool
-    notes: Notes = ()
-    distrusted: tuple[tuple[bytes, bytes], ...] = ()
-    """(owner, device) whose relayed rows were not what their owner had signed."""
-    suspects: tuple[tuple[bytes, bytes], ...] = ()
-    """The same where several devices had a part, and it is not known whose it was."""
-    disagrees: bytes | None = None
-    """The device whose records are not what the log says."""
-    unfit: tuple[tuple[bytes, bytes], ...] = ()
-    """The same where all was taken back: the device may lack a deletion that it never heard of."""
 
 
 def _comings_and_goings(was: Membership, now: Membership) -> Notes:
@@ -168,28 +151,7 @@ class Applier:
 
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
         said, floor = self._checkpoint(batch, sender), self._floor(batch)
-
-        verdict = await self._merge(batch, said, floor, sender)
-        notes: list[tuple[str, Mapping[str, object]]] = []
-        if verdict.fault is not None:
-            notes += [
-                (
-                    "state_differs",
-                    {"owner": batch.owner, "from": device, "why": verdict.fault},
-                )
-                for device in verdict.named or (batch.owner,)
-            ]
-        notes += [
-            ("state_differs", {"owner": owner, "from": device, "why": relayed.TAKEN})
-            for owner, device in verdict.displaced
-        ]
-        named = tuple((batch.owner, device) for device in verdict.named)
-        if verdict.is_certain or verdict.is_taken_back:
-            certain, unfit = (named, ()) if verdict.is_certain else ((), named)
-            suspects = verdict.displaced
-            return Outcome(verdict.used, tuple(notes), certain, suspects, unfit=unfit)
-        suspects = (*named, *verdict.displaced)
-        return Outcome(verdict.used, tuple(notes), suspects=suspects)
+        return judged(batch.owner, await self._merge(batch, said, floor, sender))
 
     async def _merge(
         self, batch: StateBatch, said: Checkpoint | None, floor: int, sender: bytes
@@ -221,9 +183,10 @@ class Applier:
         What we have not signed is refused, what we know better is passed over.
         """
         said, floor = self._checkpoint(batch, sender), self._floor(batch)
+        registry = self._store.registry
 
         def write(transaction: Transaction) -> Outcome:
-            connection, registry = transaction.conn, self._store.registry
+            connection = transaction.conn
             held = state.copy_of(connection, batch.owner)
             life = restoring.life(connection)
             if said is None or held is None or life == restoring.CLONED:
@@ -234,19 +197,22 @@ class Applier:
                     return Outcome(used=False)
                 if not restoring.begin(transaction, held):
                     return Outcome(False, (("cloned", {"from": sender}),))
-            merged = state.apply_batch(connection, registry, batch, said, floor)
-            if merged.copy.fault is not None:
-                state.forget(connection, registry, merged.copy)
-                about = {"owner": batch.owner, "from": sender, "why": merged.copy.fault}
-                doubtful = ((batch.owner, sender),)
-                return Outcome(False, (("state_differs", about),), distrusted=doubtful)
             notes: Notes = () if life else (("restoring", {"from": sender}),)
+            verdict = relayed.merge(connection, registry, batch, said, sender, floor)
             begun = restoring.finish(transaction, self._nonce())
             if begun is not None:
                 notes += (("restored", {"from": sender, "generation": begun.generation}),)
-            return Outcome(merged.used, notes)
+            outcome = judged(batch.owner, verdict)
+            return outcome._replace(notes=(*outcome.notes, *notes))
 
-        return await self._store.write(write)
+        try:
+            return await self._store.write(write)
+        except (RegistryError, ConstraintError) as error:
+            why = str(error)
+            verdict = await self._store.write(lambda tx: restoring.dispute(tx, sender, why))
+            if verdict is None:
+                raise RefusedError(why) from error
+            return judged(batch.owner, verdict)
 
     def _checkpoint(self, batch: StateBatch, sender: bytes) -> Checkpoint | None:
         """Return the owner's verified word that comes with a batch."""
