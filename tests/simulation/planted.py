@@ -326,6 +326,6 @@ PLANTED = {
     "a status from counts": Bug(status_from_counts, 1, 40, says="claims"),
     "a stall after heal": Bug(stall_after_heal, 10, 40),
     "relayed rows without a checkpoint": Bug(rows_without_a_word, 63, 120, says="never had"),
-    "a commit's signature that is not checked": Bug(unsigned_commits, 6, 200, says="signed"),
+    "a commit's signature that is not checked": Bug(unsigned_commits, 138, 80, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""
