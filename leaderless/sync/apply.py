@@ -16,7 +16,7 @@ from leaderless.protocol import floor as floors
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statements
-from leaderless.store import closing, log, relayed, restoring, staging, state
+from leaderless.store import closing, discarding, log, relayed, restoring, staging, state
 from leaderless.store.engine import ConstraintError
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.staged import DisagreesError
@@ -301,7 +301,7 @@ class Applier:
 
     async def _refuse_records(self, source: bytes, why: str) -> Outcome:
         """Keep nothing of the state that is staged; `source` said what cannot be."""
-        await self._store.write(lambda transaction: staging.discard(transaction.conn))
+        await self._store.write(lambda transaction: discarding.discard(transaction.conn))
         notes = (("records_differ", {"from": source, "why": why}),)
         return Outcome(False, notes, disagrees=source)
 
@@ -320,7 +320,9 @@ class Applier:
             tell = transaction.progress.tell
             taken = staging.take(connection, registry, transaction.now_ms, tell)
             log.apply_ready(connection, registry, transaction.now_ms)
-            return Outcome(True, (("took_records", taken._asdict()),))
+            # What was of a fork that is not known here yet is discarded.
+            notes = (("took_records", taken._asdict()),) if any(taken) else ()
+            return Outcome(any(taken), notes)
 
         try:
             return await self._store.write(write)

@@ -351,6 +351,8 @@ def test_the_state_of_records_is_asked_for_where_the_log_cannot_go_on() -> None:
     assert isinstance(apply, Apply)
     assert side.exchange.applied(apply, 0, used=True) == [Send(1, Credit(9))]
     assert side.exchange.applied(apply, 0, used=False) == [Send(1, Credit(9))]
+    gone = replace(apply, link=2)
+    assert side.exchange.applied(gone, 0, used=False) == []
     side.exchange.tick(1.0)
     assert side.exchange.next_tick(1.0) <= STALLED_S
 
