@@ -16,13 +16,13 @@ from leaderless.protocol import floor as floors
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statements
-from leaderless.store import closing, log, relayed, restoring, staging, state
+from leaderless.store import closing, discarding, log, relayed, restoring, staging, state
 from leaderless.store.engine import ConstraintError
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import statements, take_statements
 from leaderless.sync.outcome import Notes, Outcome, judged
-from registry.changes import feed_id, feed_incarnation
+from registry.changes import feed_id, feed_incarnation, is_branch
 from registry.errors import RegistryError
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
@@ -265,12 +265,16 @@ class Applier:
             feed = log.feed_of_or_none(connection, batch.feed)
             if batch.after > (0 if feed is None else feed.received):
                 return Outcome(used=False)
-            before, own = log.forked(connection), self._own_feed(connection)
+            forked, own = log.forked(connection), self._own_feed(connection)
             ahead: set[bytes] = set()
-            for seq, signed in enumerate(batch.commits, start=batch.after + 1):
+            before = batch.after
+            for signed in batch.commits:
                 commit = self._commit(key, batch.feed, signed)
-                if commit.header.seq != seq:
+                # A branch begins behind the fork, wherever its reader had thought.
+                begins = before == batch.after and is_branch(batch.feed)
+                if commit.header.seq != before + 1 and not (begins and commit.header.seq > before):
                     raise InvalidCommitError("commits of a batch are not one after the other")
+                before = commit.header.seq
                 new = log.receive(connection, commit, transaction.now_ms)
                 overwritten = highest_seen(commit.changes)
                 # Of a forgotten one nobody can tell what it had before it.
@@ -279,7 +283,7 @@ class Applier:
                     ahead.add(batch.feed[:16])
             log.apply_ready(connection, self._store.registry, transaction.now_ms)
             notes = tuple(("future_stamp", {"device": author}) for author in ahead)
-            forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in before}
+            forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in forked}
             if forks:
                 notes = (*notes, ("forked", {"device": batch.feed[:16]}))
             return Outcome(True, (*notes, *self._own_log(transaction, own)))
@@ -300,7 +304,7 @@ class Applier:
 
     async def _refuse_records(self, source: bytes, why: str) -> Outcome:
         """Keep nothing of the state that is staged; `source` said what cannot be."""
-        await self._store.write(lambda transaction: staging.discard(transaction.conn))
+        await self._store.write(lambda transaction: discarding.discard(transaction.conn))
         notes = (("records_differ", {"from": source, "why": why}),)
         return Outcome(False, notes, disagrees=source)
 
@@ -319,7 +323,9 @@ class Applier:
             tell = transaction.progress.tell
             taken = staging.take(connection, registry, transaction.now_ms, tell)
             log.apply_ready(connection, registry, transaction.now_ms)
-            return Outcome(True, (("took_records", taken._asdict()),))
+            # What was of a fork that is not known here yet is discarded.
+            notes = (("took_records", taken._asdict()),) if any(taken) else ()
+            return Outcome(any(taken), notes)
 
         try:
             return await self._store.write(write)
