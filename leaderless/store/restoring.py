@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 from leaderless.errors import NotPermittedError
 from leaderless.store import closing, meta, relayed, repair
 from leaderless.store.incarnations import begin_incarnation
-from leaderless.store.state import copies, copy_of
+from leaderless.store.state import copies, copy_of, put_copy
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -94,10 +94,23 @@ def dispute(transaction: Transaction, sender: bytes, why: str) -> relayed.Verdic
     Those that others gave back before may be what they do not fit: then all are dropped, and taken
     back anew. None if it is the sender's own, or nothing is taken back.
     """
-    connection = transaction.conn
-    if life(connection) != RESTORING:
+    connection, own = transaction.conn, transaction.own_device
+    held = copy_of(connection, own)
+    if held is None or life(connection) != RESTORING:
         return None
-    return relayed.dispute(connection, transaction.registry, transaction.own_device, sender, why)
+    verdict = relayed.dispute(connection, transaction.registry, own, sender, why)
+    hold_out(transaction, held.incarnation, held.as_of)
+    return verdict
+
+
+def hold_out(transaction: Transaction, incarnation: Incarnation, rev: int) -> None:
+    """Have a device that takes its rows back take no less than it was told of, by its own word.
+
+    What was dropped because somebody had lied is as far away as before.
+    """
+    copy = copy_of(transaction.conn, transaction.own_device)
+    if copy is not None and copy.incarnation == incarnation and copy.as_of < rev:
+        put_copy(transaction.conn, copy._replace(as_of=rev))
 
 
 def after_replacement(transaction: Transaction) -> None:

@@ -199,6 +199,9 @@ class Applier:
                     return Outcome(False, (("cloned", {"from": sender}),))
             notes: Notes = () if life else (("restoring", {"from": sender}),)
             verdict = relayed.merge(connection, registry, batch, said, sender, floor)
+            if verdict.used or verdict.fault is not None:
+                restoring.hold_out(transaction, batch.incarnation, batch.as_of)
+            restoring.hold_out(transaction, held.incarnation, held.as_of)
             begun = restoring.finish(transaction, self._nonce())
             if begun is not None:
                 notes += (("restored", {"from": sender, "generation": begun.generation}),)

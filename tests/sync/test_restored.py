@@ -174,13 +174,19 @@ async def test_nobody_makes_a_device_believe_that_it_was_restored(
     assert within(owner, restoring.life) == ""
 
 
-def _own_rows(path: Path) -> tuple[Replica, list[Replica]]:
-    """Return a device that was put back to when it had nothing, and two that hold its rows."""
+def _own_rows(path: Path, more: int = 0) -> tuple[Replica, list[Replica]]:
+    """Return a device that was put back to when it had nothing, and two that hold its rows.
+
+    The first of them holds `more`.
+    """
     owner, *others = make_replicas(path, 3)
     backup(owner, path / "backup.db")
     add_tree(owner, 4)
     for other in others:
         pull(owner, other, owner)
+    if more:
+        add_tree(owner, more, "more")
+        pull(owner, others[0], owner)
     owner.store.close()
     shutil.copy(path / "backup.db", path / "library0.db")
     return open_replica(path, 0), others
@@ -210,6 +216,30 @@ async def test_what_one_peer_invented_does_not_keep_a_device_from_its_rows(tmp_p
     named = {device for _, device in outcome.suspects}
     assert named == {liar.identity.device, honest.identity.device}
     outcome = await applier.apply(true, honest.identity.device)
+    assert "restored" in [kind for kind, _ in outcome.notes]
+    for replica in (owner, liar, honest):
+        replica.store.close()
+
+
+async def test_older_rows_are_not_taken_once_newer_ones_were_told_of(tmp_path: Path) -> None:
+    """Nor after what came of them was dropped, because it was not what had been signed."""
+    owner, (liar, honest) = _own_rows(tmp_path, more=2)
+    device, registry = owner.identity.device, owner.store.registry
+    applier = Applier(owner.store, await owner.store.membership(key_of), lambda: b"nonce--8")
+
+    def batch_of(replica: Replica) -> StateBatch:
+        found = within(replica, lambda c: state_source.read_batch(c, registry, device, 0, set()))
+        assert isinstance(found, StateBatch)
+        return found
+
+    older, newer = batch_of(honest), batch_of(liar)
+    assert newer.head > older.head
+    lie = with_changes(newer, lambda change: replace(change, rows=change.rows[:1]))
+    outcome = await applier.apply(lie, liar.identity.device)
+    assert [device for _, device in outcome.distrusted] == [liar.identity.device]
+    await applier.apply(older, honest.identity.device)
+    assert within(owner, restoring.life) == restoring.RESTORING
+    outcome = await applier.apply(newer, honest.identity.device)
     assert "restored" in [kind for kind, _ in outcome.notes]
     for replica in (owner, liar, honest):
         replica.store.close()
