@@ -304,7 +304,11 @@ class Exchange:
         if isinstance(message, Records):
             self.gathering.arrived(apply.link, message, used=used)
             # What was used has changed what we hold: `ours_changed` is told, and goes on.
-            return commands if used else [*commands, *self._plan(now)]
+            if used:
+                return commands
+            if peer is not None:
+                commands += self.gathering.compare(apply.link, message, self.ours.vectors)
+            return commands + self._plan(now)
         self.fetching.arrived(apply.link, message, peer, now, used=used)
         return commands + self._plan(now)
 

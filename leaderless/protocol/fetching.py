@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol.commands import Command, Key, Note, Send, Stream
+from leaderless.protocol.commits import decode_header
 from leaderless.protocol.messages import PullLog, PullState, StateBatch
 from leaderless.protocol.patience import Rests
-from registry.changes import feed_id
+from leaderless.protocol.trusting import NEVER, Trust
+from registry.changes import feed_id, is_branch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,9 +42,6 @@ MOST_REST_S: Final = 60.0
 """Of a source that brought us no further: a question a minute is no burden for anybody."""
 WITHHOLDS_S: Final = 4.0
 """After a pause of this length (the fourth in a row) it is told that a peer withholds something."""
-LEAST_DISTRUST_S: Final = 15.0
-MOST_DISTRUST_S: Final = 60.0
-"""After forged data, and only over a new connection: a relay that was mended is heard again."""
 
 
 @dataclass(slots=True)
@@ -58,14 +57,6 @@ class _Asked(NamedTuple):
     """Where we stood when a device was last asked for a stream, and when its answer has to show."""
 
     position: object
-    until: float
-
-
-class Distrusted(NamedTuple):
-    """Why a device is not asked for something: what it did, on which link, and until when."""
-
-    why: str
-    link: int | None
     until: float
 
 
@@ -87,11 +78,7 @@ class Fetching:
         self._asked: dict[tuple[bytes, Key], _Asked] = {}
         self._doubted: frozenset[bytes] = frozenset()
         self._rests: Rests[tuple[bytes, Key]] = Rests(LEAST_REST_S, MOST_REST_S)
-        self._lies: Rests[tuple[bytes, Key]] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
-        self._suspects: set[tuple[bytes, Key]] = set()
-        self._forged: set[tuple[int | None, Key]] = set()
-        self.distrusted: dict[tuple[bytes, Key], Distrusted] = {}
-        """Whom we do not ask for what; told to people."""
+        self.trust = Trust()
         self.withheld: set[tuple[bytes, Key]] = set()
         """Who says that it holds more of something than it gives; told to people."""
         self.replan_at: float | None = None
@@ -114,16 +101,13 @@ class Fetching:
         `only_now` asks it again after a pause, on the same link, too; so is one that did it
         once on this link: what was here of it may be from before it was mended.
         """
-        until = self._lies.add((device, key), now)
-        only_now |= (link, key) not in self._forged
-        self._forged.add((link, key))
-        self.distrusted[device, key] = Distrusted(why, None if only_now else link, until)
+        self.trust.distrust(device, key, link, why, now, only_now=only_now)
         self._asked.pop((device, key), None)
         self._end(key, link)
 
     def suspect(self, device: bytes, key: Key, link: int | None, now: float) -> None:
         """A device is one of several that had a part in what was forged: it may try once more."""
-        self._suspects.add((device, key))
+        self.trust.suspect(device, key)
         self._asked.pop((device, key), None)
         self._rests.add((device, key), now)
         self._end(key, link)
@@ -135,32 +119,22 @@ class Fetching:
 
     def accepts(self, peer: Peer, key: Key, now: float) -> bool:
         """Return whether what a peer sends of a stream is looked at: suspects only when asked."""
-        found = self.distrusted.get((peer.device, key))
-        if found is not None and (found.link == peer.link or now < found.until):
-            return False
         pull = self._pulls.get(key)
-        asked = pull is not None and pull.link == peer.link
-        return asked or (peer.device, key) not in self._suspects
+        return self.trust.hears(peer, key, now, asked=pull is not None and pull.link == peer.link)
 
     def _may_ask(self, peer: Peer, key: Key, now: float) -> bool:
         """Return whether a peer is asked for a stream again, after what it did the last time."""
-        found = self.distrusted.get((peer.device, key))
-        if found is None:
-            return True
-        if found.link == peer.link:
-            return False
-        if now < found.until:
-            self._wake_at(found.until)
-            return False
-        del self.distrusted[peer.device, key]
-        return True
+        when = self.trust.asks_at(peer, key, now)
+        if when > now and when != NEVER:
+            self._wake_at(when)
+        return when <= now
 
     # --- asking -----------------------------------------------------------------------------------
 
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
         self._pulls = {key: pull for key, pull in self._pulls.items() if pull.link != link}
-        self._forged = {item for item in self._forged if item[0] != link}
+        self.trust.lost(link)
 
     def subscribe(self, peer: Peer, ours: Vectors, now: float) -> list[Command]:
         """Ask a peer that said hello for its own rows and feed, once a link."""
@@ -184,10 +158,8 @@ class Fetching:
         Of closed streams nothing more is taken; of doubted feeds all is, from the start.
         """
         self.replan_at = None
-        self._doubted = holdings.doubted
-        self._suspects = {
-            (device, key) for device, key in self._suspects if not _is_proved(key, holdings)
-        }
+        self._doubt(holdings.doubted)
+        self.trust.clear(lambda key: _is_proved(key, holdings))
         sources = self._sources(list(peers), holdings, now)
         self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
         self.withheld = {
@@ -200,6 +172,12 @@ class Fetching:
             free = self._free_to_serve(key, candidates, now)
             commands += self._best(key, free, holdings, now)
         return commands
+
+    def _doubt(self, feeds: frozenset[bytes]) -> None:
+        """Read doubted feeds from their start, whatever of them is on its way."""
+        for feed in feeds - self._doubted:
+            self._pulls.pop(Key(Stream.LOG, feed), None)
+        self._doubted = feeds
 
     def _sources(
         self, peers: list[Peer], holdings: Holdings, now: float
@@ -340,7 +318,7 @@ class Fetching:
         if isinstance(batch, StateBatch):
             reaches, done = batch.hi, batch.hi >= batch.head
         else:
-            reaches = batch.after + len(batch.commits)
+            reaches = _end_of(batch) if used else batch.after
             done = reaches >= batch.head
         pull = self._pulls.get(key)
         if pull is None or pull.link != link:
@@ -359,6 +337,13 @@ class Fetching:
         asked = self._asked.get((device, key))
         if asked is not None:
             self._asked[device, key] = asked._replace(until=now + TOLD_S)
+
+
+def _end_of(batch: LogBatch) -> int:
+    """Return the number of the last commit of a batch: those of a branch begin behind the fork."""
+    if not batch.commits or not is_branch(batch.feed):
+        return batch.after + len(batch.commits)
+    return decode_header(batch.commits[-1].header).seq
 
 
 def _is_proved(key: Key, holdings: Holdings) -> bool:

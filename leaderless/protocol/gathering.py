@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from leaderless.protocol.commands import Command, Send
 from leaderless.protocol.fetching import STALLED_S
-from leaderless.protocol.messages import SENDS_RECORDS, PullRecords
+from leaderless.protocol.limits import MAX_STREAMS
+from leaderless.protocol.messages import SENDS_RECORDS, PullLog, PullRecords
 from leaderless.protocol.patience import Rests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from leaderless.protocol.messages import Records
+    from leaderless.protocol.messages import Records, Vectors
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings, Staging
 
@@ -78,6 +79,18 @@ class Gathering:
         if self._asked is not None and self.expects(link, batch):
             self._asked.failed = not used
             self._asked.answered = used and batch.done
+
+    def compare(self, link: int, batch: Records, ours: Vectors) -> list[Command]:
+        """Ask whose first batch did not fit for the last commits of it that we should have, too.
+
+        Where it has others there is a fork that one of us has not heard of: they make it known.
+        """
+        asked = [
+            Send(link, PullLog(feed, seq - 1))
+            for feed, seq in sorted(batch.as_of.items())
+            if batch.after == FIRST and feed in ours.feeds and 1 <= seq <= ours.feeds[feed].received
+        ]
+        return [*asked[: MAX_STREAMS // 2]]
 
     def plan(self, peers: Iterable[Peer], ours: Holdings, now: float) -> list[Command]:
         """Ask for the next batch, if the state is needed and somebody can be asked for it."""

@@ -152,13 +152,15 @@ class Records:
     """The state of some shared records in the order of (model, uuid), the first after `after`.
 
     They were read when the source had applied `as_of`, of each feed so many commits. Each is as
-    `protocol.transfer` packs it; `done` says that there are no more.
+    `protocol.transfer` packs it; `done` says that there are no more. `heads` are the hashes of the
+    commits at `as_of`: behind a fork equal numbers are of different commits.
     """
 
     after: bytes
     as_of: Mapping[bytes, int]
     records: tuple[bytes, ...]
     done: bool
+    heads: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What may be forgotten: bodies of commits, tombstones, old losses. Who holds what decides it.
 
 A body may go once it has taken effect here, when either everybody holds the commit or nothing of it
-is left in any record; never while it is among those that people still take back.
+is left in any record; never while it is among those that people still take back, and none of our own
+before somebody else has applied it, if there is anybody.
 
 ===============  ============  =====================  ==========================================
 commit           newest few    younger than history   older
@@ -13,11 +14,15 @@ superseded       stays         goes, unless what      goes
                                effect and as young
 ===============  ============  =====================  ==========================================
 
+What we have written is held by its effect as well: were this device put back to a backup that is
+older, others would have its header and nobody the state that it made. So such a commit waits for one
+other member that has *applied* it; what others wrote had taken effect at its author before it came.
+
 *Everybody* are the members that are not lapsed, this device aside. A member holds what it has told,
 what its own commits name as applied, and its own feeds; one that has never said anything holds
 nothing. Who was not seen for the length of a lease is lapsed and holds nothing back: it is given the
-state of all records when it returns. So nothing here has to be right for the result to be right: no
-time does, and a member that was restored may hold less than it once said.
+state of all records when it returns. So who holds what need not be right for the result to be right:
+no time does, and a member that was restored may hold less than it once said.
 
 No clock and no database live here: the facts are handed in.
 """
@@ -74,6 +79,25 @@ def held_by_all(
     }
 
 
+def outlives_us(
+    own: bytes,
+    applied: Mapping[bytes, int],
+    others: Collection[bytes],
+    effective: Mapping[Held, int],
+) -> dict[bytes, int]:
+    """Return up to which number the effect of each feed is known to be elsewhere than on this device.
+
+    Of feeds that device `own` wrote that is what one of `others` at least has applied (`effective`),
+    or all of it if there are no others; those of others count as far as they are applied here.
+    """
+    return {
+        feed: min(mine, max(effective.get((device, feed), 0) for device in others))
+        if others and feed[:16] == own
+        else mine
+        for feed, mine in applied.items()
+    }
+
+
 def covered(others: Collection[bytes], told: Mapping[bytes, int]) -> int | None:
     """Return the rev up to which every one of `others` holds an owner's tombstones; None: all of them.
 
@@ -123,6 +147,8 @@ class Retention(NamedTuple):
     applied: Mapping[bytes, int]
     everywhere: Mapping[bytes, int]
     """Up to where everybody holds each feed (`held_by_all`)."""
+    elsewhere: Mapping[bytes, int]
+    """Up to where the effect of each feed would outlive this device (`outlives_us`)."""
     in_effect: Marks
     """Commits of which something is left in a record."""
     replaced: Marks
@@ -142,7 +168,7 @@ class Retention(NamedTuple):
         at = (commit.feed, commit.seq)
         if commit.newest or commit.seq > self.applied.get(commit.feed, 0):
             return False
-        if at in self.replaced:
+        if commit.seq > self.elsewhere.get(commit.feed, 0) or at in self.replaced:
             return False
         if at not in self.in_effect:
             return True

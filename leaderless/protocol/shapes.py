@@ -268,20 +268,22 @@ def _read_pull_records(parts: Parts) -> PullRecords:
 
 def _write_records(message: Records) -> Sequence[bytes]:
     head = {"after": message.after, "done": int(message.done)}
-    positions = b"".join(pack([feed, seq]) for feed, seq in sorted(message.as_of.items()))
+    positions = b"".join(
+        pack([feed, seq, message.heads[feed]]) for feed, seq in sorted(message.as_of.items())
+    )
     return [pack(head), positions, *message.records]
 
 
 def _read_records(parts: Parts) -> Records:
     head = _head(parts)
-    as_of = {
-        _sized(feed, 44): _number(seq)
-        for feed, seq in unpack_each(parts[1], limits.MAX_POSITIONS, limits.MAX_HEAD_BYTES)
-    }
+    as_of: dict[bytes, int] = {}
+    heads: dict[bytes, bytes] = {}
+    for feed, seq, head_hash in unpack_each(parts[1], limits.MAX_POSITIONS, limits.MAX_HEAD_BYTES):
+        as_of[_sized(feed, 44)], heads[feed] = _number(seq), _sized(head_hash, 32)
     records = tuple(parts[2:])
     if any(len(record) > limits.MAX_RECORD_BYTES for record in records):
         raise MalformedError("a record is larger than one may be")
-    return Records(_cursor(head["after"]), as_of, records, done=bool(_number(head["done"])))
+    return Records(_cursor(head["after"]), as_of, records, bool(_number(head["done"])), heads)
 
 
 def _cursor(value: object) -> bytes:

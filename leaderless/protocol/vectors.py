@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import pack
-from registry.changes import LIFE_BYTES, WHOLE_LIBRARY, feed_incarnation
+from registry.changes import LIFE_BYTES, feed_incarnation, is_branch
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -122,7 +122,7 @@ def readable(vectors: Vectors, version: tuple[int, int]) -> Vectors:
     """
     if version >= (1, 1):
         return vectors
-    whole = {feed: at for feed, at in vectors.feeds.items() if feed.endswith(WHOLE_LIBRARY)}
+    whole = {feed: at for feed, at in vectors.feeds.items() if not is_branch(feed)}
     return replace(vectors, feeds=whole)
 
 

@@ -21,6 +21,7 @@ from leaderless.protocol.records import (
     record_element,
 )
 from leaderless.store import closing, meta
+from leaderless.store.discarding import discard
 from leaderless.store.feeds import (
     Feed,
     branches_of,
@@ -127,7 +128,11 @@ def _branch(connection: Connection, trunk: Feed, first: bytes) -> Feed:
 
 
 def _split(connection: Connection, feed: Feed, at: int) -> None:
-    """End a feed before a position; what it has from there on becomes a branch."""
+    """End a feed before a position; what it has from there on becomes a branch.
+
+    What was fetched of others' state, and waits to take effect, calls commits by their old names.
+    """
+    discard(connection)
     end = _hash_at(connection, feed, at - 1)
     first = _hash_at(connection, feed, at)
     if end is None or first is None:

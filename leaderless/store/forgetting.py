@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.identity import certificate_key, device_id
 from leaderless.protocol import commits, membership
-from leaderless.protocol.retention import Marks, Remembered, Retention, held_by_all, lapsed
+from leaderless.protocol.retention import (
+    Marks,
+    Remembered,
+    Retention,
+    held_by_all,
+    lapsed,
+    outlives_us,
+)
 from leaderless.protocol.traces import in_record, replaced_by
 from leaderless.store import log, meta
 from leaderless.store.branches import signed_name
@@ -129,9 +136,15 @@ def away_since(
     return lapsed(seen_ms(connection, others, connected, now_ms), now_ms, lease_ms)
 
 
-def _held(connection: Connection) -> dict[Held, int]:
-    found = connection.exec_driver_sql("SELECT device, feed, received FROM confirmation")
-    return {(device, feed): received for device, feed, received in found}
+def _told(connection: Connection) -> tuple[dict[Held, int], dict[Held, int]]:
+    """Return how much of each feed members have received, and how much they have applied."""
+    found = connection.exec_driver_sql(
+        "SELECT device, feed, received, applied FROM confirmation"
+    ).all()
+    return (
+        {(device, feed): received for device, feed, received, _ in found},
+        {(device, feed): applied for device, feed, _, applied in found},
+    )
 
 
 # --- what may go ----------------------------------------------------------------------------------
@@ -151,9 +164,12 @@ def survey(connection: Connection, holding: Collection[bytes], terms: Terms, now
     """Return what is known at the start of a pass; `holding` are the other members not lapsed."""
     feeds = log.feeds(connection)
     applied = {feed.feed: feed.applied for feed in feeds}
+    received, effective = _told(connection)
+    own = meta.get(connection, meta.OWN_DEVICE)
     known = Retention(
         applied,
-        held_by_all(applied, holding, _held(connection)),
+        held_by_all(applied, holding, received),
+        outlives_us(own, applied, holding, effective),
         Marks(applied),
         Marks(applied),
         now_ms - terms.history_ms,

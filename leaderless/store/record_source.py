@@ -42,7 +42,13 @@ def read_records(connection: Connection, after: bytes, limit: int = limits.BATCH
         if size > limits.RECORDS_BYTES:
             break
     done = len(found) < limit and len(packed) == len(found)
-    return Records(after, applied(connection), tuple(packed), done)
+    heads = {
+        feed: head
+        for feed, head in connection.exec_driver_sql(
+            "SELECT feed, applied_hash FROM feed WHERE applied > 0"
+        )
+    }
+    return Records(after, applied(connection), tuple(packed), done, heads)
 
 
 def _record(key: Key, state: RecordState, losses: Losses) -> bytes:

@@ -9,15 +9,17 @@ for applied. The log goes on from there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from leaderless.protocol.commits import NO_HASH, decode_header
 from leaderless.protocol.errors import ProtocolError
+from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import pack, unpack
 from leaderless.protocol.records import encode_deaths, encode_ref, encode_state
 from leaderless.protocol.transfer import cursor, decode_record, place
 from leaderless.protocol.vectors import Staging
 from leaderless.store import log, meta
+from leaderless.store.discarding import discard
 from leaderless.store.rebuild import clear
 from leaderless.store.record_source import applied
 from leaderless.store.staged import DisagreesError, Joining
@@ -47,7 +49,7 @@ def read_staging(connection: Connection) -> Staging | None:
     told = meta.get(connection, meta.STAGING)
     if told is None:
         return None
-    after, count, done, _ = unpack(told, _MAX_FACT)
+    after, count, done, *_ = unpack(told, _MAX_FACT)
     found = connection.exec_driver_sql("SELECT feed, start, as_of FROM staged_position").all()
     return Staging(
         {feed: start for feed, start, _ in found if start},
@@ -61,13 +63,20 @@ def read_staging(connection: Connection) -> Staging | None:
 def stage(connection: Connection, batch: Records, source: bytes) -> bool:
     """Put a batch aside; return whether it fits what is staged. One that begins anew replaces that.
 
+    One does not fit either whose source calls by the same name what is another commit here: there
+    is a fork of which one of us has not heard yet.
     Raises ProtocolError for what no honest source sends: nothing has changed then.
     """
+    if _is_beyond_a_fork(connection, batch.as_of):
+        return False
     if not batch.after:
+        if not _are_ours(connection, batch):
+            return False
         discard(connection)
         _reached(connection, batch.as_of)
         connection.exec_driver_sql("UPDATE staged_position SET start = as_of")
-        meta.put(connection, meta.STAGING, pack([b"", 0, 0, source]))
+        log_hash = _log_hash(batch.as_of, batch.heads)
+        meta.put(connection, meta.STAGING, pack([b"", 0, 0, source, log_hash]))
     held = read_staging(connection)
     if held is None or held.done or held.cursor != batch.after:
         return False
@@ -89,15 +98,62 @@ def stage(connection: Connection, batch: Records, source: bytes) -> bool:
         )
     _reached(connection, batch.as_of)
     after = cursor(at) if rows else held.cursor
-    fact = [after, held.count + len(rows), int(batch.done), first_source(connection)]
-    meta.put(connection, meta.STAGING, pack(fact))
+    begun = _fact(connection)[3:]
+    meta.put(
+        connection,
+        meta.STAGING,
+        pack([after, held.count + len(rows), int(batch.done), *begun]),
+    )
     return True
 
 
 def first_source(connection: Connection) -> bytes:
     """Return the device whose word the start is."""
-    source: bytes = unpack(meta.get(connection, meta.STAGING), _MAX_FACT)[3]
+    source: bytes = _fact(connection)[3]
     return source
+
+
+def _fact(connection: Connection) -> list[Any]:
+    fact: list[Any] = unpack(meta.get(connection, meta.STAGING), _MAX_FACT)
+    return fact
+
+
+# --- the same names for the same commits ----------------------------------------------------------
+
+
+def _is_beyond_a_fork(connection: Connection, vector: Mapping[bytes, int]) -> bool:
+    """Return whether a source has not heard of a fork: it goes on where the feed ends here."""
+    return any(vector.get(feed.feed, 0) > feed.received for feed in log.forked(connection))
+
+
+def _are_ours(connection: Connection, batch: Records) -> bool:
+    """Return whether, as far as they are here, the heads of a source are the commits we know.
+
+    Each names the one before it: where the heads are the same, all below them is.
+    """
+    here = _hashes(connection, batch.as_of)
+    return all(batch.heads.get(feed) == held for feed, held in here.items())
+
+
+def _hashes(connection: Connection, vector: Mapping[bytes, int]) -> dict[bytes, bytes]:
+    """Return the hashes of those commits of a vector that are here."""
+    found: dict[bytes, bytes] = {}
+    for feed, seq in vector.items():
+        held = connection.exec_driver_sql(
+            "SELECT c.hash FROM commit_log c JOIN feed f ON c.feed = f.id"
+            " WHERE f.feed = ? AND c.seq = ?",
+            (feed, seq),
+        ).scalar()
+        if held is not None:
+            found[feed] = held
+    return found
+
+
+def _log_hash(vector: Mapping[bytes, int], heads: Mapping[bytes, bytes]) -> bytes:
+    """Return one hash of all commits of a vector."""
+    return digest(
+        b"".join(pack([feed, seq, heads.get(feed)]) for feed, seq in sorted(vector.items()) if seq)
+    )
 
 
 def _reached(connection: Connection, vector: Mapping[bytes, int]) -> None:
@@ -114,13 +170,6 @@ def _packed(memory: Memory) -> tuple[bytes | None, ...]:
     remains = encode_state(state.remembered) if state.remains else None
     unseen = [pack([*key, value, encode_ref(ref)]) for (key, ref), value in memory.unseen.items()]
     return encode_state(state), encode_deaths(state.deaths), remains, b"".join(unseen)
-
-
-def discard(connection: Connection) -> None:
-    """Forget what is staged."""
-    connection.exec_driver_sql("DELETE FROM staged_record")
-    connection.exec_driver_sql("DELETE FROM staged_position")
-    meta.drop(connection, meta.STAGING)
 
 
 def is_whole(connection: Connection) -> bool:
@@ -147,12 +196,16 @@ def take(
 ) -> Taken:
     """Let what is staged, and whole, take effect; the caller applies what is ready afterwards.
 
-    Does nothing as long as it is not whole. Raises DisagreesError, and nothing may be kept of the
-    transaction, where what a source said does not fit the log. `tell` hears now and then how many
-    records were joined.
+    Does nothing as long as it is not whole, and discards it where its source had other commits at
+    the same positions: it is asked for again once the fork is known. Raises DisagreesError, and
+    nothing may be kept of the transaction, where what a source said does not fit the log. `tell`
+    hears now and then how many records were joined.
     """
     held = read_staging(connection)
     if held is None or not is_whole(connection):
+        return Taken(0, 0)
+    if _log_hash(held.start, _hashes(connection, held.start)) != _fact(connection)[4]:
+        discard(connection)
         return Taken(0, 0)
     _check_start(connection, held.start)
     mine = applied(connection)

@@ -7,6 +7,7 @@ that are false. What has to be so after a heal stands in `agreement`.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from scripts.simulation.device import Device
     from scripts.simulation.lies import Truth
     from scripts.simulation.workload import Author
+
+
+_LIFE_BYTES = 28
+"""Of a feed id: device and incarnation, alike in a feed and its branches."""
 
 
 class ViolationError(Exception):
@@ -120,6 +125,10 @@ class Witness:
             )
             self._clocks[device.index] = now
             applied = {feed.feed: feed.applied for feed in feeds}
+            reach: Counter[bytes] = Counter()
+            for feed in feeds:
+                # Who knows of a fork has in a branch what others have in the feed itself.
+                reach[feed.feed[:_LIFE_BYTES]] = max(reach[feed.feed[:_LIFE_BYTES]], feed.applied)
             for feed in feeds:
                 after = seen.get(feed.key, 0)
                 if feed.applied == after:
@@ -132,7 +141,7 @@ class Witness:
                         self._needs.setdefault(hashed, {**applied, feed.feed: 0})
                     for needed, seq in self._needs.get(hashed, {}).items():
                         demand(
-                            applied.get(needed, 0) >= seq,
+                            reach[needed[:_LIFE_BYTES]] >= seq,
                             f"{device.name} applied a commit before commit {seq} that it builds on",
                         )
 

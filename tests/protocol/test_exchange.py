@@ -327,7 +327,7 @@ def test_what_is_held_against_peers_can_be_shown() -> None:
     side.exchange.received(1, hello, 10, 0.0, 0)
     side.suspect(B, Key(Stream.STATE, A), 0.0)
     side.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
-    ((about, found),) = side.exchange.fetching.distrusted.items()
+    ((about, found),) = side.exchange.fetching.trust.distrusted.items()
     assert (about, found.why) == ((B, Key(Stream.STATE, C)), "forged")
     assert side.exchange.fetching.withheld == set()
     batch = StateBatch(C, LIFE, 0, 1, 1, 1, ())
@@ -351,6 +351,8 @@ def test_the_state_of_records_is_asked_for_where_the_log_cannot_go_on() -> None:
     assert isinstance(apply, Apply)
     assert side.exchange.applied(apply, 0, used=True) == [Send(1, Credit(9))]
     assert side.exchange.applied(apply, 0, used=False) == [Send(1, Credit(9))]
+    gone = replace(apply, link=2)
+    assert side.exchange.applied(gone, 0, used=False) == []
     side.exchange.tick(1.0)
     assert side.exchange.next_tick(1.0) <= STALLED_S
 

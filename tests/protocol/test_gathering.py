@@ -12,6 +12,7 @@ from leaderless.protocol.messages import (
     FeedPosition,
     Hello,
     Positions,
+    PullLog,
     PullRecords,
     Records,
     Vectors,
@@ -95,6 +96,14 @@ def test_a_source_that_stalls_or_does_not_fit_is_passed_over() -> None:
     gathering.arrived(1, Records(FIRST, {}, (), done=False), used=False)
     assert gathering.plan(peers[:1], LACKS, STALLED_S + 2) == []
     assert gathering.plan(peers[:1], LACKS, 2 * STALLED_S + 1) == _asks(1, FIRST)
+
+
+def test_whose_first_batch_does_not_fit_is_asked_for_its_last_commits() -> None:
+    """Of feeds of which we have as much: there may be a fork of which one of us knows nothing."""
+    ours = Vectors({}, {F: FeedPosition(5, 2), G: FeedPosition(3, 3)})
+    first = Records(FIRST, {F: 5, G: 4, b"h" * 44: 1}, (), done=True)
+    assert Gathering().compare(7, first, ours) == [Send(7, PullLog(F, 4))]
+    assert Gathering().compare(7, replace(first, after=PLACE), ours) == []
 
 
 def test_another_source_goes_on_if_it_has_applied_as_much() -> None:

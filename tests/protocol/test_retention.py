@@ -11,6 +11,7 @@ from leaderless.protocol.retention import (
     covered,
     held_by_all,
     lapsed,
+    outlives_us,
 )
 
 ANNA, BEN, CARL = (name * 16 for name in (b"a", b"b", b"c"))
@@ -20,12 +21,14 @@ NOW_MS = 1_000 * DAY_MS
 YOUNG_MS = NOW_MS - 30 * DAY_MS
 
 
-def _retention(everywhere: int = 9, in_effect: object = (), replaced: object = ()) -> Retention:
+def _retention(
+    everywhere: int = 9, in_effect: object = (), replaced: object = (), elsewhere: int = 9
+) -> Retention:
     applied = {OF_ANNA: 9}
     marks = Marks(applied), Marks(applied)
     for mark, seqs in zip(marks, (in_effect, replaced), strict=True):
         mark.update((OF_ANNA, seq) for seq in seqs)  # type: ignore[attr-defined]
-    return Retention(applied, {OF_ANNA: everywhere}, *marks, YOUNG_MS)
+    return Retention(applied, {OF_ANNA: everywhere}, {OF_ANNA: elsewhere}, *marks, YOUNG_MS)
 
 
 def _commit(seq: int = 5, age_days: int = 100, *, newest: bool = False) -> Remembered:
@@ -59,6 +62,20 @@ def test_a_device_alone_holds_all_there_is() -> None:
     assert held_by_all({OF_ANNA: 8}, [], {}) == {OF_ANNA: 8}
 
 
+def test_what_we_wrote_outlives_us_where_one_other_has_applied_it() -> None:
+    """The one who is furthest decides, and who said nothing has applied nothing."""
+    applied, effective = {OF_ANNA: 8}, {(BEN, OF_ANNA): 3, (CARL, OF_ANNA): 90}
+    assert outlives_us(ANNA, applied, [BEN], effective) == {OF_ANNA: 3}
+    assert outlives_us(ANNA, applied, [BEN, CARL], effective) == {OF_ANNA: 8}
+    assert outlives_us(ANNA, applied, [BEN], {}) == {OF_ANNA: 0}
+
+
+def test_what_others_wrote_outlives_us_and_so_does_all_of_a_device_alone() -> None:
+    """Its author had applied it; and where there is nobody else, nobody can lack it."""
+    assert outlives_us(ANNA, {OF_BEN: 4}, [CARL], {}) == {OF_BEN: 4}
+    assert outlives_us(ANNA, {OF_ANNA: 4}, [], {}) == {OF_ANNA: 4}
+
+
 def test_tombstones_are_covered_as_far_as_the_last_watermark() -> None:
     """A member that told no watermark of this incarnation is below all of them."""
     assert covered([BEN, CARL], {BEN: 10, CARL: 4}) == 4
@@ -86,6 +103,12 @@ def test_what_is_in_effect_goes_when_it_is_old_and_everybody_holds_it() -> None:
     assert held.may_go(_commit())
     assert not held.may_go(_commit(age_days=1))
     assert not lacking.may_go(_commit())
+
+
+def test_what_only_we_have_applied_stays() -> None:
+    """Superseded or not: were we restored, nobody could tell what it did."""
+    assert _retention(elsewhere=5).may_go(_commit())
+    assert not _retention(elsewhere=4).may_go(_commit())
 
 
 def test_the_newest_stay_whatever_became_of_them() -> None:

@@ -63,7 +63,7 @@ MESSAGES: list[Message] = [
     PullRecords(b""),
     PullRecords(b"u" * 16 + b"tag"),
     Records(b"", {}, (), done=True),
-    Records(b"u" * 16 + b"tag", {FEED: 3}, (b"one", b"two" * 500), done=False),
+    Records(b"u" * 16 + b"tag", {FEED: 3}, (b"one", b"two" * 500), False, {FEED: bytes(32)}),
     Credit(100),
     Proof(b"a" * 32, b"b" * 32),
     Compare((Range(b"", b"a" * 16), Range(b"a" * 16, b"b" * 16), Range(b"c" * 16, b""))),

@@ -1,7 +1,8 @@
 """Finds the seeds of `planted.py` anew: `python -m tests.simulation.hunt [PART OF A NAME …]`.
 
 What a seed means changes with the plans; then the seeds that are named there are others. Of those that
-notice a bug in few seconds the quickest is printed, with what it says.
+notice a bug in few seconds, by what it is said to violate, and end well without it the quickest is
+printed, with what it says.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from tests.simulation.planted import PLANTED, Bug
 
 SHORT_S = 1.0
 MOST_S = 90.0
-STEPS = (40, 120, 300, 600)
-SEEDS = range(60)
+STEPS = (40, 60, 120, 300, 600)
+SEEDS = range(100)
 # What a planted bug sets talking without end talks less over slow lines.
 LEAST_LATENCY_MS = 20
 
@@ -42,7 +43,8 @@ def hunt(bug: Bug) -> tuple[float, int, int, str] | None:
             bug.plant(patch)
             violation = simulate(plan).violation
         took_s = time.process_time() - began
-        if violation is not None and (best is None or took_s < best[0]):
+        is_noticed = violation is not None and bug.says in violation
+        if is_noticed and (best is None or took_s < best[0]) and simulate(plan).violation is None:
             best = (took_s, seed, steps, violation)
         if time.monotonic() > until or (best is not None and best[0] < SHORT_S):
             break

@@ -7,7 +7,7 @@ is planted is what systems of this kind got wrong, or what the design rejects as
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -16,10 +16,10 @@ from sqlalchemy import Connection
 from entities import _upsert
 from leaderless.protocol import commits, exchange, fetching, hashing
 from leaderless.protocol.messages import PullLog
-from leaderless.store import command, engine, log, staging, state, state_source
+from leaderless.store import command, engine, log, registers, staged, staging, state, state_source
 from leaderless.sync.apply import Applier
 from leaderless.sync.backoff import Backoff
-from registry.changes import Guard, StateChange
+from registry.changes import Dot, Form, Guard, StateChange, WriteRef
 from registry.hlc import MAX_DRIFT_MS, Clock, Stamp
 from registry.joining import Memory
 
@@ -187,6 +187,54 @@ def state_that_only_adds(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Memory, "covers", lambda *_: False)
 
 
+def writes_compared_by_the_log(patch: pytest.MonkeyPatch) -> None:
+    """A write is compared with those whose commits still have a body: the memory is the log's."""
+    right = registers.Records.apply
+
+    def wrong(self: Any, change: Any, *rest: Any) -> None:
+        key = (change.model, bytes(change.record))
+        before = self.state(*key)
+        touched = {(write.field, write.subkey) for write in change.writes}
+        kept = tuple(
+            write
+            for write in before.writes
+            if write.key not in touched or _has_body(self._connection, write.ref)
+        )
+        self._states[key] = replace(before, writes=kept)
+        right(self, change, *rest)
+
+    patch.setattr(registers.Records, "apply", wrong)
+
+
+def deletes_dropped_with_the_log(patch: pytest.MonkeyPatch) -> None:
+    """Once everyone has a delete nobody remembers it: what it took is what was never heard of."""
+    right = staged.Joining.__init__
+    remembered: set[Dot] = set()
+
+    class Forgetful(Memory):
+        def covers(self, at: Dot | WriteRef) -> bool:
+            return super().covers(at) and (isinstance(at, WriteRef) or at in remembered)
+
+    def wrong(self: Any, connection: Connection, *rest: Any) -> None:
+        remembered.clear()
+        rows = connection.exec_driver_sql(
+            "SELECT header, body FROM commit_log WHERE body IS NOT NULL"
+        )
+        for header, body in rows:
+            for change in commits.decode_body(commits.decode_header(header), body):
+                remembered.update(change.dots if change.form is Form.DELETE else ())
+        right(self, connection, *rest)
+
+    patch.setattr(staged.Joining, "__init__", wrong)
+    patch.setattr(staged, "Memory", Forgetful)
+
+
+def _has_body(connection: Connection, at: WriteRef) -> bool:
+    query = "SELECT 1 FROM commit_log c JOIN feed f ON f.id = c.feed WHERE f.feed = ? AND c.seq = ?"
+    found = connection.exec_driver_sql(f"{query} AND c.body IS NOT NULL", (at.feed, at.seq))
+    return found.first() is not None
+
+
 # --- time, durability, sessions -------------------------------------------------------------------
 
 
@@ -257,23 +305,27 @@ def unsigned_commits(patch: pytest.MonkeyPatch) -> None:
 
 
 PLANTED = {
-    "a dropped tombstone": Bug(dropped_tombstone, 4, 40, says="had deleted"),
+    "a dropped tombstone": Bug(dropped_tombstone, 1, 40, says="had deleted"),
     "a missing ancestor closure": Bug(no_ancestors, 20, 40),
-    "a batch without all ancestors": Bug(near_ancestors, 29, 120),
+    "a batch without all ancestors": Bug(near_ancestors, 35, 40),
     "a receiver that cascades owned deletes": Bug(cascading_receiver, 117, 400, (2, 2)),
     "a hash that ignores a column": Bug(hash_without_a_column, 1, 40, says="set hash"),
     "one watermark per peer": Bug(one_watermark_per_peer, 7, 40),
-    "a commit that does not name its past": Bug(nameless_dependencies, 5, 40, says="builds on"),
+    "a commit that does not name its past": Bug(nameless_dependencies, 1, 40, says="builds on"),
     "a lost lock": Bug(lost_lock, 29, 40, says="replay"),
     "held future commits": Bug(held_future, 1, 40),
     "owned state that gates commits": Bug(gated_by_owned_state, 2, 40),
     "a clock that steps back": Bug(clock_that_steps_back, 1, 40, says="ran back"),
     "a state transfer that is merged live": Bug(merged_live, 70, 300),
     "a state transfer that only adds": Bug(state_that_only_adds, 35, 120),
-    "an ack before durability": Bug(ack_before_durability, 2, 40, says="acknowledged"),
-    "a status from counts": Bug(status_from_counts, 59, 40, says="claims"),
-    "a stall after heal": Bug(stall_after_heal, 52, 40),
-    "relayed rows without a checkpoint": Bug(rows_without_a_word, 2, 120, says="never had"),
-    "a commit's signature that is not checked": Bug(unsigned_commits, 6, 200, says="signed"),
+    "last-writer-wins on the prunable log": Bug(writes_compared_by_the_log, 35, 60),
+    'tombstones of shared records dropped at "everyone has it"': Bug(
+        deletes_dropped_with_the_log, 35, 60
+    ),
+    "an ack before durability": Bug(ack_before_durability, 67, 40, says="acknowledged"),
+    "a status from counts": Bug(status_from_counts, 1, 40, says="claims"),
+    "a stall after heal": Bug(stall_after_heal, 10, 40),
+    "relayed rows without a checkpoint": Bug(rows_without_a_word, 63, 120, says="never had"),
+    "a commit's signature that is not checked": Bug(unsigned_commits, 138, 80, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""

@@ -65,24 +65,45 @@ def _forget(replica: Replica, others: set[bytes], terms: Terms = TERMS) -> int:
     return within(replica, run)
 
 
-def _tell(replica: Replica, member: Replica, feed: bytes, received: int) -> None:
-    """Let a member say how much of a feed it holds."""
+def _tell(
+    replica: Replica, member: Replica, feed: bytes, received: int, applied: int | None = None
+) -> None:
+    """Let a member say how much of a feed it holds, and has applied: all of it by default."""
     within(
         replica,
         lambda c: c.exec_driver_sql(
             "INSERT OR REPLACE INTO confirmation VALUES (?, ?, ?, ?)",
-            (member.identity.device, feed, received, received),
+            (member.identity.device, feed, received, received if applied is None else applied),
         ),
     )
 
 
-def test_what_is_superseded_goes_though_nobody_has_it(replicas: list[Replica]) -> None:
+def test_what_is_superseded_goes_though_most_lack_it(replicas: list[Replica]) -> None:
     """But for the newest, and for the values that taking these back would show."""
-    a = replicas[0]
+    a, b, _ = replicas
     _repaint(a)
+    _tell(a, b, own_feed(a), 6)
     assert _forget(a, _others(a, replicas)) == 2
     # 1 made the record, 4 is what the oldest of the newest two has replaced.
     assert _bodies(a) == [1, 4, 5, 6]
+
+
+def test_what_we_wrote_stays_until_somebody_else_has_applied_it(replicas: list[Replica]) -> None:
+    """To hold it is not enough: were we put back to a backup, nobody could give the state."""
+    a, b, c = replicas
+    _repaint(a)
+    _tell(a, c, own_feed(a), 6, 0)
+    assert _forget(a, _others(a, replicas)) == 0
+    _tell(a, b, own_feed(a), 2, 2)
+    assert _forget(a, _others(a, replicas)) == 1
+    assert _bodies(a) == [1, 3, 4, 5, 6]
+
+
+def test_a_device_alone_forgets_what_is_superseded(replicas: list[Replica]) -> None:
+    """There is nobody to wait for."""
+    a = replicas[0]
+    _repaint(a)
+    assert _forget(a, set()) == 2
 
 
 def test_a_member_that_never_said_anything_keeps_what_is_in_effect(

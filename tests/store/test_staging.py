@@ -15,6 +15,7 @@ from leaderless.protocol.errors import MalformedError
 from leaderless.protocol.messages import Records
 from leaderless.protocol.transfer import cursor, encode_record
 from leaderless.store import log, meta, staging
+from leaderless.store.discarding import discard
 from leaderless.store.forgotten import want_state
 from leaderless.store.holdings import read_holdings
 from leaderless.store.record_source import read_records
@@ -110,7 +111,7 @@ def test_a_kill_at_any_moment_costs_one_batch(three: list[Replica], tmp_path: Pa
         back.store.close()
         if at < len(everything):
             assert stage(target, everything[at])
-    within(target, staging.discard)
+    within(target, discard)
 
 
 def test_what_is_discarded_has_changed_nothing(three: list[Replica]) -> None:
@@ -119,7 +120,7 @@ def test_what_is_discarded_has_changed_nothing(three: list[Replica]) -> None:
     before = kept(target)
     for batch in batches(source):
         stage(target, batch)
-    within(target, staging.discard)
+    within(target, discard)
     assert (kept(target), staged(target), within(target, read_staging)) == (before, 0, None)
     first = next(batches(source))
     for _ in range(2):
@@ -190,7 +191,8 @@ def test_a_part_of_a_command_is_no_start(three: list[Replica]) -> None:
     edit(source, *many)
     feed = own_feed(source)
     reached = feeds(source)[feed]
-    lie = Records(b"", {feed: reached - 1}, (), done=True)
+    part = log_of(source, feed, reached - 2)[0].hash
+    lie = Records(b"", {feed: reached - 1}, (), True, {feed: part})
     stage(target, lie)
     receive_all(source, target)
     with pytest.raises(DisagreesError) as caught:
