@@ -192,6 +192,13 @@ def lacking(connection: Connection) -> dict[bytes, Dependency]:
     return found
 
 
+def lacking_of(connection: Connection, feed: bytes) -> dict[bytes, Dependency]:
+    """Return what is `lacking` of the life that a feed is of: what comes of it may lead there."""
+    life = feed[:LIFE_BYTES]
+    found = lacking(connection)
+    return {known: needed for known, needed in found.items() if needed.feed[:LIFE_BYTES] == life}
+
+
 def count(connection: Connection, needed: Dependency) -> None:
     """A commit of a closed feed has come that others waited for: it counts, with all before it."""
     _note(connection, revoked(connection), _raise(connection, needed))

@@ -23,7 +23,7 @@ from leaderless.store.feeds import (
     put_feed,
 )
 from leaderless.store.registers import Records
-from registry.changes import LIFE_BYTES, CommitKind, Dot
+from registry.changes import CommitKind, Dot
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from registry.changes import CommitHeader, Dependency, SharedChange
+    from registry.changes import CommitHeader, SharedChange
     from registry.hlc import Stamp
     from registry.models import Registry
 
@@ -90,8 +90,10 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
         put_feed(connection, feed._replace(fault=place.astray))
     if place.astray is not None or place.held or header.seq > feed.received + 1:
         return False
-    lacking = _lacking(connection, feed, header)
-    if feed.counts is not None and header.seq > feed.counts and not lacking:
+    beyond = feed.counts is not None and header.seq > feed.counts
+    is_sought = beyond and feed.trunk is not None
+    lacking = closing.lacking_of(connection, feed.feed) if is_sought else {}
+    if beyond and not lacking:
         return False
     connection.exec_driver_sql(
         "INSERT INTO commit_log (feed, seq, header, signature, body, hash, stamp, command,"
@@ -112,15 +114,6 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
         closing.count(connection, lacking[commit.hash])
     closing.note(connection, header)
     return True
-
-
-def _lacking(connection: Connection, feed: Feed, header: CommitHeader) -> dict[bytes, Dependency]:
-    """Return what others wait for to which a commit may lead that does not count as yet."""
-    if feed.trunk is None or feed.counts is None or header.seq <= feed.counts:
-        return {}
-    life = feed.feed[:LIFE_BYTES]
-    found = closing.lacking(connection)
-    return {known: needed for known, needed in found.items() if needed.feed[:LIFE_BYTES] == life}
 
 
 def apply_ready(
