@@ -14,7 +14,7 @@ from leaderless.catalogue.export import export_lines
 from leaderless.store import engine, log, meta, restoring, state
 from leaderless.store.bare import Kept
 from leaderless.store.holdings import read_holdings
-from registry.changes import DeviceId, Incarnation, feed_id
+from registry.changes import Incarnation
 from scripts.simulation.forgetting import held_before
 
 if TYPE_CHECKING:
@@ -50,18 +50,15 @@ class File:
 
 
 class Place(NamedTuple):
-    """How much a file holds of an owner: of its newest incarnation there rows and commits."""
+    """How much a file holds of an owner: the rows of its newest incarnation there."""
 
     incarnation: Incarnation
     rev: int
     proved: int
-    commits: int
 
     def is_newer(self, other: Place) -> bool:
         """Return whether the owner has written something of this after all of the other."""
-        return (self.incarnation, self.rev) > (other.incarnation, other.rev) or (
-            self.incarnation == other.incarnation and self.commits > other.commits
-        )
+        return (self.incarnation, self.rev) > (other.incarnation, other.rev)
 
 
 class Witness:
@@ -74,7 +71,7 @@ class Witness:
         """Of each device and feed how many applied commits were looked at."""
         self._clocks: dict[int, Clock] = {}
         self._needs: dict[bytes, dict[bytes, int]] = {}
-        """Of each commit how far its author had applied every feed when it was written."""
+        """Of each commit the last of every other feed, by hash, that its author had applied."""
         self.bodies: dict[bytes, bytes] = {}
         """What every commit said when it was written: devices may forget it."""
 
@@ -119,7 +116,8 @@ class Witness:
                 f"the clock of {device.name} ran back",
             )
             self._clocks[device.index] = now
-            applied = {feed.feed: feed.applied for feed in feeds}
+            heads = {feed.applied_hash: feed.applied for feed in feeds if feed.applied}
+            wanted: dict[bytes, int] = {}
             for feed in feeds:
                 after = seen.get(feed.key, 0)
                 if feed.applied == after:
@@ -129,12 +127,13 @@ class Witness:
                 for hashed in _hashes(connection, feed.key, after, feed.applied):
                     if is_own:
                         self.bodies.setdefault(hashed, _body(connection, hashed))
-                        self._needs.setdefault(hashed, {**applied, feed.feed: 0})
-                    for needed, seq in self._needs.get(hashed, {}).items():
-                        demand(
-                            applied.get(needed, 0) >= seq,
-                            f"{device.name} applied a commit before commit {seq} that it builds on",
-                        )
+                        others = {at: seq for at, seq in heads.items() if at != feed.applied_hash}
+                        self._needs.setdefault(hashed, others)
+                    wanted |= self._needs.get(hashed, {})
+            for seq in _lacking(connection, wanted):
+                demand(
+                    False, f"{device.name} applied a commit before commit {seq} that it builds on"
+                )
 
     # --- at every check ---------------------------------------------------------------------------
 
@@ -240,15 +239,15 @@ class Witness:
             )
             return rev, {uuid: (parent, name, size) for uuid, parent, name, size in rows}
 
-    def commits_of(self, device: Device) -> dict[tuple[bytes, int], bytes]:
-        """Return the hash of every commit of a device's own feeds that it holds."""
+    def commits_of(self, device: Device) -> dict[bytes, int]:
+        """Return the number of every commit of a device's own feeds that it holds, by its hash."""
         with self.at(device).begin() as connection:
             rows = connection.exec_driver_sql(
-                "SELECT f.feed, c.seq, c.hash FROM commit_log c JOIN feed f ON f.id = c.feed"
+                "SELECT c.hash, c.seq FROM commit_log c JOIN feed f ON f.id = c.feed"
                 " WHERE substr(f.feed, 1, 16) = ?",
                 (device.id,),
             )
-            return {(feed, seq): hashed for feed, seq, hashed in rows}
+            return {hashed: seq for hashed, seq in rows}
 
     def all_commits(self, device: Device | File) -> set[bytes]:
         """Return the hash of every commit that a device holds."""
@@ -258,17 +257,9 @@ class Witness:
     def lacks_past(self, files: Sequence[Device | File]) -> bool:
         """Return whether files hold a commit that builds on one which none of them holds."""
         held: set[bytes] = set()
-        reached: dict[bytes, int] = {}
         for file in files:
             held |= self.all_commits(file)
-            with self.at(file).begin() as connection:
-                for feed in log.feeds(connection):
-                    reached[feed.feed] = max(feed.received, reached.get(feed.feed, 0))
-        return any(
-            reached.get(feed, 0) < seq
-            for hashed in held
-            for feed, seq in self._needs.get(hashed, {}).items()
-        )
+        return any(not self._needs.get(hashed, {}).keys() <= held for hashed in held)
 
     def life_of(self, device: Device) -> str:
         """Return why a device writes nothing, "" if it does."""
@@ -285,11 +276,8 @@ class Witness:
         with self.at(device).begin() as connection:
             copy = state.copy_of(connection, owner)
             if copy is None:
-                return Place(Incarnation(0, b""), 0, 0, 0)
-            feed = feed_id(DeviceId(owner), copy.incarnation)
-            held = log.feed_of_or_none(connection, feed)
-            received = 0 if held is None else held.received
-            return Place(copy.incarnation, copy.watermark, copy.verified, received)
+                return Place(Incarnation(0, b""), 0, 0)
+            return Place(copy.incarnation, copy.watermark, copy.verified)
 
     def applied(self, device: Device) -> dict[bytes, int]:
         """Return how much of every feed has taken effect at a device."""
@@ -331,6 +319,21 @@ def _body(connection: Connection, hashed: bytes) -> bytes:
     """Return the body of a commit that its author has just written."""
     query = "SELECT body FROM commit_log WHERE hash = ?"
     return connection.exec_driver_sql(query, (hashed,)).scalar() or b""
+
+
+def _lacking(connection: Connection, wanted: Mapping[bytes, int]) -> list[int]:
+    """Return the numbers of those commits, by their hash, that have not taken effect in a file.
+
+    Of a number that was used twice each is another commit, whatever feed or branch it stands in.
+    """
+    listed = ", ".join("?" * len(wanted))
+    there = connection.exec_driver_sql(
+        "SELECT c.hash FROM commit_log c JOIN feed f ON f.id = c.feed"  # noqa: S608 - question marks
+        f" WHERE c.seq <= f.applied AND c.hash IN ({listed})",
+        tuple(wanted),
+    )
+    found = set(there.scalars())
+    return [seq for hashed, seq in wanted.items() if hashed not in found]
 
 
 def _hashes(connection: Connection, feed: int, after: int, last: int) -> Sequence[bytes]:
