@@ -86,6 +86,16 @@ def branches_of(connection: Connection, feed: Feed) -> list[Feed]:
     return [Feed(*row) for row in rows]
 
 
+def longest(connection: Connection, feed: bytes) -> int:
+    """Return how much is here of a feed or of any branch of it: one not known yet begins there."""
+    return int(
+        connection.exec_driver_sql(
+            "SELECT coalesce(max(received), 0) FROM feed WHERE substr(feed, 1, 28) = ?",
+            (feed[:28],),
+        ).scalar_one()
+    )
+
+
 def forked(connection: Connection) -> list[Feed]:
     """Return the feeds that have branches."""
     rows = connection.exec_driver_sql(f"{_FEED} WHERE forked IS NOT NULL ORDER BY feed")

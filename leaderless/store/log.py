@@ -19,6 +19,7 @@ from leaderless.store.feeds import (
     feed_of_or_none,
     feeds,
     forked,
+    longest,
     put_feed,
 )
 from leaderless.store.registers import Records
@@ -46,6 +47,7 @@ __all__ = [
     "feeds",
     "forked",
     "future_authors",
+    "longest",
     "merge",
     "put_feed",
     "read_log",
@@ -315,11 +317,14 @@ def take_effect(
 def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None:
     """Return the next commits of a feed as they were signed, or None if there are none.
 
-    A body that is forgotten travels as an empty one: none that was signed is.
+    A body that is forgotten travels as an empty one: none that was signed is. Of a branch there is
+    nothing before it begins: the batch says after which number it does.
     """
     known = feed_of_or_none(connection, feed)
     if known is None or known.reach <= after:
         return None
+    if known.trunk is not None:
+        after = max(after, feed_at(connection, known.trunk).received)
     taken: list[SignedCommit] = []
     size = 0
     rows = connection.exec_driver_sql(

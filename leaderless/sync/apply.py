@@ -263,7 +263,9 @@ class Applier:
         def write(transaction: Transaction) -> Outcome:
             connection = transaction.conn
             feed = log.feed_of_or_none(connection, batch.feed)
-            if batch.after > (0 if feed is None else feed.received):
+            if batch.after > (
+                log.longest(connection, batch.feed) if feed is None else feed.received
+            ):
                 return Outcome(used=False)
             forked, own = log.forked(connection), self._own_feed(connection)
             ahead: set[bytes] = set()

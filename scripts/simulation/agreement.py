@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from leaderless.protocol import commits
-from leaderless.store import branches, log, meta, state
+from leaderless.store import branches, meta, state
 from leaderless.store.holdings import read_holdings
 from registry.changes import WriteRef
 from scripts.simulation.hashes import element, opaque_sum, sum_of
@@ -108,10 +108,7 @@ def _is_hashed_right(witness: Witness, device: Device) -> None:
 
 
 def _is_as_replayed(witness: Witness, devices: Sequence[Device], authors: Sequence[Author]) -> int:
-    """Tables and journal are those of a naive replay; nothing acknowledged is missing.
-
-    Which branch a commit means where it names a number that was used twice is read as the product does.
-    """
+    """Tables and journal are those of a naive replay; nothing acknowledged is missing."""
     told: list[Told] = []
     kept: set[bytes] = set()
     with witness.at(devices[0]).begin() as connection:
@@ -119,15 +116,12 @@ def _is_as_replayed(witness: Witness, devices: Sequence[Device], authors: Sequen
             "SELECT f.feed, c.seq, c.hash, c.header FROM commit_log c"
             " JOIN feed f ON f.id = c.feed WHERE c.seq <= f.applied ORDER BY c.feed, c.seq"
         ).all()
-        feeds = {feed.feed: feed for feed in log.feeds(connection)}
         for feed, seq, hashed, packed in rows:
             kept.add(hashed)
             header = commits.decode_header(packed)
-            changes = commits.decode_body(header, witness.bodies[hashed])
-            names = branches.names_for(connection, feeds[feed], header, changes)
-            if names is not None:
-                changes = tuple(map(names.change, changes))
-            for place, change in enumerate(changes):
+            said = commits.decode_body(header, witness.bodies[hashed])
+            # Behind a fork positions are called otherwise than the commits call them.
+            for place, change in enumerate(branches.as_here(connection, feed, header, said)):
                 told.append(Told(change, WriteRef(header.stamp, feed, seq, place)))
     for author in authors:
         lost = [seq for hashed, seq in author.commits.items() if hashed not in kept]

@@ -70,8 +70,9 @@ class Witness:
         self._seen: dict[int, dict[int, int]] = {}
         """Of each device and feed how many applied commits were looked at."""
         self._clocks: dict[int, Clock] = {}
-        self._needs: dict[bytes, dict[bytes, int]] = {}
-        """Of each commit the last of every other feed, by hash, that its author had applied."""
+        self._needs: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
+        """Of each commit how far its author had applied every feed when it was written: the number
+        and the hash of the last commit, as the feed may have forked since."""
         self.bodies: dict[bytes, bytes] = {}
         """What every commit said when it was written: devices may forget it."""
 
@@ -116,8 +117,8 @@ class Witness:
                 f"the clock of {device.name} ran back",
             )
             self._clocks[device.index] = now
-            heads = {feed.applied_hash: feed.applied for feed in feeds if feed.applied}
-            wanted: dict[bytes, int] = {}
+            applied = {feed.feed: feed.applied for feed in feeds}
+            heads = {feed.feed: (feed.applied, feed.applied_hash) for feed in feeds}
             for feed in feeds:
                 after = seen.get(feed.key, 0)
                 if feed.applied == after:
@@ -127,13 +128,12 @@ class Witness:
                 for hashed in _hashes(connection, feed.key, after, feed.applied):
                     if is_own:
                         self.bodies.setdefault(hashed, _body(connection, hashed))
-                        others = {at: seq for at, seq in heads.items() if at != feed.applied_hash}
-                        self._needs.setdefault(hashed, others)
-                    wanted |= self._needs.get(hashed, {})
-            for seq in _lacking(connection, wanted):
-                demand(
-                    False, f"{device.name} applied a commit before commit {seq} that it builds on"
-                )
+                        self._needs.setdefault(hashed, {**heads, feed.feed: (0, b"")})
+                    for needed, (seq, head) in self._needs.get(hashed, {}).items():
+                        demand(
+                            applied.get(needed, 0) >= seq or _is_applied(connection, head),
+                            f"{device.name} applied a commit before commit {seq} that it builds on",
+                        )
 
     # --- at every check ---------------------------------------------------------------------------
 
@@ -256,10 +256,12 @@ class Witness:
 
     def lacks_past(self, files: Sequence[Device | File]) -> bool:
         """Return whether files hold a commit that builds on one which none of them holds."""
-        held: set[bytes] = set()
-        for file in files:
-            held |= self.all_commits(file)
-        return any(not self._needs.get(hashed, {}).keys() <= held for hashed in held)
+        held = {hashed for file in files for hashed in self.all_commits(file)}
+        return any(
+            seq and head not in held
+            for hashed in held
+            for seq, head in self._needs.get(hashed, {}).values()
+        )
 
     def life_of(self, device: Device) -> str:
         """Return why a device writes nothing, "" if it does."""
@@ -321,19 +323,13 @@ def _body(connection: Connection, hashed: bytes) -> bytes:
     return connection.exec_driver_sql(query, (hashed,)).scalar() or b""
 
 
-def _lacking(connection: Connection, wanted: Mapping[bytes, int]) -> list[int]:
-    """Return the numbers of those commits, by their hash, that have not taken effect in a file.
-
-    Of a number that was used twice each is another commit, whatever feed or branch it stands in.
-    """
-    listed = ", ".join("?" * len(wanted))
-    there = connection.exec_driver_sql(
-        "SELECT c.hash FROM commit_log c JOIN feed f ON f.id = c.feed"  # noqa: S608 - question marks
-        f" WHERE c.seq <= f.applied AND c.hash IN ({listed})",
-        tuple(wanted),
+def _is_applied(connection: Connection, hashed: bytes) -> bool:
+    """Return whether a commit has taken effect, in whatever branch it stands here."""
+    query = (
+        "SELECT 1 FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE c.hash = ? AND c.seq <= f.applied"
     )
-    found = set(there.scalars())
-    return [seq for hashed, seq in wanted.items() if hashed not in found]
+    return connection.exec_driver_sql(query, (hashed,)).first() is not None
 
 
 def _hashes(connection: Connection, feed: int, after: int, last: int) -> Sequence[bytes]:

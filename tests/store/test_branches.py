@@ -151,6 +151,17 @@ def test_what_follows_from_nothing_here_is_not_taken(replicas: list[Replica]) ->
     assert len(_feeds(b, made[0].header.feed[:28])) == 3
 
 
+def test_a_branch_is_handed_on_from_where_it_begins(replicas: list[Replica]) -> None:
+    """Whoever asks for all of it is told after which number that is: batches have no gaps."""
+    a, b, _ = replicas
+    made = _write(a, *[Create("tag", bytes([at]) * 16, {}) for at in range(4)])
+    store_commits(b, *made, *_other(a, made[2]))
+    branch = made[0].header.feed[:28] + made[2].hash[:16]
+    batches = [within(b, lambda conn, at=at: log.read_log(conn, branch, at)) for at in (0, 2, 3)]  # type: ignore[misc]
+    said = [(batch.after, len(batch.commits), batch.head) for batch in batches if batch]
+    assert said == [(2, 2, 4), (2, 2, 4), (3, 1, 4)]
+
+
 def test_nothing_is_written_into_an_own_feed_that_is_forked(replicas: list[Replica]) -> None:
     """A new incarnation has to come first."""
     a, _, _ = replicas
