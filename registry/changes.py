@@ -64,6 +64,11 @@ def feed_id(device: bytes, incarnation: Incarnation, audience: bytes = WHOLE_LIB
     return FeedId(device + incarnation.pack() + audience)
 
 
+def is_branch(feed: bytes) -> bool:
+    """Return whether a feed is what follows a fork: its audience is taken from its first commit."""
+    return not feed.endswith(WHOLE_LIBRARY)
+
+
 def feed_device(feed: bytes) -> DeviceId:
     """Return the device that writes a feed."""
     return DeviceId(bytes(feed[:16]))

@@ -17,6 +17,7 @@ from leaderless.catalogue.text import plain_json
 from leaderless.protocol import commits, limits
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import unpack_each
+from leaderless.store import branches
 from registry.changes import FeedId, Form
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ class Action:
     def changes(self, connection: Connection) -> Iterator[tuple[CommitHeader, int, SharedChange]]:
         """Yield (header, place in the commit, change) in the order in which they were written."""
         for header, body in self.bodies(connection):
-            for place, change in enumerate(commits.decode_body(header, body)):
+            changes = commits.decode_body(header, body)
+            changes = branches.as_here(connection, self.feed, header, changes)
+            for place, change in enumerate(changes):
                 yield header, place, change
 
 

@@ -14,6 +14,8 @@ from leaderless.catalogue.history import ActionKey
 from leaderless.catalogue.pages import Pages
 from leaderless.catalogue.undone import UNDO, taken_back
 from leaderless.protocol.records import decode_ref
+from leaderless.store import branches
+from leaderless.store.feeds import forked
 from registry.changes import LOCK_FIELD, Form, WriteRef
 from registry.errors import InvalidStampError
 
@@ -38,6 +40,7 @@ class Origins:
         self._change = lru_cache(_CHANGES)(self._decoded)
         self._taken: dict[ActionKey, Action | None] = {}
         self._repeats: dict[tuple[bytes, int], bool] = {}
+        self._is_forked = bool(forked(connection))
 
     def change(self, ref: WriteRef) -> SharedChange | None:
         """Return the change that a reference names, None if the log does not have its content."""
@@ -132,7 +135,10 @@ class Origins:
 
     def _decoded(self, feed: bytes, seq: int, place: int) -> SharedChange | None:
         page = self._pages.page(feed, seq)
-        return None if page is None else page.change(place)
+        change = None if page is None else page.change(place)
+        if page is None or change is None or not self._is_forked:
+            return change
+        return branches.as_here(self._connection, feed, page.header, (change,))[0]
 
 
 def loser_of(action: Action) -> WriteRef | None:

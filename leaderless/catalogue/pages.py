@@ -16,6 +16,7 @@ import msgpack
 from leaderless.protocol import commits, limits
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import unpack_each
+from registry.changes import FeedId
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -107,4 +108,4 @@ class Pages:
         ).first()
         if row is None or row[1] is None:
             return None
-        return Page(commits.decode_header(row[0]), row[1])
+        return Page(replace(commits.decode_header(row[0]), feed=FeedId(feed)), row[1])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from leaderless.catalogue.history import ActionKey, actions_called
 from leaderless.protocol import commits, limits
 from leaderless.protocol.packing import unpack_each
+from leaderless.store import branches
 from registry.changes import FeedId
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.catalogue.history import Action
-    from registry.changes import CommitHeader
+    from registry.changes import CommitHeader, Dependency
 
 UNDO: Final = "undo"
 FEED: Final = "feed"
@@ -61,7 +62,9 @@ def taken_back(connection: Connection, header: CommitHeader) -> Action | None:
     first = _first_part(connection, header)
     for action in actions_called(connection, command_id):
         # Undos of before the feed was named go by the id alone.
-        if feed in (None, action.feed) and _comes_after(connection, first, action):
+        # What is in a branch now went by its feed's name when it was taken back.
+        named = (None, action.feed, branches.signed_name(action.feed))
+        if feed in named and _comes_after(connection, first, action):
             if action.forgotten or _is_forgotten(connection, first):
                 return action
             about = next(_records(connection, *first.position), None)
@@ -86,22 +89,31 @@ def _first_part(connection: Connection, header: CommitHeader) -> CommitHeader:
 
 def _comes_after(connection: Connection, header: CommitHeader, action: Action) -> bool:
     """Return whether the author of a commit had an action before it, by what it has signed."""
-    if header.feed == action.feed:
+    if branches.is_at_or_behind(connection, header.feed, action.feed):
         return header.seq > action.last_seq
+    signed = branches.signed_name(action.feed)
     # A commit names the heads that changed since the one before it: the last one named counts.
     rows = connection.exec_driver_sql(
         "SELECT c.header FROM commit_log c JOIN feed f ON f.id = c.feed"
         " WHERE f.feed = ? AND c.seq <= ? AND instr(c.header, ?) > 0 ORDER BY c.seq DESC",
-        (header.feed, header.seq, action.feed),
+        (header.feed, header.seq, action.feed[: branches.LIFE_BYTES]),
     )
     try:
         for packed in rows.scalars():
             for needed in commits.decode_header(packed).dependencies:
-                if needed.feed == action.feed:
+                if needed.feed == action.feed or (
+                    needed.feed == signed and _leads_to(connection, needed, action)
+                ):
                     return needed.seq >= action.last_seq
     finally:
         rows.close()
     return False
+
+
+def _leads_to(connection: Connection, needed: Dependency, action: Action) -> bool:
+    """Return whether what a header names by the name of a feed is in the branch of an action."""
+    at = branches.feed_with(connection, needed)
+    return at is not None and branches.is_at_or_behind(connection, at.feed, action.feed)
 
 
 def _changes(connection: Connection, action: Action, about: About) -> bool:

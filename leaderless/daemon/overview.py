@@ -242,7 +242,7 @@ class Overview:
                 f" is not used: {printable(found.why)}",
                 "run leaderless verify on that device; what is missing comes from any other",
             )
-            for (device, key), found in self._fetching.distrusted.items()
+            for (device, key), found in self._fetching.trust.distrusted.items()
             if found.link in self._driver.exchange.peers or trio.current_time() < found.until
         ]
         for _, name, state, message in facts.scans:

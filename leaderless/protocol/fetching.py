@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol.commands import Command, Key, Note, Send, Stream
+from leaderless.protocol.commits import decode_header
 from leaderless.protocol.messages import PullLog, PullState, StateBatch
 from leaderless.protocol.patience import Rests
-from registry.changes import feed_id
+from leaderless.protocol.trusting import NEVER, Trust
+from registry.changes import feed_id, is_branch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,18 +42,14 @@ MOST_REST_S: Final = 60.0
 """Of a source that brought us no further: a question a minute is no burden for anybody."""
 WITHHOLDS_S: Final = 4.0
 """After a pause of this length (the fourth in a row) it is told that a peer withholds something."""
-LEAST_DISTRUST_S: Final = 15.0
-MOST_DISTRUST_S: Final = 60.0
-"""After forged data, and only over a new connection: a relay that was mended is heard again."""
 
 
 @dataclass(slots=True)
 class _Pull:
-    """A stream that was asked for on a link: when something last came of it, from where and how far."""
+    """A stream that was asked for on a link: when something last came of it, and how far."""
 
     link: int
     since: float
-    began: int
     reached: int
 
 
@@ -59,14 +57,6 @@ class _Asked(NamedTuple):
     """Where we stood when a device was last asked for a stream, and when its answer has to show."""
 
     position: object
-    until: float
-
-
-class Distrusted(NamedTuple):
-    """Why a device is not asked for something: what it did, on which link, and until when."""
-
-    why: str
-    link: int | None
     until: float
 
 
@@ -88,10 +78,7 @@ class Fetching:
         self._asked: dict[tuple[bytes, Key], _Asked] = {}
         self._doubted: frozenset[bytes] = frozenset()
         self._rests: Rests[tuple[bytes, Key]] = Rests(LEAST_REST_S, MOST_REST_S)
-        self._lies: Rests[tuple[bytes, Key]] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
-        self._suspects: set[tuple[bytes, Key]] = set()
-        self.distrusted: dict[tuple[bytes, Key], Distrusted] = {}
-        """Whom we do not ask for what; told to people."""
+        self.trust = Trust()
         self.withheld: set[tuple[bytes, Key]] = set()
         """Who says that it holds more of something than it gives; told to people."""
         self.replan_at: float | None = None
@@ -111,19 +98,16 @@ class Fetching:
     ) -> None:
         """Ask a device no more for a stream while it is on `link`: what it sent of it was forged.
 
-        `only_now` asks it again after a pause, on the same link, too; so is one of whom it is not
-        sure that it did it on this link: it may have been mended since.
+        `only_now` asks it again after a pause, on the same link, too; so is one that did it
+        once on this link: what was here of it may be from before it was mended.
         """
-        until = self._lies.add((device, key), now)
-        pull = self._pulls.get(key)
-        only_now |= pull is not None and pull.link == link and pull.began > 0
-        self.distrusted[device, key] = Distrusted(why, None if only_now else link, until)
+        self.trust.distrust(device, key, link, why, now, only_now=only_now)
         self._asked.pop((device, key), None)
         self._end(key, link)
 
     def suspect(self, device: bytes, key: Key, link: int | None, now: float) -> None:
         """A device is one of several that had a part in what was forged: it may try once more."""
-        self._suspects.add((device, key))
+        self.trust.suspect(device, key)
         self._asked.pop((device, key), None)
         self._rests.add((device, key), now)
         self._end(key, link)
@@ -135,31 +119,22 @@ class Fetching:
 
     def accepts(self, peer: Peer, key: Key, now: float) -> bool:
         """Return whether what a peer sends of a stream is looked at: suspects only when asked."""
-        found = self.distrusted.get((peer.device, key))
-        if found is not None and (found.link == peer.link or now < found.until):
-            return False
         pull = self._pulls.get(key)
-        asked = pull is not None and pull.link == peer.link
-        return asked or (peer.device, key) not in self._suspects
+        return self.trust.hears(peer, key, now, asked=pull is not None and pull.link == peer.link)
 
     def _may_ask(self, peer: Peer, key: Key, now: float) -> bool:
         """Return whether a peer is asked for a stream again, after what it did the last time."""
-        found = self.distrusted.get((peer.device, key))
-        if found is None:
-            return True
-        if found.link == peer.link:
-            return False
-        if now < found.until:
-            self._wake_at(found.until)
-            return False
-        del self.distrusted[peer.device, key]
-        return True
+        when = self.trust.asks_at(peer, key, now)
+        if when > now and when != NEVER:
+            self._wake_at(when)
+        return when <= now
 
     # --- asking -----------------------------------------------------------------------------------
 
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
         self._pulls = {key: pull for key, pull in self._pulls.items() if pull.link != link}
+        self.trust.lost(link)
 
     def subscribe(self, peer: Peer, ours: Vectors, now: float) -> list[Command]:
         """Ask a peer that said hello for its own rows and feed, once a link."""
@@ -183,10 +158,8 @@ class Fetching:
         Of closed streams nothing more is taken; of doubted feeds all is, from the start.
         """
         self.replan_at = None
-        ours, self._doubted = holdings.vectors, holdings.doubted
-        self._suspects = {
-            (device, key) for device, key in self._suspects if not _is_proved(key, holdings)
-        }
+        self._doubt(holdings.doubted)
+        self.trust.clear(lambda key: _is_proved(key, holdings))
         sources = self._sources(list(peers), holdings, now)
         self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
         self.withheld = {
@@ -197,8 +170,14 @@ class Fetching:
         commands: list[Command] = []
         for key, candidates in sources.items():
             free = self._free_to_serve(key, candidates, now)
-            commands += self._best(key, free, ours, now)
+            commands += self._best(key, free, holdings, now)
         return commands
+
+    def _doubt(self, feeds: frozenset[bytes]) -> None:
+        """Read doubted feeds from their start, whatever of them is on its way."""
+        for feed in feeds - self._doubted:
+            self._pulls.pop(Key(Stream.LOG, feed), None)
+        self._doubted = feeds
 
     def _sources(
         self, peers: list[Peer], holdings: Holdings, now: float
@@ -251,13 +230,13 @@ class Fetching:
         return others or candidates
 
     def _best(
-        self, key: Key, candidates: list[tuple[int, Peer]], ours: Vectors, now: float
+        self, key: Key, candidates: list[tuple[int, Peer]], holdings: Holdings, now: float
     ) -> list[Command]:
         """Ask the best of those that do not rest: who never failed, then who holds most."""
         commands: list[Command] = []
         ready = []
         for amount, peer in candidates:
-            commands += self._brought_nothing(key, peer, ours, now)
+            commands += self._brought_nothing(key, peer, holdings.vectors, now)
             until = self._rests.until((peer.device, key))
             asked = self._asked.get((peer.device, key))
             if asked is not None:
@@ -266,11 +245,11 @@ class Fetching:
                 self._wake_at(until)
             else:
                 # Suspects have to bring a whole copy: of them who holds most, whatever was before.
-                is_suspect = (peer.device, key) in self._suspects
-                failed_s = 0.0 if is_suspect else self._rests.length_s((peer.device, key))
+                is_suspected = key.of in holdings.suspected
+                failed_s = 0.0 if is_suspected else self._rests.length_s((peer.device, key))
                 ready.append((-failed_s, amount, -peer.link, peer))
         if ready:
-            commands.append(self._fetch(max(ready)[-1], key, ours, now))
+            commands.append(self._fetch(max(ready)[-1], key, holdings, now))
         return commands
 
     def _brought_nothing(self, key: Key, peer: Peer, ours: Vectors, now: float) -> list[Command]:
@@ -302,7 +281,8 @@ class Fetching:
     def _wake_at(self, when: float) -> None:
         self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
 
-    def _fetch(self, peer: Peer, key: Key, ours: Vectors, now: float) -> Command:
+    def _fetch(self, peer: Peer, key: Key, holdings: Holdings, now: float) -> Command:
+        ours = holdings.vectors
         self._asked[peer.device, key] = _Asked(self._position(key, ours), now)
         if key.stream is Stream.LOG and key.of in self._doubted:
             return self._ask(peer, key, PullLog(key.of, 0), now)
@@ -310,7 +290,7 @@ class Fetching:
             return self._ask(peer, key, _log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
         pull = _state_pull(key.of, incarnation, ours)
-        if key.of == self._device or (peer.device, key) in self._suspects:
+        if key.of == self._device or key.of in holdings.suspected:
             # Of ourselves we want all: what was written here since may use the same numbers. What is
             # here of a suspect's may be another one's.
             pull = PullState(key.of, incarnation, 0)
@@ -318,7 +298,7 @@ class Fetching:
 
     def _ask(self, peer: Peer, key: Key, message: PullState | PullLog, now: float) -> Command:
         lo = message.lo if isinstance(message, PullState) else message.after
-        self._pulls[key] = _Pull(peer.link, now, lo, lo)
+        self._pulls[key] = _Pull(peer.link, now, lo)
         return Send(peer.link, message)
 
     def arrived(
@@ -338,7 +318,7 @@ class Fetching:
         if isinstance(batch, StateBatch):
             reaches, done = batch.hi, batch.hi >= batch.head
         else:
-            reaches = batch.after + len(batch.commits)
+            reaches = _end_of(batch) if used else batch.after
             done = reaches >= batch.head
         pull = self._pulls.get(key)
         if pull is None or pull.link != link:
@@ -357,6 +337,13 @@ class Fetching:
         asked = self._asked.get((device, key))
         if asked is not None:
             self._asked[device, key] = asked._replace(until=now + TOLD_S)
+
+
+def _end_of(batch: LogBatch) -> int:
+    """Return the number of the last commit of a batch: those of a branch begin behind the fork."""
+    if not batch.commits or not is_branch(batch.feed):
+        return batch.after + len(batch.commits)
+    return decode_header(batch.commits[-1].header).seq
 
 
 def _is_proved(key: Key, holdings: Holdings) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import pack
-from registry.changes import WHOLE_LIBRARY, feed_incarnation
+from registry.changes import feed_incarnation, is_branch
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -91,6 +91,8 @@ class Holdings:
     """Feeds that others have otherwise, from somewhere on: they are read from the start again."""
     damaged: bool = False
     """Whether the shared records here are damaged, and only a peer can say what they were."""
+    suspected: frozenset[bytes] = frozenset()
+    """Owners of whom each source has to bring a whole copy by itself: several brought a wrong one."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""
@@ -115,7 +117,7 @@ def readable(vectors: Vectors, version: tuple[int, int]) -> Vectors:
     """
     if version >= (1, 1):
         return vectors
-    whole = {feed: at for feed, at in vectors.feeds.items() if feed.endswith(WHOLE_LIBRARY)}
+    whole = {feed: at for feed, at in vectors.feeds.items() if not is_branch(feed)}
     return replace(vectors, feeds=whole)
 
 

@@ -8,6 +8,7 @@ the registers, name a position behind the fork, the branch is meant that its aut
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits, hashing
@@ -21,8 +22,16 @@ from leaderless.protocol.records import (
 )
 from leaderless.store import meta
 from leaderless.store.discarding import discard
-from leaderless.store.feeds import Feed, branches_of, feed_at, feed_of, feeds, forked
-from registry.changes import WHOLE_LIBRARY, Dependency
+from leaderless.store.feeds import (
+    Feed,
+    branches_of,
+    feed_at,
+    feed_of,
+    feed_of_or_none,
+    feeds,
+    forked,
+)
+from registry.changes import WHOLE_LIBRARY, Dependency, feed_id, feed_incarnation
 from registry.hlc import Stamp
 from registry.renaming import Move, Names
 
@@ -31,7 +40,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from registry.changes import CommitHeader, SharedChange
+    from registry.changes import CommitHeader, FeedId, SharedChange
 
 LIFE_BYTES: Final = 28
 """Of a feed's id: device and incarnation, the same in all branches of a feed."""
@@ -206,6 +215,14 @@ def _rename_all(connection: Connection, move: Move) -> None:
     for key, loser in losers:
         renamed = encode_ref(names.ref(decode_ref(loser)))
         connection.exec_driver_sql("UPDATE journal SET loser = ? WHERE id = ?", (renamed, key))
+    values = connection.exec_driver_sql(
+        "SELECT DISTINCT record, ref FROM replaced WHERE instr(ref, ?) > 0", (move.feed,)
+    ).all()
+    for record, ref in values:
+        connection.exec_driver_sql(
+            "UPDATE replaced SET ref = ? WHERE record = ? AND ref = ?",
+            (encode_ref(names.ref(decode_ref(ref))), record, ref),
+        )
     # The tables show writes in their order, in which the names of feeds come last.
     meta.put(connection, meta.RENAMED, 1)
 
@@ -241,6 +258,30 @@ def names_for(
         known = feed if own else _branch_known_to(connection, feed, header, of, ends[of])
         moves += [] if known is None else _path(connection, known)
     return Names(moves) if moves else None
+
+
+def as_here(
+    connection: Connection, held: bytes, header: CommitHeader, changes: tuple[SharedChange, ...]
+) -> tuple[SharedChange, ...]:
+    """Return changes of a commit that stands in the feed `held` by the names that we have."""
+    feed = feed_of_or_none(connection, held)
+    if feed is None:
+        return changes
+    names = names_for(connection, feed, replace(header, feed=signed_name(held)), changes)
+    return changes if names is None else tuple(map(names.change, changes))
+
+
+def signed_name(feed: bytes) -> FeedId:
+    """Return what the commits of a feed or branch call it."""
+    return feed_id(feed[:16], feed_incarnation(feed))
+
+
+def is_at_or_behind(connection: Connection, feed: bytes, of: bytes) -> bool:
+    """Return whether a feed is `of`, or a branch that begins behind it."""
+    at = feed_of_or_none(connection, feed)
+    while at is not None and at.feed != of:
+        at = None if at.trunk is None else feed_at(connection, at.trunk)
+    return at is not None
 
 
 def _path(connection: Connection, feed: Feed) -> list[Move]:

@@ -22,15 +22,17 @@ from leaderless.protocol.retention import (
 )
 from leaderless.protocol.traces import in_record, replaced_by
 from leaderless.store import log, meta
+from leaderless.store.branches import signed_name
 from leaderless.store.statements import statements
 from registry.hlc import Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
     from leaderless.protocol.retention import Held, Terms
+    from leaderless.protocol.traces import Place
 
 HEADERS: Final = 500
 """Headers that are read for what they prove, in one transaction."""
@@ -215,17 +217,37 @@ def mark_replaced(connection: Connection, known: Survey, after: At) -> At | None
     """
     retention, size = known.retention, 0
     rows = _next(connection, known, after)
+    branches = _branches(connection)
     for rowid, at, commit in rows:
         if retention.is_reversible(commit):
             body = connection.exec_driver_sql(
                 "SELECT body FROM commit_log WHERE rowid = ?", (rowid,)
             ).scalar()
             if body is not None:
-                retention.replaced.update(replaced_by(body))
+                retention.replaced.update(_anywhere(replaced_by(body), branches))
                 size += len(body)
         if size > BODIES_BYTES:
             return at
     return rows[-1][1] if len(rows) == COMMITS else None
+
+
+def _branches(connection: Connection) -> dict[bytes, list[bytes]]:
+    """Return the branches of each feed that has some, by the name that commits sign."""
+    found: dict[bytes, list[bytes]] = {}
+    for feed in log.feeds(connection):
+        if feed.trunk is not None:
+            found.setdefault(signed_name(feed.feed), []).append(feed.feed)
+    return found
+
+
+def _anywhere(
+    positions: Iterable[Place], branches: Mapping[bytes, Sequence[bytes]]
+) -> Iterator[Place]:
+    """Yield positions as they are signed, and in all branches in which they may stand."""
+    for feed, seq in positions:
+        yield feed, seq
+        for branch in branches.get(feed, ()):
+            yield branch, seq
 
 
 def drop_bodies(connection: Connection, known: Survey, after: At) -> tuple[int, At | None]:

@@ -66,4 +66,5 @@ def read_holdings(connection: Connection) -> Holdings:
         staging.read_staging(connection),
         frozenset(doubted),
         damaged,
+        meta.suspected_owners(connection),
     )

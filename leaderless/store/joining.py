@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from leaderless.store.transaction import Transaction
 
 # Emptied at a join; the joined library fills them anew.
-_OF_THE_OLD_LIBRARY = (
+OF_THE_OLD_LIBRARY = (
     "commit_log",
     "feed",
     "record",
@@ -36,7 +36,16 @@ _OF_THE_OLD_LIBRARY = (
     "owned_confirmation",
     "replaced",
     "revoked",
+    "staged_position",
+    "staged_record",
     "statement",
+)
+_FACTS_OF_THE_OLD_LIBRARY = (
+    meta.EVIDENCE,
+    meta.JOURNAL_DROPPED,
+    meta.RENAMED,
+    meta.STAGING,
+    meta.STATE_WANTED,
 )
 
 
@@ -74,11 +83,11 @@ def join_library(
     connection = transaction.conn
     again = library == meta.get(connection, meta.LIBRARY)
     brought = [] if again else _shared_records(connection, transaction)
-    for table in _OF_THE_OLD_LIBRARY:
+    for table in OF_THE_OLD_LIBRARY:
         connection.exec_driver_sql(f"DELETE FROM {table}")
     for model in reversed(transaction.registry.shared()):
         connection.exec_driver_sql(f"DELETE FROM {model.sync_name}")
-    for fact in (meta.EVIDENCE, meta.JOURNAL_DROPPED, meta.STATE_WANTED):
+    for fact in _FACTS_OF_THE_OLD_LIBRARY:
         meta.drop(connection, fact)
     meta.put(connection, meta.LIBRARY, library)
     meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)

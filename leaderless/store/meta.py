@@ -28,6 +28,7 @@ STAGING = "staging"  # how far the state of the shared records has been fetched 
 CLONED = "cloned"  # since when (ms) another machine runs as this device
 REVOKED = "revoked"  # since when (ms) this device knows that it is no member any more
 RENAMED = "renamed"  # set when positions got other names: tables are to be shown again
+_SUSPECTED = "suspected/"
 _CLOCK_MS = "clock_ms"
 _CLOCK_COUNTER = "clock_counter"
 
@@ -73,7 +74,15 @@ def taken_back(owner: bytes) -> str:
 
 def suspected(owner: bytes) -> str:
     """Return the fact that several relays of an owner are suspects, until a copy of it is proved."""
-    return f"suspected/{owner.hex()}"
+    return _SUSPECTED + owner.hex()
+
+
+def suspected_owners(connection: Connection) -> frozenset[bytes]:
+    """Return the owners of whom that is so."""
+    names = connection.exec_driver_sql(
+        "SELECT name FROM meta WHERE name > ? AND name < ?", (_SUSPECTED, "suspected0")
+    ).scalars()
+    return frozenset(bytes.fromhex(name.removeprefix(_SUSPECTED)) for name in names)
 
 
 def clock(connection: Connection) -> Clock:

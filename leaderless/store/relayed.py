@@ -74,8 +74,8 @@ def merge(
     registry: Registry,
     batch: StateBatch,
     said: Checkpoint | None,
-    floor: int,
     sender: bytes,
+    floor: int = 0,
 ) -> Verdict:
     """Apply a batch of somebody's state that `sender` brought.
 
@@ -149,6 +149,12 @@ def _drop(connection: Connection, registry: Registry, copy: Copy) -> None:
     about = (meta.relayed, meta.relayed_above, meta.touched)
     for name in about:
         meta.drop(connection, name(copy.owner))
+
+
+def begin_anew(connection: Connection, registry: Registry, copy: Copy) -> None:
+    """Drop a copy to take all of it from whoever has it; of relays nothing is known yet."""
+    _drop(connection, registry, copy)
+    _forget_parts(connection, copy.owner)
 
 
 def dispute(

@@ -22,9 +22,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from leaderless.errors import NotPermittedError
-from leaderless.store import closing, meta, repair
+from leaderless.store import closing, meta, relayed, repair
 from leaderless.store.incarnations import begin_incarnation
-from leaderless.store.state import copies, copy_of, forget
+from leaderless.store.state import copies, copy_of, put_copy
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -84,8 +84,33 @@ def begin(transaction: Transaction, copy: Copy) -> bool:
         meta.put(connection, meta.CLONED, now_ms)
         return False
     meta.put(connection, meta.RESTORING, now_ms)
-    forget(connection, transaction.registry, copy)
+    relayed.begin_anew(connection, transaction.registry, copy)
     return True
+
+
+def dispute(transaction: Transaction, sender: bytes, why: str) -> relayed.Verdict | None:
+    """Settle whose fault it is that own rows which `sender` gives back cannot be applied.
+
+    Those that others gave back before may be what they do not fit: then all are dropped, and taken
+    back anew. None if it is the sender's own, or nothing is taken back.
+    """
+    connection, own = transaction.conn, transaction.own_device
+    held = copy_of(connection, own)
+    if held is None or life(connection) != RESTORING:
+        return None
+    verdict = relayed.dispute(connection, transaction.registry, own, sender, why)
+    hold_out(transaction, held.incarnation, held.as_of)
+    return verdict
+
+
+def hold_out(transaction: Transaction, incarnation: Incarnation, rev: int) -> None:
+    """Have a device that takes its rows back take no less than it was told of, by its own word.
+
+    What was dropped because somebody had lied is as far away as before.
+    """
+    copy = copy_of(transaction.conn, transaction.own_device)
+    if copy is not None and copy.incarnation == incarnation and copy.as_of < rev:
+        put_copy(transaction.conn, copy._replace(as_of=rev))
 
 
 def after_replacement(transaction: Transaction) -> None:
@@ -124,7 +149,8 @@ def finish(transaction: Transaction, nonce: bytes) -> Incarnation | None:
     """Go on in a new incarnation if our own rows are whole and what we had signed; else None."""
     connection = transaction.conn
     copy = copy_of(connection, transaction.own_device)
-    if copy is None or not copy.exact or copy.verified != copy.watermark:
+    # Nothing is whole and proved, too: that is where it begins, and begins anew.
+    if copy is None or not copy.exact or not 0 < copy.watermark == copy.verified:
         return None
     meta.drop(connection, meta.RESTORING)
     if repair.to_leave(connection) is None:

@@ -6,7 +6,7 @@ that breaks a rule.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from leaderless.errors import NotPermittedError
 from leaderless.identity import certificate_key, device_id, verify
@@ -21,13 +21,14 @@ from leaderless.store.engine import ConstraintError
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import statements, take_statements
-from registry.changes import feed_id, feed_incarnation
+from leaderless.sync.outcome import Notes, Outcome, judged
+from registry.changes import feed_id, feed_incarnation, is_branch
 from registry.errors import RegistryError
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from sqlalchemy import Connection
 
@@ -54,24 +55,6 @@ class RefusedError(ProtocolError):
     """A change that cannot be applied; the cause is chained."""
 
     code = "refused"
-
-
-Notes = tuple[tuple[str, "Mapping[str, object]"], ...]
-
-
-class Outcome(NamedTuple):
-    """What became of a message."""
-
-    used: bool
-    notes: Notes = ()
-    distrusted: tuple[tuple[bytes, bytes], ...] = ()
-    """(owner, device) whose relayed rows were not what their owner had signed."""
-    suspects: tuple[tuple[bytes, bytes], ...] = ()
-    """The same where several devices had a part, and it is not known whose it was."""
-    disagrees: bytes | None = None
-    """The device whose records are not what the log says."""
-    unfit: tuple[tuple[bytes, bytes], ...] = ()
-    """The same where all was taken back: the device may lack a deletion that it never heard of."""
 
 
 def _comings_and_goings(was: Membership, now: Membership) -> Notes:
@@ -168,28 +151,7 @@ class Applier:
 
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
         said, floor = self._checkpoint(batch, sender), self._floor(batch)
-
-        verdict = await self._merge(batch, said, floor, sender)
-        notes: list[tuple[str, Mapping[str, object]]] = []
-        if verdict.fault is not None:
-            notes += [
-                (
-                    "state_differs",
-                    {"owner": batch.owner, "from": device, "why": verdict.fault},
-                )
-                for device in verdict.named or (batch.owner,)
-            ]
-        notes += [
-            ("state_differs", {"owner": owner, "from": device, "why": relayed.TAKEN})
-            for owner, device in verdict.displaced
-        ]
-        named = tuple((batch.owner, device) for device in verdict.named)
-        if verdict.is_certain or verdict.is_taken_back:
-            certain, unfit = (named, ()) if verdict.is_certain else ((), named)
-            suspects = verdict.displaced
-            return Outcome(verdict.used, tuple(notes), certain, suspects, unfit=unfit)
-        suspects = (*named, *verdict.displaced)
-        return Outcome(verdict.used, tuple(notes), suspects=suspects)
+        return judged(batch.owner, await self._merge(batch, said, floor, sender))
 
     async def _merge(
         self, batch: StateBatch, said: Checkpoint | None, floor: int, sender: bytes
@@ -202,7 +164,7 @@ class Applier:
             known = closing.revoked(connection).get(batch.owner)
             if known is not None and not known.takes(said):
                 return relayed.Verdict(used=False)
-            return relayed.merge(connection, registry, batch, said, floor, sender)
+            return relayed.merge(connection, registry, batch, said, sender, floor)
 
         try:
             return await self._store.write(write)
@@ -221,9 +183,10 @@ class Applier:
         What we have not signed is refused, what we know better is passed over.
         """
         said, floor = self._checkpoint(batch, sender), self._floor(batch)
+        registry = self._store.registry
 
         def write(transaction: Transaction) -> Outcome:
-            connection, registry = transaction.conn, self._store.registry
+            connection = transaction.conn
             held = state.copy_of(connection, batch.owner)
             life = restoring.life(connection)
             if said is None or held is None or life == restoring.CLONED:
@@ -234,19 +197,25 @@ class Applier:
                     return Outcome(used=False)
                 if not restoring.begin(transaction, held):
                     return Outcome(False, (("cloned", {"from": sender}),))
-            merged = state.apply_batch(connection, registry, batch, said, floor)
-            if merged.copy.fault is not None:
-                state.forget(connection, registry, merged.copy)
-                about = {"owner": batch.owner, "from": sender, "why": merged.copy.fault}
-                doubtful = ((batch.owner, sender),)
-                return Outcome(False, (("state_differs", about),), distrusted=doubtful)
             notes: Notes = () if life else (("restoring", {"from": sender}),)
+            verdict = relayed.merge(connection, registry, batch, said, sender, floor)
+            if verdict.used or verdict.fault is not None:
+                restoring.hold_out(transaction, batch.incarnation, batch.as_of)
+            restoring.hold_out(transaction, held.incarnation, held.as_of)
             begun = restoring.finish(transaction, self._nonce())
             if begun is not None:
                 notes += (("restored", {"from": sender, "generation": begun.generation}),)
-            return Outcome(merged.used, notes)
+            outcome = judged(batch.owner, verdict)
+            return outcome._replace(notes=(*outcome.notes, *notes))
 
-        return await self._store.write(write)
+        try:
+            return await self._store.write(write)
+        except (RegistryError, ConstraintError) as error:
+            why = str(error)
+            verdict = await self._store.write(lambda tx: restoring.dispute(tx, sender, why))
+            if verdict is None:
+                raise RefusedError(why) from error
+            return judged(batch.owner, verdict)
 
     def _checkpoint(self, batch: StateBatch, sender: bytes) -> Checkpoint | None:
         """Return the owner's verified word that comes with a batch."""
@@ -298,12 +267,16 @@ class Applier:
                 log.longest(connection, batch.feed) if feed is None else feed.received
             ):
                 return Outcome(used=False)
-            before, own = log.forked(connection), self._own_feed(connection)
+            forked, own = log.forked(connection), self._own_feed(connection)
             ahead: set[bytes] = set()
-            for seq, signed in enumerate(batch.commits, start=batch.after + 1):
+            before = batch.after
+            for signed in batch.commits:
                 commit = self._commit(key, batch.feed, signed)
-                if commit.header.seq != seq:
+                # A branch begins behind the fork, wherever its reader had thought.
+                begins = before == batch.after and is_branch(batch.feed)
+                if commit.header.seq != before + 1 and not (begins and commit.header.seq > before):
                     raise InvalidCommitError("commits of a batch are not one after the other")
+                before = commit.header.seq
                 new = log.receive(connection, commit, transaction.now_ms)
                 overwritten = highest_seen(commit.changes)
                 # Of a forgotten one nobody can tell what it had before it.
@@ -312,7 +285,7 @@ class Applier:
                     ahead.add(batch.feed[:16])
             log.apply_ready(connection, self._store.registry, transaction.now_ms)
             notes = tuple(("future_stamp", {"device": author}) for author in ahead)
-            forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in before}
+            forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in forked}
             if forks:
                 notes = (*notes, ("forked", {"device": batch.feed[:16]}))
             return Outcome(True, (*notes, *self._own_log(transaction, own)))

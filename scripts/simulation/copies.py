@@ -213,7 +213,8 @@ def _look_again(world: World, author: Author, rev: int) -> None:
                 if device is not other.device
             ]
             newer = [place.proved for place in places if place[:2] > own[:2] and place.proved > 0]
-            other.least = min([other.least, *newer]) if other is not author else min(newer or [rev])
+            now = min(newer or [rev if other is author else own.rev])
+            other.least = now if other is author else min(other.least, now)
     held: set[bytes] = set()
     for device in world.devices:
         held |= world.witness.all_commits(device)

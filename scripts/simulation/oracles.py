@@ -7,6 +7,7 @@ that are false. What has to be so after a heal stands in `agreement`.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from scripts.simulation.device import Device
     from scripts.simulation.lies import Truth
     from scripts.simulation.workload import Author
+
+
+_LIFE_BYTES = 28
+"""Of a feed id: device and incarnation, alike in a feed and its branches."""
 
 
 class ViolationError(Exception):
@@ -73,9 +78,8 @@ class Witness:
         self._seen: dict[int, dict[int, int]] = {}
         """Of each device and feed how many applied commits were looked at."""
         self._clocks: dict[int, Clock] = {}
-        self._needs: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
-        """Of each commit how far its author had applied every feed when it was written: the number
-        and the hash of the last commit, as the feed may have forked since."""
+        self._needs: dict[bytes, dict[bytes, int]] = {}
+        """Of each commit how far its author had applied every feed when it was written."""
         self.bodies: dict[bytes, bytes] = {}
         """What every commit said when it was written: devices may forget it."""
 
@@ -121,7 +125,10 @@ class Witness:
             )
             self._clocks[device.index] = now
             applied = {feed.feed: feed.applied for feed in feeds}
-            heads = {feed.feed: (feed.applied, feed.applied_hash) for feed in feeds}
+            reach: Counter[bytes] = Counter()
+            for feed in feeds:
+                # Who knows of a fork has in a branch what others have in the feed itself.
+                reach[feed.feed[:_LIFE_BYTES]] = max(reach[feed.feed[:_LIFE_BYTES]], feed.applied)
             for feed in feeds:
                 after = seen.get(feed.key, 0)
                 if feed.applied == after:
@@ -131,10 +138,10 @@ class Witness:
                 for hashed in _hashes(connection, feed.key, after, feed.applied):
                     if is_own:
                         self.bodies.setdefault(hashed, _body(connection, hashed))
-                        self._needs.setdefault(hashed, {**heads, feed.feed: (0, b"")})
-                    for needed, (seq, head) in self._needs.get(hashed, {}).items():
+                        self._needs.setdefault(hashed, {**applied, feed.feed: 0})
+                    for needed, seq in self._needs.get(hashed, {}).items():
                         demand(
-                            applied.get(needed, 0) >= seq or _is_applied(connection, head),
+                            reach[needed[:_LIFE_BYTES]] >= seq,
                             f"{device.name} applied a commit before commit {seq} that it builds on",
                         )
 
@@ -259,11 +266,17 @@ class Witness:
 
     def lacks_past(self, files: Sequence[Device | File]) -> bool:
         """Return whether files hold a commit that builds on one which none of them holds."""
-        held = {hashed for file in files for hashed in self.all_commits(file)}
+        held: set[bytes] = set()
+        reached: dict[bytes, int] = {}
+        for file in files:
+            held |= self.all_commits(file)
+            with self.at(file).begin() as connection:
+                for feed in log.feeds(connection):
+                    reached[feed.feed] = max(feed.received, reached.get(feed.feed, 0))
         return any(
-            seq and head not in held
+            reached.get(feed, 0) < seq
             for hashed in held
-            for seq, head in self._needs.get(hashed, {}).values()
+            for feed, seq in self._needs.get(hashed, {}).items()
         )
 
     def life_of(self, device: Device) -> str:
@@ -327,15 +340,6 @@ def _body(connection: Connection, hashed: bytes) -> bytes:
     """Return the body of a commit that its author has just written."""
     query = "SELECT body FROM commit_log WHERE hash = ?"
     return connection.exec_driver_sql(query, (hashed,)).scalar() or b""
-
-
-def _is_applied(connection: Connection, hashed: bytes) -> bool:
-    """Return whether a commit has taken effect, in whatever branch it stands here."""
-    query = (
-        "SELECT 1 FROM commit_log c JOIN feed f ON f.id = c.feed"
-        " WHERE c.hash = ? AND c.seq <= f.applied"
-    )
-    return connection.exec_driver_sql(query, (hashed,)).first() is not None
 
 
 def _hashes(connection: Connection, feed: int, after: int, last: int) -> Sequence[bytes]:

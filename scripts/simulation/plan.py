@@ -163,4 +163,4 @@ def _forgetting(seed: int, steps: list[Step], devices: int) -> list[Step]:
             numbers = (chance.randrange(1 << 16), 0, 0, 0)
             found.append(Step(0, "forget", chance.randrange(devices), numbers))
         found.append(step)
-    return found
+    return found[: len(steps)]

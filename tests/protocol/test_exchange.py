@@ -327,7 +327,7 @@ def test_what_is_held_against_peers_can_be_shown() -> None:
     side.exchange.received(1, hello, 10, 0.0, 0)
     side.suspect(B, Key(Stream.STATE, A), 0.0)
     side.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
-    ((about, found),) = side.exchange.fetching.distrusted.items()
+    ((about, found),) = side.exchange.fetching.trust.distrusted.items()
     assert (about, found.why) == ((B, Key(Stream.STATE, C)), "forged")
     assert side.exchange.fetching.withheld == set()
     batch = StateBatch(C, LIFE, 0, 1, 1, 1, ())

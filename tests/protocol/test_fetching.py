@@ -16,7 +16,6 @@ from leaderless.protocol.commands import (
 )
 from leaderless.protocol.fetching import (
     GRACE_S,
-    LEAST_DISTRUST_S,
     LEAST_REST_S,
     MOST_REST_S,
     STALLED_S,
@@ -37,7 +36,19 @@ from leaderless.protocol.messages import (
 )
 from leaderless.protocol.peer import Peer
 from registry.changes import Incarnation, feed_id
-from tests.protocol.wire import LIFE, A, B, C, Side, Wire, asked_by, greeted, until
+from tests.protocol.wire import (
+    LIFE,
+    A,
+    B,
+    C,
+    Side,
+    Wire,
+    asked_by,
+    behind,
+    commit_at,
+    greeted,
+    until,
+)
 
 
 def test_another_source_is_asked_when_the_first_dies() -> None:
@@ -87,7 +98,7 @@ def test_what_the_owner_does_not_send_in_time_is_fetched_elsewhere() -> None:
 def test_a_newer_life_of_an_owner_is_read_from_the_start() -> None:
     """Rows of another incarnation than ours are asked for from zero, and served so."""
     side = Side(A, owned={A: 0, C: 50})
-    commands = _behind(side, Vectors({C: OwnedPosition(Incarnation(2, b"n" * 8), 9)}))
+    commands = behind(side, Vectors({C: OwnedPosition(Incarnation(2, b"n" * 8), 9)}))
     pulls = [c.message for c in commands if isinstance(c, Send)]
     assert PullState(C, Incarnation(2, b"n" * 8), 0) in pulls
     commands = side.exchange.received(1, PullState(C, Incarnation(9, b"n" * 8), 40), 10, 0, 0)
@@ -97,7 +108,7 @@ def test_a_newer_life_of_an_owner_is_read_from_the_start() -> None:
 def test_a_batch_that_does_not_fit_is_asked_for_again() -> None:
     """When a follow-up of the owner begins beyond what we hold, we ask from where we are then."""
     side = Side(A, owned={A: 0, B: 5})
-    _behind(side, Vectors({B: OwnedPosition(LIFE, 5)}))
+    behind(side, Vectors({B: OwnedPosition(LIFE, 5)}))
     side.exchange.applied(Apply(1, StateBatch(B, LIFE, 8, 9, 9, 9, ()), 10), 0, used=False)
     said = Positions(Vectors({B: OwnedPosition(LIFE, 9)}))
     commands = side.exchange.received(1, said, 10, 0, 0)
@@ -118,7 +129,7 @@ def test_somebody_elses_log_is_fetched_to_its_end() -> None:
 def test_a_relayed_batch_that_does_not_fit_ends_its_fetch() -> None:
     """When our copy was dropped meanwhile, it is asked for anew from where we are now."""
     side = Side(A, owned={A: 0, C: 5})
-    _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
+    behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
     apply = Apply(1, StateBatch(C, LIFE, 8, 9, 9, 9, ()), 10)
     side.exchange.applied(apply, 0, used=False)
     side.owned[C] = 0
@@ -158,16 +169,11 @@ def test_a_batch_that_was_asked_of_somebody_else_changes_no_plan() -> None:
     """What arrives late from a source that was passed over leaves the fetch as it is."""
     side = Side(A)
     pull = PullState(C, LIFE, 0)
-    assert Send(1, pull) in _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
+    assert Send(1, pull) in behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
     batch = StateBatch(C, LIFE, 0, 5, 5, 5, ())
     side.exchange.applied(Apply(7, batch, 10), 0.0, used=True)
     assert not asked_by(side.exchange.tick(STALLED_S - 1))
     assert asked_by(until(side, STALLED_S + 1)) == [pull]
-
-
-def _behind(side: Side, positions: Vectors) -> list[Command]:
-    """Let a peer B that is ahead greet a side; return what the side does."""
-    return greeted(side, B, 1, positions)
 
 
 def test_an_answer_that_brings_nothing_further_is_not_asked_for_again_at_once() -> None:
@@ -176,7 +182,7 @@ def test_an_answer_that_brings_nothing_further_is_not_asked_for_again_at_once() 
     feed = feed_id(C, LIFE)
     pull = PullLog(feed, 0)
     ahead = Vectors({}, {feed: FeedPosition(1, 1)})
-    assert Send(1, pull) in _behind(side, ahead)
+    assert Send(1, pull) in behind(side, ahead)
     batch = LogBatch(feed, 0, 1, (SignedCommit(b"", bytes(64), b""),))
     side.exchange.applied(Apply(1, batch, 10), 0.0, used=True)
     assert Send(1, pull) not in side.exchange.ours_changed(side.holdings(), 0.0)
@@ -190,7 +196,7 @@ def test_a_closed_feed_is_not_fetched() -> None:
     feed = feed_id(C, LIFE)
     side.shut = frozenset([feed])
     side.exchange.ours_changed(side.holdings(), 0.0)
-    commands = _behind(side, Vectors({}, {feed: FeedPosition(1, 1)}))
+    commands = behind(side, Vectors({}, {feed: FeedPosition(1, 1)}))
     assert Send(1, PullLog(feed, 0)) not in commands
 
 
@@ -201,18 +207,30 @@ def test_a_feed_in_doubt_is_read_from_its_start() -> None:
     holdings = replace(side.holdings(), doubted=frozenset([feed]))
     side.exchange.ours_changed(holdings, 0.0)
     again = Send(1, PullLog(feed, 0))
-    assert again in _behind(side, Vectors({}, {feed: FeedPosition(5, 5)}))
+    assert again in behind(side, Vectors({}, {feed: FeedPosition(5, 5)}))
     batch = LogBatch(feed, 0, 1, (SignedCommit(b"", bytes(64), b""),))
     side.exchange.applied(Apply(1, batch, 10), 0.0, used=True)
     assert again not in side.exchange.ours_changed(holdings, 1.0)
     assert again in side.exchange.tick(STALLED_S + 1)
 
 
-def test_who_relayed_forged_rows_is_asked_for_them_no_more() -> None:
-    """A copy that its owner had not signed is fetched from another source alone."""
+def test_a_feed_that_comes_into_doubt_on_the_way_is_read_from_its_start_at_once() -> None:
+    """What was asked for from a later position does not have to end before."""
+    feed = feed_id(C, LIFE)
+    side = Side(A, feeds={feed: 5})
+    assert Send(1, PullLog(feed, 5)) in behind(side, Vectors({}, {feed: FeedPosition(9, 9)}))
+    doubtful = replace(side.holdings(), doubted=frozenset([feed]))
+    assert Send(1, PullLog(feed, 0)) in side.exchange.ours_changed(doubtful, 0.1)
+
+
+def test_a_branch_is_fetched_to_its_end_wherever_it_begins() -> None:
+    """Its last commit says how far a batch of it reaches: the first ones are those before the fork."""
+    branch = feed_id(C, LIFE, b"h" * 16)
     side = Side(A)
-    side.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
-    assert Send(1, PullState(C, LIFE, 0)) not in _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
+    assert Send(1, PullLog(branch, 0)) in behind(side, Vectors({}, {branch: FeedPosition(9, 9)}))
+    batch = LogBatch(branch, 0, 9, (commit_at(feed_id(C, LIFE), 9),))
+    side.exchange.applied(Apply(1, batch, 10), 0.0, used=True)
+    assert side.exchange.fetching._pulls.keys().isdisjoint([Key(Stream.LOG, branch)])
 
 
 def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> None:
@@ -220,7 +238,7 @@ def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> N
     mine, earlier = feed_id(A, LIFE), feed_id(A, Incarnation(0, b"n" * 8))
     side = Side(A, owned={A: 5}, feeds={mine: 3})
     feeds = {mine: FeedPosition(9, 9), earlier: FeedPosition(2, 2)}
-    commands = _behind(side, Vectors({A: OwnedPosition(LIFE, 8)}, feeds))
+    commands = behind(side, Vectors({A: OwnedPosition(LIFE, 8)}, feeds))
     pulls = [c.message for c in commands if isinstance(c, Send)]
     assert PullState(A, LIFE, 0) in pulls
     assert not [pull for pull in pulls if isinstance(pull, PullLog) and pull.feed[:16] == A]
@@ -237,47 +255,12 @@ def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> N
 FAR = Key(Stream.STATE, C)
 
 
-def test_forged_data_is_asked_for_again_over_a_new_connection_and_not_at_once() -> None:
-    """As long as the connection lasts its sender is not asked again; on the next, after a pause."""
-    side, ahead = Side(A), Vectors({C: OwnedPosition(LIFE, 9)})
-    _behind(side, ahead)
-    side.distrust(B, FAR, "forged", 0.0)
-    for now in (LEAST_DISTRUST_S + 1, 3_600.0):
-        assert not asked_by(side.exchange.tick(now))
-    side.exchange.link_down(1, 3_600.0)
-    side.distrust(B, FAR, "forged", 3_600.0)
-    greeted(side, B, 2, ahead, 3_601.0)
-    assert not asked_by(until(side, 3_600.0 + LEAST_DISTRUST_S - 1, 3_601.0))
-    asked = asked_by(until(side, 3_600.0 + LEAST_DISTRUST_S + 1, 3_601.0))
-    assert asked == [PullState(C, LIFE, 0)]
-    assert side.exchange.fetching.distrusted == {}
-
-
-def test_what_is_distrusted_is_not_looked_at() -> None:
-    """Whoever forged rows of an owner can send more of them: they are credited and passed over."""
-    side = Side(A)
-    _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
-    batch = StateBatch(C, LIFE, 0, 9, 9, 9, ())
-    assert side.exchange.received(1, batch, 10, 0.0, 0) == [Apply(1, batch, 10)]
-    side.distrust(B, FAR, "forged", 0.0)
-    assert side.exchange.received(1, batch, 10, 0.0, 0) == [Send(1, Credit(10))]
-
-
-def test_a_device_that_forged_its_own_rows_is_not_asked_for_them() -> None:
-    """Its own streams are subscribed to like others': over a new connection, after a pause."""
-    side = Side(A)
-    side.distrust(B, Key(Stream.STATE, B), "forged", 0.0)
-    commands = _behind(side, Vectors({B: OwnedPosition(LIFE, 9)}))
-    assert asked_by(commands) == [PullLog(feed_id(B, LIFE), 0)]
-    assert PullState(B, LIFE, 0) in asked_by(until(side, LEAST_DISTRUST_S))
-
-
 def test_suspects_are_believed_one_at_a_time() -> None:
     """What a suspect sends counts only while it is the one that is asked."""
     side, ahead = Side(A, owned={C: 5}), Vectors({C: OwnedPosition(LIFE, 9)})
-    side.unproved = {C: "unproved"}
+    side.unproved, side.suspected = {C: "unproved"}, frozenset([C])
     side.exchange.ours_changed(side.holdings(), 0.0)
-    _behind(side, ahead)
+    behind(side, ahead)
     greeted(side, bytes([70]) * 16, 2, ahead)
     for device in (B, bytes([70]) * 16):
         side.suspect(device, FAR, 0.0)
@@ -292,7 +275,7 @@ def test_suspects_are_believed_one_at_a_time() -> None:
 def test_who_promises_and_does_not_give_comes_after_all_others() -> None:
     """It is asked less and less often, and named; from then on others are asked first."""
     side = Side(A)
-    _behind(side, Vectors({C: OwnedPosition(LIFE, 1 << 50)}))
+    behind(side, Vectors({C: OwnedPosition(LIFE, 1 << 50)}))
     told: list[Command] = []
     asked = []
     now = 0.0
@@ -317,7 +300,7 @@ def test_who_promises_and_does_not_give_comes_after_all_others() -> None:
 def test_empty_answers_do_not_keep_a_source_its_place() -> None:
     """A source that sends, and brings us no further, loses the job like one that is silent."""
     side, ahead = Side(A), Vectors({C: OwnedPosition(LIFE, 9)})
-    _behind(side, ahead)
+    behind(side, ahead)
     greeted(side, bytes([70]) * 16, 2, ahead)
     for now in range(0, int(STALLED_S), 5):
         empty = StateBatch(C, LIFE, 0, 0, 9, 9, ())
@@ -331,7 +314,7 @@ def test_a_copy_without_its_owners_word_is_asked_for_it() -> None:
     side = Side(A, owned={C: 9})
     side.uncovered = frozenset([C])
     side.exchange.ours_changed(side.holdings(), 0.0)
-    assert PullState(C, LIFE, 9) in asked_by(_behind(side, Vectors({C: OwnedPosition(LIFE, 9)})))
+    assert PullState(C, LIFE, 9) in asked_by(behind(side, Vectors({C: OwnedPosition(LIFE, 9)})))
 
 
 def test_a_lie_about_ourselves_does_not_hold_up_our_own_log() -> None:
@@ -339,7 +322,7 @@ def test_a_lie_about_ourselves_does_not_hold_up_our_own_log() -> None:
     side = Side(A, owned={A: 5})
     earlier = feed_id(A, Incarnation(0, b"n" * 8))
     known = {A: OwnedPosition(Incarnation(9, bytes(8)), 8)}
-    first = asked_by(_behind(side, Vectors(known, {earlier: FeedPosition(2, 2)})))
+    first = asked_by(behind(side, Vectors(known, {earlier: FeedPosition(2, 2)})))
     assert PullState(A, Incarnation(9, bytes(8)), 0) in first
     assert PullLog(earlier, 0) not in first
     asked: list[object] = []
@@ -354,8 +337,7 @@ def test_a_lie_about_ourselves_does_not_hold_up_our_own_log() -> None:
 
 def test_what_comes_from_a_link_that_is_gone_is_counted_for_nobody() -> None:
     """It is durable, and whoever brought it is asked anew when it is back."""
-    fetching = Fetching(A)
-    side = Side(A)
+    fetching, side = Fetching(A), Side(A)
     peer = Peer(1, B, True, "wire:1", 0.0, 0.0, Vectors(), known=True)
     peer.owned[C] = OwnedPosition(LIFE, 9)
     (asked,) = fetching.plan([peer], side.holdings(), 0.0)
@@ -365,24 +347,3 @@ def test_what_comes_from_a_link_that_is_gone_is_counted_for_nobody() -> None:
     peer.link = 2
     fetching.plan([peer], side.holdings(), 60.0)
     assert fetching.plan([peer], side.holdings(), 61.0) == [Send(2, PullState(C, LIFE, 0))]
-
-
-def test_what_did_not_fit_is_asked_for_again_after_a_while_on_the_same_link() -> None:
-    """It may be that the relay was never told of a deletion: a whole copy from it shows that."""
-    side = Side(A)
-    _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
-    side.distrust(B, FAR, "unfit", 0.0, only_now=True)
-    batch = StateBatch(C, LIFE, 0, 9, 9, 9, ())
-    assert side.exchange.received(1, batch, 10, 1.0, 0) == [Send(1, Credit(10))]
-    assert not asked_by(side.exchange.tick(LEAST_DISTRUST_S - 1))
-    asked = asked_by(until(side, LEAST_DISTRUST_S + 1, LEAST_DISTRUST_S - 1))
-    assert asked == [PullState(C, LIFE, 0)]
-
-
-def test_what_may_have_been_forged_over_an_earlier_connection_is_asked_for_again() -> None:
-    """Only who brought the whole of it on this one is not asked again while that lasts."""
-    side = Side(A, owned={C: 5})
-    _behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
-    side.distrust(B, FAR, "forged", 0.0)
-    asked = asked_by(until(side, LEAST_DISTRUST_S + 1))
-    assert asked == [PullState(C, LIFE, 5)]

@@ -37,3 +37,13 @@ def test_a_peer_is_ahead_by_what_we_lack() -> None:
     assert peer.ahead(Vectors({OWNER: OwnedPosition(NEW, 1)}, {FEED: FeedPosition(6, 6)})) == {}
     peer.learn(Positions(Vectors({OWNER: OwnedPosition(NEW, 0)}, {})))
     assert peer.ahead(ours) == {}
+
+
+def test_a_peer_holds_a_feed_of_which_it_has_a_commit() -> None:
+    """A feed that it has never told of, or of which it has nothing yet, it does not hold."""
+    peer = _peer()
+    assert not peer.holds(FEED)
+    peer.learn(Positions(Vectors({}, {FEED: FeedPosition(0, 0)})))
+    assert not peer.holds(FEED)
+    peer.learn(Positions(Vectors({}, {FEED: FeedPosition(1, 0)})))
+    assert peer.holds(FEED)

@@ -19,6 +19,7 @@ from leaderless.protocol.commands import (
     SendStatements,
     Stream,
 )
+from leaderless.protocol.commits import encode_header
 from leaderless.protocol.exchange import (
     Exchange,
 )
@@ -38,7 +39,8 @@ from leaderless.protocol.messages import (
     Vectors,
 )
 from leaderless.protocol.vectors import Holdings, OwnedProof
-from registry.changes import Incarnation
+from registry.changes import CommitHeader, FeedId, Incarnation
+from registry.hlc import Stamp
 
 LIFE = Incarnation(1, b"n" * 8)
 LIBRARY = b"l" * 16
@@ -60,6 +62,7 @@ class Side:
     unproved: dict[bytes, str] = field(default_factory=dict)
     shut: frozenset[bytes] = frozenset()
     uncovered: frozenset[bytes] = frozenset()
+    suspected: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         self.owned.setdefault(self.device, 0)
@@ -81,6 +84,7 @@ class Side:
             self.unproved,
             self.shut,
             uncovered=self.uncovered,
+            suspected=self.suspected,
         )
 
     def distrust(
@@ -251,3 +255,17 @@ def asked_by(commands: list[Command]) -> list[PullState | PullLog]:
     """Return what is asked for."""
     said = [command.message for command in commands if isinstance(command, Send)]
     return [message for message in said if isinstance(message, PullState | PullLog)]
+
+
+def behind(side: Side, positions: Vectors) -> list[Command]:
+    """Let a peer B that is ahead greet a side; return what the side does."""
+    return greeted(side, B, 1, positions)
+
+
+def commit_at(feed: bytes, seq: int) -> SignedCommit:
+    """Return a commit without changes, signed by nobody."""
+    empty = CommitHeader(
+        *(LIBRARY, FeedId(feed), seq, Stamp(1, 0, 0), bytes(32), bytes(32), "tag.set", bytes(16)),
+        *(bytes(32), 1),
+    )
+    return SignedCommit(encode_header(empty), bytes(64), b"")

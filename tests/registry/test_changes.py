@@ -16,6 +16,7 @@ from registry.changes import (
     feed_device,
     feed_id,
     feed_incarnation,
+    is_branch,
 )
 from registry.hlc import Stamp
 
@@ -35,6 +36,13 @@ def test_a_feed_tells_its_device_and_incarnation(incarnation: Incarnation) -> No
     feed = feed_id(b"d" * 16, incarnation)
     assert (len(feed), feed[28:]) == (44, WHOLE_LIBRARY)
     assert (feed_device(feed), feed_incarnation(feed)) == (b"d" * 16, incarnation)
+
+
+def test_a_branch_is_told_by_its_audience() -> None:
+    """What follows a fork has an audience of its own; a whole feed is for the whole library."""
+    incarnation = Incarnation(1, b"n" * 8)
+    assert not is_branch(feed_id(b"d" * 16, incarnation))
+    assert is_branch(feed_id(b"d" * 16, incarnation, b"h" * 16))
 
 
 def test_a_commit_stands_at_its_position() -> None:

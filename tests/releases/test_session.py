@@ -8,9 +8,8 @@ import pytest
 import trio
 
 from leaderless.protocol import codec
-from leaderless.protocol.messages import Bye, LogBatch, Message, Proof, StateBatch
+from leaderless.protocol.messages import SENDS_RECORDS, Bye, LogBatch, Message, Proof, StateBatch
 from leaderless.protocol.versions import UPGRADE
-from leaderless.sync.source import BODILESS
 from scripts.releases.frames import Frame, conversation
 from scripts.releases.session import FILLED, FILLING, NAMES, SERVING
 from tests.releases.kept import DEADLINE_S, RELEASES, Release, meeting
@@ -26,7 +25,7 @@ def release(request: pytest.FixtureRequest) -> Release:
     return Release(request.param)
 
 
-@pytest.fixture(params=[name for name in RELEASES if Release(name).protocol < BODILESS])
+@pytest.fixture(params=[name for name in RELEASES if Release(name).protocol < SENDS_RECORDS])
 def oldest(request: pytest.FixtureRequest) -> Release:
     """Name one version of protocol 1.0 after the other."""
     return Release(request.param)

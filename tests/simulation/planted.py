@@ -308,7 +308,7 @@ PLANTED = {
     "a dropped tombstone": Bug(dropped_tombstone, 1, 40, says="had deleted"),
     "a missing ancestor closure": Bug(no_ancestors, 20, 40),
     "a batch without all ancestors": Bug(near_ancestors, 35, 40),
-    "a receiver that cascades owned deletes": Bug(cascading_receiver, 32, 300, (2, 3)),
+    "a receiver that cascades owned deletes": Bug(cascading_receiver, 117, 400, (2, 2)),
     "a hash that ignores a column": Bug(hash_without_a_column, 1, 40, says="set hash"),
     "one watermark per peer": Bug(one_watermark_per_peer, 7, 40),
     "a commit that does not name its past": Bug(nameless_dependencies, 1, 40, says="builds on"),

@@ -19,7 +19,7 @@ def test_some_plans_have_one_revoke() -> None:
     assert with_revoke(steps, counts.index(1), 3) == steps
 
 
-@pytest.mark.parametrize("seed", [32, 60])
+@pytest.mark.parametrize("seed", [12, 41])
 def test_the_others_agree_after_a_revoke(seed: int) -> None:
     """Nothing is violated, and it happened."""
     result = simulate(plan_of(seed, 300))

@@ -12,7 +12,7 @@ from leaderless.store.inventory import shared_items
 from leaderless.store.rebuild import rebuild
 from registry.changes import Create, Delete, Edit, Update
 from tests.replicas import START_MS, Replica, make_replicas, open_replica, query_file
-from tests.store.passing import log_of, own_feed, store_commits, within
+from tests.store.passing import log_of, own_feed, signed_anew, store_commits, within
 
 TAG, TRIP = b"t" * 16, b"u" * 16
 DAY_MS = 86_400_000
@@ -230,6 +230,17 @@ def test_what_was_replaced_is_kept_as_long_as_its_undo(replica: Replica) -> None
         return within(replica, lambda c: forgetting.drop_replaced(c, before, newest))
 
     assert (drop(2), drop(3)) == (0, 1)
+
+
+def test_what_was_replaced_behind_a_fork_is_kept_for_its_undo(replica: Replica) -> None:
+    """Commits of a branch name it by the feed that they were signed in."""
+    _repaint(replica)
+    made = log_of(replica, own_feed(replica))
+    store_commits(replica, signed_anew(replica.identity, made[1], (), command="other"))
+    query = "SELECT seq FROM commit_log WHERE body IS NOT NULL AND command = 'test' ORDER BY seq"
+    _forget(replica, set(), TERMS._replace(history_commits=0))
+    # The last colour is in effect, the fifth commit is what stood there before, the first made it.
+    assert query_file(replica.store.path, query) == [(1,), (5,), (6,)]
 
 
 def test_old_losses_are_dropped_by_their_age(replica: Replica) -> None:

@@ -9,9 +9,12 @@ import pytest
 
 from leaderless.errors import NotPermittedError
 from leaderless.protocol.membership import Signed, membership_of
-from leaderless.store import meta
+from leaderless.store import joining, meta
+from leaderless.store.adoption import TABLES
 from leaderless.store.holdings import read_holdings
 from leaderless.store.joining import check_may_join, join_library
+from leaderless.store.record_source import read_records
+from leaderless.store.staging import stage
 from leaderless.store.statements import keep_statements, statements
 from registry.changes import Create, Delete, Edit, Update, feed_incarnation
 from tests.replicas import Replica, add_tree, key_of, make_replicas, query_file, statement
@@ -216,6 +219,30 @@ def test_records_of_unknown_models_stay_behind(meeting: Meeting) -> None:
     )
     assert meeting.join() == 0
     assert query_file(meeting.joiner.store.path, "SELECT * FROM record") == []
+
+
+def test_nothing_is_left_of_what_was_known_of_the_log(meeting: Meeting) -> None:
+    """Half of a state that was fetched, or what others held, says nothing of the joined library."""
+    joiner = meeting.joiner
+    meeting.tag(joiner, Create("tag", joiner.store.ids.new(), {}))
+    within(joiner, lambda c: stage(c, read_records(c, b""), joiner.identity.device))
+    facts = (meta.EVIDENCE, meta.JOURNAL_DROPPED, meta.RENAMED, meta.STATE_WANTED)
+    for fact in facts:
+        within(joiner, lambda c: meta.put(c, fact, 1))  # noqa: B023
+    joiner.store.write_here(lambda tx: join_library(tx, meeting.library, (), NONCE))
+    holdings = within(joiner, read_holdings)
+    assert (holdings.staging, holdings.damaged) == (None, False)
+    assert query_file(joiner.store.path, "SELECT * FROM staged_record") == []
+    assert query_file(joiner.store.path, "SELECT * FROM staged_position") == []
+    assert [within(joiner, lambda c: meta.get(c, fact)) for fact in facts] == [None] * 4  # noqa: B023
+
+
+def test_every_table_beside_the_models_is_of_the_library_or_of_the_device(
+    meeting: Meeting,
+) -> None:
+    """A new table has to be thought of here: what a join empties, and what it leaves."""
+    kept = {"incarnation", "meta", "opaque_row", "presence", "schema_version", "tombstone"}
+    assert TABLES - kept == set(joining.OF_THE_OLD_LIBRARY)
 
 
 def test_the_statements_are_those_of_the_joined_library(meeting: Meeting) -> None:

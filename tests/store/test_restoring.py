@@ -24,7 +24,8 @@ def life(replica: Replica) -> str:
 
 def begin(replica: Replica) -> bool:
     """Let a replica drop its rows, to take them back."""
-    return replica.store.write_here(lambda tx: restoring.begin(tx, held(replica, replica)))
+    copy = held(replica, replica)
+    return replica.store.write_here(lambda tx: restoring.begin(tx, copy))
 
 
 def test_a_device_that_takes_its_rows_back_writes_nothing(replicas: list[Replica]) -> None:
@@ -65,6 +66,15 @@ def test_once_its_rows_are_whole_it_goes_on_in_a_new_incarnation(replicas: list[
     assert begun == Incarnation(2, NONCE) == held(device, device).incarnation
     assert life(device) == ""
     add_tree(device, 1)
+
+
+def test_nothing_is_not_what_a_device_takes_for_its_rows(replicas: list[Replica]) -> None:
+    """A batch that was not used has brought none of them: it goes on waiting."""
+    device = replicas[0]
+    add_tree(device, 3)
+    assert begin(device)
+    assert device.store.write_here(lambda tx: restoring.finish(tx, NONCE)) is None
+    assert life(device) == restoring.RESTORING
 
 
 def test_who_is_restored_twice_within_a_day_was_cloned(replicas: list[Replica]) -> None:

@@ -11,8 +11,8 @@ import trio
 import trio.testing
 
 from leaderless.protocol.commands import Key, Stream
-from leaderless.protocol.fetching import LEAST_DISTRUST_S
 from leaderless.protocol.messages import Message, StateBatch
+from leaderless.protocol.trusting import LEAST_DISTRUST_S
 from registry.changes import StateChange
 from tests.cluster import rows
 from tests.liar import of_owner, promising, up_to, with_changes
@@ -112,7 +112,7 @@ async def test_wrong_rows_are_named_dropped_and_healed(
         assert (
             scene.liar.device,
             Key(Stream.STATE, device),
-        ) in victim.driver.exchange.fetching.distrusted
+        ) in victim.driver.exchange.fetching.trust.distrusted
         assert scene.files_of_owner() == (7 if knows else 0)
         assert set(before) <= set(rows(victim, ENTRIES))
         await trio.sleep(2.0)
@@ -174,7 +174,7 @@ async def test_a_lie_in_the_first_half_does_not_fall_on_who_brings_the_rest(
         assert scene.liar.device in scene.named()
         assert all(
             device != scene.honest.device
-            for device, _ in scene.victim.driver.exchange.fetching.distrusted
+            for device, _ in scene.victim.driver.exchange.fetching.trust.distrusted
         )
 
 

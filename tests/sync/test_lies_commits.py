@@ -12,7 +12,6 @@ import trio.testing
 
 from leaderless.errors import LeaderlessError
 from leaderless.protocol.commands import Key, Stream
-from leaderless.protocol.fetching import LEAST_DISTRUST_S
 from leaderless.protocol.membership import Signed
 from leaderless.protocol.messages import (
     Compared,
@@ -26,6 +25,7 @@ from leaderless.protocol.messages import (
     Vectors,
 )
 from leaderless.protocol.reconcile import Answer, Listed
+from leaderless.protocol.trusting import LEAST_DISTRUST_S
 from tests.cluster import rows
 from tests.forgery import own_feed, signed_commit
 from tests.liar import of_feed
@@ -77,7 +77,7 @@ async def test_wrong_commits_are_named_and_never_stored(
         assert (
             scene.liar.device,
             Key(Stream.LOG, feed),
-        ) in victim.driver.exchange.fetching.distrusted
+        ) in victim.driver.exchange.fetching.trust.distrusted
         assert rows(victim, COMMITS) == before
         await trio.sleep(LEAST_DISTRUST_S - 1.0)
         assert scene.lying.asked_for(feed) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from leaderless.protocol.messages import StateBatch
 from leaderless.store import restoring, state_source
 from leaderless.store.rebuild import rebuild
 from leaderless.sync.apply import Applier, UnverifiedError
-from registry.changes import Create, Update
+from registry.changes import Create, StateChange, Update
 from tests.cluster import Cluster, open_cluster
-from tests.replicas import START_MS, Replica, add_tree, key_of, open_replica
-from tests.store.passing import held, within
+from tests.liar import up_to, with_changes
+from tests.replicas import START_MS, Replica, add_tree, key_of, make_replicas, open_replica
+from tests.store.passing import held, pull, within
 
 TAG = b"t" * 16
 LATER_MS = START_MS + 60_000
@@ -170,3 +172,74 @@ async def test_nobody_makes_a_device_believe_that_it_was_restored(
         outcome = await applier.apply(batch, relay.identity.device)
         assert outcome.used is False
     assert within(owner, restoring.life) == ""
+
+
+def _own_rows(path: Path, more: int = 0) -> tuple[Replica, list[Replica]]:
+    """Return a device that was put back to when it had nothing, and two that hold its rows.
+
+    The first of them holds `more`.
+    """
+    owner, *others = make_replicas(path, 3)
+    backup(owner, path / "backup.db")
+    add_tree(owner, 4)
+    for other in others:
+        pull(owner, other, owner)
+    if more:
+        add_tree(owner, more, "more")
+        pull(owner, others[0], owner)
+    owner.store.close()
+    shutil.copy(path / "backup.db", path / "library0.db")
+    return open_replica(path, 0), others
+
+
+async def test_what_one_peer_invented_does_not_keep_a_device_from_its_rows(tmp_path: Path) -> None:
+    """An invented deletion that another peer's rows do not fit: all is dropped, and taken anew."""
+    owner, (liar, honest) = _own_rows(tmp_path)
+    device, registry = owner.identity.device, owner.store.registry
+    applier = Applier(owner.store, await owner.store.membership(key_of), lambda: b"nonce--8")
+    true = within(honest, lambda c: state_source.read_batch(c, registry, device, 0, set()))
+    assert isinstance(true, StateBatch)
+    root = next(row for change in true.changes if change.model == "entry" for row in change.rows)
+
+    def invent(change: StateChange) -> StateChange:
+        gone = [(root[0], root[1])] if change.model == "entry" else []
+        return replace(change, rows=() if gone else change.rows, removed=gone)
+
+    lie = with_changes(replace(up_to(true, root[1]), head=true.head, as_of=true.as_of), invent)
+    assert (await applier.apply(lie, liar.identity.device)).used
+    assert within(owner, restoring.life) == restoring.RESTORING
+    rest = within(
+        honest, lambda c: state_source.read_batch(c, registry, device, root[1], {root[0]})
+    )
+    assert isinstance(rest, StateBatch)
+    outcome = await applier.apply(rest, honest.identity.device)
+    named = {device for _, device in outcome.suspects}
+    assert named == {liar.identity.device, honest.identity.device}
+    outcome = await applier.apply(true, honest.identity.device)
+    assert "restored" in [kind for kind, _ in outcome.notes]
+    for replica in (owner, liar, honest):
+        replica.store.close()
+
+
+async def test_older_rows_are_not_taken_once_newer_ones_were_told_of(tmp_path: Path) -> None:
+    """Nor after what came of them was dropped, because it was not what had been signed."""
+    owner, (liar, honest) = _own_rows(tmp_path, more=2)
+    device, registry = owner.identity.device, owner.store.registry
+    applier = Applier(owner.store, await owner.store.membership(key_of), lambda: b"nonce--8")
+
+    def batch_of(replica: Replica) -> StateBatch:
+        found = within(replica, lambda c: state_source.read_batch(c, registry, device, 0, set()))
+        assert isinstance(found, StateBatch)
+        return found
+
+    older, newer = batch_of(honest), batch_of(liar)
+    assert newer.head > older.head
+    lie = with_changes(newer, lambda change: replace(change, rows=change.rows[:1]))
+    outcome = await applier.apply(lie, liar.identity.device)
+    assert [device for _, device in outcome.distrusted] == [liar.identity.device]
+    await applier.apply(older, honest.identity.device)
+    assert within(owner, restoring.life) == restoring.RESTORING
+    outcome = await applier.apply(newer, honest.identity.device)
+    assert "restored" in [kind for kind, _ in outcome.notes]
+    for replica in (owner, liar, honest):
+        replica.store.close()

@@ -1,0 +1,87 @@
+"""Whom to believe of what: who sent forged data is heard less, and who may have, one at a time.
+
+- One that sent what its owner never signed is *distrusted*: it is not asked for that again on this
+  connection (but for once), nor soon on the next.
+- *Suspects* are several of whom one did so: they are heard only when they are asked.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from leaderless.protocol.patience import Rests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from leaderless.protocol.commands import Key
+    from leaderless.protocol.peer import Peer
+
+LEAST_DISTRUST_S: Final = 15.0
+MOST_DISTRUST_S: Final = 60.0
+"""After forged data, and only over a new connection: a relay that was mended is heard again."""
+NEVER: Final = math.inf
+
+
+class Distrusted(NamedTuple):
+    """Why a device is not asked for something: what it did, on which link, and until when."""
+
+    why: str
+    link: int | None
+    until: float
+
+
+class Trust:
+    """What devices have sent of streams that nobody had signed."""
+
+    def __init__(self) -> None:
+        self._lies: Rests[tuple[bytes, Key]] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
+        self._suspects: set[tuple[bytes, Key]] = set()
+        self._forged: set[tuple[int | None, Key]] = set()
+        self.distrusted: dict[tuple[bytes, Key], Distrusted] = {}
+        """Whom we do not ask for what; told to people."""
+
+    def distrust(
+        self, device: bytes, key: Key, link: int | None, why: str, now: float, *, only_now: bool
+    ) -> None:
+        """A device sent forged data of a stream on `link`.
+
+        With `only_now` it is asked again after a pause, on the same link, too; so is one that did
+        it once on this link: what was here of it may be from before it was mended.
+        """
+        until = self._lies.add((device, key), now)
+        only_now |= (link, key) not in self._forged
+        self._forged.add((link, key))
+        self.distrusted[device, key] = Distrusted(why, None if only_now else link, until)
+
+    def suspect(self, device: bytes, key: Key) -> None:
+        """A device is one of several that had a part in what was forged."""
+        self._suspects.add((device, key))
+
+    def clear(self, is_proved: Callable[[Key], bool]) -> None:
+        """Nobody is suspected any more of what was proved since."""
+        self._suspects = {item for item in self._suspects if not is_proved(item[1])}
+
+    def lost(self, link: int) -> None:
+        """A link is gone."""
+        self._forged = {item for item in self._forged if item[0] != link}
+
+    def hears(self, peer: Peer, key: Key, now: float, *, asked: bool) -> bool:
+        """Return whether what a peer sends of a stream is looked at."""
+        found = self.distrusted.get((peer.device, key))
+        if found is not None and (found.link == peer.link or now < found.until):
+            return False
+        return asked or (peer.device, key) not in self._suspects
+
+    def asks_at(self, peer: Peer, key: Key, now: float) -> float:
+        """Return from when on a peer is asked for a stream; NEVER: not over this connection."""
+        found = self.distrusted.get((peer.device, key))
+        if found is None:
+            return now
+        if found.link == peer.link:
+            return NEVER
+        if now < found.until:
+            return found.until
+        del self.distrusted[peer.device, key]
+        return now

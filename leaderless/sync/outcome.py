@@ -1,0 +1,51 @@
+"""What became of a message of a peer, and of whom it is told that what they sent was wrong.
+
+What is done about it is the session's business; nothing is applied here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from leaderless.store import relayed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Notes = tuple[tuple[str, "Mapping[str, object]"], ...]
+
+
+class Outcome(NamedTuple):
+    """What became of a message."""
+
+    used: bool
+    notes: Notes = ()
+    distrusted: tuple[tuple[bytes, bytes], ...] = ()
+    """(owner, device) whose relayed rows were not what their owner had signed."""
+    suspects: tuple[tuple[bytes, bytes], ...] = ()
+    """The same where several devices had a part, and it is not known whose it was."""
+    disagrees: bytes | None = None
+    """The device whose records are not what the log says."""
+    unfit: tuple[tuple[bytes, bytes], ...] = ()
+    """The same where all was taken back: the device may lack a deletion that it never heard of."""
+
+
+def judged(owner: bytes, verdict: relayed.Verdict) -> Outcome:
+    """Return what came of a batch of an owner's rows, by whose fault it is if they are wrong."""
+    notes: list[tuple[str, Mapping[str, object]]] = []
+    if verdict.fault is not None:
+        notes += [
+            ("state_differs", {"owner": owner, "from": device, "why": verdict.fault})
+            for device in verdict.named or (owner,)
+        ]
+    notes += [
+        ("state_differs", {"owner": other, "from": device, "why": relayed.TAKEN})
+        for other, device in verdict.displaced
+    ]
+    named = tuple((owner, device) for device in verdict.named)
+    if verdict.is_certain or verdict.is_taken_back:
+        certain, unfit = (named, ()) if verdict.is_certain else ((), named)
+        suspects = verdict.displaced
+        return Outcome(verdict.used, tuple(notes), certain, suspects, unfit=unfit)
+    suspects = (*named, *verdict.displaced)
+    return Outcome(verdict.used, tuple(notes), suspects=suspects)
