@@ -328,6 +328,15 @@ def _body(connection: Connection, hashed: bytes) -> bytes:
     return connection.exec_driver_sql(query, (hashed,)).scalar() or b""
 
 
+def _is_applied(connection: Connection, hashed: bytes) -> bool:
+    """Return whether a commit has taken effect, in whatever branch it stands here."""
+    query = (
+        "SELECT 1 FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE c.hash = ? AND c.seq <= f.applied"
+    )
+    return connection.exec_driver_sql(query, (hashed,)).first() is not None
+
+
 def _hashes(connection: Connection, feed: int, after: int, last: int) -> Sequence[bytes]:
     """Return the hashes of some commits of a feed."""
     return (
