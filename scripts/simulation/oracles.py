@@ -14,7 +14,7 @@ from leaderless.catalogue.export import export_lines
 from leaderless.store import engine, log, meta, restoring, state
 from leaderless.store.bare import Kept
 from leaderless.store.holdings import read_holdings
-from registry.changes import DeviceId, Incarnation, feed_id
+from registry.changes import Incarnation
 from scripts.simulation.forgetting import held_before
 
 if TYPE_CHECKING:
@@ -50,18 +50,15 @@ class File:
 
 
 class Place(NamedTuple):
-    """How much a file holds of an owner: of its newest incarnation there rows and commits."""
+    """How much a file holds of an owner: the rows of its newest incarnation there."""
 
     incarnation: Incarnation
     rev: int
     proved: int
-    commits: int
 
     def is_newer(self, other: Place) -> bool:
         """Return whether the owner has written something of this after all of the other."""
-        return (self.incarnation, self.rev) > (other.incarnation, other.rev) or (
-            self.incarnation == other.incarnation and self.commits > other.commits
-        )
+        return (self.incarnation, self.rev) > (other.incarnation, other.rev)
 
 
 class Witness:
@@ -242,15 +239,15 @@ class Witness:
             )
             return rev, {uuid: (parent, name, size) for uuid, parent, name, size in rows}
 
-    def commits_of(self, device: Device) -> dict[tuple[bytes, int], bytes]:
-        """Return the hash of every commit of a device's own feeds that it holds."""
+    def commits_of(self, device: Device) -> dict[bytes, int]:
+        """Return the number of every commit of a device's own feeds that it holds, by its hash."""
         with self.at(device).begin() as connection:
             rows = connection.exec_driver_sql(
-                "SELECT f.feed, c.seq, c.hash FROM commit_log c JOIN feed f ON f.id = c.feed"
+                "SELECT c.hash, c.seq FROM commit_log c JOIN feed f ON f.id = c.feed"
                 " WHERE substr(f.feed, 1, 16) = ?",
                 (device.id,),
             )
-            return {(feed, seq): hashed for feed, seq, hashed in rows}
+            return {hashed: seq for hashed, seq in rows}
 
     def all_commits(self, device: Device | File) -> set[bytes]:
         """Return the hash of every commit that a device holds."""
@@ -281,11 +278,8 @@ class Witness:
         with self.at(device).begin() as connection:
             copy = state.copy_of(connection, owner)
             if copy is None:
-                return Place(Incarnation(0, b""), 0, 0, 0)
-            feed = feed_id(DeviceId(owner), copy.incarnation)
-            held = log.feed_of_or_none(connection, feed)
-            received = 0 if held is None else held.received
-            return Place(copy.incarnation, copy.watermark, copy.verified, received)
+                return Place(Incarnation(0, b""), 0, 0)
+            return Place(copy.incarnation, copy.watermark, copy.verified)
 
     def applied(self, device: Device) -> dict[bytes, int]:
         """Return how much of every feed has taken effect at a device."""
