@@ -20,6 +20,7 @@ from registry.changes import (
     Incarnation,
     feed_device,
     feed_incarnation,
+    is_branch,
 )
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ def _note(
 def _raise(connection: Connection, needed: Dependency) -> list[CommitHeader]:
     """Let a closed feed count up to a commit; return those of it that count by that."""
     row = _row_of(connection, needed)
+    if row is None and is_branch(needed.feed):
+        return []  # it is made where it begins, and found `lacking` until then
     if row is None:
         connection.exec_driver_sql(
             "INSERT INTO feed (feed, received_hash, applied_hash, counts) VALUES (?, ?, ?, ?)",

@@ -138,6 +138,19 @@ def test_a_branch_that_is_not_here_is_taken_once_somebody_waits_for_it(
     assert own_feed(b) in within(a, read_holdings).vectors.feeds
 
 
+def test_a_branch_is_not_made_by_its_name_alone(replicas: list[Replica]) -> None:
+    """Where it begins is not told by who refers to it; it would look like a feed that begins at 1."""
+    a, b, c = replicas
+    made = _edit(c, 2)
+    _revoke(a, c)
+    branch = made[0].header.feed[:28] + b"b" * 16
+    upon = Dependency(branch, 2, made[1].hash)
+    (first,) = _edit(b)
+    header = signed_anew(b.identity, first, dependencies=(upon,)).header
+    within(a, lambda conn: closing.note(conn, header))
+    assert within(a, lambda conn: log.feed_of_or_none(conn, branch)) is None
+
+
 def test_a_closed_feed_shows_what_counts_and_no_more(replicas: list[Replica]) -> None:
     """In positions, to others, and on the shelf."""
     a, _, c = replicas
