@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol.commands import Command, Key, Note, Send, Stream
-from leaderless.protocol.commits import decode_header
 from leaderless.protocol.messages import PullLog, PullState, StateBatch
 from leaderless.protocol.patience import Rests
 from leaderless.protocol.trusting import NEVER, Trust
-from registry.changes import feed_id, is_branch
+from registry.changes import feed_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -318,7 +317,7 @@ class Fetching:
         if isinstance(batch, StateBatch):
             reaches, done = batch.hi, batch.hi >= batch.head
         else:
-            reaches = _end_of(batch) if used else batch.after
+            reaches = batch.after + len(batch.commits)
             done = reaches >= batch.head
         pull = self._pulls.get(key)
         if pull is None or pull.link != link:
@@ -337,13 +336,6 @@ class Fetching:
         asked = self._asked.get((device, key))
         if asked is not None:
             self._asked[device, key] = asked._replace(until=now + TOLD_S)
-
-
-def _end_of(batch: LogBatch) -> int:
-    """Return the number of the last commit of a batch: those of a branch begin behind the fork."""
-    if not batch.commits or not is_branch(batch.feed):
-        return batch.after + len(batch.commits)
-    return decode_header(batch.commits[-1].header).seq
 
 
 def _is_proved(key: Key, holdings: Holdings) -> bool:

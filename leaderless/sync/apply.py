@@ -22,7 +22,7 @@ from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import statements, take_statements
 from leaderless.sync.outcome import Notes, Outcome, judged
-from registry.changes import feed_id, feed_incarnation, is_branch
+from registry.changes import feed_id, feed_incarnation
 from registry.errors import RegistryError
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
@@ -269,14 +269,10 @@ class Applier:
                 return Outcome(used=False)
             forked, own = log.forked(connection), self._own_feed(connection)
             ahead: set[bytes] = set()
-            before = batch.after
-            for signed in batch.commits:
+            for seq, signed in enumerate(batch.commits, start=batch.after + 1):
                 commit = self._commit(key, batch.feed, signed)
-                # A branch begins behind the fork, wherever its reader had thought.
-                begins = before == batch.after and is_branch(batch.feed)
-                if commit.header.seq != before + 1 and not (begins and commit.header.seq > before):
+                if commit.header.seq != seq:
                     raise InvalidCommitError("commits of a batch are not one after the other")
-                before = commit.header.seq
                 new = log.receive(connection, commit, transaction.now_ms)
                 overwritten = highest_seen(commit.changes)
                 # Of a forgotten one nobody can tell what it had before it.

@@ -124,7 +124,7 @@ def _is_as_replayed(witness: Witness, devices: Sequence[Device], authors: Sequen
             for place, change in enumerate(branches.as_here(connection, feed, header, said)):
                 told.append(Told(change, WriteRef(header.stamp, feed, seq, place)))
     for author in authors:
-        lost = [at[1] for at, hashed in author.commits.items() if hashed not in kept]
+        lost = [seq for hashed, seq in author.commits.items() if hashed not in kept]
         demand(not lost, f"commits {lost[:3]} that {author.device.name} acknowledged are gone")
     wanted = tables(replay(told))
     for device in devices:

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from scripts.simulation.workload import Author
     from scripts.simulation.world import World
 
-USED_NUMBERS = "used numbers"
+USED_REVS = "used revs"
 PROMISED_ROWS = "promised rows"
 LOG_FIRST = "log first"
 LOST_PAST = "lost past"
 EXEMPT = {
-    USED_NUMBERS: "edits of a restored device, made before it has met who holds newer ones of it,"
-    " get numbers a second time and stay local: people wait until then",
+    USED_REVS: "rows that a restored device writes before it has met who holds newer ones of it get"
+    " revs a second time: it may end with half of both, so its indexer waits until then",
     PROMISED_ROWS: "a device whose newest rows were told of, and are held by nobody any more, takes"
     " its rows back for ever, and so do its peers: nothing is put back then",
     LOG_FIRST: "a restored device that hears of newer commits of its own before it hears of newer"
@@ -50,7 +50,7 @@ class Backup(NamedTuple):
 
     path: Path
     tree: Tree
-    kept: dict[tuple[bytes, int], bytes]
+    kept: dict[bytes, int]
 
 
 async def back_up(world: World, step: Step) -> bool:
@@ -134,9 +134,9 @@ async def end_clones(world: World) -> None:
             if not world.witness.life_of(device):
                 author.tree = _tree_in(world, author)
             author.kept = {
-                at: hashed
-                for at, hashed in world.witness.commits_of(device).items()
-                if author.kept.get(at) == hashed
+                hashed: seq
+                for hashed, seq in world.witness.commits_of(device).items()
+                if hashed in author.kept
             }
             device.is_stopped = device.is_stopped or second.is_stopped
             _look_again(world, author, author.least)
@@ -188,8 +188,8 @@ def _tree_in(world: World, author: Author) -> Tree:
 
 
 def waits(world: World, author: Author) -> bool:
-    """Return whether a person writes nothing at a device for what the product does not do yet."""
-    if not author.is_waiting or USED_NUMBERS not in EXEMPT:
+    """Return whether a device writes no rows of its own for what the product does not do yet."""
+    if not author.is_waiting or USED_REVS not in EXEMPT:
         return False
     own = world.witness.place_of(author.device, author.device.id)
     author.is_waiting = any(
@@ -219,7 +219,7 @@ def _look_again(world: World, author: Author, rev: int) -> None:
     for device in world.devices:
         held |= world.witness.all_commits(device)
     for other in world.authors:
-        other.commits = {at: hashed for at, hashed in other.commits.items() if hashed in held}
+        other.commits = {hashed: seq for hashed, seq in other.commits.items() if hashed in held}
 
 
 def _may_replace(world: World, device: Device, source: Path) -> bool:
@@ -237,7 +237,8 @@ def _keeps_promises(world: World, files: list[Device | File]) -> bool:
         owner = author.device.id
         copies = [world.witness.copy_of(file, owner) for file in files]
         known = [copy for copy in copies if copy is not None]
-        held = max((copy.incarnation, copy.watermark) for copy in known)
+        # What stands under a number that was used twice may be some of both: only proofs count.
+        held = max((copy.incarnation, copy.verified) for copy in known)
         told = max(
             (copy.incarnation, max(copy.as_of, copy.checkpoint_rev, copy.watermark))
             for copy in known

@@ -211,5 +211,5 @@ async def remember(world: World, author: Author) -> None:
     else:
         demand(is_there, f"{device.name} does not hold what it had acknowledged")
     kept = world.witness.commits_of(device)
-    lost = [at[1] for at, hashed in author.kept.items() if kept.get(at) != hashed]
+    lost = [seq for hashed, seq in author.kept.items() if hashed not in kept]
     demand(not lost, f"{device.name} has lost commits {lost[:3]} that it had acknowledged")

@@ -7,7 +7,6 @@ that are false. What has to be so after a heal stands in `agreement`.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +14,7 @@ from leaderless.catalogue.export import export_lines
 from leaderless.store import engine, log, meta, restoring, state
 from leaderless.store.bare import Kept
 from leaderless.store.holdings import read_holdings
-from registry.changes import DeviceId, Incarnation, feed_id
+from registry.changes import Incarnation
 from scripts.simulation.forgetting import held_before
 
 if TYPE_CHECKING:
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
     from scripts.simulation.device import Device
     from scripts.simulation.lies import Truth
     from scripts.simulation.workload import Author
-
-
-_LIFE_BYTES = 28
-"""Of a feed id: device and incarnation, alike in a feed and its branches."""
 
 
 class ViolationError(Exception):
@@ -55,18 +50,15 @@ class File:
 
 
 class Place(NamedTuple):
-    """How much a file holds of an owner: of its newest incarnation there rows and commits."""
+    """How much a file holds of an owner: the rows of its newest incarnation there."""
 
     incarnation: Incarnation
     rev: int
     proved: int
-    commits: int
 
     def is_newer(self, other: Place) -> bool:
         """Return whether the owner has written something of this after all of the other."""
-        return (self.incarnation, self.rev) > (other.incarnation, other.rev) or (
-            self.incarnation == other.incarnation and self.commits > other.commits
-        )
+        return (self.incarnation, self.rev) > (other.incarnation, other.rev)
 
 
 class Witness:
@@ -78,8 +70,9 @@ class Witness:
         self._seen: dict[int, dict[int, int]] = {}
         """Of each device and feed how many applied commits were looked at."""
         self._clocks: dict[int, Clock] = {}
-        self._needs: dict[bytes, dict[bytes, int]] = {}
-        """Of each commit how far its author had applied every feed when it was written."""
+        self._needs: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
+        """Of each commit how far its author had applied every feed when it was written: the number
+        and the hash of the last commit, as the feed may have forked since."""
         self.bodies: dict[bytes, bytes] = {}
         """What every commit said when it was written: devices may forget it."""
 
@@ -125,10 +118,7 @@ class Witness:
             )
             self._clocks[device.index] = now
             applied = {feed.feed: feed.applied for feed in feeds}
-            reach: Counter[bytes] = Counter()
-            for feed in feeds:
-                # Who knows of a fork has in a branch what others have in the feed itself.
-                reach[feed.feed[:_LIFE_BYTES]] = max(reach[feed.feed[:_LIFE_BYTES]], feed.applied)
+            heads = {feed.feed: (feed.applied, feed.applied_hash) for feed in feeds}
             for feed in feeds:
                 after = seen.get(feed.key, 0)
                 if feed.applied == after:
@@ -138,10 +128,10 @@ class Witness:
                 for hashed in _hashes(connection, feed.key, after, feed.applied):
                     if is_own:
                         self.bodies.setdefault(hashed, _body(connection, hashed))
-                        self._needs.setdefault(hashed, {**applied, feed.feed: 0})
-                    for needed, seq in self._needs.get(hashed, {}).items():
+                        self._needs.setdefault(hashed, {**heads, feed.feed: (0, b"")})
+                    for needed, (seq, head) in self._needs.get(hashed, {}).items():
                         demand(
-                            reach[needed[:_LIFE_BYTES]] >= seq,
+                            applied.get(needed, 0) >= seq or _is_applied(connection, head),
                             f"{device.name} applied a commit before commit {seq} that it builds on",
                         )
 
@@ -249,15 +239,15 @@ class Witness:
             )
             return rev, {uuid: (parent, name, size) for uuid, parent, name, size in rows}
 
-    def commits_of(self, device: Device) -> dict[tuple[bytes, int], bytes]:
-        """Return the hash of every commit of a device's own feeds that it holds."""
+    def commits_of(self, device: Device) -> dict[bytes, int]:
+        """Return the number of every commit of a device's own feeds that it holds, by its hash."""
         with self.at(device).begin() as connection:
             rows = connection.exec_driver_sql(
-                "SELECT f.feed, c.seq, c.hash FROM commit_log c JOIN feed f ON f.id = c.feed"
+                "SELECT c.hash, c.seq FROM commit_log c JOIN feed f ON f.id = c.feed"
                 " WHERE substr(f.feed, 1, 16) = ?",
                 (device.id,),
             )
-            return {(feed, seq): hashed for feed, seq, hashed in rows}
+            return {hashed: seq for hashed, seq in rows}
 
     def all_commits(self, device: Device | File) -> set[bytes]:
         """Return the hash of every commit that a device holds."""
@@ -266,17 +256,11 @@ class Witness:
 
     def lacks_past(self, files: Sequence[Device | File]) -> bool:
         """Return whether files hold a commit that builds on one which none of them holds."""
-        held: set[bytes] = set()
-        reached: dict[bytes, int] = {}
-        for file in files:
-            held |= self.all_commits(file)
-            with self.at(file).begin() as connection:
-                for feed in log.feeds(connection):
-                    reached[feed.feed] = max(feed.received, reached.get(feed.feed, 0))
+        held = {hashed for file in files for hashed in self.all_commits(file)}
         return any(
-            reached.get(feed, 0) < seq
+            seq and head not in held
             for hashed in held
-            for feed, seq in self._needs.get(hashed, {}).items()
+            for seq, head in self._needs.get(hashed, {}).values()
         )
 
     def life_of(self, device: Device) -> str:
@@ -294,11 +278,8 @@ class Witness:
         with self.at(device).begin() as connection:
             copy = state.copy_of(connection, owner)
             if copy is None:
-                return Place(Incarnation(0, b""), 0, 0, 0)
-            feed = feed_id(DeviceId(owner), copy.incarnation)
-            held = log.feed_of_or_none(connection, feed)
-            received = 0 if held is None else held.received
-            return Place(copy.incarnation, copy.watermark, copy.verified, received)
+                return Place(Incarnation(0, b""), 0, 0)
+            return Place(copy.incarnation, copy.watermark, copy.verified)
 
     def applied(self, device: Device) -> dict[bytes, int]:
         """Return how much of every feed has taken effect at a device."""
@@ -340,6 +321,15 @@ def _body(connection: Connection, hashed: bytes) -> bytes:
     """Return the body of a commit that its author has just written."""
     query = "SELECT body FROM commit_log WHERE hash = ?"
     return connection.exec_driver_sql(query, (hashed,)).scalar() or b""
+
+
+def _is_applied(connection: Connection, hashed: bytes) -> bool:
+    """Return whether a commit has taken effect, in whatever branch it stands here."""
+    query = (
+        "SELECT 1 FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE c.hash = ? AND c.seq <= f.applied"
+    )
+    return connection.exec_driver_sql(query, (hashed,)).first() is not None
 
 
 def _hashes(connection: Connection, feed: int, after: int, last: int) -> Sequence[bytes]:

@@ -44,6 +44,8 @@ revoke comes once in some plans."""
 FORGETS_EVERY = 5
 """In each so-manieth seed, every twentieth step or so is that a device forgets old commits."""
 WORK = ("own", "share", "note", "undo", "rename")
+OWN_WORK = ("own", "rename")
+"""What writes rows of a device's own."""
 MENDING = ("mend", "revive", "space")
 SETTLE_EVERY = 500
 TOPOLOGIES = ("mesh", "line", "ring", "star", "tree")

@@ -78,9 +78,9 @@ class Author:
         self.tree = Tree()
         self.pending: Tree | None = None
         """The tree if what was asked for last happened; None if that is known."""
-        self.commits: dict[tuple[bytes, int], bytes] = {}
-        """The hash of every acknowledged commit by its place in this device's feeds."""
-        self.kept: dict[tuple[bytes, int], bytes] = {}
+        self.commits: dict[bytes, int] = {}
+        """The number of every acknowledged commit by its hash: one may have been used twice."""
+        self.kept: dict[bytes, int] = {}
         """Those of them that stand in this device's own file, whatever was done to that."""
         self.history: list[Tree] = []
         """Every tree that this device had or may have had."""
@@ -89,7 +89,7 @@ class Author:
         """Whether it may still have to take its rows back, from `least` on, since the last heal."""
         self.least = 0
         self.is_waiting = False
-        """Whether others may hold newer rows or commits of it than its file has."""
+        """Whether others may hold newer rows of it than its file has."""
         self.refused: list[str] = []
 
     # --- own rows ---------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ class Author:
             self.refused.append(error.code)
             return False
         if head is not None:
-            self.commits[head[0]] = self.kept[head[0]] = head[1]
+            self.commits[head[1]] = self.kept[head[1]] = head[0][1]
         return head is not None
 
 

@@ -24,7 +24,7 @@ from scripts.simulation.library import identity_of, make_file, statements_of
 from scripts.simulation.lies import Truth
 from scripts.simulation.network import Network
 from scripts.simulation.oracles import ViolationError, Witness, demand
-from scripts.simulation.plan import OLD_MODELS, WORK
+from scripts.simulation.plan import OLD_MODELS, OWN_WORK, WORK
 from scripts.simulation.transcript import NAMES, Transcript
 from scripts.simulation.workload import RECORDS, Author, known_to
 from tests.merge import world as about
@@ -208,7 +208,8 @@ class World:
         running = [
             author
             for author in self.authors
-            if author.device.up is not None and not copies.waits(self, author)
+            if author.device.up is not None
+            and not (step.kind in OWN_WORK and copies.waits(self, author))
         ]
         if not running:
             return False

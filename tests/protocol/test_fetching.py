@@ -45,7 +45,6 @@ from tests.protocol.wire import (
     Wire,
     asked_by,
     behind,
-    commit_at,
     greeted,
     until,
 )
@@ -221,16 +220,6 @@ def test_a_feed_that_comes_into_doubt_on_the_way_is_read_from_its_start_at_once(
     assert Send(1, PullLog(feed, 5)) in behind(side, Vectors({}, {feed: FeedPosition(9, 9)}))
     doubtful = replace(side.holdings(), doubted=frozenset([feed]))
     assert Send(1, PullLog(feed, 0)) in side.exchange.ours_changed(doubtful, 0.1)
-
-
-def test_a_branch_is_fetched_to_its_end_wherever_it_begins() -> None:
-    """Its last commit says how far a batch of it reaches: the first ones are those before the fork."""
-    branch = feed_id(C, LIFE, b"h" * 16)
-    side = Side(A)
-    assert Send(1, PullLog(branch, 0)) in behind(side, Vectors({}, {branch: FeedPosition(9, 9)}))
-    batch = LogBatch(branch, 0, 9, (commit_at(feed_id(C, LIFE), 9),))
-    side.exchange.applied(Apply(1, batch, 10), 0.0, used=True)
-    assert side.exchange.fetching._pulls.keys().isdisjoint([Key(Stream.LOG, branch)])
 
 
 def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> None:

@@ -19,7 +19,6 @@ from leaderless.protocol.commands import (
     SendStatements,
     Stream,
 )
-from leaderless.protocol.commits import encode_header
 from leaderless.protocol.exchange import (
     Exchange,
 )
@@ -39,8 +38,7 @@ from leaderless.protocol.messages import (
     Vectors,
 )
 from leaderless.protocol.vectors import Holdings, OwnedProof
-from registry.changes import CommitHeader, FeedId, Incarnation
-from registry.hlc import Stamp
+from registry.changes import Incarnation
 
 LIFE = Incarnation(1, b"n" * 8)
 LIBRARY = b"l" * 16
@@ -260,12 +258,3 @@ def asked_by(commands: list[Command]) -> list[PullState | PullLog]:
 def behind(side: Side, positions: Vectors) -> list[Command]:
     """Let a peer B that is ahead greet a side; return what the side does."""
     return greeted(side, B, 1, positions)
-
-
-def commit_at(feed: bytes, seq: int) -> SignedCommit:
-    """Return a commit without changes, signed by nobody."""
-    empty = CommitHeader(
-        *(LIBRARY, FeedId(feed), seq, Stamp(1, 0, 0), bytes(32), bytes(32), "tag.set", bytes(16)),
-        *(bytes(32), 1),
-    )
-    return SignedCommit(encode_header(empty), bytes(64), b"")

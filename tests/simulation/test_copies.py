@@ -53,3 +53,12 @@ def test_a_year_goes_by_while_a_device_is_off() -> None:
     """It comes back with the heal, knows nothing of it, and is level with the others again."""
     result = _held("own", "away", "own", "share", "share")
     assert result.counts["away"] == 1
+
+
+def test_what_is_written_at_a_restored_device_at_once_arrives_as_well() -> None:
+    """Its numbers were used before: both commits of a number are everywhere in the end."""
+    plan = _plan("share", "share", "backup", "share", "share", "wait", "restore", "share", "wait")
+    steps = [step._replace(gap_ms=0) if step.kind == "share" else step for step in plan.steps]
+    result = simulate(plan.with_steps(tuple(steps)), readable=True)
+    assert result.violation is None
+    assert any("forked" in line for line in result.lines)
