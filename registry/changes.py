@@ -38,6 +38,8 @@ and is None for a plain field."""
 
 WHOLE_LIBRARY = bytes(16)
 """The audience of everything that all members may see."""
+LIFE_BYTES: Final = 28
+"""Of a feed's id: device and incarnation, the same in all branches of a feed."""
 
 
 class Incarnation(NamedTuple):

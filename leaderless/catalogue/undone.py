@@ -14,7 +14,7 @@ from leaderless.catalogue.history import ActionKey, actions_called
 from leaderless.protocol import commits, limits
 from leaderless.protocol.packing import unpack_each
 from leaderless.store import branches
-from registry.changes import FeedId
+from registry.changes import LIFE_BYTES, FeedId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +96,7 @@ def _comes_after(connection: Connection, header: CommitHeader, action: Action) -
     rows = connection.exec_driver_sql(
         "SELECT c.header FROM commit_log c JOIN feed f ON f.id = c.feed"
         " WHERE f.feed = ? AND c.seq <= ? AND instr(c.header, ?) > 0 ORDER BY c.seq DESC",
-        (header.feed, header.seq, action.feed[: branches.LIFE_BYTES]),
+        (header.feed, header.seq, action.feed[:LIFE_BYTES]),
     )
     try:
         for packed in rows.scalars():

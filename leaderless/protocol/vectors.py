@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import pack
-from registry.changes import feed_incarnation, is_branch
+from registry.changes import LIFE_BYTES, feed_incarnation, is_branch
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -48,14 +48,19 @@ class Closed:
 
     `open` are feeds that are known and wanted. Of others that nothing is known of, those are closed
     that belong to a device in `below`, in a generation below the one that stands there (None: any).
+    Of `lives` (device and incarnation) something is lacking that counts, in whatever branch it is:
+    no feed of these is closed.
     """
 
     streams: frozenset[bytes] = frozenset()
     open: frozenset[bytes] = frozenset()
     below: Mapping[bytes, int | None] = field(default_factory=dict)
+    lives: frozenset[bytes] = frozenset()
 
     def __contains__(self, of: object) -> bool:
         """Return whether an owner or a feed is closed."""
+        if isinstance(of, bytes) and bytes(of[:LIFE_BYTES]) in self.lives:
+            return False
         if of in self.streams or of in self.open or not isinstance(of, bytes):
             return of in self.streams
         device = bytes(of[:16])

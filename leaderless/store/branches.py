@@ -9,7 +9,7 @@ the registers, name a position behind the fork, the branch is meant that its aut
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from leaderless.protocol import commits, hashing
 from leaderless.protocol.records import (
@@ -20,7 +20,7 @@ from leaderless.protocol.records import (
     encode_state,
     record_element,
 )
-from leaderless.store import meta
+from leaderless.store import closing, meta
 from leaderless.store.discarding import discard
 from leaderless.store.feeds import (
     Feed,
@@ -31,7 +31,7 @@ from leaderless.store.feeds import (
     feeds,
     forked,
 )
-from registry.changes import WHOLE_LIBRARY, Dependency, feed_id, feed_incarnation
+from registry.changes import LIFE_BYTES, WHOLE_LIBRARY, Dependency, feed_id, feed_incarnation
 from registry.hlc import Stamp
 from registry.renaming import Move, Names
 
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from registry.changes import CommitHeader, FeedId, SharedChange
-
-LIFE_BYTES: Final = 28
-"""Of a feed's id: device and incarnation, the same in all branches of a feed."""
 
 
 class Place(NamedTuple):
@@ -169,6 +166,9 @@ def _split(connection: Connection, feed: Feed, at: int) -> None:
     if has_effect:
         stamps = _Stamps(connection, (branch.key,))
         _rename_all(connection, Move(feed.feed, at, branch.feed, stamps))
+    if feed.counts is not None:
+        # What is said to count under the feed's name may be meant of a branch that is not here yet.
+        closing.recount(connection)
 
 
 class _Stamps:

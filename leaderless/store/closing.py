@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from leaderless.identity import device_id
 from leaderless.protocol import commits
 from leaderless.store import meta, state
-from registry.changes import CommitKind, Dependency, Incarnation, feed_device, feed_incarnation
+from registry.changes import (
+    LIFE_BYTES,
+    CommitKind,
+    Dependency,
+    Incarnation,
+    feed_device,
+    feed_incarnation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,15 +149,59 @@ def _row_of(
     connection: Connection, needed: Dependency
 ) -> tuple[int, int | None, int | None] | None:
     """Return (key, counts, trunk) of the feed or branch that a dependency means."""
+    held = _holding(connection, needed)
+    if held is not None:
+        return held
+    query = "SELECT id, counts, trunk FROM feed WHERE feed = ?"
+    row = connection.exec_driver_sql(query, (needed.feed,)).first()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def _holding(
+    connection: Connection, needed: Dependency
+) -> tuple[int, int | None, int | None] | None:
+    """Return (key, counts, trunk) of the feed or branch that has the commit of a dependency."""
     row = connection.exec_driver_sql(
         "SELECT f.id, f.counts, f.trunk FROM feed f JOIN commit_log c ON c.feed = f.id"
         " WHERE substr(f.feed, 1, 28) = ? AND c.seq = ? AND c.hash = ?",
-        (needed.feed[:28], needed.seq, needed.hash),
+        (needed.feed[:LIFE_BYTES], needed.seq, needed.hash),
     ).first()
-    if row is None:
-        query = "SELECT id, counts, trunk FROM feed WHERE feed = ?"
-        row = connection.exec_driver_sql(query, (needed.feed,)).first()
     return None if row is None else (row[0], row[1], row[2])
+
+
+def lacking(connection: Connection) -> dict[bytes, Dependency]:
+    """Return, by their hashes, commits of closed feeds that others wait for and that are not here.
+
+    Such a commit may stand in a branch of which nothing is known yet: how far that counts shows when
+    it is here, so until then no feed of the same life is closed.
+    """
+    gone = revoked(connection)
+    if not gone:
+        return {}
+    waiting = connection.exec_driver_sql(
+        "SELECT c.header FROM feed f JOIN commit_log c ON c.feed = f.id AND c.seq = f.applied + 1"
+        " WHERE f.received > f.applied AND (f.counts IS NULL OR f.counts > f.applied)"
+    ).scalars()
+    found: dict[bytes, Dependency] = {}
+    for packed in waiting.all():
+        for needed in commits.decode_header(packed).dependencies:
+            known = gone.get(feed_device(needed.feed))
+            closes = known is not None and known.closes(needed.feed)
+            if closes and _holding(connection, needed) is None:
+                found[needed.hash] = needed
+    return found
+
+
+def lacking_of(connection: Connection, feed: bytes) -> dict[bytes, Dependency]:
+    """Return what is `lacking` of the life that a feed is of: what comes of it may lead there."""
+    life = feed[:LIFE_BYTES]
+    found = lacking(connection)
+    return {known: needed for known, needed in found.items() if needed.feed[:LIFE_BYTES] == life}
+
+
+def count(connection: Connection, needed: Dependency) -> None:
+    """A commit of a closed feed has come that others waited for: it counts, with all before it."""
+    _note(connection, revoked(connection), _raise(connection, needed))
 
 
 def _name(connection: Connection, gone: Mapping[bytes, Revoked], data: Mapping[str, Value]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Closed, Holdings, OwnedProof
 from leaderless.store import closing, log, meta, restoring, staging, state
+from registry.changes import LIFE_BYTES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -59,6 +60,7 @@ def read_holdings(connection: Connection) -> Holdings:
             frozenset(closed),
             frozenset(wanted),
             {device: known.below for device, known in gone.items()},
+            frozenset(needed.feed[:LIFE_BYTES] for needed in closing.lacking(connection).values()),
         ),
         restoring.life(connection),
         frozenset(uncovered),

@@ -78,9 +78,10 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     """Store the next commit of a feed; return whether it was new.
 
     A commit beyond the next is not stored (it will be asked for again), nor is one of a closed feed
-    that does not count. One that differs from what stands at its position is a fork, and begins a
-    branch. Of one that does not follow from what is here there must be a fork further below: the
-    feed says so, to be looked at from its start.
+    that does not count, unless a branch may lead by it to one that somebody waits for. One that
+    differs from what stands at its position is a fork, and begins a branch. Of one that does not
+    follow from what is here there must be a fork further below: the feed says so, to be looked at
+    from its start.
     """
     header = commit.header
     place = branches.place_of(connection, header, commit.hash)
@@ -89,7 +90,10 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
         put_feed(connection, feed._replace(fault=place.astray))
     if place.astray is not None or place.held or header.seq > feed.received + 1:
         return False
-    if feed.counts is not None and header.seq > feed.counts:
+    beyond = feed.counts is not None and header.seq > feed.counts
+    is_sought = beyond and feed.trunk is not None
+    lacking = closing.lacking_of(connection, feed.feed) if is_sought else {}
+    if beyond and not lacking:
         return False
     connection.exec_driver_sql(
         "INSERT INTO commit_log (feed, seq, header, signature, body, hash, stamp, command,"
@@ -106,6 +110,8 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
         ),
     )
     put_feed(connection, feed._replace(received=header.seq, received_hash=commit.hash))
+    if commit.hash in lacking:
+        closing.count(connection, lacking[commit.hash])
     closing.note(connection, header)
     return True
 

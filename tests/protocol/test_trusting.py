@@ -16,7 +16,7 @@ from leaderless.protocol.messages import (
     StateBatch,
     Vectors,
 )
-from leaderless.protocol.trusting import LEAST_DISTRUST_S
+from leaderless.protocol.trusting import LEAST_DISTRUST_S, Trust
 from registry.changes import feed_id
 from tests.protocol.wire import (
     LIFE,
@@ -95,3 +95,16 @@ def test_a_device_that_forged_its_own_rows_is_not_asked_for_them() -> None:
     commands = behind(side, Vectors({B: OwnedPosition(LIFE, 9)}))
     assert asked_by(commands) == [PullLog(feed_id(B, LIFE), 0)]
     assert PullState(B, LIFE, 0) in asked_by(until(side, LEAST_DISTRUST_S))
+
+
+def test_a_suspect_is_heard_when_it_is_asked_until_a_copy_is_proved() -> None:
+    """Then nobody is suspected of it any more."""
+    side, trust = Side(A), Trust()
+    behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
+    sender = side.exchange.peers[1]
+    trust.suspect(B, FAR)
+    assert [trust.hears(sender, FAR, 0.0, asked=asked) for asked in (True, False)] == [True, False]
+    trust.clear(lambda _: False)
+    assert not trust.hears(sender, FAR, 0.0, asked=False)
+    trust.clear(lambda key: key == FAR)
+    assert trust.hears(sender, FAR, 0.0, asked=False)

@@ -54,6 +54,16 @@ def test_feeds_of_a_revoked_device_are_closed_unless_they_are_wanted() -> None:
     assert (OWNER in anew, OWNER in out, FEED in anew, None in anew) == (True, False, False, False)
 
 
+def test_no_feed_of_a_life_is_closed_while_something_is_lacking_of_it() -> None:
+    """In which branch that is shows when it is here; owners and other lives stay closed."""
+    trunk, other = feed_id(OWNER, LIFE), feed_id(OWNER, Incarnation(2, b"n" * 8))
+    branch = trunk[:28] + b"b" * 16
+    closed = Closed(
+        frozenset([OWNER, trunk]), below={OWNER: None}, lives=frozenset([bytes(trunk[:28])])
+    )
+    assert [of in closed for of in (OWNER, trunk, branch, other)] == [True, False, False, True]
+
+
 def test_a_peer_of_1_0_is_told_of_no_branch() -> None:
     """It could make nothing of what is in one."""
     feed = feed_id(OWNER, LIFE)

@@ -13,7 +13,7 @@ from leaderless.store.holdings import read_holdings
 from leaderless.store.statements import take_statements
 from registry.changes import CommitKind, Create, Dependency, Incarnation
 from tests.replicas import Replica, add_tree, query_file
-from tests.store.passing import log_of, own_feed, pull, signed_anew, store_commits, within
+from tests.store.passing import chained, log_of, own_feed, pull, signed_anew, store_commits, within
 
 CLOSING = "SELECT header FROM commit_log WHERE command = 'device.revoke'"
 
@@ -108,6 +108,34 @@ def test_what_came_before_it_was_known_counts_once_it_is_referred_to(
     header = signed_anew(a.identity, first, dependencies=(upon, head)).header
     within(a, lambda conn: closing.note(conn, header))
     assert (_feed(a, b).counts, _feed(a, c).counts) == (1, 9)
+
+
+def test_a_branch_that_is_not_here_is_taken_once_somebody_waits_for_it(
+    replicas: list[Replica],
+) -> None:
+    """It counts as far as that, and the branch that is here no further than before."""
+    a, b, c = replicas
+    made = _edit(c, 3)
+    first = signed_anew(c.identity, made[1], command="other")
+    twin = chained(c.identity, first, signed_anew(c.identity, made[2], command="other"))
+    store_commits(a, *made[:2])
+    store_commits(b, made[0], *twin)
+    _revoke(a, c)
+    life = made[0].header.feed[:28]
+    assert store_commits(a, *twin) == [False] * 2
+    built = _edit(b)
+    store_commits(a, *built)
+    assert within(a, closing.lacking) == {twin[1].hash: Dependency(own_feed(c), 3, twin[1].hash)}
+    assert twin[0].header.feed[:28] + twin[0].hash[:16] not in within(a, read_holdings).closed
+    assert store_commits(a, *twin, made[2]) == [True, True, False]
+    assert within(a, closing.lacking) == {}
+    found = {feed.feed[28:32]: feed for feed in within(a, log.feeds) if feed.feed[:28] == life}
+    assert {name: (feed.applied, feed.counts) for name, feed in found.items()} == {
+        bytes(4): (1, 3),
+        made[1].hash[:4]: (2, 2),
+        twin[0].hash[:4]: (3, 3),
+    }
+    assert own_feed(b) in within(a, read_holdings).vectors.feeds
 
 
 def test_a_closed_feed_shows_what_counts_and_no_more(replicas: list[Replica]) -> None:
