@@ -70,8 +70,9 @@ class Witness:
         self._seen: dict[int, dict[int, int]] = {}
         """Of each device and feed how many applied commits were looked at."""
         self._clocks: dict[int, Clock] = {}
-        self._needs: dict[bytes, dict[bytes, int]] = {}
-        """Of each commit how far its author had applied every feed when it was written."""
+        self._needs: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
+        """Of each commit how far its author had applied every feed when it was written: the number
+        and the hash of the last commit, as the feed may have forked since."""
         self.bodies: dict[bytes, bytes] = {}
         """What every commit said when it was written: devices may forget it."""
 
@@ -255,17 +256,11 @@ class Witness:
 
     def lacks_past(self, files: Sequence[Device | File]) -> bool:
         """Return whether files hold a commit that builds on one which none of them holds."""
-        held: set[bytes] = set()
-        reached: dict[bytes, int] = {}
-        for file in files:
-            held |= self.all_commits(file)
-            with self.at(file).begin() as connection:
-                for feed in log.feeds(connection):
-                    reached[feed.feed] = max(feed.received, reached.get(feed.feed, 0))
+        held = {hashed for file in files for hashed in self.all_commits(file)}
         return any(
-            reached.get(feed, 0) < seq
+            seq and head not in held
             for hashed in held
-            for feed, seq in self._needs.get(hashed, {}).items()
+            for seq, head in self._needs.get(hashed, {}).values()
         )
 
     def life_of(self, device: Device) -> str:
@@ -326,6 +321,15 @@ def _body(connection: Connection, hashed: bytes) -> bytes:
     """Return the body of a commit that its author has just written."""
     query = "SELECT body FROM commit_log WHERE hash = ?"
     return connection.exec_driver_sql(query, (hashed,)).scalar() or b""
+
+
+def _is_applied(connection: Connection, hashed: bytes) -> bool:
+    """Return whether a commit has taken effect, in whatever branch it stands here."""
+    query = (
+        "SELECT 1 FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE c.hash = ? AND c.seq <= f.applied"
+    )
+    return connection.exec_driver_sql(query, (hashed,)).first() is not None
 
 
 def _hashes(connection: Connection, feed: int, after: int, last: int) -> Sequence[bytes]:

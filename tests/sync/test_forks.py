@@ -57,6 +57,7 @@ async def _meet(cluster: Cluster, *pairs: tuple[int, int]) -> None:
     for _ in range(20):
         for a, b in pairs:
             if _is_apart(cluster, a, b):
+                await trio.sleep(1)  # as one who dials does
                 await cluster.connect(a, b)
         await trio.testing.wait_all_tasks_blocked()
         await cluster.until(
