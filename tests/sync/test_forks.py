@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 import trio.testing
@@ -17,9 +17,14 @@ from registry.changes import Create, Delete, Update
 from tests.cluster import Cluster, Node, open_cluster
 from tests.forgery import own_feed
 from tests.replicas import START_MS, open_replica
-from tests.store.passing import within
 from tests.sync.test_restored import backup, exported
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+_T = TypeVar("_T")
 TAG, OTHER = b"t" * 16, b"u" * 16
 
 
@@ -31,25 +36,31 @@ async def _create(node: Node, record: bytes = TAG) -> None:
     await node.store.write(lambda tx: tx.commit("tag.create", [Create("tag", record, {})]))
 
 
-def _check(*nodes: Node) -> None:
+async def _within(node: Node, work: Callable[[Connection], _T]) -> _T:
+    """Do something with a node's database, in the turn of its writer."""
+    return await node.store.write(lambda tx: work(tx.conn))
+
+
+async def _check(*nodes: Node) -> None:
     """All show the same, and what a rebuild from the log would show; the history can be read."""
     first, *others = nodes
     for node in others:
         assert exported(node.replica) == exported(first.replica)
     for node in nodes:
         registry = node.store.registry
-        assert within(node.replica, lambda c: rebuild(c, registry, 0)).differences == ()  # noqa: B023
-        within(node.replica, lambda c: [action_json(c, item) for item in actions(c, Filter())])
+        found = await _within(node, lambda c: rebuild(c, registry, 0))  # noqa: B023
+        assert found.differences == ()
+        await _within(node, lambda c: [action_json(c, item) for item in actions(c, Filter())])
 
 
-def _tag(node: Node, record: bytes = TAG) -> dict[str, Any]:
+async def _tag(node: Node, record: bytes = TAG) -> dict[str, Any]:
     query = "SELECT color, icon, description FROM tag WHERE uuid = ?"
 
     def read(c: Any) -> dict[str, Any]:
         row = c.exec_driver_sql(query, (record,)).mappings().first()
         return {} if row is None else {k: v for k, v in row.items() if v is not None}
 
-    return within(node.replica, read)
+    return await _within(node, read)
 
 
 async def _meet(cluster: Cluster, *pairs: tuple[int, int]) -> None:
@@ -92,7 +103,7 @@ def _proved(cluster: Cluster, pairs: tuple[tuple[int, int], ...]) -> bool:
 @pytest.mark.parametrize("lost", [1, 3])
 @pytest.mark.parametrize("again", [1, 2])
 async def test_edits_of_a_restored_device_in_numbers_used_before_arrive(
-    tmp_path: Path, lost: int, again: int
+    clock: trio.testing.MockClock, tmp_path: Path, lost: int, again: int
 ) -> None:
     """Whatever was written under a number, before the backup was needed or after: all of it counts."""
     async with open_cluster(tmp_path, 2) as cluster:
@@ -113,15 +124,18 @@ async def test_edits_of_a_restored_device_in_numbers_used_before_arrive(
         await _edit(b, description="words")
         await _meet(cluster, (0, 1))
         wanted = {"color": f"blue{lost - 1}", "icon": f"sun{again - 1}", "description": "words"}
-        assert _tag(a) == _tag(b) == wanted
+        assert await _tag(a) == wanted
+        assert await _tag(b) == wanted
         assert "restored" in a.kinds()
         await _edit(a, icon="moon")
         await _meet(cluster, (0, 1))
-        assert _tag(b)["icon"] == "moon"
-        _check(a, b)
+        assert (await _tag(b))["icon"] == "moon"
+        await _check(a, b)
 
 
-async def test_both_branches_of_a_fork_count_for_those_who_built_on_either(tmp_path: Path) -> None:
+async def test_both_branches_of_a_fork_count_for_those_who_built_on_either(
+    clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
     """A clone writes with one member, the device itself with another; then all meet."""
     async with open_cluster(tmp_path, 4) as cluster:
         a, b, c, d = cluster.nodes
@@ -153,18 +167,18 @@ async def test_both_branches_of_a_fork_count_for_those_who_built_on_either(tmp_p
         await cluster.until(lambda: not any(n.driver.exchange.peers for n in cluster.nodes))
         # b, c and d have no way to the two machines any more: they alone have to make sense of it.
         await _meet(cluster, (1, 2), (2, 3))
-        _check(b, c, d)
-        shown = _tag(d)
+        await _check(b, c, d)
+        shown = await _tag(d)
         assert (shown["icon"], shown["description"]) == ("of b", "of c")
         assert shown["color"] in ("red", "blue")
-        trunk = within(d.replica, lambda conn: log.feed_of_or_none(conn, feed))
+        trunk = await _within(d, lambda conn: log.feed_of_or_none(conn, feed))
         assert trunk is not None
         assert (trunk.received, trunk.applied, trunk.forked) == (1, 1, 2)
-        assert within(d.replica, read_holdings).unproved == {}
+        assert (await _within(d, read_holdings)).unproved == {}
         # The dot of the branch that b had not seen is alive.
         assert (
-            within(
-                d.replica,
+            await _within(
+                d,
                 lambda conn: conn.exec_driver_sql("SELECT count(*) FROM tag").scalar(),
             )
             == 2

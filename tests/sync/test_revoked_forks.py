@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio.testing
 
 from leaderless.catalogue.export import export_lines
 from leaderless.store.holdings import read_holdings
@@ -20,7 +21,7 @@ TAG = "SELECT icon, description FROM tag"
 
 @pytest.mark.parametrize("knows_one", [True, False])
 async def test_both_branches_count_of_a_revoked_device_that_members_built_on(
-    tmp_path: Path, knows_one: bool
+    clock: trio.testing.MockClock, tmp_path: Path, knows_one: bool
 ) -> None:
     """Whoever learns of the revoke first, and of a branch later: nobody waits for ever."""
     async with open_cluster(tmp_path, 4) as cluster:
