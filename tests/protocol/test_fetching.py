@@ -35,6 +35,7 @@ from leaderless.protocol.messages import (
     Vectors,
 )
 from leaderless.protocol.peer import Peer
+from leaderless.protocol.trusting import LEAST_DISTRUST_S
 from registry.changes import Incarnation, feed_id
 from tests.protocol.wire import (
     LIFE,
@@ -336,3 +337,14 @@ def test_what_comes_from_a_link_that_is_gone_is_counted_for_nobody() -> None:
     peer.link = 2
     fetching.plan([peer], side.holdings(), 60.0)
     assert fetching.plan([peer], side.holdings(), 61.0) == [Send(2, PullState(C, LIFE, 0))]
+
+
+def test_who_forged_is_asked_again_when_its_pause_is_over_and_not_before() -> None:
+    """What was on its way from it is waited for no more."""
+    side = Side(A)
+    behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
+    side.distrust(B, FAR, "forged", 0.0)
+    assert not side.exchange.fetching._pulls.keys() & {FAR}
+    assert asked_by(side.exchange.tick(1.0)) == []
+    assert side.exchange.next_tick(1.0) == LEAST_DISTRUST_S
+    assert asked_by(side.exchange.tick(LEAST_DISTRUST_S)) == [PullState(C, LIFE, 0)]
