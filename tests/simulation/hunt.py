@@ -15,7 +15,7 @@ import pytest
 
 from scripts.simulation.plan import Plan, plan_of
 from scripts.simulation.world import simulate
-from tests.simulation.planted import PLANTED, Bug
+from tests.simulation.planted import PLANTED, SOUGHT, Bug
 
 SHORT_S = 1.0
 MOST_S = 90.0
@@ -53,7 +53,7 @@ def hunt(bug: Bug) -> tuple[float, int, int, str] | None:
 
 def main(wanted: list[str]) -> None:
     """Print what was found of each planted bug whose name has one of these parts, or of all."""
-    for name, bug in PLANTED.items():
+    for name, bug in {**PLANTED, **SOUGHT}.items():
         if not wanted or any(part in name for part in wanted):
             sys.stdout.write(f"{name}: {hunt(bug)}\n")
             sys.stdout.flush()
