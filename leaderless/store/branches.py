@@ -31,7 +31,7 @@ from leaderless.store.feeds import (
     feeds,
     forked,
 )
-from registry.changes import LIFE_BYTES, WHOLE_LIBRARY, Dependency, feed_id, feed_incarnation
+from registry.changes import LIFE_BYTES, Dependency, feed_id, feed_incarnation, is_branch
 from registry.hlc import Stamp
 from registry.renaming import Move, Names
 
@@ -243,11 +243,7 @@ def names_for(
     connection: Connection, feed: Feed, header: CommitHeader, changes: Sequence[SharedChange]
 ) -> Names | None:
     """Return what the author of a stored commit calls by other names than we do; None for nothing."""
-    ends = {
-        trunk.feed: trunk.received
-        for trunk in forked(connection)
-        if trunk.feed[LIFE_BYTES:] == WHOLE_LIBRARY
-    }
+    ends = {trunk.feed: trunk.received for trunk in forked(connection) if not is_branch(trunk.feed)}
     if not ends:
         return None
     named = {at.feed for at in commits.positions(changes) if at.seq > ends.get(at.feed, at.seq)}
