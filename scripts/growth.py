@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -40,6 +40,10 @@ from leaderless.store.store import Store, create_store, open_store
 from leaderless.sync.confirmations import write_down
 from registry.changes import Create, Incarnation, Update, feed_id
 from registry.models import Registry
+
+if TYPE_CHECKING:
+    from leaderless.protocol.messages import LogBatch
+    from leaderless.store.transaction import Transaction
 
 START_MS = 1_800_000_000_000
 HEADER_BYTES = 1_600
@@ -92,11 +96,15 @@ def edit(store: Store, chance: random.Random, records: list[bytes], each: int) -
     return size
 
 
+def _after(transaction: Transaction, feed: bytes, held: int) -> LogBatch | None:
+    return log.read_log(transaction.conn, feed, held)
+
+
 def hand_on(source: Store, target: Store, feed: bytes) -> None:
     """Let a device apply what another has written, as it is handed on."""
     while True:
         held = target.write_here(lambda tx: log.feed_of(tx.conn, feed).received)
-        batch = source.write_here(lambda tx, held=held: log.read_log(tx.conn, feed, held))
+        batch = source.write_here(partial(_after, feed=feed, held=held))
         if batch is None:
             return
 

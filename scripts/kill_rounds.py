@@ -190,8 +190,8 @@ def run(folder: Path, rounds: int, seed: int, say: Callable[[str], None]) -> dic
     """Play so many rounds in a folder; return the figures. Raises BrokenPromiseError."""
     chance, numbers = random.Random(seed), iter(range(10**9))  # noqa: S311 - a test repeats itself
     sides, met = [], 0
-    ports = free_port(), free_port()
-    for name, own, other in (("a", *ports), ("b", *reversed(ports))):
+    one, two = free_port(), free_port()
+    for name, own, other in (("a", one, two), ("b", two, one)):
         options = OPTIONS.format(own=own, other=other)
         made = Side(Device(folder / name, name, options), folder / f"files {name}")
         sides.append(made)

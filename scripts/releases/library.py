@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from leaderless.store.log import Received
-    from registry.changes import Edit
+    from registry.changes import Edit, Value
+
+    Fields = dict[str | tuple[str, str], Value]
 
 NEWER = (
     *(
@@ -156,7 +158,11 @@ def _told_by_all(a: Replica) -> Iterator[list[Edit]]:
     said = derived_id("user_metadata", b"entry", picture)
     about = derived_id("user_metadata", b"content", content)
     me = a.identity.device
-    names = {"canonical_name": "summer", "display_name": "Sommer ☀", "created_by_device": me}
+    names: Fields = {
+        "canonical_name": "summer",
+        "display_name": "Sommer ☀",
+        "created_by_device": me,
+    }
     yield [
         Create("tag", SUMMER, {**names, ("aliases", "hot"): True, ("attributes", "year"): 2025}),
         Create("tag", TRAVEL, {"canonical_name": "travel", "search_weight": 7}),
@@ -165,23 +171,23 @@ def _told_by_all(a: Replica) -> Iterator[list[Edit]]:
         Create("tag", LOST, {"canonical_name": "lost"}),
     ]
     yield [Create("content", content, {"hash": b"h" * 32, "size_bytes": 9, "mime": "image/jpeg"})]
-    ends = {"child": SUMMER, "parent": TRAVEL, "relation": "is_a", "strength": 0.5}
+    ends: Fields = {"child": SUMMER, "parent": TRAVEL, "relation": "is_a", "strength": 0.5}
     yield [Create("tag_relation", link_id("tag_relation", SUMMER, TRAVEL), ends)]
     yield [
         Create("album", BEST, {"name": "Best of", "cover": picture}),
         Create("album", GONE, {"name": "gone"}),
     ]
-    member = {"item": picture, "scope": "entry", "position": "a", "caption": "first"}
+    member: Fields = {"item": picture, "scope": "entry", "position": "a", "caption": "first"}
     yield [
         Create("album_entry", b"p" * 16, {**member, "album": BEST}),
         Create("album_entry", b"q" * 16, {**member, "album": GONE}),
     ]
-    note = {"note": "print this", "rating": 5, ("custom_data", "frame"): "oak"}
+    note: Fields = {"note": "print this", "rating": 5, ("custom_data", "frame"): "oak"}
     yield [Create("user_metadata", said, {"scope": "entry", "target": picture, **note})]
     yield [
         Create("user_metadata", about, {"scope": "content", "target": content, "favorite": True})
     ]
-    link = {"item": content, "scope": "content", "tag": SUMMER, "confidence": 1.0}
+    link: Fields = {"item": content, "scope": "content", "tag": SUMMER, "confidence": 1.0}
     yield [Create("user_metadata_tag", link_id("user_metadata_tag", content, SUMMER), link)]
     yield [Update("tag", OLD, {"merged_into": TRAVEL})]
     yield [Delete("album", GONE)]

@@ -27,7 +27,7 @@ def _row_element(model: str, uuid: bytes, rev: int, fields: dict[str, Any]) -> i
 
 def sum_of(connection: Connection, model: Model, epoch: int) -> int:
     """Return the sum over the live rows of a model of one owner."""
-    ids = {
+    ids: dict[str, dict[int, bytes]] = {
         item.reference: dict(
             connection.exec_driver_sql(f"SELECT id, uuid FROM {item.reference}").all()  # noqa: S608
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from leaderless.protocol import codec
 from leaderless.protocol.messages import (
@@ -157,7 +157,8 @@ def _invent(batch: StateBatch, chance: random.Random) -> list[Message]:
 
 def _bury(batch: StateBatch, chance: random.Random) -> list[Message]:
     def change(item: StateChange) -> StateChange:
-        return replace(item, removed=[*item.removed, *((row[0], row[1]) for row in item.rows[:1])])
+        buried = [(cast("bytes", row[0]), cast("int", row[1])) for row in item.rows[:1]]
+        return replace(item, removed=[*item.removed, *buried])
 
     return _in_one(batch, chance, change)
 

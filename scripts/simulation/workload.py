@@ -42,13 +42,14 @@ if TYPE_CHECKING:
     from scripts.simulation.copies import Backup
     from scripts.simulation.device import Device
 
+_MERGES: list[about.Fields] = [{"merged_into": tag} for tag in about.TAGS]
 WRITES: dict[str, list[about.Fields]] = {
     "tag": [
         {"color": "red"},
         {"color": "blue", "icon": "sun"},
         {("aliases", "sea"): True},
         {("aliases", "sea"): None, ("attributes", "k"): 1},
-        *({"merged_into": tag} for tag in about.TAGS),
+        *_MERGES,
         {"merged_into": None},
     ],
     "tag_relation": [{"relation": "parent_child"}, {"relation": "related"}, {"strength": 0.5}],
