@@ -52,10 +52,9 @@ def _rows(connection: Connection, model: Model, epoch: int) -> Iterator[Item]:
     name, lo = model.sync_name, -1
     while True:
         found = needed(model.query_state)(connection, epoch, lo, 1 << 62, PAGE)
-        for uuid, rev, *values in found.rows:
-            named = zip(found.columns, values, strict=True)
-            fields = {field: value for field, value in named if value is not None}
-            yield Item(name, uuid, hashing.row_bytes(name, StateRow(uuid, rev, fields)))
+        hashed = hashing.columns_bytes(name, found.columns, found.rows)
+        for row, data in zip(found.rows, hashed, strict=True):
+            yield Item(name, row[0], data)
         if len(found.rows) < PAGE:
             return
         lo = found.rows[-1][1]

@@ -7,7 +7,15 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderless.protocol.hashing import EMPTY_SET, add, digest, element, row_bytes, rows_sum
+from leaderless.protocol.hashing import (
+    EMPTY_SET,
+    add,
+    columns_bytes,
+    digest,
+    element,
+    row_bytes,
+    rows_sum,
+)
 from registry.models import StateRow
 
 
@@ -32,6 +40,16 @@ def test_absent_fields_stay_out_of_a_rows_hash() -> None:
     one = row_bytes("entry", StateRow(b"u" * 16, 1, {"a": 1, "b": 2}))
     assert one == row_bytes("entry", StateRow(b"u" * 16, 1, {"b": 2, "a": 1}))
     assert one != row_bytes("entry", StateRow(b"u" * 16, 2, {"a": 1, "b": 2}))
+
+
+def test_rows_in_columns_have_the_bytes_of_rows_with_fields() -> None:
+    """Whatever order the columns are in, and where values are missing."""
+    columns, values = ("b", "a", "c"), ((2, 1, None), (None, None, b"x"))
+    rows = [(bytes([at]) * 16, at, *some) for at, some in enumerate(values)]
+    assert list(columns_bytes("entry", columns, rows)) == [
+        row_bytes("entry", StateRow(rows[0][0], 0, {"a": 1, "b": 2})),
+        row_bytes("entry", StateRow(rows[1][0], 1, {"c": b"x"})),
+    ]
 
 
 def test_the_sum_of_rows_is_the_sum_of_their_elements() -> None:

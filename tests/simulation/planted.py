@@ -96,13 +96,19 @@ def cascading_receiver(patch: pytest.MonkeyPatch) -> None:
 
 def hash_without_a_column(patch: pytest.MonkeyPatch) -> None:
     """The size of a file is in no hash."""
-    right = hashing.row_bytes
+    right, right_of_columns = hashing.row_bytes, hashing.columns_bytes
 
     def wrong(model: str, row: Any) -> bytes:
         fields = {name: value for name, value in row.fields.items() if name != "size_bytes"}
         return right(model, row._replace(fields=fields))
 
+    def wrong_of_columns(model: str, columns: Any, rows: Any) -> Any:
+        kept = [at for at, name in enumerate(columns, start=2) if name != "size_bytes"]
+        left = [tuple(row[at] for at in (0, 1, *kept)) for row in rows]
+        return right_of_columns(model, [columns[at - 2] for at in kept], left)
+
     patch.setattr(hashing, "row_bytes", wrong)
+    patch.setattr(hashing, "columns_bytes", wrong_of_columns)
 
 
 # --- shared records -------------------------------------------------------------------------------
