@@ -20,6 +20,7 @@ from leaderless.protocol.transfer import cursor, decode_record, place
 from leaderless.protocol.vectors import Staging
 from leaderless.store import log, meta
 from leaderless.store.discarding import discard
+from leaderless.store.feeds import feed_at
 from leaderless.store.rebuild import clear
 from leaderless.store.record_source import applied
 from leaderless.store.staged import DisagreesError, Joining
@@ -241,7 +242,11 @@ def _check_start(connection: Connection, start: Mapping[bytes, int]) -> None:
 
 
 def _applied_to(connection: Connection, feed: log.Feed, seq: int) -> log.Feed:
-    """Return a feed of which so much is applied; the header is here."""
+    """Return a feed of which so much is applied, a branch at least up to where it begins."""
+    if feed.trunk is not None:
+        trunk = feed_at(connection, feed.trunk)
+        if seq <= trunk.received:
+            return feed._replace(applied=trunk.received, applied_hash=trunk.received_hash)
     found = connection.exec_driver_sql(
         "SELECT hash FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, seq)
     ).scalar()

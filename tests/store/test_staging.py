@@ -21,12 +21,12 @@ from leaderless.store.holdings import read_holdings
 from leaderless.store.record_source import read_records
 from leaderless.store.staged import DisagreesError
 from leaderless.store.staging import OutOfOrderError, read_staging
-from registry.changes import Create, Delete, Update
+from registry.changes import Create, Delete, Dependency, FeedId, Update
 from registry.hlc import Stamp
 from registry.state import RecordState
 from tests.merge.devices import agreed, edit, feeds, key_in, meet, receive_all, take_state
 from tests.replicas import Replica, open_replica, query_file
-from tests.store.passing import log_of, own_feed, within
+from tests.store.passing import log_of, own_feed, signed_anew, store_commits, within
 
 TAGS = [bytes([at]) * 16 for at in range(1, 9)]
 SOURCE = b"s" * 16
@@ -260,3 +260,33 @@ def test_damaged_records_are_taken_from_a_peer_and_nothing_here_is_believed(
     assert agreed(target) == agreed(source)
     assert len(agreed(target).tables["tag"]) == 8
     assert not within(target, read_holdings).damaged
+
+
+def test_a_branch_that_the_source_did_not_know_begins_behind_its_fork(
+    three: list[Replica],
+) -> None:
+    """Where nothing here is believed, it goes back to that, not to the start of the feed."""
+    author, source, target = three
+    meet(author, source, target)
+    feed = own_feed(author)
+    last = log_of(author, feed)[-1]
+    others = [
+        signed_anew(author.identity, last, command=command, dependencies=needs)
+        for command, needs in (
+            ("second", ()),
+            ("third", (Dependency(FeedId(source.identity.device + feed[16:]), 5, b"h" * 32),)),
+        )
+    ]
+    for device in (source, target):
+        store_commits(device, others[0])
+    with closing(sqlite3.connect(target.store.path)) as connection, connection:
+        connection.execute("UPDATE commit_log SET body = NULL")
+    within(target, want_state)
+    for batch in batches(source):
+        stage(target, batch)
+    store_commits(target, others[1])
+    take_state(target)
+    third = next(held for held in within(target, log.feeds) if held.received_hash == others[1].hash)
+    assert (third.applied, third.received) == (8, 9)
+    assert third.applied_hash == last.header.previous
+    assert [item.seq for item in within(target, log.shelf)] == [9]
