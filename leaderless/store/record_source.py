@@ -58,8 +58,11 @@ def _record(key: Key, state: RecordState, losses: Losses) -> bytes:
 
 
 def applied(connection: Connection) -> dict[bytes, int]:
-    """Return how much of each feed has taken effect."""
-    rows = connection.exec_driver_sql("SELECT feed, applied FROM feed WHERE applied > 0")
+    """Return how much of each feed has taken effect, of a branch only what is its own."""
+    rows = connection.exec_driver_sql(
+        "SELECT f.feed, f.applied FROM feed f LEFT JOIN feed t ON t.id = f.trunk"
+        " WHERE f.applied > coalesce(t.received, 0)"
+    )
     return {feed: seq for feed, seq in rows}
 
 

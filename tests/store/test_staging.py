@@ -290,3 +290,20 @@ def test_a_branch_that_the_source_did_not_know_begins_behind_its_fork(
     assert (third.applied, third.received) == (8, 9)
     assert third.applied_hash == last.header.previous
     assert [item.seq for item in within(target, log.shelf)] == [9]
+
+
+def test_a_branch_of_which_nothing_has_taken_effect_is_in_no_start(three: list[Replica]) -> None:
+    """A source with such a branch on its shelf can be asked like any other."""
+    author, source, target = three
+    meet(author, source)
+    feed = own_feed(author)
+    needs = (Dependency(FeedId(target.identity.device + feed[16:]), 5, b"h" * 32),)
+    made = log_of(author, feed)
+    late = signed_anew(author.identity, made[-1], command="late", dependencies=needs)
+    store_commits(source, late)
+    within(target, lambda conn: [log.receive(conn, item, 0) for item in (*made, late)])
+    for batch in batches(source):
+        assert stage(target, batch)
+    taken = within(target, lambda conn: staging.take(conn, target.store.registry, 5))
+    assert taken == (8, 9)
+    assert sorted(held.applied for held in within(target, log.feeds)) == [8, 8, 9]
