@@ -47,7 +47,8 @@ class Closed:
     """Streams of which nothing more is taken: owners and feeds, whatever peers say they hold.
 
     `open` are feeds that are known and wanted. Of others that nothing is known of, those are closed
-    that belong to a device in `below`, in a generation below the one that stands there (None: any).
+    that belong to a device in `below`, in a generation below the one that stands there (None: any):
+    all but branches, as everybody has to know of a fork.
     Of `lives` (device and incarnation) something is lacking that counts, in whatever branch it is:
     no feed of these is closed.
     """
@@ -64,7 +65,7 @@ class Closed:
         if of in self.streams or of in self.open or not isinstance(of, bytes):
             return of in self.streams
         device = bytes(of[:16])
-        if device == of or device not in self.below:
+        if device == of or is_branch(of) or device not in self.below:
             return False
         below = self.below[device]
         return below is None or feed_incarnation(of).generation < below

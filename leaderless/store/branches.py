@@ -116,13 +116,14 @@ def _hash_at(connection: Connection, feed: Feed, seq: int) -> bytes | None:
 
 
 def _branch(connection: Connection, trunk: Feed, first: bytes) -> Feed:
-    """Make an empty branch behind a feed that is forked."""
+    """Make an empty branch behind a feed that is forked; of a closed one nothing more counts."""
     end = (trunk.received, trunk.received_hash)
     feed = feed_of(connection, trunk.feed[:LIFE_BYTES] + first[:16])
+    counts = None if feed.counts is None else max(feed.counts, trunk.received)
     connection.exec_driver_sql(
-        "UPDATE feed SET received = ?, received_hash = ?, applied = ?, applied_hash = ?, trunk = ?"
-        " WHERE id = ?",
-        (*end, *end, trunk.key, feed.key),
+        "UPDATE feed SET received = ?, received_hash = ?, applied = ?, applied_hash = ?, told = ?,"
+        " trunk = ?, counts = ? WHERE id = ?",
+        (*end, *end, trunk.received, trunk.key, counts, feed.key),
     )
     return feed_at(connection, feed.key)
 
@@ -160,7 +161,7 @@ def _split(connection: Connection, feed: Feed, at: int) -> None:
         (
             *(feed.received, feed.received_hash),
             *((feed.applied, feed.applied_hash) if has_effect else (at - 1, end)),
-            *(feed.told if feed.told >= at else 0, feed.counts, feed.forked, branch.key),
+            *(max(feed.told, at - 1), feed.counts, feed.forked, branch.key),
         ),
     )
     if has_effect:

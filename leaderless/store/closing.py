@@ -322,10 +322,11 @@ def close_pending(transaction: Transaction) -> None:
 
 
 def _applied_of(connection: Connection, device: bytes) -> list[Dependency]:
-    """Return what has taken effect here of the closed feeds of a device."""
+    """Return what has taken effect here of the closed feeds of a device, each branch by itself."""
     found = connection.exec_driver_sql(
-        "SELECT feed, applied, applied_hash FROM feed WHERE substr(feed, 1, 16) = ? AND applied > 0"
-        " AND counts IS NOT NULL ORDER BY feed",
+        "SELECT f.feed, f.applied, f.applied_hash FROM feed f LEFT JOIN feed t ON t.id = f.trunk"
+        " WHERE substr(f.feed, 1, 16) = ? AND f.applied > coalesce(t.received, 0)"
+        " AND f.counts IS NOT NULL ORDER BY f.feed",
         (device,),
     )
     return [Dependency(*row) for row in found]

@@ -86,6 +86,20 @@ def branches_of(connection: Connection, feed: Feed) -> list[Feed]:
     return [Feed(*row) for row in rows]
 
 
+def shown(connection: Connection, feed: Feed) -> int:
+    """Return how much of a feed peers are told of and sent: what counts of it.
+
+    Of a branch its first commit is shown in any case, where what it begins behind counts: all have to
+    know of the fork, as they call positions behind it by the names of branches.
+    """
+    if feed.trunk is None or feed.counts is None:
+        return feed.reach
+    trunk = feed_at(connection, feed.trunk)
+    if trunk.reach < trunk.received:
+        return 0
+    return max(feed.reach, min(feed.received, trunk.received + 1))
+
+
 def longest(connection: Connection, feed: bytes) -> int:
     """Return how much is here of a feed or of any branch of it: one not known yet begins there."""
     return int(

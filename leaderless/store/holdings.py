@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Closed, Holdings, OwnedProof
 from leaderless.store import closing, log, meta, restoring, staging, state
+from leaderless.store.feeds import shown
 from registry.changes import LIFE_BYTES
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def read_holdings(connection: Connection) -> Holdings:
     wanted: set[bytes] = set()
     doubted: set[bytes] = set()
     for feed in log.feeds(connection):
-        feeds[feed.feed] = FeedPosition(feed.reach, feed.applied)
+        if told := shown(connection, feed):
+            feeds[feed.feed] = FeedPosition(told, feed.applied)
         if feed.fault is not None:
             unproved[feed.feed] = feed.fault
             doubted.add(feed.feed)

@@ -21,6 +21,7 @@ from leaderless.store.feeds import (
     forked,
     longest,
     put_feed,
+    shown,
 )
 from leaderless.store.registers import Records
 from registry.changes import CommitKind, Dot
@@ -78,10 +79,10 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     """Store the next commit of a feed; return whether it was new.
 
     A commit beyond the next is not stored (it will be asked for again), nor is one of a closed feed
-    that does not count, unless a branch may lead by it to one that somebody waits for. One that
-    differs from what stands at its position is a fork, and begins a branch. Of one that does not
-    follow from what is here there must be a fork further below: the feed says so, to be looked at
-    from its start.
+    that does not count, unless it shows that there is a branch, or one may lead by it to a commit
+    that somebody waits for. One that differs from what stands at its position is a fork, and begins
+    a branch. Of one that does not follow from what is here there must be a fork further below: the
+    feed says so, to be looked at from its start.
     """
     header = commit.header
     place = branches.place_of(connection, header, commit.hash)
@@ -93,7 +94,11 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     beyond = feed.counts is not None and header.seq > feed.counts
     is_sought = beyond and feed.trunk is not None
     lacking = closing.lacking_of(connection, feed.feed) if is_sought else {}
-    if beyond and not lacking:
+    if (
+        beyond
+        and not lacking
+        and shown(connection, feed._replace(received=header.seq)) < header.seq
+    ):
         return False
     connection.exec_driver_sql(
         "INSERT INTO commit_log (feed, seq, header, signature, body, hash, stamp, command,"
@@ -112,7 +117,8 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     put_feed(connection, feed._replace(received=header.seq, received_hash=commit.hash))
     if commit.hash in lacking:
         closing.count(connection, lacking[commit.hash])
-    closing.note(connection, header)
+    elif not beyond:
+        closing.note(connection, header)
     return True
 
 
@@ -327,7 +333,8 @@ def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None
     nothing before it begins: the batch says after which number it does.
     """
     known = feed_of_or_none(connection, feed)
-    if known is None or known.reach <= after:
+    head = 0 if known is None else shown(connection, known)
+    if known is None or head <= after:
         return None
     if known.trunk is not None:
         after = max(after, feed_at(connection, known.trunk).received)
@@ -336,7 +343,7 @@ def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None
     rows = connection.exec_driver_sql(
         "SELECT header, signature, coalesce(body, X'') FROM commit_log"
         " WHERE feed = ? AND seq > ? AND seq <= ? ORDER BY seq",
-        (known.key, after, known.reach),
+        (known.key, after, head),
     )
     for row in rows:
         size += len(row[0]) + len(row[2])
@@ -344,7 +351,7 @@ def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None
             break
         taken.append(SignedCommit(*row))
     rows.close()
-    return LogBatch(feed, after, known.reach, tuple(taken))
+    return LogBatch(feed, after, head, tuple(taken))
 
 
 class Shelved(NamedTuple):

@@ -51,6 +51,7 @@ def test_feeds_of_a_revoked_device_are_closed_unless_they_are_wanted() -> None:
     assert [feed in out for feed in feeds] == [False, True, True]
     anew = Closed(frozenset([OWNER]), below={OWNER: 3})
     assert [feed in anew for feed in feeds] == [True, True, False]
+    assert feeds[0][:28] + b"b" * 16 not in anew  # a branch: everybody has to know of a fork
     assert (OWNER in anew, OWNER in out, FEED in anew, None in anew) == (True, False, False, False)
 
 

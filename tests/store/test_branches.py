@@ -12,7 +12,7 @@ from leaderless.errors import UsageError
 from leaderless.store import closing, log, meta
 from leaderless.store.rebuild import rebuild
 from leaderless.store.statements import take_statements
-from registry.changes import Create, Delete, Edit, Lock, Unlock, Update
+from registry.changes import Create, Delete, Dependency, Edit, FeedId, Lock, Unlock, Update
 from tests.replicas import Replica
 from tests.store.passing import (
     chained,
@@ -188,3 +188,22 @@ def test_of_a_revoked_device_a_branch_counts_as_far_as_somebody_builds_on_it(
     applied = {name: applied for name, (_, applied, _) in _feeds(a, life).items()}
     assert applied == {bytes(4): 1, made[1].hash[:4]: 3, twin[0].hash[:4]: 1}
     assert within(a, closing.left_behind) == {c.identity.device: 3}
+
+
+def test_nobody_builds_on_a_branch_of_which_nothing_has_taken_effect(
+    replicas: list[Replica],
+) -> None:
+    """That would name commits before it that are on the shelf, and nobody could apply it."""
+    a, b, c = replicas
+    made = _write(c, *[Create("tag", bytes([at]) * 16, {}) for at in range(4)])
+    lost = Dependency(FeedId(b.identity.device + made[0].header.feed[16:]), 5, b"h" * 32)
+    late = chained(c.identity, signed_anew(c.identity, made[1], dependencies=(lost,)), *made[2:])
+    store_commits(a, *made[:2], *late, signed_anew(c.identity, late[2], command="fork"))
+    (built,) = _write(a, Create("tag", TAG, {}))
+    expected = {(1, made[0].hash), (2, made[1].hash)}
+    assert {(needed.seq, needed.hash) for needed in built.header.dependencies} == expected
+    members = a.store.write_here(lambda tx: take_statements(tx, []))
+    said = revocation(a.identity, members, c.identity.device, 0, b"n" * 16)
+    a.store.write_here(lambda tx: take_statements(tx, [said]))
+    closes = log_of(a, own_feed(a))[-1]
+    assert {(needed.seq, needed.hash) for needed in closes.header.dependencies} == expected

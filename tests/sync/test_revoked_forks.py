@@ -8,14 +8,18 @@ import pytest
 import trio.testing
 
 from leaderless.catalogue.export import export_lines
+from leaderless.protocol.messages import FeedPosition
 from leaderless.store.holdings import read_holdings
 from leaderless.store.rebuild import rebuild
+from registry.changes import Dependency, FeedId
 from tests.cluster import open_cluster
 from tests.replicas import START_MS, open_replica
+from tests.store.passing import chained, log_of, own_feed, signed_anew, store_commits, within
 from tests.sync.test_forks import _meet
 from tests.sync.test_restored import backup
 from tests.sync.test_revoked import create, edit, part, revoke
 
+COLOR = "SELECT color FROM tag"
 TAG = "SELECT icon, description FROM tag"
 
 
@@ -61,3 +65,40 @@ async def test_both_branches_count_of_a_revoked_device_that_members_built_on(
             assert again.differences == ()
             shown.add(exported)
         assert len(shown) == 1
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_branch_that_does_not_count_is_known_to_all(
+    clock: trio.testing.MockClock, tmp_path: Path, is_known: bool
+) -> None:
+    """Who had one on the shelf when the device was revoked names positions by it: so do the others.
+
+    Whether they know of a fork at that position anyway, or of none.
+    """
+    async with open_cluster(tmp_path, 4) as cluster:
+        a, b, c, x = cluster.nodes
+        await create(x)
+        await edit(x, color="red")
+        for pair in ((0, 3), (1, 3), (2, 3)):
+            await cluster.connect(*pair)
+        await cluster.until_in_sync((0, 3), (1, 3), (2, 3))
+        await part(cluster)
+        feed = own_feed(x.replica)
+        _, last = log_of(x.replica, feed)
+        if is_known:
+            other = signed_anew(x.replica.identity, last, command="other")
+            for node in (a, b, c):
+                store_commits(node.replica, other)
+        lost = Dependency(FeedId(c.device + feed[16:]), 5, b"h" * 32)
+        late = signed_anew(x.replica.identity, last, command="late", dependencies=(lost,))
+        behind = chained(x.replica.identity, late, last, last)
+        store_commits(
+            a.replica, *behind, signed_anew(x.replica.identity, behind[2], command="fork")
+        )
+        await revoke(a, x)
+        await _meet(cluster, (0, 1), (1, 2))
+        shown = [within(node.replica, read_holdings).vectors.feeds for node in (a, b, c)]
+        assert shown[0] == shown[1] == shown[2]
+        assert shown[0][FeedId(feed[:28] + late.hash[:16])] == FeedPosition(2, 1)
+        for node in (a, b, c):
+            assert await node.store.read(lambda n: n.exec_driver_sql(COLOR).scalar()) == "red"
