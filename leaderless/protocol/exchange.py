@@ -107,7 +107,7 @@ class Exchange:
         self._proof: Proof | None = None
         self.fetching = Fetching(device)
         self._rests: Rests[bytes] = Rests(LEAST_REST_S, MOST_REST_S)
-        self.gathering = Gathering()
+        self.gathering = Gathering(self.fetching.trust)
         self._announcing = Announcing()
         self._upgrades = Upgrades()
 

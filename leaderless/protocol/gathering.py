@@ -17,20 +17,17 @@ from leaderless.protocol.commands import Command, Send
 from leaderless.protocol.fetching import STALLED_S
 from leaderless.protocol.limits import MAX_STREAMS
 from leaderless.protocol.messages import SENDS_RECORDS, PullLog, PullRecords
-from leaderless.protocol.patience import Rests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from leaderless.protocol.messages import Records, Vectors
     from leaderless.protocol.peer import Peer
+    from leaderless.protocol.trusting import Trust
     from leaderless.protocol.vectors import Holdings, Staging
 
 PROMISED_S: Final = 120.0
 """Headers that somebody says he has, and that do not come for so long, are not waited for."""
-LEAST_DISTRUST_S: Final = 60.0
-MOST_DISTRUST_S: Final = 3_600.0
-"""After a state that cannot be: all of it would come again. One that was mended is heard again."""
 FIRST: Final = b""
 """The place before all records: who asks for what comes after it begins anew."""
 
@@ -50,19 +47,16 @@ class _Asked:
 class Gathering:
     """What was asked of whom of the shared records."""
 
-    def __init__(self) -> None:
+    def __init__(self, trust: Trust) -> None:
+        """Ask those whose word of the records is taken, as `trust` remembers."""
+        self._trust = trust
         self._asked: _Asked | None = None
         self._need: object = None
         self._lacking: dict[bytes, int] = {}
         self._begun: Counter[bytes] = Counter()
         self._stuck_since: float | None = None
-        self._lies: Rests[bytes] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
         self.replan_at: float | None = None
         """When `plan` comes to another answer if nothing happens before."""
-
-    def distrust(self, device: bytes, now: float) -> None:
-        """Leave a device alone for long: what it sent does not fit what others have signed."""
-        self._lies.add(device, now)
 
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
@@ -101,9 +95,9 @@ class Gathering:
             if peer.known and peer.hello is not None and peer.hello.version >= SENDS_RECORDS
         ]
         for peer in able:
-            if now < self._lies.until(peer.device):
-                self._wake_at(self._lies.until(peer.device))
-        able = [peer for peer in able if now >= self._lies.until(peer.device)]
+            if now < self._trust.hears_records_at(peer.device):
+                self._wake_at(self._trust.hears_records_at(peer.device))
+        able = [peer for peer in able if now >= self._trust.hears_records_at(peer.device)]
         staging = ours.staging
         need = (staging, ours.forgotten, ours.damaged)
         changed, self._need = need != self._need, need

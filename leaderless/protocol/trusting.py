@@ -2,6 +2,8 @@
 
 - One that sent what its owner never signed is *distrusted*: it is not asked for that again on this
   connection (but for once), nor soon on the next.
+- One whose state of the shared records does not fit what others have signed is not asked for that
+  for long, on whatever connection.
 - *Suspects* are several of whom one did so: they are heard only when they are asked.
 """
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 LEAST_DISTRUST_S: Final = 15.0
 MOST_DISTRUST_S: Final = 60.0
 """After forged data, and only over a new connection: a relay that was mended is heard again."""
+LEAST_DISAGREED_S: Final = 60.0
+MOST_DISAGREED_S: Final = 3_600.0
+"""After a state of the records that cannot be: longer, as all of it would come again."""
 NEVER: Final = math.inf
 
 
@@ -33,10 +38,11 @@ class Distrusted(NamedTuple):
 
 
 class Trust:
-    """What devices have sent of streams that nobody had signed."""
+    """What devices have sent that nobody had signed, or that does not fit what was."""
 
     def __init__(self) -> None:
         self._lies: Rests[tuple[bytes, Key]] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
+        self._disagreed: Rests[bytes] = Rests(LEAST_DISAGREED_S, MOST_DISAGREED_S)
         self._suspects: set[tuple[bytes, Key]] = set()
         self._forged: set[tuple[int | None, Key]] = set()
         self.distrusted: dict[tuple[bytes, Key], Distrusted] = {}
@@ -54,6 +60,14 @@ class Trust:
         only_now |= (link, key) not in self._forged
         self._forged.add((link, key))
         self.distrusted[device, key] = Distrusted(why, None if only_now else link, until)
+
+    def disagreed(self, device: bytes, now: float) -> None:
+        """A device sent a state of the shared records that does not fit what others have signed."""
+        self._disagreed.add(device, now)
+
+    def hears_records_at(self, device: bytes) -> float:
+        """Return from when on a device is asked for the state of the shared records."""
+        return self._disagreed.until(device)
 
     def suspect(self, device: bytes, key: Key) -> None:
         """A device is one of several that had a part in what was forged."""

@@ -261,7 +261,7 @@ class Driver:
             key, number = Key(Stream.STATE, owner), self.exchange.link_to(device)
             self.exchange.fetching.suspect(device, key, number, trio.current_time())
         if outcome.disagrees is not None:
-            self.exchange.gathering.distrust(outcome.disagrees, trio.current_time())
+            self.exchange.fetching.trust.disagreed(outcome.disagrees, trio.current_time())
         self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
         if isinstance(command.message, Statements):
             await self.members_changed()

@@ -358,10 +358,10 @@ def test_the_state_of_records_is_asked_for_where_the_log_cannot_go_on() -> None:
 
 
 def test_who_told_what_cannot_be_of_records_is_not_asked_for_them() -> None:
-    """Until this daemon starts anew."""
+    """For long: one memory says so for rows, commits and records."""
     side, feed = Side(A), b"f" * 44
     side.exchange.ours_changed(replace(side.holdings(), forgotten={feed: 1}), 0.0)
-    side.exchange.gathering.distrust(B, 0)
+    side.exchange.fetching.trust.disagreed(B, 0)
     side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
     hello = Hello((1, 1), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     side.exchange.received(1, hello, 10, 0, 0)

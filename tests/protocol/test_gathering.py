@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from leaderless.protocol.commands import Command, Send
 from leaderless.protocol.fetching import STALLED_S
-from leaderless.protocol.gathering import FIRST, LEAST_DISTRUST_S, PROMISED_S, Gathering
+from leaderless.protocol.gathering import FIRST, PROMISED_S, Gathering
 from leaderless.protocol.messages import (
     FeedPosition,
     Hello,
@@ -18,6 +18,7 @@ from leaderless.protocol.messages import (
     Vectors,
 )
 from leaderless.protocol.peer import Peer
+from leaderless.protocol.trusting import LEAST_DISAGREED_S, Trust
 from leaderless.protocol.vectors import Holdings, Staging
 from tests.protocol.wire import LIBRARY, LIFE
 
@@ -56,23 +57,23 @@ LACKS = _ours({F: 3})
 
 def test_nothing_is_asked_for_as_long_as_the_log_goes_on() -> None:
     """Whatever peers hold."""
-    assert Gathering().plan([_peer(1, {F: 9})], _ours({}), 0.0) == []
+    assert Gathering(Trust()).plan([_peer(1, {F: 9})], _ours({}), 0.0) == []
 
 
 def test_who_has_applied_what_is_forgotten_is_asked_for_it() -> None:
     """The one of most feeds; not one that is behind, nor one that does not know the question."""
     peers = [_peer(1, {F: 2}), _peer(2, {F: 9}, (1, 0)), _peer(3, {F: 3}), _peer(4, {F: 3, G: 1})]
-    assert Gathering().plan(peers, _ours({F: 3, G: 1}), 0.0) == _asks(4, FIRST)
-    assert Gathering().plan(peers[:3], _ours({F: 3, G: 1}), 0.0) == _asks(3, FIRST)
-    assert Gathering().plan(peers[:2], _ours({F: 3, G: 1}), 0.0) == []
+    assert Gathering(Trust()).plan(peers, _ours({F: 3, G: 1}), 0.0) == _asks(4, FIRST)
+    assert Gathering(Trust()).plan(peers[:3], _ours({F: 3, G: 1}), 0.0) == _asks(3, FIRST)
+    assert Gathering(Trust()).plan(peers[:2], _ours({F: 3, G: 1}), 0.0) == []
     shy = _peer(5, {F: 9})
     shy.hello = None
-    assert Gathering().plan([shy], LACKS, 0.0) == []
+    assert Gathering(Trust()).plan([shy], LACKS, 0.0) == []
 
 
 def test_batch_after_batch_is_asked_of_the_same_source() -> None:
     """Each once the one before it is staged."""
-    gathering, peers = Gathering(), [_peer(1, {F: 9}), _peer(2, {F: 9})]
+    gathering, peers = Gathering(Trust()), [_peer(1, {F: 9}), _peer(2, {F: 9})]
     peers.reverse()
     assert gathering.plan(peers, LACKS, 0.0) == _asks(1, FIRST)
     assert gathering.plan(peers, LACKS, 1.0) == []
@@ -86,7 +87,7 @@ def test_batch_after_batch_is_asked_of_the_same_source() -> None:
 
 def test_a_source_that_stalls_or_does_not_fit_is_passed_over() -> None:
     """The one that stalls after its time, the other at once; who is alone is asked again."""
-    gathering, peers = Gathering(), [_peer(1, {F: 9}), _peer(2, {F: 9})]
+    gathering, peers = Gathering(Trust()), [_peer(1, {F: 9}), _peer(2, {F: 9})]
     gathering.plan(peers, LACKS, 0.0)
     assert gathering.plan(peers, LACKS, STALLED_S - 1) == []
     assert gathering.replan_at == STALLED_S
@@ -102,13 +103,13 @@ def test_whose_first_batch_does_not_fit_is_asked_for_its_last_commits() -> None:
     """Of feeds of which we have as much: there may be a fork of which one of us knows nothing."""
     ours = Vectors({}, {F: FeedPosition(5, 2), G: FeedPosition(3, 3)})
     first = Records(FIRST, {F: 5, G: 4, b"h" * 44: 1}, (), done=True)
-    assert Gathering().compare(7, first, ours) == [Send(7, PullLog(F, 4))]
-    assert Gathering().compare(7, replace(first, after=PLACE), ours) == []
+    assert Gathering(Trust()).compare(7, first, ours) == [Send(7, PullLog(F, 4))]
+    assert Gathering(Trust()).compare(7, replace(first, after=PLACE), ours) == []
 
 
 def test_another_source_goes_on_if_it_has_applied_as_much() -> None:
     """At once when the link of the first is gone."""
-    gathering = Gathering()
+    gathering = Gathering(Trust())
     gathering.plan([_peer(1, {F: 9})], LACKS, 0.0)
     gathering.lost(2)
     gathering.lost(1)
@@ -119,7 +120,7 @@ def test_another_source_goes_on_if_it_has_applied_as_much() -> None:
 
 def test_it_begins_anew_where_nobody_can_go_on() -> None:
     """After some time, with whoever has what is needed; without anybody it waits."""
-    gathering, going = Gathering(), _ours({F: 3}, _staging())
+    gathering, going = Gathering(Trust()), _ours({F: 3}, _staging())
     assert gathering.plan([], going, 0.0) == []
     assert gathering.replan_at is None
     behind = [_peer(2, {F: 4})]
@@ -131,7 +132,7 @@ def test_it_begins_anew_where_nobody_can_go_on() -> None:
 
 def test_headers_that_nobody_has_are_not_waited_for_long() -> None:
     """What is staged takes effect with all headers; those of a source that is gone may never come."""
-    gathering, held = Gathering(), {F: 3}
+    gathering, held = Gathering(Trust()), {F: 3}
     done = _ours({F: 3}, _staging(done=True), held)
     assert gathering.plan([_peer(1, {F: 6})], done, 0.0) == []
     assert gathering.replan_at == PROMISED_S
@@ -139,12 +140,12 @@ def test_headers_that_nobody_has_are_not_waited_for_long() -> None:
     assert gathering.replan_at == STALLED_S
     assert gathering.plan([_peer(1, {F: 5})], done, STALLED_S) == _asks(1, FIRST)
     here = _ours({F: 3}, _staging(done=True), {F: 6})
-    assert Gathering().plan([_peer(1, {})], here, 0.0) == []
+    assert Gathering(Trust()).plan([_peer(1, {})], here, 0.0) == []
 
 
 def test_headers_that_are_promised_and_do_not_come_are_not_waited_for_either() -> None:
     """As long as some come all is well; then it begins anew, with another than before."""
-    gathering, peers = Gathering(), [_peer(1, {F: 6}), _peer(2, {F: 6})]
+    gathering, peers = Gathering(Trust()), [_peer(1, {F: 6}), _peer(2, {F: 6})]
     assert gathering.plan(peers, LACKS, 0.0) == _asks(1, FIRST)
     gathering.arrived(1, Records(FIRST, {F: 5}, (b"one",), done=False), used=True)
     assert gathering.plan(peers, _ours({F: 3}, _staging()), 1.0) == _asks(1, PLACE)
@@ -158,18 +159,19 @@ def test_headers_that_are_promised_and_do_not_come_are_not_waited_for_either() -
 
 def test_a_device_that_told_what_cannot_be_is_not_asked_again() -> None:
     """Another one is; itself only after long, as it may have been mended."""
-    gathering, peers = Gathering(), [_peer(1, {F: 9}), _peer(2, {F: 9})]
-    gathering.distrust(peers[0].device, 0.0)
+    trust, peers = Trust(), [_peer(1, {F: 9}), _peer(2, {F: 9})]
+    gathering = Gathering(trust)
+    trust.disagreed(peers[0].device, 0.0)
     assert gathering.plan(peers, LACKS, 0.0) == _asks(2, FIRST)
     gathering.lost(2)
     assert gathering.plan(peers[:1], LACKS, 1.0) == []
-    assert gathering.replan_at == LEAST_DISTRUST_S
-    assert gathering.plan(peers[:1], LACKS, LEAST_DISTRUST_S) == _asks(1, FIRST)
+    assert gathering.replan_at == LEAST_DISAGREED_S
+    assert gathering.plan(peers[:1], LACKS, LEAST_DISAGREED_S) == _asks(1, FIRST)
 
 
 def test_what_came_whole_is_not_asked_for_again_before_it_took_effect() -> None:
     """What is needed after that is asked for at once."""
-    gathering, peers = Gathering(), [_peer(1, {F: 9, G: 9})]
+    gathering, peers = Gathering(Trust()), [_peer(1, {F: 9, G: 9})]
     gathering.plan(peers, LACKS, 0.0)
     gathering.arrived(1, Records(FIRST, {F: 5}, (), done=True), used=True)
     assert gathering.plan(peers, LACKS, 1.0) == []
@@ -179,5 +181,7 @@ def test_what_came_whole_is_not_asked_for_again_before_it_took_effect() -> None:
 def test_damaged_records_are_asked_of_who_has_applied_all_that_is_here() -> None:
     """Whoever has applied less could not say what became of the rest."""
     ours = replace(_ours({}), damaged=True, vectors=Vectors({}, {F: FeedPosition(4, 4)}))
-    assert Gathering().plan([_peer(1, {F: 3}), _peer(2, {F: 4})], ours, 0.0) == _asks(2, FIRST)
-    assert Gathering().plan([_peer(1, {F: 3})], ours, 0.0) == []
+    assert Gathering(Trust()).plan([_peer(1, {F: 3}), _peer(2, {F: 4})], ours, 0.0) == _asks(
+        2, FIRST
+    )
+    assert Gathering(Trust()).plan([_peer(1, {F: 3})], ours, 0.0) == []

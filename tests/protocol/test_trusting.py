@@ -16,7 +16,7 @@ from leaderless.protocol.messages import (
     StateBatch,
     Vectors,
 )
-from leaderless.protocol.trusting import LEAST_DISTRUST_S, Trust
+from leaderless.protocol.trusting import LEAST_DISAGREED_S, LEAST_DISTRUST_S, Trust
 from registry.changes import feed_id
 from tests.protocol.wire import (
     LIFE,
@@ -108,3 +108,13 @@ def test_a_suspect_is_heard_when_it_is_asked_until_a_copy_is_proved() -> None:
     assert not trust.hears(sender, FAR, 0.0, asked=False)
     trust.clear(lambda key: key == FAR)
     assert trust.hears(sender, FAR, 0.0, asked=False)
+
+
+def test_whose_state_does_not_fit_is_left_alone_for_longer_each_time() -> None:
+    """What it says of anything else is taken as before."""
+    trust = Trust()
+    assert trust.hears_records_at(B) < 0
+    trust.disagreed(B, 0.0)
+    trust.disagreed(B, LEAST_DISAGREED_S)
+    assert trust.hears_records_at(B) == 3 * LEAST_DISAGREED_S
+    assert trust.distrusted == {}
