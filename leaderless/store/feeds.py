@@ -80,6 +80,16 @@ def feed_at(connection: Connection, key: int) -> Feed:
     return Feed(*connection.exec_driver_sql(f"{_FEED} WHERE id = ?", (key,)).one())
 
 
+def standing_in(connection: Connection, feed: Feed, seq: int) -> Feed:
+    """Return where a commit of a branch stands: one before its first, in what it begins behind."""
+    while feed.trunk is not None:
+        trunk = feed_at(connection, feed.trunk)
+        if seq > trunk.received:
+            break
+        feed = trunk
+    return feed
+
+
 def branches_of(connection: Connection, feed: Feed) -> list[Feed]:
     """Return the branches that begin behind a feed."""
     rows = connection.exec_driver_sql(f"{_FEED} WHERE trunk = ? ORDER BY feed", (feed.key,))

@@ -20,7 +20,7 @@ from leaderless.protocol.transfer import cursor, decode_record, place
 from leaderless.protocol.vectors import Staging
 from leaderless.store import log, meta
 from leaderless.store.discarding import discard
-from leaderless.store.feeds import feed_at
+from leaderless.store.feeds import feed_at, feed_of_or_none, standing_in
 from leaderless.store.rebuild import clear
 from leaderless.store.record_source import applied
 from leaderless.store.staged import DisagreesError, Joining
@@ -138,16 +138,20 @@ def _are_ours(connection: Connection, batch: Records) -> bool:
 
 def _hashes(connection: Connection, vector: Mapping[bytes, int]) -> dict[bytes, bytes]:
     """Return the hashes of those commits of a vector that are here."""
-    found: dict[bytes, bytes] = {}
-    for feed, seq in vector.items():
-        held = connection.exec_driver_sql(
-            "SELECT c.hash FROM commit_log c JOIN feed f ON c.feed = f.id"
-            " WHERE f.feed = ? AND c.seq = ?",
-            (feed, seq),
-        ).scalar()
-        if held is not None:
-            found[feed] = held
-    return found
+    found = {feed: _commit_at(connection, feed, seq) for feed, seq in vector.items()}
+    return {feed: commit[0] for feed, commit in found.items() if commit is not None}
+
+
+def _commit_at(connection: Connection, feed: bytes, seq: int) -> tuple[bytes, bytes] | None:
+    """Return hash and header of a commit; of a branch of which nothing is applied that before it."""
+    known = feed_of_or_none(connection, feed)
+    if known is None:
+        return None
+    row = connection.exec_driver_sql(
+        "SELECT hash, header FROM commit_log WHERE feed = ? AND seq = ?",
+        (standing_in(connection, known, seq).key, seq),
+    ).first()
+    return None if row is None else (row[0], row[1])
 
 
 def _log_hash(vector: Mapping[bytes, int], heads: Mapping[bytes, bytes]) -> bytes:
@@ -231,12 +235,8 @@ def take(
 def _check_start(connection: Connection, start: Mapping[bytes, int]) -> None:
     """Raise DisagreesError where the source had applied a command in part, which nobody does."""
     for feed, seq in start.items():
-        row = connection.exec_driver_sql(
-            "SELECT c.header FROM commit_log c JOIN feed f ON c.feed = f.id"
-            " WHERE f.feed = ? AND c.seq = ?",
-            (feed, seq),
-        ).first()
-        header = None if row is None else decode_header(row[0])
+        commit = _commit_at(connection, feed, seq)
+        header = None if commit is None else decode_header(commit[1])
         if header is None or header.part != header.parts:
             raise DisagreesError(first_source(connection), "it is of a part of a command")
 

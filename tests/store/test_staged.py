@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from leaderless.protocol.records import decode_state, encode_state
-from leaderless.store import staged, staging
+from leaderless.store import log, staged, staging
 from leaderless.store.staged import DisagreesError
 from registry.changes import Create, Delete, Lock, Restore, Update
 from tests.merge.devices import agreed, edit, meet, receive_all, take_state
 from tests.replicas import Replica, query_file
-from tests.store.passing import within
+from tests.store.passing import chained, log_of, own_feed, signed_anew, store_commits, within
 from tests.store.test_staging import SOURCE, batches, stage
 
 TAG, OTHER = b"t" * 16, b"u" * 16
@@ -48,6 +48,28 @@ def test_what_comes_with_the_state_is_what_the_log_would_have_made(
     assert {loss.field for loss in agreed(three).journal} == {"color", "", "icon"} - {
         "icon"
     } or True
+
+
+def test_of_two_branches_each_side_is_given_the_one_that_it_has_not_applied(
+    replicas: list[Replica],
+) -> None:
+    """A source of which nothing of a branch has taken effect still stands where all do that know it."""
+    author, one, two = replicas
+    for color in ("", "red", "green"):
+        edit(author, Update("tag", TAG, {"color": color}) if color else Create("tag", TAG, {}))
+    made = log_of(author, own_feed(author))
+    first = signed_anew(author.identity, made[1], command="other")
+    twin = chained(author.identity, first, made[2])
+    for device, branch, other in ((one, made[1:], twin), (two, twin, made[1:])):
+        store_commits(device, made[0], *branch)
+        for item in other:
+            assert within(device, lambda conn, item=item: log.receive(conn, item, 0))
+    ours, theirs = list(batches(one, 2)), list(batches(two, 2))
+    for device, fetched in ((one, theirs), (two, ours)):
+        for batch in fetched:
+            assert stage(device, batch)
+        take_state(device)
+    assert agreed(one) == agreed(two)
 
 
 def test_a_conflict_that_was_settled_there_is_settled_here(replicas: list[Replica]) -> None:
