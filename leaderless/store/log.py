@@ -92,8 +92,7 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     if place.astray is not None or place.held or header.seq > feed.received + 1:
         return False
     beyond = feed.counts is not None and header.seq > feed.counts
-    is_sought = beyond and feed.trunk is not None
-    lacking = closing.lacking_of(connection, feed.feed) if is_sought else {}
+    lacking = closing.lacking_of(connection, feed.feed) if beyond else {}
     if (
         beyond
         and not lacking

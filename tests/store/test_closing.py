@@ -138,6 +138,26 @@ def test_a_branch_that_is_not_here_is_taken_once_somebody_waits_for_it(
     assert own_feed(b) in within(a, read_holdings).vectors.feeds
 
 
+def test_branches_that_a_closing_commit_names_are_taken_by_who_knows_of_no_fork(
+    replicas: list[Replica],
+) -> None:
+    """What comes of the first of them stands in the feed that it is to end until the other is here."""
+    a, b, c = replicas
+    made = _edit(c, 3)
+    twin = chained(c.identity, signed_anew(c.identity, made[1], command="other"), made[2])
+    store_commits(a, made[0])
+    store_commits(b, *made, *twin)
+    _revoke(b, c, a)
+    b.store.write_here(closing.close_pending)
+    store_commits(a, *log_of(b, own_feed(b)))
+    for branch in (made[1:], twin):
+        assert store_commits(a, *branch) == [True, True]
+    for replica in (a, b):
+        held = [feed for feed in within(replica, log.feeds) if feed.feed[:16] == c.identity.device]
+        assert [(feed.applied, feed.counts) for feed in held] == [(1, 1), (3, 3), (3, 3)]
+        assert within(replica, closing.lacking) == {}
+
+
 def test_a_branch_is_not_made_by_its_name_alone(replicas: list[Replica]) -> None:
     """Where it begins is not told by who refers to it; it would look like a feed that begins at 1."""
     a, b, c = replicas
