@@ -14,7 +14,7 @@ from leaderless.catalogue.export import export_lines
 from leaderless.store import engine, log, meta, restoring, state
 from leaderless.store.bare import Kept
 from leaderless.store.holdings import read_holdings
-from registry.changes import Incarnation
+from registry.changes import LIFE_BYTES, Incarnation
 from scripts.simulation.forgetting import held_before
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Witness:
                 other, theirs = held[peer]
                 if other.index in doubled or device.index in doubled:
                     continue
-                _is_claimed_rightly(device, ours, other, theirs)
+                self._is_claimed_rightly(device, ours, other, theirs)
                 # One who has heard more since (a device introduced itself) can say so only later.
                 if theirs.state_digest() and ours.vectors_digest() == theirs.vectors_digest():
                     demand(
@@ -175,8 +175,7 @@ class Witness:
                         f"{_claim(device, other)}, which shows something else",
                     )
 
-    @staticmethod
-    def claims(devices: Sequence[Device], doubled: Collection[int]) -> None:
+    def claims(self, devices: Sequence[Device], doubled: Collection[int]) -> None:
         """No device claims to be in sync with one that lacks something; asked after every step.
 
         What the other one holds is what its own session was told: never more than its file has. Of
@@ -192,7 +191,36 @@ class Witness:
                 other = running.get(peer)
                 if other is not None and other.up is not None and device.up is not None:
                     ours, theirs = device.up.driver.exchange.ours, other.up.driver.exchange.ours
-                    _is_claimed_rightly(device, ours, other, theirs)
+                    self._is_claimed_rightly(device, ours, other, theirs)
+
+    def _is_claimed_rightly(
+        self, device: Device, ours: Holdings, peer: Device, theirs: Holdings
+    ) -> None:
+        """What a device calls in sync with it holds all that it holds."""
+        for owner, position in ours.vectors.owned.items():
+            other = theirs.vectors.owned.get(owner)
+            less = bool(position.watermark) and (other is None or other.behind(position))
+            less = less and held_before(peer, owner) < position.watermark
+            demand(not less, f"{_claim(device, peer)}, which lacks rows")
+        for feed, reached in ours.vectors.feeds.items():
+            there = theirs.vectors.feeds.get(feed)
+            lacks = bool(reached.applied) and (there is None or there.applied < reached.applied)
+            lacks = lacks and not self.is_there(device, peer, feed, reached.applied)
+            demand(not lacks, f"{_claim(device, peer)}, which lacks commits")
+
+    def is_there(self, device: Device | File, peer: Device | File, feed: bytes, seq: int) -> bool:
+        """Return whether a commit of a device has taken effect at a peer in another branch.
+
+        Who hears of a fork first calls it otherwise, until the other one hears of it, too.
+        """
+        with self.at(device).begin() as connection:
+            query = (
+                "SELECT c.hash FROM commit_log c JOIN feed f ON f.id = c.feed"
+                " WHERE substr(f.feed, 1, 28) = ? AND c.seq = ?"
+            )
+            found = connection.exec_driver_sql(query, (feed[:LIFE_BYTES], seq)).scalars().all()
+        with self.at(peer).begin() as connection:
+            return any(_is_applied(connection, hashed) for hashed in found)
 
     def _no_ghosts(
         self,
@@ -302,19 +330,6 @@ def _proved(device: Device) -> list[bytes]:
 
 def _claim(device: Device, peer: Device) -> str:
     return f"{device.name} claims to be in sync with {peer.name}"
-
-
-def _is_claimed_rightly(device: Device, ours: Holdings, peer: Device, theirs: Holdings) -> None:
-    """What a device calls in sync with it holds all that it holds."""
-    for owner, position in ours.vectors.owned.items():
-        other = theirs.vectors.owned.get(owner)
-        less = bool(position.watermark) and (other is None or other.behind(position))
-        less = less and held_before(peer, owner) < position.watermark
-        demand(not less, f"{_claim(device, peer)}, which lacks rows")
-    for feed, reached in ours.vectors.feeds.items():
-        there = theirs.vectors.feeds.get(feed)
-        lacks = bool(reached.applied) and (there is None or there.applied < reached.applied)
-        demand(not lacks, f"{_claim(device, peer)}, which lacks commits")
 
 
 def _body(connection: Connection, hashed: bytes) -> bytes:
