@@ -121,8 +121,8 @@ def _note(
 def _raise(connection: Connection, needed: Dependency) -> list[CommitHeader]:
     """Let a closed feed count up to a commit; return those of it that count by that."""
     row = _row_of(connection, needed)
-    if row is None and is_branch(needed.feed):
-        return []  # it is made where it begins, and found `lacking` until then
+    if row is None and not _is_made_by_name(connection, needed.feed):
+        return []  # it is found `lacking` until it is here
     if row is None:
         connection.exec_driver_sql(
             "INSERT INTO feed (feed, received_hash, applied_hash, counts) VALUES (?, ?, ?, ?)",
@@ -151,13 +151,22 @@ def _raise(connection: Connection, needed: Dependency) -> list[CommitHeader]:
 def _row_of(
     connection: Connection, needed: Dependency
 ) -> tuple[int, int | None, int | None] | None:
-    """Return (key, counts, trunk) of the feed or branch that a dependency means."""
+    """Return (key, counts, trunk) of the feed or branch that a dependency means; None if not known."""
     held = _holding(connection, needed)
     if held is not None:
         return held
-    query = "SELECT id, counts, trunk FROM feed WHERE feed = ?"
-    row = connection.exec_driver_sql(query, (needed.feed,)).first()
+    # What is there and does not count may be of another branch than is meant.
+    row = connection.exec_driver_sql(
+        "SELECT id, counts, trunk FROM feed WHERE feed = ? AND (counts IS NULL OR received <= counts)",
+        (needed.feed,),
+    ).first()
     return None if row is None else (row[0], row[1], row[2])
+
+
+def _is_made_by_name(connection: Connection, feed: bytes) -> bool:
+    """Return whether nothing of a feed is known; a branch is made where it begins, not before."""
+    known = connection.exec_driver_sql("SELECT 1 FROM feed WHERE feed = ?", (feed,)).first()
+    return known is None and not is_branch(feed)
 
 
 def _holding(

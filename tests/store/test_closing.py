@@ -95,7 +95,6 @@ def test_what_came_before_it_was_known_counts_once_it_is_referred_to(
     made = _edit(c, 2)
     store_commits(b, *made)
     built = _edit(b)
-    head = Dependency(own_feed(c), 9, bytes(32))
     within(a, lambda conn: [log.receive(conn, item, 0) for item in (*made, *built)])
     _revoke(a, b)
     _revoke(a, c)
@@ -105,9 +104,9 @@ def test_what_came_before_it_was_known_counts_once_it_is_referred_to(
     )
     (first,) = _edit(a)
     upon = Dependency(own_feed(b), 1, built[0].hash)
-    header = signed_anew(a.identity, first, dependencies=(upon, head)).header
+    header = signed_anew(a.identity, first, dependencies=(upon,)).header
     within(a, lambda conn: closing.note(conn, header))
-    assert (_feed(a, b).counts, _feed(a, c).counts) == (1, 9)
+    assert (_feed(a, b).counts, _feed(a, c).counts) == (1, 2)
 
 
 def test_a_branch_that_is_not_here_is_taken_once_somebody_waits_for_it(
@@ -136,6 +135,29 @@ def test_a_branch_that_is_not_here_is_taken_once_somebody_waits_for_it(
         twin[0].hash[:4]: (3, 3),
     }
     assert own_feed(b) in within(a, read_holdings).vectors.feeds
+
+
+def test_what_is_here_does_not_count_in_the_place_of_another_branch(
+    replicas: list[Replica],
+) -> None:
+    """Who builds on a commit means that one, and not what stands at its number here."""
+    a, b, c = replicas
+    made = _edit(c, 3)
+    upon = (Dependency(b.identity.device + own_feed(c)[16:], 9, bytes(32)),)
+    other = signed_anew(c.identity, made[1], command="other", dependencies=upon)
+    store_commits(a, made[0], *chained(c.identity, other, made[2]))
+    store_commits(b, *made)
+    _revoke(a, c)
+    store_commits(a, *_edit(b))
+    assert (_feed(a, c).counts, [*within(a, closing.lacking)]) == (1, [made[2].hash])
+    assert store_commits(a, *made[1:]) == [True, True]
+    life = made[0].header.feed[:28]
+    found = {feed.feed[28:32]: feed for feed in within(a, log.feeds) if feed.feed[:28] == life}
+    assert {name: (feed.applied, feed.counts) for name, feed in found.items()} == {
+        bytes(4): (1, 3),
+        made[1].hash[:4]: (3, 3),
+        other.hash[:4]: (1, 1),
+    }
 
 
 def test_branches_that_a_closing_commit_names_are_taken_by_who_knows_of_no_fork(
