@@ -36,7 +36,7 @@ EXEMPT = {
     LOG_FIRST: "a restored device that hears of newer commits of its own before it hears of newer"
     " rows goes on without those rows",
     LOST_PAST: "commits that build on one that nobody holds any more wait for ever: nothing is put"
-    " back then",
+    " back then, and nobody is revoked",
 }
 """What the product does not do yet, so it is not asked of it, and why. To ask for it, take it out."""
 SPREAD_S = 60
@@ -215,17 +215,28 @@ def _look_again(world: World, author: Author, rev: int) -> None:
             newer = [place.proved for place in places if place[:2] > own[:2] and place.proved > 0]
             now = min(newer or [rev if other is author else own.rev])
             other.least = now if other is author else min(other.least, now)
+    let_go(world)
+
+
+def let_go(world: World) -> None:
+    """Ask no more for commits that no member holds: they may be gone for good."""
     held: set[bytes] = set()
-    for device in world.devices:
+    for device in world.members():
         held |= world.witness.all_commits(device)
-    for other in world.authors:
-        other.commits = {hashed: seq for hashed, seq in other.commits.items() if hashed in held}
+    for author in world.authors:
+        author.commits = {hashed: seq for hashed, seq in author.commits.items() if hashed in held}
+
+
+def may_leave(world: World, device: Device) -> bool:
+    """Return whether a member can go, and all that commits of the others build on stays."""
+    others = [other for other in world.members() if other is not device]
+    return LOST_PAST not in EXEMPT or not world.witness.lacks_past(others)
 
 
 def _may_replace(world: World, device: Device, source: Path) -> bool:
     """Return whether nothing is lost for good that the product cannot do without yet."""
     files: list[Device | File] = [File(-1, source)]
-    files += [other for other in world.devices if other is not device]
+    files += [other for other in world.members() if other is not device]
     if LOST_PAST in EXEMPT and world.witness.lacks_past(files):
         return False
     return PROMISED_ROWS not in EXEMPT or _keeps_promises(world, files)
@@ -237,6 +248,8 @@ def _keeps_promises(world: World, files: list[Device | File]) -> bool:
         owner = author.device.id
         copies = [world.witness.copy_of(file, owner) for file in files]
         known = [copy for copy in copies if copy is not None]
+        if not known:
+            continue
         # What stands under a number that was used twice may be some of both: only proofs count.
         held = max((copy.incarnation, copy.verified) for copy in known)
         told = max(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from leaderless.daemon.members import revocation
 from leaderless.errors import LeaderlessError
 from leaderless.store.statements import take_statements
+from scripts.simulation.copies import let_go, may_leave
 from scripts.simulation.device import GoneError
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ async def revoke(world: World, step: Step) -> bool:
         return False
     admin = admins[step.who % len(admins)]
     subject = subjects[step.numbers[0] % len(subjects)]
-    if subject is admin:
+    if subject is admin or not may_leave(world, subject):
         return False
     try:
         await admin.do(lambda store: _say(admin, subject, step, store))
     except (GoneError, LeaderlessError):
         # It may be durable all the same: a device died right after it.
         return _is_said(world, admin, subject)
-    world.revoked.add(subject.index)
+    _goes(world, subject)
     return True
 
 
@@ -71,8 +72,14 @@ def _is_said(world: World, admin: Device, subject: Device) -> bool:
         query = "SELECT 1 FROM revoked WHERE device = ?"
         said = connection.exec_driver_sql(query, (subject.id,)).first() is not None
     if said:
-        world.revoked.add(subject.index)
+        _goes(world, subject)
     return said
+
+
+def _goes(world: World, subject: Device) -> None:
+    """A device is no member: nobody gets from it what it alone holds, from others' commits on."""
+    world.revoked.add(subject.index)
+    let_go(world)
 
 
 def _can_go(world: World, subject: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scripts.simulation.plan import Step, plan_of
@@ -25,3 +27,27 @@ def test_the_others_agree_after_a_revoke(seed: int) -> None:
     result = simulate(plan_of(seed, 300))
     assert result.violation is None
     assert result.counts["revoke"] == 1
+
+
+def test_what_the_revoked_device_alone_has_of_others_may_be_gone() -> None:
+    """Ben is put back to a copy without a commit that only anna had heard of, and she is revoked."""
+    kinds = [
+        ("own", 1, 0),
+        ("wait", 0, 0),
+        ("partition", 0, 0b1100),
+        ("backup", 1, 0),
+        ("note", 1, 1),
+        ("wait", 0, 0),
+        ("partition", 0, 0b1110),
+        ("restore", 1, 0),
+        ("revoke", 1, 0),
+    ]
+    gaps = {"restore": 0}  # before anybody else hears of it
+    steps = tuple(
+        Step(gaps.get(kind, 3_000), kind, who, (number, 0, 0, 0)) for kind, who, number in kinds
+    )
+    plan = replace(plan_of(1, 0, 4, 4), late=(), latency_ms=(1, 5), clocks=((0, 1.0),) * 4)
+    plan = replace(plan, edges=((0, 1), (1, 2), (2, 3)), unknowing=())
+    result = simulate(plan.with_steps(steps))
+    assert result.violation is None
+    assert all(result.counts[kind] for kind in ("note", "restore", "revoke"))
