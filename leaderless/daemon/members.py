@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from leaderless.errors import InvalidDataError, NotFoundError, NotPermittedError
-from leaderless.identity import certificate_key, device_id, verify
+from leaderless.identity import certificate_key, device_id, fingerprint, verify
 from leaderless.protocol import membership
 from leaderless.protocol.membership import (
     NO_LIBRARY,
@@ -20,6 +20,7 @@ from leaderless.protocol.packing import pack, unpack
 
 if TYPE_CHECKING:
     from leaderless.identity import Identity
+    from leaderless.protocol.membership import Former, Member
 
 _MAX_WELCOME_BYTES = 256 << 10
 _OTHER_SHAPE = "the welcome has another shape; is the other side newer?"
@@ -103,6 +104,15 @@ def revocation(
         nonce,
     ).encode()
     return Signed(body, identity.sign(membership.signed_part(body)))
+
+
+def certificates(members: Membership) -> dict[bytes, bytes]:
+    """Return by their fingerprints the certificates of all that are or were members.
+
+    Who was one proves it, too: it is to be told why it is none.
+    """
+    known: dict[bytes, Member | Former] = {**members.former, **members.members}
+    return {fingerprint(key): device.certificate for key, device in known.items()}
 
 
 class Welcome(NamedTuple):

@@ -31,6 +31,7 @@ from leaderless.daemon.disk_watch import watch_disk
 from leaderless.daemon.forgetting import Forgetting, terms_of
 from leaderless.daemon.history_routes import HistoryDesk
 from leaderless.daemon.member_routes import MemberDesk
+from leaderless.daemon.members import certificates
 from leaderless.daemon.mending import mend_before_start
 from leaderless.daemon.metadata_routes import MetadataDesk
 from leaderless.daemon.overview import Overview
@@ -45,7 +46,7 @@ from leaderless.daemon.watchdog import ask_for_time, keep_alive
 from leaderless.daemon.whereabouts import Whereabouts, parsed_addresses
 from leaderless.discovery.static import parse_address
 from leaderless.errors import LeaderlessError, NotFoundError, said_on_purpose
-from leaderless.identity import certificate_key, device_id, fingerprint, load_or_create
+from leaderless.identity import certificate_key, device_id, load_or_create
 from leaderless.ids import RecordIds
 from leaderless.indexer.passes import Settings
 from leaderless.indexer.service import open_indexer
@@ -71,7 +72,6 @@ if TYPE_CHECKING:
     from leaderless.clock import Clock
     from leaderless.config import Config
     from leaderless.indexer.service import Indexer
-    from leaderless.protocol.membership import Former, Member
     from leaderless.sync.driver import Driver
     from leaderless.transport.base import Connection
 
@@ -192,14 +192,7 @@ class Daemon:
         driver = await stack.enter_async_context(sync)
         store.listen(self._bump)
 
-        def certificates(of: Mapping[bytes, Member | Former]) -> dict[bytes, bytes]:
-            return {fingerprint(key): device.certificate for key, device in of.items()}
-
-        trust = Trust(
-            identity,
-            lambda: certificates(driver.applier.members.members),
-            lambda: certificates(driver.applier.members.former),
-        )
+        trust = Trust(identity, lambda: certificates(driver.applier.members))
         self._port = await self._listen(stack, trust, driver)
         whereabouts = Whereabouts(
             config, self._clock, store, self._port, lambda: self._changed, self._tell
@@ -294,7 +287,7 @@ class Daemon:
     async def _listen(self, stack: AsyncExitStack, trust: Trust, driver: Driver) -> int:
         """Take calls; return the port."""
         host, port = self._config.listen_host, self._config.listen_port
-        opened = open_listener(trust, host, port, driver.run_link, self._refused)
+        opened = open_listener(trust, host, port, driver.run_link)
         try:
             return (await stack.enter_async_context(opened)).port
         except (OSError, UnicodeError) as error:
@@ -305,15 +298,10 @@ class Daemon:
                 hint=f"set another {options} in {self._config.paths.config_file}",
             ) from error
 
-    def _refused(self, key: bytes, address: str) -> None:
-        """A device that was a member called."""
-        why = "its membership was revoked"
-        self._tell("refused", {"device": device_id(key), "address": address, "why": why})
-
-    async def _use_answered(self, driver: Driver, connection: Connection) -> None:
+    async def _use_answered(self, driver: Driver, connection: Connection) -> bool:
         """Use a connection that we dialled, and remember where it was answered."""
         self._presence.reached(device_id(connection.peer_key), connection.address)
-        await driver.run_link(connection)
+        return await driver.run_link(connection)
 
     # --- what happens -----------------------------------------------------------------------------
 

@@ -82,6 +82,8 @@ if TYPE_CHECKING:
     from leaderless.protocol.vectors import Holdings
     from registry.changes import Incarnation
 
+CROSSED: Final = "crossed"
+"""How a connection ends that is one of two between the same devices: nothing is wrong with either."""
 CLONED: Final = "cloned"
 """The life of a device that another machine runs as, too."""
 LEAST_REST_S: Final = 1.0
@@ -144,7 +146,7 @@ class Exchange:
         if rival is not None:
             loser = self._loser(rival, peer, now)
             text = "another connection between these two devices is used"
-            commands.append(Close(loser.link, "crossed", text))
+            commands.append(Close(loser.link, CROSSED, text))
             if loser is peer:
                 return commands
             commands += self.link_down(rival.link, now)
@@ -189,6 +191,9 @@ class Exchange:
         peer.pinged = False
         if isinstance(message, Bye):
             return [Note("peer_left", {"device": peer.device, "why": message.text})]
+        if isinstance(message, Statements) and peer.hello is None:
+            # One that takes us, or itself, for no member says why before anything else.
+            return [Apply(link, message, size)]
         if isinstance(message, Hello) != (peer.hello is None):
             return [_close(peer, "out_of_turn", "hello comes first, and once")]
         if isinstance(message, Hello):

@@ -28,7 +28,7 @@ from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import Connection
 
@@ -116,7 +116,14 @@ class Applier:
         except RegistryError as error:
             raise RefusedError(str(error)) from error
 
-    async def _statements(self, message: Statements) -> Outcome:
+    async def hear(self, message: Statements, sender: bytes) -> Outcome:
+        """Take statements of a device that is no member, or to which we are none.
+
+        Of one that is no member only those are taken by which we are none. Raises ProtocolError.
+        """
+        return await self._statements(message, of_member=self.is_member(sender))
+
+    async def _statements(self, message: Statements, *, of_member: bool = True) -> Outcome:
         if len(message.statements) > limits.MAX_STATEMENTS:
             raise UnverifiedError("there are more membership statements than a library may have")
         readable: list[membership.Signed] = []
@@ -143,11 +150,19 @@ class Applier:
                     "there are more membership statements than a library may have"
                 )
             fresh = [signed for signed in readable if signed.hash in counted]
+            if not of_member and self._keeps_us(everything.values()):
+                return self.members
             return take_statements(transaction, fresh)
 
         was = self.members
         self.members = await self._store.write(write)
         return Outcome(True, _comings_and_goings(was, self.members))
+
+    def _keeps_us(self, said: Iterable[membership.Signed]) -> bool:
+        """Return whether this device is a member by these statements."""
+        library, own = self._store.library, self._store.own_device
+        members = membership.membership_of(library, tuple(said), certificate_key).members
+        return any(device_id(key) == own for key in members)
 
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
         said, floor = self._checkpoint(batch, sender), self._floor(batch)

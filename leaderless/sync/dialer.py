@@ -24,6 +24,8 @@ MAX_ADDRESSES = 256
 """Hints come from anybody on the network; of more than this the worst that fail are forgotten."""
 CONCURRENT = 8
 _REST_S = 5.0
+LONG_S = 60.0
+"""A connection that was used for so long was of use, however it ended."""
 
 
 @dataclass
@@ -47,7 +49,7 @@ class Dialer:
     def __init__(
         self,
         dial: Callable[[trio.Nursery, str, int], Awaitable[Connection]],
-        use: Callable[[Connection], Awaitable[None]],
+        use: Callable[[Connection], Awaitable[bool]],
         connected: Callable[[], Mapping[bytes, str]],
         device_of: Callable[[bytes], bytes],
         backoff: Backoff,
@@ -55,7 +57,10 @@ class Dialer:
         tell: Callable[[str, Mapping[str, object]], None],
         may_call: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Call by `dial`; nobody while `may_call` says no, as for a device that is no member."""
+        """Call by `dial`; nobody while `may_call` says no, as for a device that is no member.
+
+        `use` returns False where one side refused the other: that is like a call that failed.
+        """
         self._dial = dial
         self._use = use
         self._connected = connected
@@ -150,14 +155,17 @@ class Dialer:
         async with trio.open_nursery() as nursery:
             try:
                 connection = await self._dial(nursery, candidate.host, candidate.port)
-                candidate.failures = 0
                 candidate.last_error = None
                 candidate.device = self._device_of(connection.peer_key)
+                refusals, since = candidate.failures + 1, trio.current_time()
+                candidate.failures = 0
                 try:
-                    if candidate.device not in self._connected():
-                        await self._use(connection)
+                    if candidate.device in self._connected() or await self._use(connection):
+                        refusals = 0
                 finally:
                     await connection.aclose()
+                was_long = trio.current_time() - since > LONG_S
+                candidate.failures = min(refusals, 1) if was_long else refusals
             except SelfDialError:
                 candidate.failures = 32
             except LeaderlessError as error:

@@ -32,11 +32,12 @@ from leaderless.protocol.commands import (
     Stream,
 )
 from leaderless.protocol.errors import ProtocolError
-from leaderless.protocol.exchange import Exchange
+from leaderless.protocol.exchange import CROSSED, Exchange
 from leaderless.protocol.fetching import key_of
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
+    Bye,
     Hello,
     LogBatch,
     Positions,
@@ -49,7 +50,7 @@ from leaderless.store.holdings import read_holdings
 from leaderless.sync.apply import Applier
 from leaderless.sync.comparing import Comparer
 from leaderless.sync.confirmations import Confirmations
-from leaderless.sync.farewell import say_bye, see_off
+from leaderless.sync.farewell import Doorkeeper, say_bye
 from leaderless.sync.link import Link
 from leaderless.sync.outbox import Outbox
 from leaderless.sync.source import Source
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from leaderless.protocol.vectors import Holdings
     from leaderless.store.store import Store
     from leaderless.sync.comparing import Comparison
+    from leaderless.sync.outcome import Notes
     from leaderless.transport.base import Connection
 
 FORGED = "its rows were not what their owner had signed"
@@ -88,6 +90,7 @@ class Driver:
         self._tell = tell
         self._batch_rows = batch_rows
         self.confirmations = Confirmations(store)
+        self._door = Doorkeeper(store, applier, tell)
         self._numbers = count(1)
         self._links: dict[int, Link] = {}
         self._changed = trio.Event()
@@ -110,8 +113,7 @@ class Driver:
         except DiskError as error:
             self._tell("not_kept", {"device": self.store.own_device, "code": error.code})
         else:
-            for kind, data in taken.notes:
-                self._tell(kind, data)
+            self._tell_all(taken.notes)
         self.exchange.ours_changed(await self.store.read(read_holdings), trio.current_time())
 
     def on_store_change(self) -> None:
@@ -166,11 +168,14 @@ class Driver:
         self._do(self.exchange.own_device_changed())
         await trio.lowlevel.checkpoint()
 
-    async def run_link(self, connection: Connection) -> None:
-        """Use a connection until it ends; never raises for what the peer does."""
+    async def run_link(self, connection: Connection) -> bool:
+        """Use a connection until it ends; never raises for what the peer does.
+
+        Return False if one of the two refused the other: it is not to be called again at once.
+        """
         number = next(self._numbers)
         device = device_id(connection.peer_key)
-        why = "the connection was lost"
+        why: str | None = "the connection was lost"
         async with trio.open_nursery() as nursery:
             outbox = Outbox()
             source = Source(self.store, outbox, self._batch_rows)
@@ -178,10 +183,10 @@ class Driver:
             link = Link(number, connection, device, nursery, self.store, outbox, source, comparer)
             self._links[number] = link
             try:
-                if not self._is_welcome(device):
-                    why = "no member"
-                    await self._see_off(link)
-                    return
+                if not self._door.is_welcome(device):
+                    why = None
+                    await self._turn_away(link)
+                    return False
                 nursery.start_soon(link.send)
                 self._start(link, partial(self._serve, link))
                 self._do(
@@ -202,30 +207,35 @@ class Driver:
             finally:
                 comparer.close()
                 self._links.pop(number, None)
-                self._tell("peer_disconnected", {"device": device, "why": why})
+                if why is not None:
+                    self._tell("peer_disconnected", {"device": device, "why": why})
                 self._do(self.exchange.link_down(number, trio.current_time()))
                 nursery.cancel_scope.cancel()
-
-    def _is_welcome(self, device: bytes) -> bool:
-        """Return whether a device and this one are both members."""
-        return self.applier.is_member(device) and self.applier.is_member(self.store.own_device)
+        return not link.refused
 
     async def members_changed(self) -> None:
         """End the links of those that are no members any more."""
         for link in list(self._links.values()):
-            if not self._is_welcome(link.device):
-                await self._see_off(link)
+            if not self._door.is_welcome(link.device):
+                await self._door.see_off(link, self._version_of(link))
 
-    async def _see_off(self, link: Link) -> None:
-        """End the link of a device, which is told by which statements."""
-        self._tell("refused", {"device": link.device, "why": "its membership was revoked"})
-        await see_off(link.connection, self.store)
-        link.nursery.cancel_scope.cancel()
+    async def _turn_away(self, link: Link) -> None:
+        """Tell a device that calls, or was called, why it is not talked with."""
+        outcome = await self._door.turn_away(link)
+        if outcome is not None:
+            self._tell_all(outcome.notes)
+            await self.members_changed()
+
+    def _tell_all(self, notes: Notes) -> None:
+        for kind, data in notes:
+            self._tell(kind, data)
 
     async def _receive(self, link: Link) -> None:
         while True:
             await link.outbox.may_ask_more()
             message, size = codec.decode_sized(await link.connection.receive())
+            if isinstance(message, Bye):
+                link.refused = message.code != CROSSED
             if isinstance(message, PullState):
                 link.source.start_over(message.owner)
             now, wall_ms = trio.current_time(), self.store.now_ms()
@@ -251,8 +261,7 @@ class Driver:
             if isinstance(command.message, StateBatch | LogBatch):
                 self._distrust(link.device, key_of(command.message), str(error))
             raise
-        for kind, data in outcome.notes:
-            self._tell(kind, data)
+        self._tell_all(outcome.notes)
         for owner, device in outcome.distrusted:
             self._distrust(device, Key(Stream.STATE, owner), FORGED)
         for owner, device in outcome.unfit:
@@ -274,6 +283,7 @@ class Driver:
 
     async def _failed(self, link: Link, error: Exception) -> str:
         """Name an error that ends a link, to us and to the peer; return it in words."""
+        link.refused = True
         if isinstance(error, LeaderlessError):
             code, why = error.code, error.message
             self.exchange.broke_a_rule(link.device, trio.current_time())
@@ -345,6 +355,7 @@ class Driver:
             link.nursery.cancel_scope.cancel()
 
     async def _close(self, link: Link, command: Close) -> None:
+        link.refused = command.code != CROSSED
         self._tell("link_closed", {"device": link.device, "code": command.code})
         await say_bye(link.connection, command.code, command.text)
         link.nursery.cancel_scope.cancel()

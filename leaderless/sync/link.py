@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import trio
 
 from leaderless.protocol import codec
 from leaderless.protocol.membership import readable
@@ -13,14 +15,14 @@ from leaderless.store.statements import statements
 from leaderless.transport.base import ConnectionLostError
 
 if TYPE_CHECKING:
-    import trio
-
     from leaderless.protocol.commands import Reconcile
     from leaderless.store.store import Store
     from leaderless.sync.comparing import Comparer
     from leaderless.sync.outbox import Outbox
     from leaderless.sync.source import Source
     from leaderless.transport.base import Connection
+
+_LAST_S: Final = 1.0
 
 
 @dataclass
@@ -35,14 +37,23 @@ class Link:
     outbox: Outbox
     source: Source
     comparer: Comparer
+    refused: bool = False
+    """Whether one side ends it because of what the other is, or does."""
 
     async def send(self) -> None:
-        """Send what is put into the outbox, until the connection is lost."""
+        """Send what is put into the outbox, until the connection is lost.
+
+        What came before its end is read for a moment more: it may say why it ends.
+        """
         try:
             while True:
                 await self.connection.send(await self.outbox.first())
                 self.outbox.drop_first()
         except ConnectionLostError:
+            with trio.move_on_after(_LAST_S):
+                while True:
+                    self.outbox.drop_first()
+                    await self.outbox.first()
             self.nursery.cancel_scope.cancel()
 
     async def tell_statements(self, version: tuple[int, int]) -> None:

@@ -19,33 +19,21 @@ if TYPE_CHECKING:
     from leaderless.identity import Identity
 
 
-class RevokedPeerError(UntrustedPeerError):
-    """A device that was a member proved its key; `key` is it."""
-
-    def __init__(self, key: bytes) -> None:
-        super().__init__("the other side is no member of this library any more")
-        self.key = key
-
-
 class Trust:
     """TLS contexts that follow the membership: `pins` maps fingerprints to certificates (DER).
 
-    `former` are those of devices that were members: who calls with one is known by it, and refused
-    before a word is exchanged.
+    Among them are those of former members: who is one has to be known to be told so. What else is
+    said on a connection is for those to decide who use it.
     """
 
     def __init__(
         self,
         identity: Identity,
         pins: Callable[[], Mapping[bytes, bytes]],
-        former: Callable[[], Mapping[bytes, bytes]] = dict,
     ) -> None:
         self.identity = identity
         self._pins = pins
-        self._former = former
-        self._built: tuple[tuple[frozenset[bytes], ...], ssl.SSLContext, ssl.SSLContext] | None = (
-            None
-        )
+        self._built: tuple[frozenset[bytes], ssl.SSLContext, ssl.SSLContext] | None = None
 
     def server(self) -> ssl.SSLContext:
         """Return the context for those who call us."""
@@ -65,17 +53,14 @@ class Trust:
             raise UntrustedPeerError(error.message) from error
         if fingerprint(key) in self._pins() or key == self.identity.public_key:
             return key
-        if fingerprint(key) in self._former():
-            raise RevokedPeerError(key)
         raise UntrustedPeerError("the other side is no member of this library")
 
-    def _contexts(self) -> tuple[tuple[frozenset[bytes], ...], ssl.SSLContext, ssl.SSLContext]:
-        pins, former = self._pins(), self._former()
-        names = frozenset(pins), frozenset(former)
+    def _contexts(self) -> tuple[frozenset[bytes], ssl.SSLContext, ssl.SSLContext]:
+        pins = self._pins()
+        names = frozenset(pins)
         if self._built is None or self._built[0] != names:
             anchors = "".join(ssl.DER_cert_to_PEM_cert(der) for der in pins.values())
-            known = "".join(ssl.DER_cert_to_PEM_cert(der) for der in former.values())
-            server = _context(ssl.PROTOCOL_TLS_SERVER, self.identity, anchors + known)
+            server = _context(ssl.PROTOCOL_TLS_SERVER, self.identity, anchors)
             client = _context(ssl.PROTOCOL_TLS_CLIENT, self.identity, anchors)
             self._built = names, server, client
         return self._built

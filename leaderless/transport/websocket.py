@@ -33,7 +33,6 @@ from leaderless.transport.base import (
     SelfDialError,
     UntrustedPeerError,
 )
-from leaderless.transport.tls import RevokedPeerError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -196,18 +195,16 @@ async def open_listener(
     trust: Trust,
     host: str,
     port: int,
-    handler: Callable[[WebSocketLink], Awaitable[None]],
-    refused: Callable[[bytes, str], None] = lambda _key, _address: None,
+    handler: Callable[[WebSocketLink], Awaitable[object]],
 ) -> AsyncIterator[Listener]:
-    """Take calls of members; `handler` has each connection for as long as it runs.
+    """Take calls of those who are trusted; `handler` has each connection for as long as it runs.
 
-    `refused` hears of the key and the address of callers that are members no more. Port 0 takes any.
-    An empty host means every address of this machine.
+    Port 0 takes any. An empty host means every address of this machine.
     """
     listeners = await trio.open_tcp_listeners(port, host=host or None)
     pending: Counter[str] = Counter()
     async with trio.open_nursery() as nursery:
-        serve = partial(_take, trust, handler, refused, pending)
+        serve = partial(_take, trust, handler, pending)
         await nursery.start(partial(trio.serve_listeners, serve, listeners))
         try:
             yield Listener(listeners[0].socket.getsockname()[1])
@@ -217,8 +214,7 @@ async def open_listener(
 
 async def _take(
     trust: Trust,
-    handler: Callable[[WebSocketLink], Awaitable[None]],
-    refused: Callable[[bytes, str], None],
+    handler: Callable[[WebSocketLink], Awaitable[object]],
     pending: Counter[str],
     tcp: trio.SocketStream,
 ) -> None:
@@ -235,9 +231,6 @@ async def _take(
         pending[host] += 1
         try:
             link = await _upgrade(nursery, trust, stream, _text(host, port))
-        except RevokedPeerError as error:
-            link = None
-            refused(error.key, _text(host, port))
         finally:
             pending[host] -= 1
             pending += Counter()  # forgets addresses that have none
@@ -253,10 +246,7 @@ async def _take(
 async def _upgrade(
     nursery: trio.Nursery, trust: Trust, stream: trio.SSLStream[trio.SocketStream], address: str
 ) -> WebSocketLink | None:
-    """Return the connection of a member, or None: a stranger is told nothing, not even why.
-
-    Raises RevokedPeerError for one that was a member; it is told as little.
-    """
+    """Return the connection of somebody trusted, or None: a stranger is told nothing, not even why."""
     try:
         with trio.fail_after(HANDSHAKE_S):
             await stream.do_handshake()
@@ -274,8 +264,6 @@ async def _upgrade(
                 await request.reject(404)
                 return None
             socket = await request.accept()
-    except RevokedPeerError:
-        raise
     except (trio.TooSlowError, UntrustedPeerError, ConnectionLostError, *_ENDED):
         return None
     return WebSocketLink(socket, stream, key, address, dialed=False)

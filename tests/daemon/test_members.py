@@ -9,12 +9,14 @@ import pytest
 from leaderless.daemon.members import (
     Welcome,
     admission,
+    certificates,
     decode_welcome,
     encode_welcome,
     genesis,
+    revocation,
 )
 from leaderless.errors import InvalidDataError, NotPermittedError
-from leaderless.identity import Identity, certificate_key, load_or_create, verify
+from leaderless.identity import Identity, certificate_key, device_id, load_or_create, verify
 from leaderless.protocol.membership import (
     Membership,
     Signed,
@@ -131,3 +133,14 @@ def test_a_welcome_of_another_shape_is_named(
     host, joiner, _ = people
     with pytest.raises(InvalidDataError, match="another shape"):
         decode_welcome(pack(shape), joiner.public_key, host.public_key)
+
+
+def test_former_members_are_known_by_their_certificates(
+    people: tuple[Identity, Identity, Identity],
+) -> None:
+    """A connection may show who they are, so that they can be told why they are none."""
+    host, joiner, _ = people
+    _, said = _welcomed(host, joiner)
+    out = revocation(host, _members(*said), device_id(joiner.public_key), START_MS, b"r")
+    known = certificates(_members(*said, out))
+    assert known == {item.fingerprint: item.certificate_der for item in (host, joiner)}

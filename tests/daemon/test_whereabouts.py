@@ -55,8 +55,9 @@ def dialer() -> Dialer:
     async def dial(_: trio.Nursery, host: str, port: int) -> Connection:
         raise DialError(f"nobody at {host}:{port}")
 
-    async def use(_: Connection) -> None:
+    async def use(_: Connection) -> bool:
         """Use nothing."""
+        return True
 
     return Dialer(dial, use, dict, bytes, Backoff(), lambda: 0.0, lambda *_: None)
 

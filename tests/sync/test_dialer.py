@@ -31,6 +31,7 @@ class Network:
     chance: float = 1.0
     call_lasts_s: float = 0.0
     use_lasts_s: float = 5.0
+    welcome: bool = True
     start: float = field(default_factory=trio.current_time)
 
     async def dial(self, nursery: trio.Nursery, host: str, _: int) -> Connection:
@@ -43,12 +44,13 @@ class Network:
         nursery.start_soon(trio.sleep_forever)  # as a real connection's reader
         return memory_pair(b"me", answer)[0]
 
-    async def use(self, connection: Connection) -> None:
+    async def use(self, connection: Connection) -> bool:
         """Stay connected for as long as the test said."""
         self.used.append(connection.peer_key)
         self.online[connection.peer_key] = connection.address
         await trio.sleep(self.use_lasts_s)
         del self.online[connection.peer_key]
+        return self.welcome
 
     def times(self, host: str = "a") -> list[float]:
         """Return when a host was called."""
@@ -178,13 +180,19 @@ async def test_who_called_us_is_not_called(autojump_clock: trio.testing.MockCloc
     assert network.times() == [0]
 
 
-async def test_a_lost_connection_is_made_again(autojump_clock: trio.testing.MockClock) -> None:
-    """After an answered call has ended, the next comes after the least wait."""
-    network = Network(answers={"a": b"A"}, use_lasts_s=10)
+@pytest.mark.parametrize(
+    ("welcome", "lasts_s", "times"),
+    [(True, 30, [0, 31, 62, 93]), (False, 1, [0, 3, 8, 17, 34, 67]), (False, 61, [0, 63])],
+)
+async def test_a_lost_connection_is_made_again(
+    autojump_clock: trio.testing.MockClock, welcome: bool, lasts_s: int, times: list[int]
+) -> None:
+    """Soon, or less and less often if it was refused and not used for long."""
+    network = Network({"a": b"A"}, use_lasts_s=lasts_s, welcome=welcome)
     async with dialing(network) as dialer:
         dialer.suggest("a", 1)
-        await trio.sleep(30)
-    assert network.times() == [0, 11, 22]
+        await trio.sleep(100)
+    assert network.times() == times
 
 
 async def test_an_answer_forgets_the_failures(autojump_clock: trio.testing.MockClock) -> None:

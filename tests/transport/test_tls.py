@@ -9,7 +9,7 @@ import pytest
 
 from leaderless.identity import Identity, load_or_create
 from leaderless.transport.base import UntrustedPeerError
-from leaderless.transport.tls import RevokedPeerError, Trust
+from leaderless.transport.tls import Trust
 
 
 def _trust(me: Identity, *members: Identity) -> Trust:
@@ -58,13 +58,3 @@ def test_contexts_are_kept_while_the_members_are_the_same(tmp_path: Path) -> Non
     assert trust.client() is first
     members.append(other)
     assert trust.client() is not first
-
-
-def test_who_was_a_member_is_known_and_refused(tmp_path: Path) -> None:
-    """Its certificate is no pin any more; who it was can be said."""
-    me, ben = load_or_create(tmp_path / "me"), load_or_create(tmp_path / "ben")
-    former = {ben.fingerprint: ben.certificate_der}
-    trust = Trust(me, lambda: {me.fingerprint: me.certificate_der}, lambda: former)
-    with pytest.raises(RevokedPeerError) as caught:
-        trust.proved_key(ben.certificate_der)
-    assert caught.value.key == ben.public_key

@@ -127,30 +127,6 @@ async def test_a_removed_member_is_refused(people: list[Identity]) -> None:
             await dial(nursery, trust(ben, anna), "127.0.0.1", port)
 
 
-async def test_who_was_a_member_is_refused_by_name(people: list[Identity]) -> None:
-    """The listener says who called; the caller hears no word."""
-    anna, ben, _ = people
-    said: list[tuple[bytes, str]] = []
-    trusted = Trust(
-        anna,
-        lambda: {anna.fingerprint: anna.certificate_der},
-        lambda: {ben.fingerprint: ben.certificate_der},
-    )
-
-    def refused(key: bytes, address: str) -> None:
-        said.append((key, address))
-
-    async with (
-        trio.open_nursery() as nursery,
-        open_listener(trusted, "127.0.0.1", 0, echo, refused) as listener,
-    ):
-        with pytest.raises(DialError), trio.fail_after(AT_ONCE_S):
-            await dial(nursery, trust(ben, anna), "127.0.0.1", listener.port)
-        ((key, address),) = said
-        assert (key, address.startswith("127.0.0.1:")) == (ben.public_key, True)
-        nursery.cancel_scope.cancel()
-
-
 async def test_a_device_does_not_talk_to_itself(people: list[Identity]) -> None:
     """A dial that reaches ourselves is named."""
     anna, *_ = people
