@@ -217,8 +217,7 @@ class PairingDesk:
 
         def write(transaction: Transaction) -> int:
             # Another code may have been typed, and come through, since this one was.
-            count = len(self._applier.members.members)
-            check_may_join(transaction.conn, count, welcome.library)
+            check_may_join(transaction.conn, len(self._applier.members.members))
             since = members.members[self._identity.public_key].since
             nonce = secrets.token_bytes(8)
             return join_library(transaction, welcome.library, welcome.statements, nonce, since)

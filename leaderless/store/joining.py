@@ -1,9 +1,10 @@
 """Joining another library: what this device brings along, and what it leaves behind.
 
-The joiner must be the only member of its own library. Its owned rows stay as they are (same owner,
-new incarnation); its shared records are made again in the joined library by import commits of a new
-feed, as commits are signed for one library only. A device that was revoked joins its library again: it
-takes the shared records as the others have them now.
+The joiner must be the only member of its own library, or a member of none, as a device that knows that
+it was revoked. Its owned rows stay as they are (same owner, new incarnation), those of others go; its
+shared records are made again in the joined library by import commits of a new feed, as commits are
+signed for one library only. Who was revoked and joins the same library again takes the shared records
+as the others have them now.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from leaderless.errors import NotPermittedError
 from leaderless.protocol import hashing
 from leaderless.protocol.records import decode_state
-from leaderless.store import meta
+from leaderless.store import meta, state
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.statements import take_statements
 from registry.changes import Create
@@ -49,23 +50,9 @@ _FACTS_OF_THE_OLD_LIBRARY = (
 )
 
 
-def check_may_join(connection: Connection, members: int, library: bytes | None = None) -> None:
-    """Raise NotPermittedError if this device shares its library with others already.
-
-    One that was revoked may join that again; `library` is the one that it joins, once it is known.
-    """
-    if meta.get(connection, meta.REVOKED) is not None:
-        if library in (None, meta.get(connection, meta.LIBRARY)):
-            return
-        raise NotPermittedError(
-            "this device was revoked from another library, whose records it still has",
-            hint="leaderless init makes a new device in another home",
-        )
-    others = connection.exec_driver_sql(
-        "SELECT count(*) FROM incarnation WHERE device <> ?",
-        (meta.get(connection, meta.OWN_DEVICE),),
-    ).scalar_one()
-    if members > 1 or others:
+def check_may_join(connection: Connection, members: int) -> None:
+    """Raise NotPermittedError if this device shares its library, of so many members, with others."""
+    if members > 1 and meta.get(connection, meta.REVOKED) is None:
         raise NotPermittedError(
             "this device shares its library with others; it cannot join another one",
             hint="run `leaderless pair` here and `leaderless pair CODE` on the new device",
@@ -87,6 +74,8 @@ def join_library(
         connection.exec_driver_sql(f"DELETE FROM {table}")
     for model in reversed(transaction.registry.shared()):
         connection.exec_driver_sql(f"DELETE FROM {model.sync_name}")
+    if not again:
+        _leave_others(transaction)
     for fact in _FACTS_OF_THE_OLD_LIBRARY:
         meta.drop(connection, fact)
     meta.put(connection, meta.LIBRARY, library)
@@ -96,6 +85,15 @@ def join_library(
     if brought:
         transaction.commit("library.import", brought)
     return len(brought)
+
+
+def _leave_others(transaction: Transaction) -> None:
+    """Drop the rows of other devices: they are of a library that this device is no member of."""
+    connection = transaction.conn
+    for copy in state.copies(connection):
+        if copy.owner != transaction.own_device:
+            state.forget(connection, transaction.registry, copy)
+            connection.exec_driver_sql("DELETE FROM incarnation WHERE device = ?", (copy.owner,))
 
 
 def _shared_records(connection: Connection, transaction: Transaction) -> list[Create]:

@@ -88,22 +88,31 @@ def test_a_member_of_a_shared_library_may_not(meeting: Meeting) -> None:
         within(meeting.joiner, lambda conn: check_may_join(conn, 2))
 
 
-def test_who_holds_rows_of_others_may_not(replicas: list[Replica]) -> None:
-    """Rows of another device are not carried into a library it is not a member of."""
-    a, b, _ = replicas
-    pull(a, b, a)
-    with pytest.raises(NotPermittedError):
-        within(b, lambda conn: check_may_join(conn, 1))
-
-
-def test_who_was_revoked_may_join_its_library_again_and_no_other(meeting: Meeting) -> None:
-    """It still has the records of that one."""
+def test_who_was_revoked_may_join_any(meeting: Meeting) -> None:
+    """Its library is over for it, however many are left in that."""
     joiner = meeting.joiner
     within(joiner, lambda conn: meta.put(conn, meta.REVOKED, 1))
     within(joiner, lambda conn: check_may_join(conn, 9))
-    within(joiner, lambda conn: check_may_join(conn, 9, joiner.store.library))
-    with pytest.raises(NotPermittedError):
-        within(joiner, lambda conn: check_may_join(conn, 1, meeting.library))
+
+
+def test_rows_of_others_are_left_behind(tmp_path: Path, meeting: Meeting) -> None:
+    """They are of members of the library that is left; its own, and the tags, come along."""
+    (tmp_path / "old").mkdir()
+    a, b, *_ = old = make_replicas(tmp_path / "old", 2)
+    add_tree(a, 3, "theirs")
+    add_tree(b, 2, "mine")
+    pull(a, b, a)
+    meeting.tag(b, Create("tag", b.store.ids.new(), {"canonical_name": "trip"}))
+    meeting.joiner.store.close()
+    meeting.joiner = b
+    assert meeting.join() == 1
+    assert query_file(b.store.path, "SELECT name FROM location") == [("mine",)]
+    assert query_file(b.store.path, "SELECT count(*) FROM incarnation") == [(1,)]
+    pull(b, meeting.host, b)
+    assert held(meeting.host, b).verified == held(b, b).watermark
+    for replica in old:
+        if replica is not b:
+            replica.store.close()
 
 
 # --- what stays -----------------------------------------------------------------------------------

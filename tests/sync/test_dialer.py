@@ -65,13 +65,8 @@ async def dialing(network: Network) -> AsyncIterator[Dialer]:
         network.told.append((kind, data))
 
     dialer = Dialer(
-        network.dial,
-        network.use,
-        lambda: network.online,
-        lambda key: key,
-        BACKOFF,
-        lambda: network.chance,
-        tell,
+        *(network.dial, network.use, lambda: network.online, lambda key: key),
+        *(BACKOFF, lambda: network.chance, tell),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(dialer.run)

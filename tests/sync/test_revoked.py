@@ -267,7 +267,7 @@ async def _admit_anew(host: Node, joiner: Node) -> None:
     found = await host.store.write(lambda tx: take_statements(tx, [said]))
     host.driver.applier.members = found
     everything = within(host.replica, statements)
-    within(joiner.replica, lambda c: check_may_join(c, 3, host.store.library))
+    within(joiner.replica, lambda c: check_may_join(c, 3))
     await joiner.store.write(
         lambda tx: join_library(tx, host.store.library, everything, b"newnonce", since)
     )
