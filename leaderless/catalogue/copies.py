@@ -1,8 +1,9 @@
 """Where copies of a content are, what exists once only, and what exists more often than needed.
 
 A file is at risk where its content is on one device, or on one drive that can move, however many
-copies are there; and where its content is not known, as nothing can be said of copies then. What
-is not a file has no copies. Bytes are counted once per content, unless it says otherwise.
+copies are there; and where its content is not known, as nothing can be said of copies then. What is
+on a device that was revoked is shown, and counts as no copy. What is not a file has no copies. Bytes
+are counted once per content, unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-ONE_DEVICE, ONE_DRIVE = "one_device", "one_drive"
+NO_DEVICE, ONE_DEVICE, ONE_DRIVE = "no_device", "one_device", "one_drive"
 QUICK_HASHED, NOT_HASHED = "quick_hashed", "not_hashed"
-REASONS: Final = (ONE_DEVICE, ONE_DRIVE, QUICK_HASHED, NOT_HASHED)
-"""Why a file is at risk: all copies are on one device; on one drive that several devices have
-seen; only a sample of it was hashed; nothing was."""
+REASONS: Final = (NO_DEVICE, ONE_DEVICE, ONE_DRIVE, QUICK_HASHED, NOT_HASHED)
+"""Why a file is at risk: it is on revoked devices only; all copies are on one device; on one drive that
+several devices have seen; only a sample of it was hashed; nothing was."""
 
 _FILES: Final = (
     "FROM entry e CROSS JOIN place p ON p.location = e.location"
@@ -47,7 +48,7 @@ class Chosen:
         conditions = ["1"]
         values: list[object] = []
         if self.device is not None:
-            conditions.append("p.device = (SELECT min(id) FROM incarnation WHERE device = ?)")
+            conditions.append("p.owner = (SELECT min(id) FROM incarnation WHERE device = ?)")
             values.append(self.device)
         if self.locations is not None:
             conditions.append(f"e.location IN ({', '.join('?' * len(self.locations))})")
@@ -87,16 +88,21 @@ def copies(
         )
     reason: str | None
     if content is None:
-        reason = NOT_HASHED if quick_hash is None else QUICK_HASHED
+        counted = connection.exec_driver_sql(
+            f"WITH {PLACE} SELECT count(p.device) {_FILES} AND e.id = ?", (key,)
+        ).scalar_one()
+        loose = NOT_HASHED if quick_hash is None else QUICK_HASHED
+        reason = loose if counted else NO_DEVICE
         found = entries_json(connection, [key], own, online)
-        about = {"hash": None, "devices": 1, "drives": 1, "count": 1, "at_risk": reason}
-        return {**about, "copies": found, "more": False}
+        about = {"hash": None, "devices": counted, "drives": counted, "count": 1}
+        return {**about, "at_risk": reason, "copies": found, "more": False}
     count, devices, drives = connection.exec_driver_sql(
         f"WITH {PLACE} SELECT count(*), count(DISTINCT p.device), count(DISTINCT p.drive)"
         f" {_FILES} AND e.content = ?",
         (content,),
     ).one()
-    reason = ONE_DEVICE if devices < 2 else ONE_DRIVE if drives < 2 else None
+    few = (NO_DEVICE, ONE_DEVICE)
+    reason = few[devices] if devices < len(few) else ONE_DRIVE if drives < 2 else None
     keys = _keys_of(connection, content, "e.id <> ?", (key,), limit)
     return {
         "hash": content.hex(),
@@ -119,7 +125,7 @@ def _keys_of(
     """Return the local keys of files with a content, those of one device together."""
     found = connection.exec_driver_sql(
         f"WITH {PLACE} SELECT e.id {_FILES} AND e.content = ? AND {condition}"
-        " ORDER BY p.device, p.drive, e.id LIMIT ?",
+        " ORDER BY p.device IS NULL, p.owner, p.drive, e.id LIMIT ?",
         (content, *values, limit),
     )
     return list(found.scalars())
@@ -129,13 +135,19 @@ def _keys_of(
 
 _RISKY: Final = (
     "risky (content, size, files, reason) AS ("
-    " SELECT e.content, max(e.size_bytes), sum({condition}) AS chosen,"
-    " CASE WHEN min(p.device) = max(p.device) THEN 'one_device' ELSE 'one_drive' END"
-    " {files} AND e.content IS NOT NULL GROUP BY e.content"
-    " HAVING (min(p.device) = max(p.device) OR min(p.drive) = max(p.drive))"
-    " AND chosen > 0)"
+    " SELECT content, size, iif(most IS NULL, chosen, here), CASE WHEN most IS NULL THEN 'no_device'"
+    " WHEN least = most THEN 'one_device' ELSE 'one_drive' END FROM ("
+    " SELECT e.content, max(e.size_bytes) AS size, sum({condition}) AS chosen,"
+    " sum(({condition}) AND p.device IS NOT NULL) AS here, min(p.device) AS least,"
+    " max(p.device) AS most, min(p.drive) = max(p.drive) AS one_drive"
+    " {files} AND e.content IS NOT NULL GROUP BY e.content)"
+    " WHERE iif(most IS NULL, chosen > 0, here > 0 AND (least = most OR one_drive)))"
 )
 """Grouped in the order of the index on contents, which covers it: nothing is sorted or looked up."""
+_LOOSE: Final = (
+    "CASE WHEN p.device IS NULL THEN 'no_device' WHEN e.quick_hash IS NULL THEN 'not_hashed'"
+    " ELSE 'quick_hashed' END"
+)
 
 
 def at_risk(
@@ -145,26 +157,26 @@ def at_risk(
     condition, values = chosen.condition(connection)
     risky = f"WITH {PLACE}, {_RISKY.format(condition=condition, files=_FILES)}"
     hashed = connection.exec_driver_sql(
-        f"{risky} SELECT reason, sum(files), sum(size) FROM risky GROUP BY reason", values
+        f"{risky} SELECT reason, sum(files), sum(size) FROM risky GROUP BY reason",
+        (*values, *values),
     ).all()
     loose = connection.exec_driver_sql(
-        f"WITH {PLACE} SELECT CASE WHEN e.quick_hash IS NULL THEN 'not_hashed'"
-        f" ELSE 'quick_hashed' END, count(*), sum(e.size_bytes) {_FILES}"
+        f"WITH {PLACE} SELECT {_LOOSE}, count(*), sum(e.size_bytes) {_FILES}"
         f" AND e.content IS NULL AND {condition} GROUP BY 1",
         values,
     ).all()
     wanted = chosen.limit + 1
     contents = connection.exec_driver_sql(
         f"{risky} SELECT content, size, reason FROM risky ORDER BY size DESC, content LIMIT ?",
-        (*values, wanted),
+        (*values, *values, wanted),
     ).all()
     found: list[tuple[int, str, int]] = []
     for content, size, reason in contents:
-        keys = _keys_of(connection, content, condition, values, wanted - len(found))
+        those = condition if reason == NO_DEVICE else f"{condition} AND p.device IS NOT NULL"
+        keys = _keys_of(connection, content, those, values, wanted - len(found))
         found += [(size or 0, reason, key) for key in keys]
     loose_ones = connection.exec_driver_sql(
-        f"WITH {PLACE} SELECT coalesce(e.size_bytes, 0),"
-        " CASE WHEN e.quick_hash IS NULL THEN 'not_hashed' ELSE 'quick_hashed' END, e.id"
+        f"WITH {PLACE} SELECT coalesce(e.size_bytes, 0), {_LOOSE}, e.id"
         f" {_FILES} AND e.content IS NULL AND {condition}"
         " ORDER BY e.size_bytes DESC, e.id LIMIT ?",
         (*values, wanted),
@@ -184,8 +196,10 @@ def at_risk(
 
 def _totals(rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, Any]]:
     """Return files and bytes by reason and in all; contents with several copies count once."""
-    by_reason = {reason: (int(files), int(size or 0)) for reason, files, size in rows}
-    by_reason = {reason: by_reason.get(reason, (0, 0)) for reason in REASONS}
+    by_reason = dict.fromkeys(REASONS, (0, 0))
+    for reason, files, size in rows:
+        so_far = by_reason[reason]
+        by_reason[reason] = (so_far[0] + int(files), so_far[1] + int(size or 0))
     files, size = (sum(column) for column in zip(*by_reason.values(), strict=True))
     return {
         reason: {"files": count, "bytes": str(amount)}
@@ -220,9 +234,10 @@ def duplicates(
     """Return contents of several files, the most wasted bytes first, and what all of them waste.
 
     Wasted is every copy beyond one on each device. With a device: of several files on that device.
-    Empty files waste nothing and are left out.
+    Empty files waste nothing and are left out, and so is what is on revoked devices.
     """
     condition, values = chosen.condition(connection)
+    condition = f"{condition} AND p.device IS NOT NULL"
     twice = f"WITH {PLACE}, {_TWICE.format(condition=condition, files=_FILES)}"
     given = (*values, max(0, larger_bytes), *values, *values)
     rows = connection.exec_driver_sql(

@@ -140,7 +140,7 @@ def _found(
         row
     )
     path = entry_path(connection, key, root)
-    why = why_away(device, own, online, mount, offline)
+    why = why_away(connection, device, own, online, mount, offline)
     return {
         "id": uuid.hex(),
         "device": device_name or device.hex()[:8],
@@ -157,11 +157,18 @@ def _found(
 
 
 def why_away(
-    device: bytes, own: bytes, online: Collection[bytes], mount: bytes | None, offline: int | None
+    connection: Connection,
+    device: bytes,
+    own: bytes,
+    online: Collection[bytes],
+    mount: bytes | None,
+    offline: int | None,
 ) -> str | None:
     """Return why an entry cannot be reached now, None if it can; `mount` is where its drive is."""
     if device != own and device not in online:
-        return "its device is not connected"
+        query = "SELECT 1 FROM revoked WHERE device = ? AND below IS NULL"
+        is_gone = connection.exec_driver_sql(query, (device,)).first() is not None
+        return "its device was revoked" if is_gone else "its device is not connected"
     if mount is None:
         return "its drive is not plugged in"
     if offline:

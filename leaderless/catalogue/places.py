@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 PLACE: Final = (
-    "place (location, device, drive) AS MATERIALIZED ("
+    "at (location, owner, drive, is_gone) AS ("
     " SELECT l.id, (SELECT min(o.id) FROM incarnation o WHERE o.device = i.device),"
     " coalesce((SELECT min(w.id) FROM volume w WHERE w.fingerprint = v.fingerprint"
-    " AND (v.is_removable = 1 OR v.is_network = 1)), v.id)"
+    " AND (v.is_removable = 1 OR v.is_network = 1)), v.id),"
+    " EXISTS (SELECT 1 FROM revoked r WHERE r.device = i.device AND r.below IS NULL)"
     " FROM location l JOIN volume v ON v.id = l.volume JOIN incarnation i ON i.id = l.epoch"
-    " WHERE l.dead = 0)"
+    " WHERE l.dead = 0),"
+    " place (location, owner, device, drive) AS MATERIALIZED ("
+    " SELECT location, owner, iif(is_gone, NULL, owner), iif(is_gone, NULL, drive) FROM at)"
 )
-"""A common table expression: the device and drive (small numbers) of each location. Join it to an
-entry with CROSS JOIN, so that entries stay the outer loop."""
+"""A common table expression: the owner, device and drive (small numbers) of each location. Device and
+drive are null where the owner was revoked: nobody can rely on what is there. Join it to an entry with
+CROSS JOIN, so that entries stay the outer loop."""
 
 FULL, QUICK, NONE = "full", "quick", "none"
 """How the contents of a file are known: by the hash of the whole, by one of a sample, not at all."""
@@ -57,7 +61,7 @@ def _entry(
 ) -> dict[str, Any]:
     key, uuid, device, name, drive, fingerprint, location, root, offline, mount, *about = row
     kind, size, mtime_ns, content, quick_hash = about
-    why = why_away(device, own, online, mount, offline)
+    why = why_away(connection, device, own, online, mount, offline)
     return {
         "id": uuid.hex(),
         "device": name or device.hex()[:8],

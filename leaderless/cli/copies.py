@@ -13,6 +13,7 @@ from leaderless.cli.values import parse_size
 from leaderless.words import counted
 
 WHY = {
+    "no_device": "on no member's device",
     "one_device": "on one device only",
     "one_drive": "on one drive only",
     "quick_hashed": "only a sample was hashed",
@@ -52,7 +53,7 @@ def put_copies(context: Context, answer: dict[str, Any]) -> None:
         )
     if answer["at_risk"] is None:
         chat(f"Safe: on {answer['devices']} devices.")
-    elif answer["hash"] is None:
+    elif answer["hash"] is None and answer["at_risk"] != "no_device":
         chat(
             f"Copies are not known: {WHY[answer['at_risk']]}."
             f" `{context.command('location mode LOCATION content')}` hashes a folder's files."
@@ -88,7 +89,7 @@ def at_risk(
     """List files whose content is on one device only, or not known; the largest first.
 
     Several copies on one device are still one device, and a drive that was indexed on several is
-    one drive. Bytes are counted once per content.
+    one drive. What is on a revoked device is no copy. Bytes are counted once per content.
     """
     query = {"location": location, "tag": tag, "device": device, "limit": limit}
     answer = context.client.get("/v1/at-risk", query, timeout_s=600.0)

@@ -342,3 +342,58 @@ def test_contents_are_grouped_by_their_index_alone(house: House) -> None:
         "SEARCH e USING COVERING INDEX entry_by_content (content>?)",
         "SEARCH e USING COVERING INDEX entry_by_content (content=?)",
     }
+
+
+# --- revoked devices ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Build the three devices once more, of which the third was revoked."""
+    made = make_replicas(tmp_path_factory.mktemp("left"), 3)
+    house = House(made)
+    house.ids["loose"] = house.disks[2].put("loose.jpg", size=5)
+    for name in ("left.jpg", "left again.jpg"):
+        house.disks[2].put(name, "left", size=30)
+    meet(*made)
+    gone = made[2].identity.device
+    insert = "INSERT INTO revoked (device, statement) VALUES (?, x'')"
+    within(made[0], lambda c: c.exec_driver_sql(insert, (gone,)))
+    yield house
+    for replica in made:
+        replica.store.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "devices", "reason"),
+    [
+        *[("three", 2, None), ("two", 1, "one_device"), ("away", 0, "no_device")],
+        *[("loose", 0, "no_device"), ("plain", 1, "not_hashed")],
+    ],
+)
+def test_a_copy_on_a_revoked_device_is_none(
+    left: House, name: str, devices: int, reason: str | None
+) -> None:
+    """It is shown as what it is, and nobody relies on it."""
+    found = left.copies(name)
+    assert (found["devices"], found["at_risk"]) == (devices, reason)
+    whys = {item["why"] for item in found["copies"]}
+    assert ("its device was revoked" in whys) == (name != "plain")
+
+
+def test_what_only_a_revoked_device_shares_is_at_risk(left: House) -> None:
+    """What has its other copy there is on one device; what is only there is on none."""
+    found = left.at_risk()
+    about = [(item["path"], item["device_id"], item["reason"]) for item in found["files"]]
+    listed = {path.rpartition("/")[2]: what for path, *what in about}
+    anna, carl = left.anna.identity.device.hex(), left.carl.identity.device.hex()
+    assert listed["two.jpg"] == [anna, "one_device"]
+    assert listed["away.jpg"] == listed["loose.jpg"] == [carl, "no_device"]
+    assert "three.jpg" not in listed
+    assert found["totals"]["no_device"] == {"files": 4, "bytes": "1035"}
+
+
+def test_what_a_revoked_device_has_twice_wastes_nothing(left: House) -> None:
+    """Nobody can free it."""
+    names = [item["copies"][0]["path"] for item in left.duplicates()["duplicates"]]
+    assert not any("left" in name for name in names)
