@@ -1,8 +1,8 @@
 """What must hold, asked of the files themselves and judged by rules that the product does not share.
 
 At every commit of a device: nothing takes effect before what it builds on. At every check: foreign
-keys, watermarks that promise what is not there, deleted rows that are back, claims of being in sync
-that are false. What has to be so after a heal stands in `agreement`.
+keys, deleted rows that are back, claims of being in sync that are false. What a watermark promises
+stands in `promises`, what has to be so after a heal in `agreement`.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ class Witness:
         authors: Sequence[Author],
         lives: Mapping[bytes, Incarnation | None],
     ) -> None:
-        """Rows up to a watermark are there; deleted ones are not."""
+        """Rows that were deleted up to a watermark are not there."""
         marks = {
             copy.owner: copy
             for copy in state.copies(connection)

@@ -37,14 +37,17 @@ WEIGHTS = {
     "away": 1,
     "wait": 2,
     "forget": 0,
+    "empty": 0,
     "revoke": 0,
 }
-"""How often each kind of step comes, of a hundred or so; devices forget in some seeds alone, and a
-revoke comes once in some plans."""
+"""How often each kind of step comes, of a hundred or so; some come in some seeds alone, and a revoke
+once in some plans."""
 FORGETS_EVERY = 5
 """In each so-manieth seed, every twentieth step or so is that a device forgets old commits."""
-WORK = ("own", "share", "note", "undo", "rename")
-OWN_WORK = ("own", "rename")
+EMPTIES_EVERY = 4
+"""The same of directories that are emptied and deleted."""
+WORK = ("own", "share", "note", "undo", "rename", "empty")
+OWN_WORK = ("own", "rename", "empty")
 """What writes rows of a device's own."""
 MENDING = ("mend", "revive", "space")
 SETTLE_EVERY = 500
@@ -106,9 +109,7 @@ def plan_of(seed: int, steps: int, least: int = 3, most: int = 8) -> Plan:
         tuple(at for at in range(devices) if chance.random() < 0.15),
         tuple(at for at in range(1, devices) if chance.random() < 0.25),
         tuple(_clock(chance) for _ in range(devices)),
-        tuple(
-            _forgetting(seed, with_revoke(_steps(chance, steps, devices), seed, devices), devices)
-        ),
+        tuple(_seldom(seed, with_revoke(_steps(chance, steps, devices), seed, devices), devices)),
     )
 
 
@@ -154,15 +155,21 @@ def _steps(chance: random.Random, count: int, devices: int) -> list[Step]:
     return found
 
 
-def _forgetting(seed: int, steps: list[Step], devices: int) -> list[Step]:
-    """Return the steps of a seed, in some with more in between: drawn apart from all else."""
-    if seed % FORGETS_EVERY:
-        return steps
-    chance = random.Random(f"forget/{seed}")
+def _seldom(seed: int, steps: list[Step], devices: int) -> list[Step]:
+    """Return the steps of a seed, with those in between that come in some seeds alone."""
+    for kind, every in (("forget", FORGETS_EVERY), ("empty", EMPTIES_EVERY)):
+        if seed % every == 0:
+            steps = _with_more(kind, seed, steps, devices)
+    return steps
+
+
+def _with_more(kind: str, seed: int, steps: list[Step], devices: int) -> list[Step]:
+    """Return steps with more of one kind in between: drawn apart from all else."""
+    chance = random.Random(f"{kind}/{seed}")
     found = []
     for step in steps:
         if chance.random() < 0.05:
             numbers = (chance.randrange(1 << 16), 0, 0, 0)
-            found.append(Step(0, "forget", chance.randrange(devices), numbers))
+            found.append(Step(0, kind, chance.randrange(devices), numbers))
         found.append(step)
     return found[: len(steps)]

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from leaderless.store.transaction import Transaction
 
 VOLUME_COLUMNS = ("uuid", "fingerprint", "display_name")
@@ -131,6 +133,39 @@ def grown(change: Change, new: bytes, numbers: tuple[int, ...]) -> None:
             change.drop("entry", uuid)
         if entry.parent is None:
             change.drop("location", entry.location)
+
+
+def emptied(change: Change, number: int) -> None:
+    """Move all that is in a directory out of it, delete it, and edit what was in it.
+
+    So what is there now of the children has later revs than the tombstone of their old parent.
+    """
+    entries = change.tree.entries
+    inside: dict[bytes, list[Entry]] = {}
+    for entry in entries.values():
+        if entry.parent is not None and entries[entry.parent].parent is not None:
+            inside.setdefault(entry.parent, []).append(entry)
+    if not inside:
+        return
+    folder, children = list(inside.items())[number % len(inside)]
+    moved = [entry._replace(parent=entries[folder].parent) for entry in children]
+    for entry in moved:
+        change.put("entry", tuple(entry))
+    change.drop("entry", folder)
+    for entry in moved:
+        change.put("entry", tuple(entry._replace(size=number)))
+
+
+def filled(change: Change, new: Sequence[bytes], number: int) -> None:
+    """Add a directory with files in it to a tree."""
+    folder, *files = new
+    home = next((entry for entry in change.tree.folders() if entry.parent is None), None)
+    if home is None or len(change.tree.entries) >= MOST_ENTRIES:
+        return
+    row = (folder, home.location, home.uuid, b"d%d" % number, "directory", 0)
+    change.put("entry", row)
+    for at, file in enumerate(files):
+        change.put("entry", (file, home.location, folder, b"f%d" % at, "file", number))
 
 
 def _move(change: Change, entry: Entry, folder: Entry) -> None:

@@ -28,7 +28,7 @@ from registry.changes import (
     feed_id,
 )
 from scripts.simulation.device import GoneError
-from scripts.simulation.trees import Change, Tree, grown, planted
+from scripts.simulation.trees import Change, Tree, emptied, filled, grown, planted
 from tests.merge import world as about
 
 if TYPE_CHECKING:
@@ -131,6 +131,18 @@ class Author:
         first, *rest = numbers
         for at in range(1 + numbers[3] % 3):
             grown(change, new(), (first // 7**at, *(number // 3**at for number in rest)))
+        return bool(change.acts) and await self._own(change)
+
+    async def empty(self, number: int) -> bool:
+        """Move all out of a directory and delete it; or make one for the next time."""
+        if self.device.up is None:
+            return False
+        new = self.device.up.store.ids.new
+        change = Change(self.tree)
+        if number % 2:
+            emptied(change, number)
+        if not change.acts:
+            filled(change, [new() for _ in range(1 + number % 7)], number)
         return bool(change.acts) and await self._own(change)
 
     async def _own(self, change: Change) -> bool:

@@ -25,6 +25,7 @@ from scripts.simulation.lies import Truth
 from scripts.simulation.network import Network
 from scripts.simulation.oracles import ViolationError, Witness, demand
 from scripts.simulation.plan import OLD_MODELS, OWN_WORK, WORK
+from scripts.simulation.promises import Promises
 from scripts.simulation.transcript import NAMES, Transcript
 from scripts.simulation.workload import RECORDS, Author, known_to
 from tests.merge import world as about
@@ -75,6 +76,7 @@ class World:
         self.network = Network(random.Random(f"net/{plan.seed}"), plan.latency_ms, self.transcript)
         said = statements_of(identities, names)
         self.witness = Witness(Truth())
+        self.promises = Promises()
         self.devices: list[Device] = []
         for at, (name, identity) in enumerate(zip(names, identities, strict=True)):
             path = folder / f"{name}.db"
@@ -114,6 +116,7 @@ class World:
     def _wrote(self, device: Device) -> None:
         try:
             self.witness.wrote(device)
+            self.promises.wrote(self, device)
         except ViolationError as error:
             self._violation = self._violation or error
 
@@ -219,7 +222,7 @@ class World:
                 return await author.own(step.numbers)
             case "share":
                 keys = known_to(author.device.registry, self.keys)
-                return await author.share(keys, step.numbers)
+                return bool(keys) and await author.share(keys, step.numbers)
             case "note":
                 entries = sorted(self.authors[step.numbers[0] % len(self.authors)].tree.entries)
                 return bool(entries) and await author.note(
@@ -227,6 +230,8 @@ class World:
                 )
             case "undo":
                 return await author.undo()
+            case "empty":
+                return await author.empty(step.numbers[0])
             case _:
                 return await author.rename(step.numbers[0] % 9)
 

@@ -15,12 +15,12 @@ import pytest
 
 from scripts.simulation.plan import Plan, plan_of
 from scripts.simulation.world import simulate
-from tests.simulation.planted import PLANTED, SOUGHT, Bug
+from tests.simulation.planted import PLANTED, Bug
 
 SHORT_S = 1.0
 MOST_S = 90.0
 STEPS = (40, 60, 120, 300, 600)
-SEEDS = range(100)
+SEEDS = range(250)
 # What a planted bug sets talking without end talks less over slow lines.
 LEAST_LATENCY_MS = 20
 
@@ -53,7 +53,7 @@ def hunt(bug: Bug) -> tuple[float, int, int, str] | None:
 
 def main(wanted: list[str]) -> None:
     """Print what was found of each planted bug whose name has one of these parts, or of all."""
-    for name, bug in {**PLANTED, **SOUGHT}.items():
+    for name, bug in PLANTED.items():
         if not wanted or any(part in name for part in wanted):
             sys.stdout.write(f"{name}: {hunt(bug)}\n")
             sys.stdout.flush()

@@ -40,6 +40,16 @@ def test_every_fault_is_drawn() -> None:
     assert drawn >= set(WEIGHTS)
 
 
+def test_directories_are_emptied_in_some_seeds_and_some_of_them_were_filled_for_it() -> None:
+    """Of each kind of number there are steps: an odd one empties, an even one fills."""
+    emptied = {
+        seed: [step.numbers[0] % 2 for step in plan_of(seed, 200).steps if step.kind == "empty"]
+        for seed in range(10)
+    }
+    assert {seed for seed, numbers in emptied.items() if numbers} == {0, 4, 8}
+    assert all({0, 1} <= set(numbers) for numbers in emptied.values() if numbers)
+
+
 def test_devices_forget_in_some_seeds_and_nothing_else_changes_by_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
