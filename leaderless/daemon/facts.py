@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
-from leaderless.store import closing, log, restoring
+from leaderless.store import closing, log, restoring, shelf
 from leaderless.store.holdings import read_holdings
 from leaderless.store.repair import replacement_in
 from registry.hlc import MAX_DRIFT_MS, Stamp
@@ -36,7 +36,7 @@ class Facts:
             (epoch,),
         ).all()
         self.tags = int(connection.exec_driver_sql("SELECT count(*) FROM tag").scalar_one())
-        self.shelf = log.shelf(connection)
+        self.shelf = shelf.waiting(connection)
         bound = Stamp(max(now_ms + MAX_DRIFT_MS, 0), 0, 0).pack()
         self.future = log.future_authors(connection, now_ms, bound)
         self.conflicts = count_conflicts(connection, registry, MOST_CONFLICTS)

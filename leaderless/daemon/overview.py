@@ -26,7 +26,7 @@ from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
 from leaderless.protocol.retention import LEASE_MS
 from leaderless.status.report import Alert, PeerView, ScanView, View
-from leaderless.store import log
+from leaderless.store import shelf
 from leaderless.store.forgetting import away_since
 from leaderless.store.repair import acknowledge
 from leaderless.words import counted
@@ -225,7 +225,7 @@ class Overview:
             )
         alerts += fetching_alerts(facts.holdings, connected)
         for item in facts.shelf:
-            if item.waits_for == log.FORGOTTEN:
+            if item.waits_for == shelf.FORGOTTEN:
                 continue
             who = called(facts, item.feed[:16])
             alerts.append(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Closed, Holdings, OwnedProof
-from leaderless.store import closing, log, meta, restoring, staging, state
+from leaderless.store import closing, log, meta, restoring, shelf, staging, state
 from leaderless.store.feeds import shown
 from registry.changes import LIFE_BYTES
 
@@ -66,7 +66,7 @@ def read_holdings(connection: Connection) -> Holdings:
         ),
         restoring.life(connection),
         frozenset(uncovered),
-        log.forgotten(connection),
+        shelf.forgotten(connection),
         staging.read_staging(connection),
         frozenset(doubted),
         damaged,

@@ -1,8 +1,8 @@
 """The log at rest: feeds and commits, received and applied.
 
 A commit is stored in order of its feed (*received*), and takes effect once all that it builds on
-has (*applied*). Between the two it is on the shelf: durable, with the reason it waits for. It
-waits for nothing but its causal past and the other parts of its own command.
+has (*applied*). Between the two it is on the shelf (store/shelf.py): durable, with the reason it
+waits for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits, limits
 from leaderless.protocol.messages import LogBatch, SignedCommit
-from leaderless.store import branches, closing, meta
+from leaderless.store import branches, closing, meta, shelf
 from leaderless.store.feeds import (
     Feed,
     feed_at,
@@ -24,7 +24,7 @@ from leaderless.store.feeds import (
     shown,
 )
 from leaderless.store.registers import Records
-from registry.changes import CommitKind, Dot
+from registry.changes import Dot
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
@@ -41,7 +41,6 @@ __all__ = [
     "AT_ONCE",
     "Feed",
     "Received",
-    "Shelved",
     "apply_ready",
     "feed_of",
     "feed_of_or_none",
@@ -53,15 +52,9 @@ __all__ = [
     "put_feed",
     "read_log",
     "receive",
-    "shelf",
     "take_effect",
 ]
 
-NEWER: Final = "a newer leaderless on this device: this one does not know its kind"
-"""Why a commit waits that only later versions can apply."""
-
-FORGOTTEN: Final = "its content was forgotten: the state of the records is fetched"
-"""What a commit waits for whose body is not here."""
 AT_ONCE: Final = limits.MAX_CHANGES
 """Changes whose records are held in memory together: those of one commit, or of many small ones."""
 
@@ -148,15 +141,9 @@ def apply_ready(
             while at.applied < at.reach:
                 # Looked at before any body is: a command of many parts comes bit by bit.
                 group = _next_group(connection, at)
-                reason = (
-                    _needs_later(group)
-                    or _missing_part(group, at)
-                    or _forgotten(connection, at, group)
-                    or _waits_for(connection, group)
-                    or _waits_for_named(connection, at, group)
-                )
+                reason = shelf.waits_for(connection, at, group)
                 if reason is not None:
-                    _shelve(connection, at, reason)
+                    shelf.put(connection, at, reason)
                     break
                 for header, commit_hash in group:
                     at = applying.take(at, header, commit_hash)
@@ -222,84 +209,6 @@ def _next_group(connection: Connection, feed: Feed) -> list[tuple[CommitHeader, 
     return [(commits.decode_header(header), commit_hash) for header, commit_hash in rows]
 
 
-def _needs_later(group: list[tuple[CommitHeader, bytes]]) -> str | None:
-    """Return that a group is of a kind that this version does not know, or None."""
-    later = any(header.kind is CommitKind.LATER for header, _ in group)
-    return NEWER if later else None
-
-
-def _missing_part(group: list[tuple[CommitHeader, bytes]], feed: Feed) -> str | None:
-    """Return which part of its next command a feed lacks, or None."""
-    parts, here = group[0][0].parts, feed.received - feed.applied
-    return None if here >= parts else f"part {here + 1} of {parts} of its command"
-
-
-def _forgotten(
-    connection: Connection, feed: Feed, group: list[tuple[CommitHeader, bytes]]
-) -> str | None:
-    """Return that the body of some part of a group is not here, or None if all are."""
-    found = connection.exec_driver_sql(
-        "SELECT 1 FROM commit_log WHERE feed = ? AND seq BETWEEN ? AND ? AND body IS NULL LIMIT 1",
-        (feed.key, group[0][0].seq, group[-1][0].seq),
-    ).first()
-    return None if found is None else FORGOTTEN
-
-
-def _waits_for(connection: Connection, group: list[tuple[CommitHeader, bytes]]) -> str | None:
-    """Return why a group cannot take effect yet, or None."""
-    for header, _ in group:
-        for needed in header.dependencies:
-            said = f"commit {needed.seq} of {needed.feed[:16].hex()}"
-            held = feed_of_or_none(connection, needed.feed)
-            if held is None or held.received < needed.seq:
-                held = branches.feed_with(connection, needed)
-            if held is None or held.applied < needed.seq:
-                return said
-            here = connection.exec_driver_sql(
-                "SELECT hash FROM commit_log WHERE feed = ? AND seq = ?", (held.key, needed.seq)
-            ).scalar()
-            if here is not None and here != needed.hash:
-                # Either its author invents, or there is a branch that nobody has told of yet.
-                fault = f"somebody builds on another commit {needed.seq} of it than is here"
-                put_feed(connection, held._replace(fault=held.fault or fault))
-                return f"another {said} than is here"
-    return None
-
-
-def _waits_for_named(
-    connection: Connection, feed: Feed, group: list[tuple[CommitHeader, bytes]]
-) -> str | None:
-    """Return which commit that the changes of a group name has not taken effect here, or None.
-
-    An honest author depends on all that it has seen. The merge relies on it, so it is not left to
-    what a header says.
-    """
-    named: dict[bytes, int] = {}
-    for header, _ in group:
-        body = connection.exec_driver_sql(
-            "SELECT body FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, header.seq)
-        ).scalar_one()
-        if commits.names_others(header, body):
-            changes = commits.decode_body(header, body)
-            names = branches.names_for(connection, feed, header, changes)
-            for at in commits.positions(changes):
-                of = at.feed if names is None else names.feed(at.feed, at.seq)
-                named[of] = max(named.get(of, 0), at.seq)
-    named.pop(feed.feed, None)
-    for of, seq in named.items():
-        held = feed_of_or_none(connection, of)
-        if held is None or held.applied < seq:
-            return f"commit {seq} of {of[:16].hex()}, which it names"
-    return None
-
-
-def _shelve(connection: Connection, feed: Feed, reason: str) -> None:
-    connection.exec_driver_sql(
-        "UPDATE commit_log SET waits_for = ? WHERE feed = ? AND seq = ?",
-        (reason, feed.key, feed.applied + 1),
-    )
-
-
 def merge(
     records: Records, feed: bytes, seq: int, stamp: Stamp, changes: Sequence[SharedChange]
 ) -> None:
@@ -351,36 +260,6 @@ def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None
         taken.append(SignedCommit(*row))
     rows.close()
     return LogBatch(feed, after, head, tuple(taken))
-
-
-class Shelved(NamedTuple):
-    """A commit that is stored and has not taken effect."""
-
-    feed: bytes
-    seq: int
-    command: str
-    waits_for: str
-
-
-def shelf(connection: Connection) -> list[Shelved]:
-    """Return the first waiting commit of each feed, with its reason."""
-    found = connection.exec_driver_sql(
-        "SELECT f.feed, c.seq, c.command, c.waits_for FROM feed f JOIN commit_log c"
-        " ON c.feed = f.id AND c.seq = f.applied + 1"
-        " WHERE f.received > f.applied AND (f.counts IS NULL OR f.counts > f.applied)"
-    )
-    return [Shelved(feed, seq, command, reason or "") for feed, seq, command, reason in found]
-
-
-def forgotten(connection: Connection) -> dict[bytes, int]:
-    """Return, by feed, the next commit where the log cannot go on as its body is not here."""
-    found = connection.exec_driver_sql(
-        "SELECT f.feed, c.seq FROM feed f JOIN commit_log c ON c.feed = f.id"
-        " AND c.seq = f.applied + 1 WHERE f.received > f.applied AND c.waits_for = ?"
-        " AND (f.counts IS NULL OR f.counts > f.applied)",
-        (FORGOTTEN,),
-    )
-    return {feed: seq for feed, seq in found}
 
 
 def future_authors(connection: Connection, wall_ms: int, bound: bytes) -> list[bytes]:

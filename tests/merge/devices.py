@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from leaderless.catalogue.export import export_lines
 from leaderless.protocol.packing import unpack_each
 from leaderless.protocol.records import decode_ref
-from leaderless.store import log, meta, staging
+from leaderless.store import log, meta, shelf, staging
 from leaderless.store.registers import Records
 from registry.changes import Edit, WriteRef
 from registry.state import RecordState
@@ -98,7 +98,7 @@ def meet(*devices: Replica) -> None:
                 held = feeds(target)
                 for feed in sorted(feeds(source), reverse=True):
                     hand(source, target, feed, held.get(feed, 0))
-    assert all(within(device, log.shelf) == [] for device in devices)
+    assert all(within(device, shelf.waiting) == [] for device in devices)
 
 
 def journal(device: Replica) -> frozenset[Loss]:

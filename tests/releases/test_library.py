@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leaderless.catalogue.export import export_lines
-from leaderless.store import engine, log
+from leaderless.store import engine, shelf
 from leaderless.store.rebuild import rebuild
 from leaderless.store.verification import verify
 from registry.changes import Create, Update
@@ -67,7 +67,7 @@ def test_its_log_makes_the_same_records_today(library: Replica) -> None:
 def test_its_conflicts_and_what_waits_are_still_there(library: Replica) -> None:
     """The journal lists what lost, the shelf what a commit waits for, the copy what is to come."""
     assert query_file(library.store.path, "SELECT count(*) > 0 FROM journal") == [(1,)]
-    (waiting,) = within(library, log.shelf)
+    (waiting,) = within(library, shelf.waiting)
     assert waiting.waits_for.startswith("commit ")
     inexact = "SELECT count(*) FROM incarnation WHERE watermark < as_of"
     assert query_file(library.store.path, inexact) == [(1,)]

@@ -16,7 +16,17 @@ from sqlalchemy import Connection
 from entities import _upsert
 from leaderless.protocol import commits, exchange, fetching, hashing
 from leaderless.protocol.messages import PullLog
-from leaderless.store import command, engine, log, registers, staged, staging, state, state_source
+from leaderless.store import (
+    command,
+    engine,
+    log,
+    registers,
+    shelf,
+    staged,
+    staging,
+    state,
+    state_source,
+)
 from leaderless.sync.apply import Applier
 from leaderless.sync.backoff import Backoff
 from registry.changes import Dot, Form, Guard, StateChange, WriteRef
@@ -135,7 +145,7 @@ def lost_lock(patch: pytest.MonkeyPatch) -> None:
 
 def held_future(patch: pytest.MonkeyPatch) -> None:
     """A commit from the future waits until its time has come."""
-    apply_ready, waits_for = log.apply_ready, log._waits_for
+    apply_ready, waits_for = log.apply_ready, shelf._waits_for
     now = [0]
 
     def noticed(connection: Connection, registry: Any, now_ms: int, *rest: Any) -> int:
@@ -147,12 +157,12 @@ def held_future(patch: pytest.MonkeyPatch) -> None:
         return "its time" if early else waits_for(connection, group)
 
     patch.setattr(log, "apply_ready", noticed)
-    patch.setattr(log, "_waits_for", wrong)
+    patch.setattr(shelf, "_waits_for", wrong)
 
 
 def gated_by_owned_state(patch: pytest.MonkeyPatch) -> None:
     """A note on a file waits until the file is known."""
-    right = log._waits_for
+    right = shelf._waits_for
 
     def wrong(connection: Connection, group: Any) -> str | None:
         for header, commit_hash in group:
@@ -169,7 +179,7 @@ def gated_by_owned_state(patch: pytest.MonkeyPatch) -> None:
                         return "the file it is about"
         return right(connection, group)
 
-    patch.setattr(log, "_waits_for", wrong)
+    patch.setattr(shelf, "_waits_for", wrong)
 
 
 def merged_live(patch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from leaderless.store import log, meta, restoring
+from leaderless.store import log, meta, restoring, shelf
 from leaderless.store.command import LockedRecordError
 from leaderless.store.rebuild import rebuild
 from leaderless.store.registers import read_state
@@ -92,7 +92,7 @@ def test_all_end_alike_and_as_a_rebuild_would(tmp_path: Path, seed: int) -> None
     memories = [_memory(replica) for replica in everybody]
     assert all(memory == memories[0] for memory in memories[1:])
     for replica in everybody:
-        assert within(replica, log.shelf) == []
+        assert within(replica, shelf.waiting) == []
         registry = replica.store.registry
         assert within(replica, lambda c: rebuild(c, registry, 0)).differences == ()  # noqa: B023
         replica.store.close()

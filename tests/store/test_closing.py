@@ -8,7 +8,7 @@ import pytest
 
 from leaderless.daemon.members import revocation
 from leaderless.protocol import commits
-from leaderless.store import closing, log, meta, restoring, state
+from leaderless.store import closing, log, meta, restoring, shelf, state
 from leaderless.store.holdings import read_holdings
 from leaderless.store.statements import take_statements
 from registry.changes import CommitKind, Create, Dependency, Incarnation
@@ -206,7 +206,7 @@ def test_a_closed_feed_shows_what_counts_and_no_more(replicas: list[Replica]) ->
     batch = within(a, lambda conn: log.read_log(conn, feed, 0))
     assert batch is not None
     assert (batch.head, len(batch.commits)) == (1, 1)
-    assert within(a, log.shelf) == []
+    assert within(a, shelf.waiting) == []
     assert feed in within(a, read_holdings).closed
 
 

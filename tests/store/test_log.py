@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from sqlalchemy import Connection, event
 
-from leaderless.ids import RecordIds
-from leaderless.protocol import commits
-from leaderless.protocol.hashing import digest
-from leaderless.store import log, meta
-from leaderless.store.store import Store
-from registry.changes import Create, Dependency, Dot, FieldWrite, Form, RecordId, SharedChange
+from leaderless.store import log, meta, shelf
+from registry.changes import Create
 from registry.hlc import MAX_DRIFT_MS
-from tests import forgery
 from tests.replicas import START_MS, Replica, query_file
 from tests.store.passing import (
     chained,
@@ -35,24 +29,27 @@ LOG = (
     "SELECT * FROM journal",
     "SELECT * FROM meta",
 )
-_NAMES = "SELECT canonical_name FROM tag ORDER BY canonical_name"
-_SEQS = "SELECT seq FROM commit_log ORDER BY seq"
+NAMES = "SELECT canonical_name FROM tag ORDER BY canonical_name"
+SEQS = "SELECT seq FROM commit_log ORDER BY seq"
 
 
-def _tag(replica: Replica, name: str) -> bytes:
+def make_tag(replica: Replica, name: str) -> bytes:
+    """Let a device make a tag; return its id."""
     tag = replica.store.ids.new()
     fields: Mapping[str | tuple[str, str], object] = {"canonical_name": name}
     replica.store.write_here(lambda tx: tx.commit("tag.create", [Create("tag", tag, fields)]))
     return tag
 
 
-def _commits(replica: Replica, count: int) -> list[log.Received]:
+def some_commits(replica: Replica, count: int) -> list[log.Received]:
+    """Let a device write so many commits; return all of its feed."""
     for at in range(count):
-        _tag(replica, f"{replica.identity.device.hex()[:4]} {at}")
+        make_tag(replica, f"{replica.identity.device.hex()[:4]} {at}")
     return log_of(replica, own_feed(replica))
 
 
-def _feed(replica: Replica, feed: bytes) -> log.Feed:
+def held_feed(replica: Replica, feed: bytes) -> log.Feed:
+    """Return a feed as a device holds it."""
     found = within(replica, lambda conn: log.feed_of_or_none(conn, feed))
     assert found is not None
     return found
@@ -64,14 +61,14 @@ def _feed(replica: Replica, feed: bytes) -> log.Feed:
 def test_commits_in_order_are_stored_and_take_effect(replicas: list[Replica]) -> None:
     """Each is new once, and its record is there."""
     a, b, _ = replicas
-    assert store_commits(b, *_commits(a, 3)) == [True, True, True]
-    assert query_file(b.store.path, _NAMES) == query_file(a.store.path, _NAMES)
+    assert store_commits(b, *some_commits(a, 3)) == [True, True, True]
+    assert query_file(b.store.path, NAMES) == query_file(a.store.path, NAMES)
 
 
 def test_a_duplicate_changes_nothing(replicas: list[Replica]) -> None:
     """A commit that is here already is not new, whatever it would do."""
     a, b, _ = replicas
-    commits = _commits(a, 3)
+    commits = some_commits(a, 3)
     store_commits(b, *commits)
     before = dump(b, LOG)
     b.clock.ms += 1_000
@@ -82,16 +79,16 @@ def test_a_duplicate_changes_nothing(replicas: list[Replica]) -> None:
 def test_a_commit_beyond_the_next_is_not_stored(replicas: list[Replica]) -> None:
     """A gap is never in the log: what is missing comes first."""
     a, b, _ = replicas
-    first, _, third = _commits(a, 3)
+    first, _, third = some_commits(a, 3)
     assert store_commits(b, first, third) == [True, False]
-    assert query_file(b.store.path, _SEQS) == [(1,)]
-    assert _feed(b, first.header.feed).fault is None
+    assert query_file(b.store.path, SEQS) == [(1,)]
+    assert held_feed(b, first.header.feed).fault is None
 
 
 def test_what_was_beyond_a_gap_is_taken_once_the_gap_is_filled(replicas: list[Replica]) -> None:
     """An early commit leaves no trace that would keep it out later."""
     a, b, _ = replicas
-    first, second, third = _commits(a, 3)
+    first, second, third = some_commits(a, 3)
     store_commits(b, first, third)
     assert store_commits(b, second, third) == [True, True]
 
@@ -99,13 +96,13 @@ def test_what_was_beyond_a_gap_is_taken_once_the_gap_is_filled(replicas: list[Re
 def test_two_commits_at_one_position_are_branches(replicas: list[Replica]) -> None:
     """Their feed ends before them; what follows goes to the branch that it follows from."""
     a, b, _ = replicas
-    first, second, third = _commits(a, 3)
+    first, second, third = some_commits(a, 3)
     other = signed_anew(a.identity, second, command="tag.other")
     assert store_commits(b, first, second, other, third) == [True] * 4
-    feed = _feed(b, first.header.feed)
+    feed = held_feed(b, first.header.feed)
     assert (feed.received, feed.received_hash, feed.forked) == (1, first.hash, 2)
     life = bytes(feed.feed[:28])
-    ends = {_feed(b, life + item.hash[:16]).applied for item in (second, other)}
+    ends = {held_feed(b, life + item.hash[:16]).applied for item in (second, other)}
     assert ends == {2, 3}
     assert store_commits(b, first, second, other, third) == [False] * 4
 
@@ -113,10 +110,10 @@ def test_two_commits_at_one_position_are_branches(replicas: list[Replica]) -> No
 def test_a_commit_that_does_not_follow_is_not_taken(replicas: list[Replica]) -> None:
     """It shows that somebody has another one before it: the feed is in doubt, and goes on."""
     a, b, _ = replicas
-    first, second = _commits(a, 2)
+    first, second = some_commits(a, 2)
     astray = signed_anew(a.identity, second, previous=bytes(32))
     assert store_commits(b, first, astray, second) == [True, False, True]
-    feed = _feed(b, first.header.feed)
+    feed = held_feed(b, first.header.feed)
     assert feed.fault == "its commit 2 does not follow from the one before it"
     assert feed.received == 2
 
@@ -124,17 +121,17 @@ def test_a_commit_that_does_not_follow_is_not_taken(replicas: list[Replica]) -> 
 def test_a_fork_is_no_matter_of_others(replicas: list[Replica]) -> None:
     """Commits of other authors are taken as before."""
     a, b, c = replicas
-    (first,) = _commits(a, 1)
+    (first,) = some_commits(a, 1)
     store_commits(b, first, signed_anew(a.identity, first, command="tag.other"))
-    assert store_commits(b, *_commits(c, 1)) == [True]
+    assert store_commits(b, *some_commits(c, 1)) == [True]
 
 
 # --- parts ----------------------------------------------------------------------------------------
 
 
-def _in_parts(replica: Replica, parts: int, more: int = 0) -> list[log.Received]:
+def in_parts(replica: Replica, parts: int, more: int = 0) -> list[log.Received]:
     """Return commits of one command in parts, and some that stand alone behind them."""
-    made = _commits(replica, parts + more)
+    made = some_commits(replica, parts + more)
     author = replica.identity
     first, *others = made
     marked = [
@@ -147,132 +144,24 @@ def _in_parts(replica: Replica, parts: int, more: int = 0) -> list[log.Received]
 def test_the_parts_of_a_command_apply_together(replicas: list[Replica]) -> None:
     """Nothing of a command is to be seen until all of its parts are here."""
     a, b, _ = replicas
-    *most, last = _in_parts(a, 3)
+    *most, last = in_parts(a, 3)
     store_commits(b, *most)
-    assert query_file(b.store.path, _NAMES) == []
+    assert query_file(b.store.path, NAMES) == []
     store_commits(b, last)
-    assert len(query_file(b.store.path, _NAMES)) == 3
+    assert len(query_file(b.store.path, NAMES)) == 3
 
 
-def test_a_command_in_parts_says_which_part_it_waits_for(replicas: list[Replica]) -> None:
-    """The shelf counts the parts that came."""
-    a, b, _ = replicas
-    parts = _in_parts(a, 3)
-    store_commits(b, *parts[:2])
-    (waiting,) = within(b, log.shelf)
-    assert (waiting.seq, waiting.command, waiting.waits_for) == (
-        1,
-        "tag.create",
-        "part 3 of 3 of its command",
-    )
-
-
-def test_what_follows_a_command_in_parts_waits_behind_it(replicas: list[Replica]) -> None:
-    """Later commits of a feed take effect after it, with the next batch as with the same."""
-    a, b, _ = replicas
-    commits = _in_parts(a, 2, more=2)
-    store_commits(b, *commits)
-    assert _feed(b, commits[0].header.feed).applied == 4
-
-
-# --- dependencies ---------------------------------------------------------------------------------
-
-
-def _built_on(a: Replica, c: Replica) -> tuple[list[log.Received], list[log.Received]]:
+def built_on(a: Replica, c: Replica) -> tuple[list[log.Received], list[log.Received]]:
     """Return commits of `a`, and one of `c` that has seen them."""
-    base = _commits(a, 2)
+    base = some_commits(a, 2)
     store_commits(c, *base)
-    return base, _commits(c, 1)
-
-
-def test_a_commit_waits_for_what_it_builds_on(replicas: list[Replica]) -> None:
-    """What an author had seen takes effect first, in whatever order it arrives."""
-    a, b, c = replicas
-    base, later = _built_on(a, c)
-    store_commits(b, *later)
-    assert query_file(b.store.path, _NAMES) == []
-    store_commits(b, *base)
-    assert len(query_file(b.store.path, _NAMES)) == 3
-
-
-def test_the_shelf_names_what_is_waited_for(replicas: list[Replica]) -> None:
-    """The reason is the commit and the device that are missing."""
-    a, b, c = replicas
-    base, later = _built_on(a, c)
-    store_commits(b, base[0], *later)
-    (waiting,) = within(b, log.shelf)
-    assert (waiting.feed, waiting.seq) == (own_feed(c), 1)
-    assert waiting.waits_for == f"commit 2 of {a.identity.device.hex()}"
-
-
-def test_the_shelf_survives_a_restart(replicas: list[Replica]) -> None:
-    """What waits is on disk with its reason, and takes effect after the restart."""
-    a, b, c = replicas
-    base, later = _built_on(a, c)
-    store_commits(b, *later)
-    before = within(b, log.shelf)
-    b.store.close()
-    ids = RecordIds(b.clock)
-    b.store = Store(b.store.path, b.store.registry, b.clock, ids, b.identity.sign)
-    b.store.load()
-    assert within(b, log.shelf) == before != []
-    store_commits(b, *base)
-    assert within(b, log.shelf) == []
-
-
-def test_what_took_effect_waits_for_nothing(replicas: list[Replica]) -> None:
-    """The reason goes when the commit leaves the shelf."""
-    a, b, c = replicas
-    base, later = _built_on(a, c)
-    store_commits(b, *later)
-    store_commits(b, *base)
-    query = "SELECT count(*) FROM commit_log WHERE waits_for IS NOT NULL OR applied_at IS NULL"
-    assert query_file(b.store.path, query) == [(0,)]
-
-
-def test_a_chain_over_feeds_takes_effect_at_once(replicas: list[Replica]) -> None:
-    """The last missing commit frees all that waited, over any number of feeds."""
-    a, b, c = replicas
-    base, middle = _built_on(a, c)
-    store_commits(a, *middle)
-    top = _commits(a, 1)[-1]
-    store_commits(b, *middle)
-    assert store_commits(b, *base, top) == [True, True, True]
-    assert within(b, log.shelf) == []
-
-
-def test_a_commit_upon_another_branch_stays_on_the_shelf(replicas: list[Replica]) -> None:
-    """Who has seen the other branch of a fork is kept, and the reason is said."""
-    a, b, c = replicas
-    base, (later,) = _built_on(a, c)
-    store_commits(b, *base)
-    astray = Dependency(own_feed(a), 2, b"?" * 32)
-    store_commits(b, signed_anew(c.identity, later, dependencies=(astray,)))
-    (waiting,) = within(b, log.shelf)
-    wanted = f"another commit 2 of {a.identity.device.hex()} than is here"
-    assert waiting.waits_for == wanted
-
-
-def test_every_part_s_dependencies_gate_the_command(replicas: list[Replica]) -> None:
-    """A command waits for what any of its parts builds on."""
-    a, b, c = replicas
-    base, _ = _built_on(a, c)
-    parts = _in_parts(c, 2)
-    head = Dependency(own_feed(a), 2, base[1].hash)
-    first = signed_anew(c.identity, parts[0], dependencies=())
-    second = signed_anew(c.identity, parts[1], dependencies=(head,))
-    store_commits(b, *chained(c.identity, first, second))
-    (waiting,) = within(b, log.shelf)
-    assert waiting.waits_for == f"commit 2 of {a.identity.device.hex()}"
-
-
-# --- effects --------------------------------------------------------------------------------------
+    return base, some_commits(c, 1)
 
 
 def test_how_many_took_effect_is_told(replicas: list[Replica]) -> None:
     """Applying says how many commits left the shelf, and none the second time."""
     a, b, _ = replicas
-    commits = _commits(a, 3)
+    commits = some_commits(a, 3)
     within(b, lambda conn: [log.receive(conn, item, b.clock.ms) for item in commits])
 
     def apply(_: object) -> int:
@@ -285,7 +174,7 @@ def test_the_clock_follows_what_takes_effect(replicas: list[Replica]) -> None:
     """After a commit from a little ahead, own stamps are above it."""
     a, b, _ = replicas
     a.clock.ms += 5_000
-    commits = _commits(a, 1)
+    commits = some_commits(a, 1)
     store_commits(b, *commits)
     clock = within(b, meta.clock)
     assert clock.ms == START_MS + 5_000
@@ -295,15 +184,15 @@ def test_a_clock_is_pulled_no_further_than_the_drift_bound(replicas: list[Replic
     """A commit of next year takes effect, and our clock stays near our wall."""
     a, b, _ = replicas
     a.clock.ms += 365 * 86_400_000
-    store_commits(b, *_commits(a, 1))
+    store_commits(b, *some_commits(a, 1))
     assert within(b, meta.clock).ms == START_MS + MAX_DRIFT_MS
-    assert len(query_file(b.store.path, _NAMES)) == 1
+    assert len(query_file(b.store.path, NAMES)) == 1
 
 
 def test_times_of_a_commit_are_kept(replicas: list[Replica]) -> None:
     """When it came and when it took effect is known of each."""
     a, b, c = replicas
-    base, later = _built_on(a, c)
+    base, later = built_on(a, c)
     store_commits(b, *later)
     b.clock.ms += 1_000
     store_commits(b, *base)
@@ -312,37 +201,12 @@ def test_times_of_a_commit_are_kept(replicas: list[Replica]) -> None:
     assert tuple(found) == (START_MS, START_MS + 1_000)
 
 
-@pytest.mark.parametrize("form", [Form.DELETE, Form.UPDATE])
-def test_a_commit_waits_for_what_its_changes_name_whatever_its_header_says(
-    replicas: list[Replica], form: Form
-) -> None:
-    """Devices that hear of it before and after what it names end alike."""
-    a, b, c = replicas
-    tag = _tag(a, "trip")
-    dot = Dot(own_feed(a), 1)
-    writes = (FieldWrite("color", None, "red"),) if form is Form.UPDATE else ()
-    change = SharedChange(form, "tag", RecordId(tag), (dot,), writes)
-    signed = forgery.signed_commit(c, change=change)
-    header = commits.decode_header(signed.header)
-    forged = log.Received(header, (change,), signed, digest(signed.header))
-    made = log_of(a, own_feed(a))
-    store_commits(a, forged)
-    store_commits(b, forged)
-    (waiting,) = within(b, log.shelf)
-    assert waiting.waits_for == f"commit 1 of {a.identity.device.hex()}, which it names"
-    store_commits(b, *made)
-    assert within(b, log.shelf) == []
-    hashes = [within(replica, lambda c: meta.get(c, meta.SHARED_HASH)) for replica in (a, b)]
-    assert hashes[0] == hashes[1]
-    assert dump(a, LOG[2:5]) == dump(b, LOG[2:5])
-
-
 def test_a_command_that_is_not_whole_is_looked_at_once(replicas: list[Replica]) -> None:
     """However many of its parts are here, the first says that others are missing."""
     a, b, _ = replicas
     first, second = (
         signed_anew(a.identity, item, parts=1 << 60, part=at)
-        for at, item in enumerate(_commits(a, 2), start=1)
+        for at, item in enumerate(some_commits(a, 2), start=1)
     )
     store_commits(b, *chained(a.identity, first, second))
     looked: list[int] = []
@@ -357,5 +221,5 @@ def test_a_command_that_is_not_whole_is_looked_at_once(replicas: list[Replica]) 
 
     assert within(b, apply) == 0
     assert set(looked) == {1}
-    (waiting,) = within(b, log.shelf)
+    (waiting,) = within(b, shelf.waiting)
     assert waiting.waits_for == f"part 3 of {1 << 60} of its command"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from leaderless.store import log
+from leaderless.store import log, shelf
 from leaderless.store.holdings import read_holdings
 from registry.changes import Create, Update
 from tests.merge.devices import edit
@@ -38,8 +38,8 @@ def test_a_forgotten_commit_is_received_and_waits(author: Replica, replicas: lis
     target, feed = replicas[1], own_feed(author)
     first, second, third = log_of(author, feed)
     assert store_commits(target, first, _bare(second), third) == [True, True, True]
-    (waiting,) = within(target, log.shelf)
-    assert (waiting.seq, waiting.waits_for) == (2, log.FORGOTTEN)
+    (waiting,) = within(target, shelf.waiting)
+    assert (waiting.seq, waiting.waits_for) == (2, shelf.FORGOTTEN)
     assert query_file(target.store.path, "SELECT color FROM tag") == [(None,)]
     holdings = within(target, read_holdings)
     assert holdings.forgotten == {feed: 2}
@@ -59,11 +59,11 @@ def test_a_part_that_is_forgotten_holds_the_whole_command_back(
     *before, one, two = [item for at in (0, 3, 4) for item in log_of(author, feed, at)][:5]
     assert (one.header.part, two.header.part) == (1, 2)
     store_commits(target, *before, one)
-    (waiting,) = within(target, log.shelf)
+    (waiting,) = within(target, shelf.waiting)
     assert waiting.waits_for == "part 2 of 2 of its command"
-    assert within(target, log.forgotten) == {}
+    assert within(target, shelf.forgotten) == {}
     store_commits(target, _bare(two))
-    assert within(target, log.forgotten) == {feed: 4}
+    assert within(target, shelf.forgotten) == {feed: 4}
 
 
 def test_a_forgotten_body_travels_as_an_empty_one(author: Replica) -> None:

@@ -6,7 +6,7 @@ from leaderless.protocol import commits
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import SignedCommit
 from leaderless.protocol.packing import pack, unpack
-from leaderless.store import log
+from leaderless.store import log, shelf
 from registry.changes import Create, Update
 from tests.replicas import Replica, open_replica
 from tests.store.passing import log_of, own_feed, received, signed_anew, store_commits, within
@@ -43,8 +43,8 @@ def test_a_commit_of_a_later_kind_waits_on_the_shelf(replicas: list[Replica]) ->
     """With all that follows it in its feed; the reason says what to do."""
     b = replicas[1]
     assert store_commits(b, *_two_kinds(replicas)) == [True, True, True]
-    (waiting,) = within(b, log.shelf)
-    assert (waiting.seq, waiting.waits_for) == (2, log.NEWER)
+    (waiting,) = within(b, shelf.waiting)
+    assert (waiting.seq, waiting.waits_for) == (2, shelf.NEWER)
     assert within(b, lambda c: c.exec_driver_sql("SELECT color FROM tag").scalars().all()) == [
         "red"
     ]
@@ -73,7 +73,7 @@ def test_what_waited_for_an_upgrade_takes_effect_at_the_start(replicas: list[Rep
     within(b, lambda c: log.receive(c, item, b.clock.ms))
     b.store.close()
     replicas[1] = open_replica(b.store.path.parent, 1)
-    assert within(replicas[1], log.shelf) == []
+    assert within(replicas[1], shelf.waiting) == []
     colors = within(
         replicas[1], lambda c: c.exec_driver_sql("SELECT color FROM tag").scalars().all()
     )

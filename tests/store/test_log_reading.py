@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leaderless.protocol import limits
 from leaderless.protocol.commits import NO_HASH
-from leaderless.store import log
+from leaderless.store import log, shelf
 from registry.changes import Create, FieldWrite, Form, RecordId, SharedChange, Update
 from registry.hlc import MAX_DRIFT_MS, Stamp
 from tests.replicas import Replica, query_file
@@ -16,7 +16,7 @@ from tests.store.passing import (
     store_commits,
     within,
 )
-from tests.store.test_log import _built_on, _commits, _tag
+from tests.store.test_log import built_on, make_tag, some_commits
 
 # --- handing on -----------------------------------------------------------------------------------
 
@@ -24,7 +24,7 @@ from tests.store.test_log import _built_on, _commits, _tag
 def test_commits_are_handed_on_as_they_were_signed(replicas: list[Replica]) -> None:
     """A relay gives the author's exact bytes."""
     a, b, _ = replicas
-    commits = _commits(a, 3)
+    commits = some_commits(a, 3)
     store_commits(b, *commits)
     assert log_of(b, own_feed(a), after=1) == commits[1:]
 
@@ -32,14 +32,14 @@ def test_commits_are_handed_on_as_they_were_signed(replicas: list[Replica]) -> N
 def test_a_shelved_commit_is_handed_on(replicas: list[Replica]) -> None:
     """What waits here may be what another one can use."""
     a, b, c = replicas
-    _, later = _built_on(a, c)
+    _, later = built_on(a, c)
     store_commits(b, *later)
     assert log_of(b, own_feed(c)) == later
 
 
 def test_a_message_names_its_place_in_the_feed(replica: Replica) -> None:
     """It says after which commit it begins and how many the source has."""
-    _commits(replica, 3)
+    some_commits(replica, 3)
     batch = log_batch(replica, own_feed(replica), after=1)
     assert batch is not None
     assert (batch.feed, batch.after, batch.head, len(batch.commits)) == (
@@ -52,7 +52,7 @@ def test_a_message_names_its_place_in_the_feed(replica: Replica) -> None:
 
 def test_nothing_follows_the_end_of_a_feed(replica: Replica) -> None:
     """At its head, and of a feed that is not known, there is nothing to hand on."""
-    _commits(replica, 1)
+    some_commits(replica, 1)
     assert log_batch(replica, own_feed(replica), after=1) is None
     assert log_batch(replica, b"?" * 44) is None
 
@@ -81,7 +81,7 @@ def test_a_large_commit_travels_alone(replica: Replica) -> None:
         Create("tag", replica.store.ids.new(), {"description": "x" * 200_000}) for _ in range(4)
     ]
     replica.store.write_here(lambda tx: tx.commit("tag.import", edits))
-    _tag(replica, "small")
+    make_tag(replica, "small")
     batch = log_batch(replica, own_feed(replica))
     assert batch is not None
     assert len(batch.commits[0].body) > limits.LOG_BYTES
@@ -100,7 +100,7 @@ def test_who_writes_in_the_future_is_named(replicas: list[Replica]) -> None:
     """A device whose clock runs a year ahead is named once, however much it wrote."""
     a, b, _ = replicas
     a.clock.ms += 365 * 86_400_000
-    store_commits(b, *_commits(a, 2))
+    store_commits(b, *some_commits(a, 2))
     assert _future(b) == [a.identity.device]
 
 
@@ -108,7 +108,7 @@ def test_who_builds_on_the_future_is_not_named(replicas: list[Replica]) -> None:
     """Whoever overwrites a value of the future has to be above it, and is not to blame."""
     a, b, _ = replicas
     a.clock.ms += 365 * 86_400_000
-    tag = _tag(a, "ahead")
+    tag = make_tag(a, "ahead")
     store_commits(b, *log_of(a, own_feed(a)))
     edit = Update("tag", tag, {"canonical_name": "now"})
     b.store.write_here(lambda tx: tx.commit("tag.set", [edit]))
@@ -119,7 +119,7 @@ def test_a_clock_within_the_bound_is_not_named(replicas: list[Replica]) -> None:
     """Half a minute ahead is no fault."""
     a, b, _ = replicas
     a.clock.ms += 30_000
-    store_commits(b, *_commits(a, 1))
+    store_commits(b, *some_commits(a, 1))
     assert _future(b) == []
 
 
@@ -141,9 +141,9 @@ def test_asking_for_an_unknown_feed_makes_none(replica: Replica) -> None:
 def test_records_of_unknown_models_take_effect(replicas: list[Replica]) -> None:
     """A commit of a newer version waits for nothing; its records are kept in the registers."""
     a, b, _ = replicas
-    (item,) = _commits(a, 1)
+    (item,) = some_commits(a, 1)
     write = FieldWrite("title", None, "holidays")
     bookmark = SharedChange(Form.CREATE, "bookmark", RecordId(b"1" * 16), writes=(write,))
     store_commits(b, signed_anew(a.identity, item, [bookmark]))
     assert query_file(b.store.path, "SELECT model, uuid FROM record") == [("bookmark", b"1" * 16)]
-    assert within(b, log.shelf) == []
+    assert within(b, shelf.waiting) == []

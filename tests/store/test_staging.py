@@ -14,7 +14,7 @@ import pytest
 from leaderless.protocol.errors import MalformedError
 from leaderless.protocol.messages import Records
 from leaderless.protocol.transfer import cursor, encode_record
-from leaderless.store import log, meta, staging
+from leaderless.store import log, meta, shelf, staging
 from leaderless.store.discarding import discard
 from leaderless.store.forgotten import want_state
 from leaderless.store.holdings import read_holdings
@@ -289,7 +289,7 @@ def test_a_branch_that_the_source_did_not_know_begins_behind_its_fork(
     third = next(held for held in within(target, log.feeds) if held.received_hash == others[1].hash)
     assert (third.applied, third.received) == (8, 9)
     assert third.applied_hash == last.header.previous
-    assert [item.seq for item in within(target, log.shelf)] == [9]
+    assert [item.seq for item in within(target, shelf.waiting)] == [9]
 
 
 def test_a_branch_of_which_nothing_has_taken_effect_is_in_no_start(three: list[Replica]) -> None:
