@@ -14,6 +14,7 @@ from leaderless.catalogue.history import ActionKey, actions_called
 from leaderless.protocol import commits, limits
 from leaderless.protocol.packing import unpack_each
 from leaderless.store import branches
+from leaderless.store.feeds import feed_with
 from registry.changes import LIFE_BYTES, FeedId
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _comes_after(connection: Connection, header: CommitHeader, action: Action) -
 
 def _leads_to(connection: Connection, needed: Dependency, action: Action) -> bool:
     """Return whether what a header names by the name of a feed is in the branch of an action."""
-    at = branches.feed_with(connection, needed)
+    at = feed_with(connection, needed)
     return at is not None and branches.is_at_or_behind(connection, at.feed, action.feed)
 
 

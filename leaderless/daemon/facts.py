@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
-from leaderless.store import closing, log, restoring, shelf
+from leaderless.store import log, restoring, revocations, shelf
 from leaderless.store.holdings import read_holdings
 from leaderless.store.repair import replacement_in
 from registry.hlc import MAX_DRIFT_MS, Stamp
@@ -46,7 +46,7 @@ class Facts:
         self.lapsed: Mapping[bytes, int] = {}
         """Members whose lease is over, and when each was seen last (ms)."""
         self.forked = log.forked(connection)
-        self.left_behind = closing.left_behind(connection)
+        self.left_behind = revocations.left_behind(connection)
 
 
 def short(device: bytes) -> str:

@@ -20,7 +20,7 @@ from leaderless.pairing.attempts import LIFETIME_S, CodeState, OpenCode
 from leaderless.pairing.host import open_pairing
 from leaderless.pairing.join import join
 from leaderless.protocol.packing import pack, unpack
-from leaderless.store import closing, meta
+from leaderless.store import meta, revocations
 from leaderless.store.joining import check_may_join, join_library
 from leaderless.store.statements import statements, take_statements
 
@@ -177,7 +177,7 @@ class PairingDesk:
         nonce = secrets.token_bytes(16)
         now_ms = self._store.now_ms()
         device = device_id(joiner.public_key)
-        since = await self._store.read(lambda c: closing.next_generation(c, device))
+        since = await self._store.read(lambda c: revocations.next_generation(c, device))
         members, certificate = self._applier.members, joiner.certificate_der
         said = admission(self._identity, members, certificate, name, now_ms, nonce, since)
 

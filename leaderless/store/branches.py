@@ -28,10 +28,11 @@ from leaderless.store.feeds import (
     feed_at,
     feed_of,
     feed_of_or_none,
+    feed_with,
     feeds,
     forked,
 )
-from registry.changes import LIFE_BYTES, Dependency, feed_id, feed_incarnation, is_branch
+from registry.changes import LIFE_BYTES, feed_id, feed_incarnation, is_branch
 from registry.hlc import Stamp
 from registry.renaming import Move, Names
 
@@ -318,13 +319,3 @@ def _branch_known_to(
     finally:
         rows.close()
     return None
-
-
-def feed_with(connection: Connection, needed: Dependency) -> Feed | None:
-    """Return the feed or branch in which the commit of a dependency is here, by its hash."""
-    key = connection.exec_driver_sql(
-        "SELECT f.id FROM feed f JOIN commit_log c ON c.feed = f.id AND c.seq = ?"
-        " WHERE substr(f.feed, 1, 28) = ? AND c.hash = ?",
-        (needed.seq, needed.feed[:LIFE_BYTES], needed.hash),
-    ).scalar()
-    return None if key is None else feed_at(connection, key)

@@ -8,18 +8,18 @@ the closing one, what it had applied, and how far it holds the rows: so all come
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from leaderless.identity import device_id
 from leaderless.protocol import commits
 from leaderless.store import meta, state
+from leaderless.store.feeds import feed_of_or_none, feed_with
+from leaderless.store.revocations import NONCE_BYTES, NOTHING, revoked
 from registry.changes import (
     LIFE_BYTES,
     CommitKind,
     Dependency,
-    Incarnation,
     feed_device,
-    feed_incarnation,
     is_branch,
 )
 
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from leaderless.protocol.checkpoint import Checkpoint
     from leaderless.protocol.membership import Membership
+    from leaderless.store.feeds import Feed
+    from leaderless.store.revocations import Revoked
     from leaderless.store.transaction import Transaction
     from registry.changes import CommitHeader, Value
     from registry.models import Registry
@@ -37,62 +38,7 @@ if TYPE_CHECKING:
 COMMAND: Final = "device.revoke"
 """The name of closing commits in the history."""
 NOT_COUNTED: Final = "somebody who builds on it: its device was revoked"
-_NONCE_BYTES: Final = 8
-NOTHING: Final = Incarnation(1, bytes(_NONCE_BYTES))
-"""Of a device of which nothing is held: the least that there is."""
 _MAX_REV: Final = 1 << 62
-
-
-class Revoked(NamedTuple):
-    """What is known here of a device whose feeds are closed, all or those below a generation."""
-
-    device: bytes
-    below: int | None
-    named: tuple[Incarnation, int] | None
-    """The newest of its rows that a closing commit names."""
-
-    @property
-    def is_out(self) -> bool:
-        """Return whether it is no member now."""
-        return self.below is None
-
-    def closes(self, feed: bytes) -> bool:
-        """Return whether a feed of this device is closed."""
-        return self.below is None or feed_incarnation(feed).generation < self.below
-
-    def takes(self, said: Checkpoint | None) -> bool:
-        """Return whether rows are taken that a word of the device covers."""
-        if not self.is_out:
-            return True
-        return (
-            said is not None
-            and self.named is not None
-            and (said.incarnation, said.rev) <= self.named
-        )
-
-    def is_settled(self, copy: state.Copy | None) -> bool:
-        """Return whether nothing more of its rows is wanted."""
-        held = (NOTHING, 0) if copy is None else (copy.incarnation, copy.watermark)
-        return self.is_out and (self.named is None or held >= self.named)
-
-
-def revoked(connection: Connection) -> dict[bytes, Revoked]:
-    """Return the devices some of whose feeds are closed."""
-    rows = connection.exec_driver_sql("SELECT device, below, generation, nonce, rev FROM revoked")
-    return {
-        device: Revoked(
-            device,
-            below,
-            None if rev is None else (Incarnation(generation, nonce), rev),
-        )
-        for device, below, generation, nonce, rev in rows
-    }
-
-
-def begins_with(connection: Connection, feed: bytes) -> int | None:
-    """Return how much of a feed counts of which nothing is known: None, as it is open, or 0."""
-    known = revoked(connection).get(feed_device(feed))
-    return 0 if known is not None and known.closes(feed) else None
 
 
 # --- what counts ----------------------------------------------------------------------------------
@@ -120,18 +66,17 @@ def _note(
 
 def _raise(connection: Connection, needed: Dependency) -> list[CommitHeader]:
     """Let a closed feed count up to a commit; return those of it that count by that."""
-    row = _row_of(connection, needed)
-    if row is None and not _is_made_by_name(connection, needed.feed):
+    feed = _meant_by(connection, needed)
+    if feed is None and not _is_made_by_name(connection, needed.feed):
         return []  # it is found `lacking` until it is here
-    if row is None:
+    if feed is None:
         connection.exec_driver_sql(
             "INSERT INTO feed (feed, received_hash, applied_hash, counts) VALUES (?, ?, ?, ?)",
             (needed.feed, commits.NO_HASH, commits.NO_HASH, needed.seq),
         )
         return []
     raised: list[CommitHeader] = []
-    key, counts, trunk = row
-    seq = needed.seq
+    key, counts, trunk, seq = feed.key, feed.counts, feed.trunk, needed.seq
     while counts is not None and counts < seq:
         connection.exec_driver_sql("UPDATE feed SET counts = ? WHERE id = ?", (seq, key))
         found = connection.exec_driver_sql(
@@ -148,37 +93,19 @@ def _raise(connection: Connection, needed: Dependency) -> list[CommitHeader]:
     return raised
 
 
-def _row_of(
-    connection: Connection, needed: Dependency
-) -> tuple[int, int | None, int | None] | None:
-    """Return (key, counts, trunk) of the feed or branch that a dependency means; None if not known."""
-    held = _holding(connection, needed)
+def _meant_by(connection: Connection, needed: Dependency) -> Feed | None:
+    """Return the feed or branch that a dependency means; None if it is not known."""
+    held = feed_with(connection, needed)
     if held is not None:
         return held
+    named = feed_of_or_none(connection, needed.feed)
     # What is there and does not count may be of another branch than is meant.
-    row = connection.exec_driver_sql(
-        "SELECT id, counts, trunk FROM feed WHERE feed = ? AND (counts IS NULL OR received <= counts)",
-        (needed.feed,),
-    ).first()
-    return None if row is None else (row[0], row[1], row[2])
+    return named if named is not None and named.reach == named.received else None
 
 
 def _is_made_by_name(connection: Connection, feed: bytes) -> bool:
     """Return whether nothing of a feed is known; a branch is made where it begins, not before."""
-    known = connection.exec_driver_sql("SELECT 1 FROM feed WHERE feed = ?", (feed,)).first()
-    return known is None and not is_branch(feed)
-
-
-def _holding(
-    connection: Connection, needed: Dependency
-) -> tuple[int, int | None, int | None] | None:
-    """Return (key, counts, trunk) of the feed or branch that has the commit of a dependency."""
-    row = connection.exec_driver_sql(
-        "SELECT f.id, f.counts, f.trunk FROM feed f JOIN commit_log c ON c.feed = f.id"
-        " WHERE substr(f.feed, 1, 28) = ? AND c.seq = ? AND c.hash = ?",
-        (needed.feed[:LIFE_BYTES], needed.seq, needed.hash),
-    ).first()
-    return None if row is None else (row[0], row[1], row[2])
+    return feed_of_or_none(connection, feed) is None and not is_branch(feed)
 
 
 def lacking(connection: Connection) -> dict[bytes, Dependency]:
@@ -199,7 +126,7 @@ def lacking(connection: Connection) -> dict[bytes, Dependency]:
         for needed in commits.decode_header(packed).dependencies:
             known = gone.get(feed_device(needed.feed))
             closes = known is not None and known.closes(needed.feed)
-            if closes and _holding(connection, needed) is None:
+            if closes and feed_with(connection, needed) is None:
                 found[needed.hash] = needed
     return found
 
@@ -224,7 +151,7 @@ def _name(connection: Connection, gone: Mapping[bytes, Revoked], data: Mapping[s
             "generation": int(generation),
             "nonce": bytes(nonce),
             "rev": int(rev),
-        } if device in gone and len(nonce) == _NONCE_BYTES and max(generation, rev) < _MAX_REV:
+        } if device in gone and len(nonce) == NONCE_BYTES and max(generation, rev) < _MAX_REV:
             connection.exec_driver_sql(
                 "UPDATE revoked SET generation = ?, nonce = ?, rev = ? WHERE device = ?"
                 " AND (rev IS NULL OR (generation, nonce, rev) < (?, ?, ?))",
@@ -359,25 +286,3 @@ def _drop_unproved(connection: Connection, registry: Registry, device: bytes) ->
     connection.exec_driver_sql("DELETE FROM incarnation WHERE device = ?", (device,))
     # A position of nothing, below all that may be named: peers are told of less than there was.
     state.add_incarnation(connection, device, NOTHING)
-
-
-def next_generation(connection: Connection, device: bytes) -> int:
-    """Return the generation from which a revoked device may go on; 0 for one that was not revoked."""
-    if device not in revoked(connection):
-        return 0
-    query = "SELECT generation FROM incarnation WHERE device = ?"
-    known = [*connection.exec_driver_sql(query, (device,)).scalars()]
-    feeds = connection.exec_driver_sql(
-        "SELECT feed FROM feed WHERE substr(feed, 1, 16) = ?", (device,)
-    )
-    known += [feed_incarnation(feed).generation for feed in feeds.scalars()]
-    return max(known, default=0) + 1
-
-
-def left_behind(connection: Connection) -> dict[bytes, int]:
-    """Return how many commits of each revoked device are here that do not count."""
-    found = connection.exec_driver_sql(
-        "SELECT substr(feed, 1, 16), sum(received - counts) FROM feed WHERE received > counts"
-        " GROUP BY 1"
-    )
-    return {device: count for device, count in found}

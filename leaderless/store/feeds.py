@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from leaderless.protocol import commits
-from leaderless.store import closing
+from leaderless.store import revocations
+from registry.changes import LIFE_BYTES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from registry.changes import Dependency
 
 
 class Feed(NamedTuple):
@@ -51,7 +54,7 @@ def feed_of(connection: Connection, feed: bytes) -> Feed:
     row = connection.exec_driver_sql(f"{_FEED} WHERE feed = ?", (feed,)).first()
     if row is not None:
         return Feed(*row)
-    counts = closing.begins_with(connection, feed)
+    counts = revocations.begins_with(connection, feed)
     key = connection.exec_driver_sql(
         "INSERT INTO feed (feed, received_hash, applied_hash, counts) VALUES (?, ?, ?, ?)"
         " RETURNING id",
@@ -90,6 +93,16 @@ def standing_in(connection: Connection, feed: Feed, seq: int) -> Feed:
     return feed
 
 
+def feed_with(connection: Connection, needed: Dependency) -> Feed | None:
+    """Return the feed or branch in which the commit of a dependency is here, by its hash."""
+    key = connection.exec_driver_sql(
+        "SELECT f.id FROM feed f JOIN commit_log c ON c.feed = f.id AND c.seq = ?"
+        " WHERE substr(f.feed, 1, 28) = ? AND c.hash = ?",
+        (needed.seq, needed.feed[:LIFE_BYTES], needed.hash),
+    ).scalar()
+    return None if key is None else feed_at(connection, key)
+
+
 def branches_of(connection: Connection, feed: Feed) -> list[Feed]:
     """Return the branches that begin behind a feed."""
     rows = connection.exec_driver_sql(f"{_FEED} WHERE trunk = ? ORDER BY feed", (feed.key,))
@@ -115,7 +128,7 @@ def longest(connection: Connection, feed: bytes) -> int:
     return int(
         connection.exec_driver_sql(
             "SELECT coalesce(max(received), 0) FROM feed WHERE substr(feed, 1, 28) = ?",
-            (feed[:28],),
+            (feed[:LIFE_BYTES],),
         ).scalar_one()
     )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Closed, Holdings, OwnedProof
-from leaderless.store import closing, log, meta, restoring, shelf, staging, state
+from leaderless.store import closing, log, meta, restoring, revocations, shelf, staging, state
 from leaderless.store.feeds import shown
 from registry.changes import LIFE_BYTES
 
@@ -20,7 +20,7 @@ def read_holdings(connection: Connection) -> Holdings:
     proofs: dict[bytes, OwnedProof] = {}
     unproved: dict[bytes, str] = {}
     uncovered: set[bytes] = set()
-    gone = closing.revoked(connection)
+    gone = revocations.revoked(connection)
     closed: set[bytes] = set()
     copies = {copy.owner: copy for copy in state.copies(connection)}
     closed.update(owner for owner, known in gone.items() if known.is_settled(copies.get(owner)))

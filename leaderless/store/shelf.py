@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits
 from leaderless.store import branches
-from leaderless.store.feeds import feed_of_or_none, put_feed
+from leaderless.store.feeds import feed_of_or_none, feed_with, put_feed
 from registry.changes import CommitKind
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _waits_for(connection: Connection, group: Group) -> str | None:
             said = f"commit {needed.seq} of {needed.feed[:16].hex()}"
             held = feed_of_or_none(connection, needed.feed)
             if held is None or held.received < needed.seq:
-                held = branches.feed_with(connection, needed)
+                held = feed_with(connection, needed)
             if held is None or held.applied < needed.seq:
                 return said
             here = connection.exec_driver_sql(

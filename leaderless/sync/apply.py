@@ -16,7 +16,7 @@ from leaderless.protocol import floor as floors
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statements
-from leaderless.store import closing, discarding, log, relayed, restoring, staging, state
+from leaderless.store import discarding, log, relayed, restoring, revocations, staging, state
 from leaderless.store.engine import ConstraintError
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.staged import DisagreesError
@@ -176,7 +176,7 @@ class Applier:
 
         def write(transaction: Transaction) -> relayed.Verdict:
             connection = transaction.conn
-            known = closing.revoked(connection).get(batch.owner)
+            known = revocations.revoked(connection).get(batch.owner)
             if known is not None and not known.takes(said):
                 return relayed.Verdict(used=False)
             return relayed.merge(connection, registry, batch, said, sender, floor)

@@ -9,7 +9,7 @@ import pytest
 
 from leaderless.daemon.members import revocation
 from leaderless.errors import UsageError
-from leaderless.store import closing, log, meta
+from leaderless.store import log, meta, revocations
 from leaderless.store.rebuild import rebuild
 from leaderless.store.statements import take_statements
 from registry.changes import Create, Delete, Dependency, Edit, FeedId, Lock, Unlock, Update
@@ -187,7 +187,7 @@ def test_of_a_revoked_device_a_branch_counts_as_far_as_somebody_builds_on_it(
     life = made[0].header.feed[:28]
     applied = {name: applied for name, (_, applied, _) in _feeds(a, life).items()}
     assert applied == {bytes(4): 1, made[1].hash[:4]: 3, twin[0].hash[:4]: 1}
-    assert within(a, closing.left_behind) == {c.identity.device: 3}
+    assert within(a, revocations.left_behind) == {c.identity.device: 3}
 
 
 def test_nobody_builds_on_a_branch_of_which_nothing_has_taken_effect(

@@ -8,17 +8,17 @@ import pytest
 
 from leaderless.daemon.members import revocation
 from leaderless.protocol import commits
-from leaderless.store import closing, log, meta, restoring, shelf, state
+from leaderless.store import closing, log, meta, restoring, revocations, shelf, state
 from leaderless.store.holdings import read_holdings
 from leaderless.store.statements import take_statements
 from registry.changes import CommitKind, Create, Dependency, Incarnation
-from tests.replicas import Replica, add_tree, query_file
+from tests.replicas import Replica, query_file
 from tests.store.passing import chained, log_of, own_feed, pull, signed_anew, store_commits, within
 
 CLOSING = "SELECT header FROM commit_log WHERE command = 'device.revoke'"
 
 
-def _revoke(by: Replica, subject: Replica, *also: Replica) -> None:
+def revoke(by: Replica, subject: Replica, *also: Replica) -> None:
     """Let one device revoke another, and others hear of it."""
     store = by.store
     members = store.write_here(lambda tx: take_statements(tx, []))
@@ -52,7 +52,7 @@ def test_a_closing_commit_names_what_was_applied_and_the_rows_that_are_held(
     a, _, c = replicas
     store_commits(a, *_edit(c, 2))
     pull(c, a, c)
-    _revoke(a, c)
+    revoke(a, c)
     a.store.write_here(closing.close_pending)
     (header,) = _closing(a)
     rev = within(a, lambda conn: state.copy_of(conn, c.identity.device)).watermark
@@ -71,7 +71,7 @@ def test_who_knows_nothing_of_a_revoked_device_has_nothing_to_close(
 ) -> None:
     """No commit is written that says nothing."""
     a, _, c = replicas
-    _revoke(a, c)
+    revoke(a, c)
     assert _closing(a) == []
 
 
@@ -79,7 +79,7 @@ def test_what_is_closed_is_not_taken_until_somebody_builds_on_it(replicas: list[
     """A commit of an open feed that refers to it opens it so far, whichever comes first."""
     a, b, c = replicas
     made = _edit(c, 3)
-    _revoke(a, c)
+    revoke(a, c)
     assert store_commits(a, *made) == [False] * 3
     store_commits(b, *made[:2])
     store_commits(a, *_edit(b))
@@ -96,9 +96,9 @@ def test_what_came_before_it_was_known_counts_once_it_is_referred_to(
     store_commits(b, *made)
     built = _edit(b)
     within(a, lambda conn: [log.receive(conn, item, 0) for item in (*made, *built)])
-    _revoke(a, b)
-    _revoke(a, c)
-    assert within(a, closing.left_behind) == {b.identity.device: 1, c.identity.device: 2}
+    revoke(a, b)
+    revoke(a, c)
+    assert within(a, revocations.left_behind) == {b.identity.device: 1, c.identity.device: 2}
     assert (
         query_file(a.store.path, "SELECT counts FROM feed WHERE counts IS NOT NULL") == [(0,)] * 2
     )
@@ -119,7 +119,7 @@ def test_a_branch_that_is_not_here_is_taken_once_somebody_waits_for_it(
     twin = chained(c.identity, first, signed_anew(c.identity, made[2], command="other"))
     store_commits(a, *made[:2])
     store_commits(b, made[0], *twin)
-    _revoke(a, c)
+    revoke(a, c)
     life = made[0].header.feed[:28]
     assert store_commits(a, *twin) == [True, False]  # the first shows that there is a branch
     built = _edit(b)
@@ -147,7 +147,7 @@ def test_what_is_here_does_not_count_in_the_place_of_another_branch(
     other = signed_anew(c.identity, made[1], command="other", dependencies=upon)
     store_commits(a, made[0], *chained(c.identity, other, made[2]))
     store_commits(b, *made)
-    _revoke(a, c)
+    revoke(a, c)
     store_commits(a, *_edit(b))
     assert (_feed(a, c).counts, [*within(a, closing.lacking)]) == (1, [made[2].hash])
     assert store_commits(a, *made[1:]) == [True, True]
@@ -169,7 +169,7 @@ def test_branches_that_a_closing_commit_names_are_taken_by_who_knows_of_no_fork(
     twin = chained(c.identity, signed_anew(c.identity, made[1], command="other"), made[2])
     store_commits(a, made[0])
     store_commits(b, *made, *twin)
-    _revoke(b, c, a)
+    revoke(b, c, a)
     b.store.write_here(closing.close_pending)
     store_commits(a, *log_of(b, own_feed(b)))
     for branch in (made[1:], twin):
@@ -184,7 +184,7 @@ def test_a_branch_is_not_made_by_its_name_alone(replicas: list[Replica]) -> None
     """Where it begins is not told by who refers to it; it would look like a feed that begins at 1."""
     a, b, c = replicas
     made = _edit(c, 2)
-    _revoke(a, c)
+    revoke(a, c)
     branch = made[0].header.feed[:28] + b"b" * 16
     upon = Dependency(branch, 2, made[1].hash)
     (first,) = _edit(b)
@@ -199,7 +199,7 @@ def test_a_closed_feed_shows_what_counts_and_no_more(replicas: list[Replica]) ->
     made = _edit(c, 3)
     store_commits(a, *made[:1])
     within(a, lambda conn: [log.receive(conn, item, 0) for item in made])
-    _revoke(a, c)
+    revoke(a, c)
     feed = own_feed(c)
     position = within(a, read_holdings).vectors.feeds[feed]
     assert (position.received, position.applied) == (1, 1)
@@ -216,25 +216,25 @@ def test_a_closing_commit_that_says_nonsense_names_nothing(
 ) -> None:
     """Numbers beyond what there can be, and devices that nobody revoked."""
     a, b, c = replicas
-    _revoke(a, c)
+    revoke(a, c)
     (first,) = _edit(b)
     data = {"closes": c.identity.device, "generation": 1, "nonce": bytes(8), "rev": 5, **word}
     forged = signed_anew(b.identity, first, kind=CommitKind.CLOSING, data=data)
     store_commits(a, forged)
-    assert within(a, closing.revoked)[c.identity.device].named is None
+    assert within(a, revocations.revoked)[c.identity.device].named is None
 
 
 def test_the_newest_rows_that_are_named_are_taken_and_none_beyond(replicas: list[Replica]) -> None:
     """Of all closing commits the highest counts, in whatever order they come."""
     a, b, c = replicas
-    _revoke(a, c)
+    revoke(a, c)
     device = c.identity.device
     made = _edit(b, 2)
     for item, rev in zip(made, (5, 3), strict=True):
         data = {"closes": device, "generation": 1, "nonce": bytes(8), "rev": rev}
         header = signed_anew(b.identity, item, kind=CommitKind.CLOSING, data=data).header
         within(a, lambda conn: closing.note(conn, header))  # noqa: B023
-    known = within(a, closing.revoked)[device]
+    known = within(a, revocations.revoked)[device]
     assert known.named == (Incarnation(1, bytes(8)), 5)
     assert (known.takes(None), known.is_settled(None)) == (False, False)
 
@@ -244,7 +244,7 @@ def test_a_restored_device_closes_once_it_may_write(replicas: list[Replica]) -> 
     a, _, c = replicas
     store_commits(a, *_edit(c))
     within(a, lambda conn: meta.put(conn, meta.CLONED, 1))
-    _revoke(a, c)
+    revoke(a, c)
     assert _closing(a) == []
     a.store.write_here(lambda tx: restoring.go_on(tx, b"nonce--8"))
     assert len(_closing(a)) == 1
@@ -254,23 +254,12 @@ def test_a_device_that_is_revoked_itself_closes_nothing(replicas: list[Replica])
     """It knows since when; what it writes is for itself."""
     a, b, c = replicas
     store_commits(c, *_edit(b))
-    _revoke(a, c, c)
+    revoke(a, c, c)
     first = within(c, lambda conn: meta.get(conn, meta.REVOKED))
     c.clock.ms += 5
-    _revoke(a, b, c)
+    revoke(a, b, c)
     assert within(c, lambda conn: meta.get(conn, meta.REVOKED)) == first == c.clock.ms - 5
     assert _closing(c) == []
-
-
-def test_the_next_generation_is_above_all_that_is_known(replicas: list[Replica]) -> None:
-    """Of one that was never revoked nothing is asked."""
-    a, _, c = replicas
-    device = c.identity.device
-    assert within(a, lambda conn: closing.next_generation(conn, device)) == 0
-    add_tree(c, 1)
-    pull(c, a, c)
-    _revoke(a, c)
-    assert within(a, lambda conn: closing.next_generation(conn, device)) == 2
 
 
 def test_rows_whose_proof_is_not_here_any_more_are_dropped(replicas: list[Replica]) -> None:
@@ -279,7 +268,7 @@ def test_rows_whose_proof_is_not_here_any_more_are_dropped(replicas: list[Replic
     pull(c, a, c)
     query = "UPDATE incarnation SET checkpoint_rev = checkpoint_rev + 1 WHERE device = ?"
     within(a, lambda conn: conn.exec_driver_sql(query, (c.identity.device,)))
-    _revoke(a, c)
+    revoke(a, c)
     copy = within(a, lambda conn: state.copy_of(conn, c.identity.device))
     assert copy is not None
     assert (copy.watermark, copy.row_count) == (0, 0)

@@ -11,7 +11,7 @@ import trio.testing
 from leaderless.catalogue.export import export_lines
 from leaderless.daemon.members import admission, revocation
 from leaderless.protocol import commits
-from leaderless.store import closing, log, meta
+from leaderless.store import log, meta, revocations
 from leaderless.store.rebuild import rebuild
 from leaderless.store.statements import take_statements
 from registry.changes import CommitKind, Create, Update
@@ -158,8 +158,8 @@ async def test_an_edit_that_nobody_builds_on_is_shelved_and_handed_to_nobody(
         await cluster.connect(0, 1)
         await cluster.until_in_sync((0, 1))
         assert within(a.replica, lambda conn: log.read_log(conn, feed, 0)) is None
-        assert within(a.replica, closing.left_behind) == {c.device: 2}
-        assert within(b.replica, closing.left_behind) == {}
+        assert within(a.replica, revocations.left_behind) == {c.device: 2}
+        assert within(b.replica, revocations.left_behind) == {}
         assert tags(a) == tags(b) == []
 
 
@@ -259,7 +259,7 @@ async def _admit_anew(host: Node, joiner: Node) -> None:
     from leaderless.store.statements import statements  # noqa: PLC0415
 
     identity, members = joiner.replica.identity, host.driver.applier.members
-    since = within(host.replica, lambda c: closing.next_generation(c, joiner.device))
+    since = within(host.replica, lambda c: revocations.next_generation(c, joiner.device))
     said = admission(
         *(host.replica.identity, members, identity.certificate_der, "again"),
         *(host.store.now_ms(), b"m" * 16, since),
