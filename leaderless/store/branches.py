@@ -37,11 +37,11 @@ from registry.hlc import Stamp
 from registry.renaming import Move, Names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
 
-    from registry.changes import CommitHeader, FeedId, SharedChange
+    from registry.changes import CommitHeader, FeedId, SharedChange, WriteRef
 
 
 class Place(NamedTuple):
@@ -245,11 +245,27 @@ def names_for(
     connection: Connection, feed: Feed, header: CommitHeader, changes: Sequence[SharedChange]
 ) -> Names | None:
     """Return what the author of a stored commit calls by other names than we do; None for nothing."""
-    ends = {trunk.feed: trunk.received for trunk in forked(connection) if not is_branch(trunk.feed)}
+    ends = _ends(connection)
     if not ends:
         return None
     named = {at.feed for at in commits.positions(changes) if at.seq > ends.get(at.feed, at.seq)}
     named |= {change.guard.feed for change in changes if change.guard.feed in ends}
+    return _names_known_to(connection, feed, header, named, ends)
+
+
+def _ends(connection: Connection) -> dict[bytes, int]:
+    """Return where those feeds end, as they are signed, that are forked."""
+    return {trunk.feed: trunk.received for trunk in forked(connection) if not is_branch(trunk.feed)}
+
+
+def _names_known_to(
+    connection: Connection,
+    feed: Feed,
+    header: CommitHeader,
+    named: Collection[bytes],
+    ends: Mapping[bytes, int],
+) -> Names | None:
+    """Return what the author of a commit means by what it names behind the ends of some feeds."""
     moves: list[Move] = []
     for of in sorted(named):
         own = of == header.feed
@@ -267,6 +283,18 @@ def as_here(
         return changes
     names = names_for(connection, feed, replace(header, feed=signed_name(held)), changes)
     return changes if names is None else tuple(map(names.change, changes))
+
+
+def write_as_here(
+    connection: Connection, held: bytes, header: CommitHeader, ref: WriteRef
+) -> WriteRef:
+    """Return a write that a commit in the feed `held` names, by the name that we have."""
+    feed, ends = feed_of_or_none(connection, held), _ends(connection)
+    if feed is None or ref.seq <= ends.get(ref.feed, ref.seq):
+        return ref
+    header = replace(header, feed=signed_name(held))
+    names = _names_known_to(connection, feed, header, (ref.feed,), ends)
+    return ref if names is None else names.ref(ref)
 
 
 def signed_name(feed: bytes) -> FeedId:

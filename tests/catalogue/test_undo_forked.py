@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from leaderless.catalogue.conflicts import DISMISS
+from leaderless.catalogue.conflicts import DISMISS, LOSER, RESTORE
 from leaderless.catalogue.undo import undo
 from leaderless.catalogue.undone import undone_actions
+from leaderless.protocol.records import encode_ref
 from leaderless.store import log
 from leaderless.store.incarnations import begin_incarnation
+from leaderless.store.registers import read_state
 from registry.changes import Create, Delete, Edit, Update
 from tests.replicas import Replica, query_file
 from tests.store.passing import log_of, own_feed, signed_anew, store_commits, within
@@ -87,3 +89,16 @@ async def test_a_value_outlives_its_forgotten_commit_behind_a_fork(replica: Repl
     _fork(replica, *made)
     await undo(replica.store, None)
     assert _shown(replica) == [("trip", "red")]
+
+
+async def test_the_loser_that_was_let_win_is_known_behind_a_fork(replica: Replica) -> None:
+    """It was named as its author knew it; to take that back does not show it once more."""
+    _do(replica, Create("tag", TAG, {"canonical_name": "trip"}))
+    _do(replica, Update("tag", TAG, {"color": "red"}))
+    state = within(replica, lambda c: read_state(c, "tag", TAG))
+    data = {LOSER: encode_ref(state.shown()["color", None].ref)}
+    edit = Update("tag", TAG, {"color": "red"})
+    replica.store.write_here(lambda tx: tx.commit(RESTORE, [edit], data))
+    _fork(replica)
+    await undo(replica.store, None)
+    assert _shown(replica) == [("trip", None)]
