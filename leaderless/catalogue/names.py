@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from leaderless.catalogue.targets import CONTENT
+from leaderless.store.called import file_name, own_name
 from leaderless.store.registers import read_state
 from registry.state import last_fields
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from registry.changes import Value
 
-_NAMES: Final = ("canonical_name", "name", "title")
 _EDGES: Final = {"parent_child": "under", "synonym": "the same as", "related": "related to"}
 
 _FILE_ENDS: Final = {
@@ -43,15 +42,18 @@ def device_names(connection: Connection) -> dict[bytes, str]:
 def record_name(connection: Connection, model: str, record: bytes) -> str:
     """Return what a person calls a record, or had called it; its id where it has no name."""
     fields = last_fields(read_state(connection, model, record))
-    name = next((fields[name] for name in _NAMES if isinstance(fields.get(name), str)), None)
-    return str(name) if name else _by_its_ends(connection, model, fields) or record.hex()
+    _, name = own_name(fields)
+    return name or _by_its_ends(connection, model, fields) or record.hex()
 
 
 def _by_its_ends(connection: Connection, model: str, fields: Mapping[str, Value]) -> str | None:
     """Return what a link, or what is said of a file, is about; None for any other record."""
 
     def file(field: str) -> str:
-        return _file_name(connection, fields.get(field), fields.get("scope"))
+        item = fields.get(field)
+        if not isinstance(item, bytes):
+            return "nothing"
+        return _known_file(connection, item) or item.hex()
 
     def named(of: str, field: str) -> str:
         end = fields.get(field)
@@ -77,23 +79,9 @@ def file_of(connection: Connection, model: str, record: bytes) -> str | None:
         return None
     fields = last_fields(read_state(connection, model, record))
     item = fields.get(end)
-    return _known_file(connection, item, fields.get("scope")) if isinstance(item, bytes) else None
+    return _known_file(connection, item) if isinstance(item, bytes) else None
 
 
-def _file_name(connection: Connection, item: Value, scope: Value) -> str:
-    """Return the name of a file; its id if there is none."""
-    if not isinstance(item, bytes):
-        return "nothing"
-    return _known_file(connection, item, scope) or item.hex()
-
-
-def _known_file(connection: Connection, item: bytes, scope: Value) -> str | None:
-    """Return the name of a living entry, or the first name of those that have a content."""
-    query = "SELECT name FROM entry WHERE uuid = ? AND dead = 0"
-    if scope == CONTENT:
-        query = (
-            "SELECT min(e.name) FROM content c JOIN entry e ON e.content = c.hash AND e.dead = 0"
-            " WHERE c.uuid = ?"
-        )
-    name = connection.exec_driver_sql(query, (item,)).scalar()
-    return None if name is None else bytes(name).decode("utf-8", "backslashreplace")
+def _known_file(connection: Connection, item: bytes) -> str | None:
+    name = file_name(connection, item)
+    return None if name is None else name.decode("utf-8", "backslashreplace")

@@ -1,7 +1,7 @@
-"""What a person calls a record that a change of theirs is refused for, and how to point at it.
+"""What a person calls a record by itself, and how to point at one that a change is refused for.
 
-Read from rows and registers; nothing is written here. How records are called in lists is the
-catalogue's business.
+Read from rows and registers; nothing is written here. How records are called in lists, links by what
+they link, is the catalogue's business.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Called(NamedTuple):
 def called(connection: Connection, own: DeviceId, model: str, record: bytes) -> Called:
     """Return how a record is called on the device `own`."""
     fields = last_fields(read_state(connection, model, record))
-    field, name = _own_name(fields)
+    field, name = own_name(fields)
     if name:
         # Two tags of one name stay legal; only the id tells them apart.
         alone = model in _BY_NAME and _is_alone(connection, model, field, name)
@@ -51,7 +51,8 @@ def called(connection: Connection, own: DeviceId, model: str, record: bytes) -> 
     return Called(f"{model} {'of ' if ends else ''}{words}", record.hex())
 
 
-def _own_name(fields: Mapping[str, Value]) -> tuple[str, str]:
+def own_name(fields: Mapping[str, Value]) -> tuple[str, str]:
+    """Return which field of a record is its name, and the name; both empty where it has none."""
     named = ((field, fields.get(field)) for field in _NAMES)
     return next(((field, name) for field, name in named if isinstance(name, str)), ("", ""))
 
@@ -66,25 +67,25 @@ def _ends(connection: Connection, fields: Mapping[str, Value]) -> Iterator[str]:
     for value in fields.values():
         if not isinstance(value, bytes) or len(value) != _ID_BYTES:
             continue
-        if (file := _file_name(connection, value)) is not None:
-            yield file
+        if (file := file_name(connection, value)) is not None:
+            yield printable(file)
             continue
         models = connection.exec_driver_sql("SELECT model FROM record WHERE uuid = ?", (value,))
         for model in models.scalars().all():
-            _, name = _own_name(last_fields(read_state(connection, model, value)))
+            _, name = own_name(last_fields(read_state(connection, model, value)))
             if name:
                 yield name
 
 
-def _file_name(connection: Connection, item: bytes) -> str | None:
-    """Return the name of an entry, or the first of those that have a content; escaped."""
+def file_name(connection: Connection, item: bytes) -> bytes | None:
+    """Return the name of a living entry, or the first of those that have a content."""
     name = connection.exec_driver_sql(
         "SELECT min(name) FROM (SELECT name FROM entry WHERE uuid = ?1 AND dead = 0 UNION ALL"
         " SELECT e.name FROM content c JOIN entry e ON e.content = c.hash AND e.dead = 0"
         " WHERE c.uuid = ?1)",
         (item,),
     ).scalar()
-    return None if name is None else printable(bytes(name))
+    return None if name is None else bytes(name)
 
 
 def _path(connection: Connection, own: DeviceId, fields: Mapping[str, Value]) -> bytes | None:
