@@ -19,6 +19,7 @@ _MODE_HELP = (
     "shallow: names, sizes and times. content: each file is also read and hashed."
     " deep: as content, for now."
 )
+_AS_CONTENT = "deep: files are hashed, as with content; of what type they are is not looked at yet."
 _LOOK_S = 0.2
 """Looks at a location that stays as it was, until the scan that was asked for counts as over."""
 
@@ -58,6 +59,8 @@ def location_add(
         put_json(answer)
     else:
         say(answer["id"])
+    if mode == "deep":
+        chat(_AS_CONTENT)
         if wait:
             chat(f"Indexed; `{context.command('find')}` looks in it on every device.")
         else:
@@ -128,6 +131,8 @@ def location_mode(context: Context, location: str, mode: str, wait: bool) -> Non
         put_json(answer)
     else:
         chat(f"Indexed as {mode} from now on.")
+    if mode == "deep":
+        chat(_AS_CONTENT)
 
 
 @location.command("remove")

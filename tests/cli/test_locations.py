@@ -179,6 +179,15 @@ def test_a_location_is_hashed_once_it_is_told_to(ask: Ask, tmp_path: Path) -> No
     assert ask("--json", "show", str(folder / "some-file")).json()["file"]["hash"]
 
 
+def test_a_mode_that_does_no_more_than_another_says_so(ask: Ask, tmp_path: Path) -> None:
+    """Of deep locations the files are hashed; their types are not looked at yet."""
+    folder = _folder(tmp_path, "deeper", "some-file")
+    said = ask("location", "add", str(folder), "--mode", "deep", "--wait").err
+    assert "as with content" in said
+    assert ask("location", "mode", "deeper", "deep").err.splitlines()[1] in said
+    assert "as with content" not in ask("location", "mode", "deeper", "content").err
+
+
 def test_a_removed_location_says_what_went_with_it(ask: Ask, tmp_path: Path) -> None:
     """Of how many files something was said that holds for no content; of none, nothing."""
     folder = _folder(tmp_path, "noted", "some-file")
