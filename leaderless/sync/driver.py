@@ -20,15 +20,8 @@ from leaderless.identity import device_id
 from leaderless.protocol import codec
 from leaderless.protocol.commands import (
     Apply,
-    Close,
-    Introduce,
     Key,
-    Load,
     Note,
-    Reconcile,
-    Send,
-    SendFrame,
-    SendStatements,
     Stream,
 )
 from leaderless.protocol.errors import ProtocolError
@@ -57,7 +50,7 @@ from leaderless.sync.source import Source
 from leaderless.transport.base import ConnectionLostError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from leaderless.protocol.commands import Command, Read
     from leaderless.protocol.membership import Membership
@@ -180,7 +173,10 @@ class Driver:
             outbox = Outbox()
             source = Source(self.store, outbox, self._batch_rows)
             comparer = Comparer(self.store, outbox.put)
-            link = Link(number, connection, device, nursery, self.store, outbox, source, comparer)
+            link = Link(
+                *(number, connection, device, nursery, self.store),
+                *(outbox, source, comparer, self._tell, self._failed),
+            )
             self._links[number] = link
             try:
                 if not self._door.is_welcome(device):
@@ -188,7 +184,7 @@ class Driver:
                     await self._turn_away(link)
                     return False
                 nursery.start_soon(link.send)
-                self._start(link, partial(self._serve, link))
+                link.start(partial(link.serve, self._loaded))
                 self._do(
                     self.exchange.link_up(
                         number,
@@ -294,14 +290,6 @@ class Driver:
         await say_bye(link.connection, code, why)
         return why
 
-    async def _beside(self, link: Link, work: Callable[[], Awaitable[None]]) -> None:
-        """Do what a link needs beside its reading; an error ends the link alone."""
-        try:
-            await work()
-        except Exception as error:  # noqa: BLE001 - as above
-            await self._failed(link, error)
-            link.nursery.cancel_scope.cancel()
-
     # --- commands ---------------------------------------------------------------------------------
 
     def _do(self, commands: Sequence[Command]) -> None:
@@ -311,26 +299,11 @@ class Driver:
                 self._tell(command.kind, command.data)
                 continue
             link = self._links.get(command.link)
-            if link is None:
-                continue
-            match command:
-                case Send(_, message):
-                    link.outbox.put(codec.encode(message))
-                case SendFrame(_, frame):
-                    link.outbox.put(frame)
-                case Load():
-                    link.source.ask(command)
-                case SendStatements():
-                    self._start(link, partial(link.tell_statements, self._version_of(link)))
-                case Introduce():
-                    self._start(link, link.introduce)
-                case Reconcile():
-                    self._start(link, partial(link.reconcile, command))
-                case Close():
-                    self._start(link, partial(self._close, link, command))
+            if link is not None:
+                link.do(command, self._version_of(link))
 
-    def _start(self, link: Link, work: Callable[[], Awaitable[None]]) -> None:
-        link.nursery.start_soon(self._beside, link, work)
+    def _loaded(self, link: Link, key: Key, read: Read | None) -> None:
+        self._do(self.exchange.loaded(link.number, key, read))
 
     def _version_of(self, link: Link) -> tuple[int, int]:
         peer = self.exchange.peers.get(link.number)
@@ -353,18 +326,6 @@ class Driver:
         """End every link: what is held here changed other than by what peers sent."""
         for link in self._links.values():
             link.nursery.cancel_scope.cancel()
-
-    async def _close(self, link: Link, command: Close) -> None:
-        link.refused = command.code != CROSSED
-        self._tell("link_closed", {"device": link.device, "code": command.code})
-        await say_bye(link.connection, command.code, command.text)
-        link.nursery.cancel_scope.cancel()
-
-    async def _serve(self, link: Link) -> None:
-        def loaded(key: Key, read: Read | None) -> None:
-            self._do(self.exchange.loaded(link.number, key, read))
-
-        await link.source.run(loaded)
 
 
 @asynccontextmanager

@@ -1,21 +1,38 @@
-"""One connection in use: what goes out on it, without a decision what that is."""
+"""One connection in use: what is done on it, without a decision what that is.
+
+What runs beside its reading ends with it; an error there ends this link alone.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from leaderless.protocol import codec
+from leaderless.protocol.commands import (
+    Close,
+    Introduce,
+    Load,
+    Reconcile,
+    Send,
+    SendFrame,
+    SendStatements,
+)
+from leaderless.protocol.exchange import CROSSED
 from leaderless.protocol.membership import readable
 from leaderless.protocol.messages import Compare, Statements
 from leaderless.store import state_source
 from leaderless.store.statements import statements
+from leaderless.sync.farewell import say_bye
 from leaderless.transport.base import ConnectionLostError
 
 if TYPE_CHECKING:
-    from leaderless.protocol.commands import Reconcile
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from leaderless.protocol.commands import Command, Key, Read
     from leaderless.store.store import Store
     from leaderless.sync.comparing import Comparer
     from leaderless.sync.outbox import Outbox
@@ -37,6 +54,9 @@ class Link:
     outbox: Outbox
     source: Source
     comparer: Comparer
+    tell: Callable[[str, Mapping[str, object]], None]
+    failed: Callable[[Link, Exception], Awaitable[str]]
+    """Names an error that ends the link, to us and to the peer."""
     refused: bool = False
     """Whether one side ends it because of what the other is, or does."""
 
@@ -76,3 +96,44 @@ class Link:
             await self.comparer.answer(command.message)
         else:
             self.comparer.heard(command.message, command.size)
+
+    # --- what is asked of it ----------------------------------------------------------------------
+
+    def do(self, command: Command, version: tuple[int, int]) -> None:
+        """Do what is asked of a link whose peer speaks this version; never waits."""
+        match command:
+            case Send(_, message):
+                self.outbox.put(codec.encode(message))
+            case SendFrame(_, frame):
+                self.outbox.put(frame)
+            case Load():
+                self.source.ask(command)
+            case SendStatements():
+                self.start(partial(self.tell_statements, version))
+            case Introduce():
+                self.start(self.introduce)
+            case Reconcile():
+                self.start(partial(self.reconcile, command))
+            case Close():
+                self.start(partial(self._close, command))
+
+    def start(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something beside the reading."""
+        self.nursery.start_soon(self._beside, work)
+
+    async def _beside(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - what one peer sends must not end the daemon
+            await self.failed(self, error)
+            self.nursery.cancel_scope.cancel()
+
+    async def serve(self, loaded: Callable[[Link, Key, Read | None], None]) -> None:
+        """Read what the peer has asked for, until the link ends; `loaded` gets it."""
+        await self.source.run(partial(loaded, self))
+
+    async def _close(self, command: Close) -> None:
+        self.refused = command.code != CROSSED
+        self.tell("link_closed", {"device": self.device, "code": command.code})
+        await say_bye(self.connection, command.code, command.text)
+        self.nursery.cancel_scope.cancel()
