@@ -21,8 +21,8 @@ from leaderless.protocol.packing import compress, decompress
 from leaderless.protocol.shapes import CODECS
 
 if TYPE_CHECKING:
+    from leaderless.protocol.fields import Parts
     from leaderless.protocol.messages import Message
-    from leaderless.protocol.shapes import Parts
 
 _PLAIN, _ZSTD = 0, 1
 _WORTH_COMPRESSING = 512
