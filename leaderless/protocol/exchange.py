@@ -47,6 +47,7 @@ from leaderless.protocol.commands import (
 )
 from leaderless.protocol.fetching import Fetching, key_of
 from leaderless.protocol.gathering import Gathering
+from leaderless.protocol.greeting import CROSSED, Greeter, welcome
 from leaderless.protocol.limits import MAX_POSITIONS, MAX_STREAMS
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
@@ -72,7 +73,7 @@ from leaderless.protocol.patience import Rests
 from leaderless.protocol.peer import Peer
 from leaderless.protocol.proving import compare, prove
 from leaderless.protocol.silence import PING_S, given_up, is_to_be_asked, next_look
-from leaderless.protocol.vectors import readable, vectors_digest
+from leaderless.protocol.vectors import readable
 from leaderless.protocol.versions import UPGRADE, Upgrades, not_known
 
 if TYPE_CHECKING:
@@ -82,15 +83,11 @@ if TYPE_CHECKING:
     from leaderless.protocol.vectors import Holdings
     from registry.changes import Incarnation
 
-CROSSED: Final = "crossed"
-"""How a connection ends that is one of two between the same devices: nothing is wrong with either."""
 CLONED: Final = "cloned"
 """The life of a device that another machine runs as, too."""
 LEAST_REST_S: Final = 1.0
 MOST_REST_S: Final = 30.0
 """A peer that breaks a rule whenever it is connected does so every half minute at most."""
-CROSSED_S: Final = 10.0
-"""Two links made within this time crossed; later, a new one means that the old one is dead."""
 
 
 class Exchange:
@@ -101,8 +98,7 @@ class Exchange:
     ) -> None:
         self.device = device
         self.library = library
-        self._models = models
-        self._software = software
+        self._greeter = Greeter(device, library, models, software)
         self.peers: dict[int, Peer] = {}
         self._ours: Holdings | None = None
         self._digest = b""
@@ -144,32 +140,15 @@ class Exchange:
         commands: list[Command] = []
         rival = next((other for other in self.peers.values() if other.device == device), None)
         if rival is not None:
-            loser = self._loser(rival, peer, now)
+            loser = self._greeter.loser(rival, peer, now)
             text = "another connection between these two devices is used"
             commands.append(Close(loser.link, CROSSED, text))
             if loser is peer:
                 return commands
             commands += self.link_down(rival.link, now)
         self.peers[link] = peer
-        hello = Hello(
-            PROTOCOL_VERSION,
-            self.library,
-            self._incarnation(),
-            self._models,
-            self.ours.membership,
-            self._digest,
-            wall_ms,
-            self._software,
-            self.ours.vectors.owned.get(device),
-        )
+        hello = self._greeter.hello(device, self.ours, self._digest, wall_ms)
         return [*commands, Send(link, hello)]
-
-    def _loser(self, old: Peer, new: Peer, now: float) -> Peer:
-        """Return which of two links to one peer goes; both sides come to the same answer."""
-        if old.dialed == new.dialed or now - old.since > CROSSED_S:
-            return old
-        kept_is_dialed = self.device < old.device
-        return old if new.dialed == kept_is_dialed else new
 
     def link_down(self, link: int, now: float) -> list[Command]:
         """A link is gone; what it was asked for is asked of others."""
@@ -251,33 +230,16 @@ class Exchange:
         return self.fetching.accepts(peer, key_of(message), now)
 
     def _on_hello(self, peer: Peer, hello: Hello, now: float, wall_ms: int) -> list[Command]:
-        link = peer.link
-        if hello.version[0] != PROTOCOL_VERSION[0]:
-            older = "here" if hello.version[0] > PROTOCOL_VERSION[0] else "there"
-            text = f"protocol {hello.version[0]} meets {PROTOCOL_VERSION[0]}: upgrade {older}"
-            return [_close(peer, "incompatible", text)]
-        if hello.library != self.library:
-            return [_close(peer, "other_library", "the two devices are of different libraries")]
-        peer.hello = hello
-        peer.clock_ahead_ms = hello.wall_ms - wall_ms
-        commands: list[Command] = [Note("peer_connected", {"device": peer.device})]
-        if hello.membership != self.ours.membership:
-            commands.append(SendStatements(link))
-        commands.append(Introduce(link))
-        if hello.vectors == vectors_digest(peer.sent_vectors):
-            peer.learn(Positions(peer.sent_vectors, whole=True))
-            if self.ours.vectors != peer.sent_vectors:
-                commands.append(self._all_positions(link, hello))
+        wrong = self._greeter.mismatch(hello)
+        if wrong is not None:
+            return [_close(peer, *wrong)]
+        commands = welcome(peer, hello, self.ours, wall_ms)
+        if peer.known:
             commands += [
                 *self.fetching.subscribe(peer, self.ours.vectors, now),
                 *self._settle(now),
             ]
-        else:
-            commands.append(self._all_positions(link, hello))
         return commands
-
-    def _all_positions(self, link: int, hello: Hello) -> Send:
-        return Send(link, Positions(readable(self.ours.vectors, hello.version), whole=True))
 
     # --- streams ----------------------------------------------------------------------------------
 

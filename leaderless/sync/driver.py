@@ -25,8 +25,9 @@ from leaderless.protocol.commands import (
     Stream,
 )
 from leaderless.protocol.errors import ProtocolError
-from leaderless.protocol.exchange import CROSSED, Exchange
+from leaderless.protocol.exchange import Exchange
 from leaderless.protocol.fetching import key_of
+from leaderless.protocol.greeting import CROSSED
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,

@@ -21,7 +21,7 @@ from leaderless.protocol.commands import (
     SendFrame,
     SendStatements,
 )
-from leaderless.protocol.exchange import CROSSED
+from leaderless.protocol.greeting import CROSSED
 from leaderless.protocol.membership import readable
 from leaderless.protocol.messages import Compare, Statements
 from leaderless.store import state_source

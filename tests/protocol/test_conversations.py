@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from leaderless.protocol.commands import Send
-from leaderless.protocol.exchange import CROSSED_S
 from leaderless.protocol.fetching import GRACE_S
+from leaderless.protocol.greeting import CROSSED_S
 from leaderless.protocol.messages import (
     Hello,
     OwnedPosition,

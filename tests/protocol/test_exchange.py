@@ -19,10 +19,10 @@ from leaderless.protocol.commands import (
 )
 from leaderless.protocol.exchange import (
     CLONED,
-    CROSSED_S,
     Exchange,
 )
 from leaderless.protocol.fetching import STALLED_S
+from leaderless.protocol.greeting import CROSSED_S
 from leaderless.protocol.limits import MAX_STREAMS
 from leaderless.protocol.messages import (
     Bye,
