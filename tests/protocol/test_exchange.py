@@ -104,6 +104,14 @@ def test_a_greeting_that_cannot_be_answered_ends_the_link(hello: Message, code: 
     assert [c.code for c in commands if isinstance(c, Close)] == [code]
 
 
+def test_statements_ahead_of_a_hello_are_looked_at() -> None:
+    """Who takes one of the two for no member says why before anything else."""
+    side = Side(A)
+    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=False)
+    said = Statements(())
+    assert side.exchange.received(1, said, 10, 0, 0) == [Apply(1, said, 10)]
+
+
 def test_a_second_hello_ends_the_link() -> None:
     """Hello comes once."""
     side = Side(A)
