@@ -34,11 +34,16 @@ FIRST: Final = b""
 
 @dataclass(slots=True)
 class _Asked:
-    """The batch that was asked for last: on which link, after which place, when."""
+    """The batch that was asked for last: on which link, after which place, when.
+
+    `names` are the feeds and branches that both sides knew then. What did not fit may fit when one of
+    them has heard of a fork.
+    """
 
     link: int
     after: bytes
     when: float
+    names: tuple[frozenset[bytes], frozenset[bytes]]
     failed: bool = False
     answered: bool = False
     """Whether the last batch came: what we hold is about to change, and then this is over."""
@@ -106,14 +111,14 @@ class Gathering:
         if staging is None:
             if not ours.forgotten and not ours.damaged:
                 self._begun.clear()
-            return self._begin(_starters(able, ours), now)
+            return self._begin(_starters(able, ours), ours, now)
         if staging.done:
             return self._wait_for_headers(able, ours, staging, now)
         fit = [peer for peer in able if _has_applied(peer, staging.start)]
         if fit:
             self._stuck_since = None
-            return self._ask(fit, staging.cursor, now)
-        return self._start_anew(_starters(able, ours), now, STALLED_S)
+            return self._ask(fit, staging.cursor, ours, now)
+        return self._start_anew(_starters(able, ours), ours, now, STALLED_S)
 
     def _wait_for_headers(
         self, able: list[Peer], ours: Holdings, staging: Staging, now: float
@@ -125,18 +130,20 @@ class Gathering:
         if not lacking:
             return []
         patience_s = PROMISED_S if _is_promised(able, staging, lacking) else STALLED_S
-        return self._start_anew(_starters(able, ours), now, patience_s)
+        return self._start_anew(_starters(able, ours), ours, now, patience_s)
 
-    def _begin(self, starters: list[Peer], now: float) -> list[Command]:
+    def _begin(self, starters: list[Peer], ours: Holdings, now: float) -> list[Command]:
         """Ask for all from the beginning, first whom we asked so least often."""
         starters = sorted(starters, key=lambda peer: self._begun[peer.device])
-        commands = self._ask(starters, FIRST, now)
+        commands = self._ask(starters, FIRST, ours, now)
         for peer in starters:
             if Send(peer.link, PullRecords(FIRST)) in commands:
                 self._begun[peer.device] += 1
         return commands
 
-    def _start_anew(self, starters: list[Peer], now: float, patience_s: float) -> list[Command]:
+    def _start_anew(
+        self, starters: list[Peer], ours: Holdings, now: float, patience_s: float
+    ) -> list[Command]:
         """Begin again, if for some time nobody has come who can go on."""
         if self._stuck_since is None:
             self._stuck_since = now
@@ -148,15 +155,16 @@ class Gathering:
             return []
         if self._asked is not None and self._asked.after != FIRST:
             self._asked = None  # who sent what is dropped now is none to be preferred
-        return self._begin(starters, now)
+        return self._begin(starters, ours, now)
 
-    def _ask(self, sources: list[Peer], after: bytes, now: float) -> list[Command]:
+    def _ask(self, sources: list[Peer], after: bytes, ours: Holdings, now: float) -> list[Command]:
         """Ask one of these, the first if nothing speaks against it; or nobody for the time being."""
         asked = self._asked
         if asked is not None and asked.after == after and sources:
             until = asked.when + STALLED_S
             others = [peer for peer in sources if peer.link != asked.link]
-            if now < until and not (asked.failed and others):
+            is_news = any(_names(ours, peer) != asked.names for peer in sources)
+            if now < until and not (asked.failed and (others or is_news)):
                 self._wake_at(until)
                 return []
             sources = others or sources
@@ -165,11 +173,15 @@ class Gathering:
             sources = [peer for peer in sources if peer.link == asked.link] or sources
         if not sources:
             return []
-        self._asked = _Asked(sources[0].link, after, now)
+        self._asked = _Asked(sources[0].link, after, now, _names(ours, sources[0]))
         return [Send(sources[0].link, PullRecords(after))]
 
     def _wake_at(self, when: float) -> None:
         self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
+
+
+def _names(ours: Holdings, peer: Peer) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    return frozenset(ours.vectors.feeds), frozenset(peer.feeds)
 
 
 def _has_applied(peer: Peer, vector: Mapping[bytes, int]) -> bool:

@@ -107,6 +107,21 @@ def test_whose_first_batch_does_not_fit_is_asked_for_its_last_commits() -> None:
     assert Gathering(Trust()).compare(7, replace(first, after=PLACE), ours) == []
 
 
+def test_a_source_that_did_not_fit_is_asked_again_once_a_fork_is_known() -> None:
+    """To us or to it; it may have told that before it answered, and until then it has its time."""
+    branch = F[:28] + b"b" * 16
+    did_not_fit = Records(FIRST, {}, (), done=False)
+    for feeds, ours in (({F: 9, branch: 4}, LACKS), ({F: 9}, _ours({F: 3}, None, {branch: 4}))):
+        gathering = Gathering()
+        gathering.plan([_peer(1, {F: 9})], LACKS, 0.0)
+        assert gathering.plan([_peer(1, feeds)], ours, 1.0) == []
+        gathering.arrived(1, did_not_fit, used=False)
+        assert gathering.plan([_peer(1, {F: 9})], LACKS, 1.0) == []
+        assert gathering.plan([_peer(1, feeds)], ours, 1.0) == _asks(1, FIRST)
+        gathering.arrived(1, did_not_fit, used=False)
+        assert gathering.plan([_peer(1, feeds)], ours, 2.0) == []
+
+
 def test_another_source_goes_on_if_it_has_applied_as_much() -> None:
     """At once when the link of the first is gone."""
     gathering = Gathering(Trust())
