@@ -50,6 +50,8 @@ class _Pull:
     link: int
     since: float
     reached: int
+    is_open: bool
+    """Whether it is the owner's own, which stays: it may hold no more than we do."""
 
 
 class _Asked(NamedTuple):
@@ -217,8 +219,7 @@ class Fetching:
             return candidates
         others = [item for item in candidates if item[1].link != pull.link]
         asked = next((peer for _, peer in candidates if peer.link == pull.link), None)
-        is_owner = asked is not None and asked.device == key.of[:16]
-        patience = GRACE_S if is_owner and others else STALLED_S
+        patience = GRACE_S if pull.is_open and others else STALLED_S
         until = max(pull.since, self._behind_since[key]) + patience
         if now < until:
             self._wake_at(until)
@@ -297,7 +298,7 @@ class Fetching:
 
     def _ask(self, peer: Peer, key: Key, message: PullState | PullLog, now: float) -> Command:
         lo = message.lo if isinstance(message, PullState) else message.after
-        self._pulls[key] = _Pull(peer.link, now, lo)
+        self._pulls[key] = _Pull(peer.link, now, lo, peer.device == key.of[:16])
         return Send(peer.link, message)
 
     def arrived(
@@ -327,9 +328,8 @@ class Fetching:
             if peer is not None:
                 self._rests.clear((peer.device, key))
                 self._told_soon(peer.device, key, now)
-        is_open = peer is not None and key.of[:16] == peer.device
         # What does not fit ours any more (we dropped a copy) is asked for anew, from our position on.
-        if not used or (done and not is_open):
+        if not used or (done and not pull.is_open):
             del self._pulls[key]
 
     def _told_soon(self, device: bytes, key: Key, now: float) -> None:

@@ -95,6 +95,16 @@ def test_what_the_owner_does_not_send_in_time_is_fetched_elsewhere() -> None:
     assert c.owned[A] == 7
 
 
+def test_an_owner_that_knows_less_of_itself_than_another_is_not_waited_for() -> None:
+    """It was put back to a backup, say; what others hold of it is asked for after the same moment."""
+    feed = feed_id(B, LIFE)
+    side = Side(A, feeds={feed: 3})
+    greeted(side, B, 1, Vectors({}, {feed: FeedPosition(3, 3)}))
+    greeted(side, C, 2, Vectors({}, {feed: FeedPosition(5, 5)}))
+    assert PullLog(feed, 3) not in asked_by(until(side, GRACE_S - 1))
+    assert asked_by(until(side, GRACE_S)) == [PullLog(feed, 3)]
+
+
 def test_a_newer_life_of_an_owner_is_read_from_the_start() -> None:
     """Rows of another incarnation than ours are asked for from zero, and served so."""
     side = Side(A, owned={A: 0, C: 50})
