@@ -175,8 +175,7 @@ class Overview:
             ]
             verb = "is" if rows + commits == 1 else "are"
             text = f"{' and '.join(rest)} {verb} still to come from it"
-            withheld = any(device == peer.device for device, _ in self._fetching.withheld)
-            return f"{text}; it gives less than it says" if withheld else text
+            return text + self._but(peer, facts)
         if peer.hello is not None and peer.hello.version < (1, 1) and self._members().former:
             return "its version knows nothing of revoked devices: upgrade it"
         unproved = facts.holdings.unproved
@@ -187,6 +186,16 @@ class Overview:
             return f"of {called(facts, about[:16])}: {reason}"
         behind = peer.unacknowledged
         return f"{counted(behind, 'byte')} on the way to it" if behind else "comparing"
+
+    def _but(self, peer: Peer, facts: Facts) -> str:
+        """Return why what a peer has may not come from it soon, nothing if nothing is known against."""
+        distrusted, now = self._fetching.trust.distrusted, trio.current_time()
+        for key in peer.ahead(facts.holdings.vectors):
+            found = distrusted.get((peer.device, key))
+            if found is not None and (found.link == peer.link or now < found.until):
+                return f"; it is not asked for that now: {printable(found.why)}"
+        withheld = any(device == peer.device for device, _ in self._fetching.withheld)
+        return "; it gives less than it says" if withheld else ""
 
     def _scan(self, uuid: bytes, name: str, state: str, message: str | None) -> ScanView:
         progress = self._indexer.progress.get(uuid)

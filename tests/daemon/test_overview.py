@@ -331,7 +331,7 @@ async def test_a_relay_that_forged_something_is_a_warning(
 async def test_a_peer_that_gives_less_than_it_says_is_shown_so(
     tmp_path: Path, pair: list[Replica]
 ) -> None:
-    """What is still to come from it may never come."""
+    """What is still to come from it may never come, or not soon."""
     near, far = pair
     async with open_rooms(tmp_path, near) as rooms, trio.open_nursery() as nursery:
         ours, theirs = memory_pair(far.identity.public_key, near.identity.public_key)
@@ -346,6 +346,10 @@ async def test_a_peer_that_gives_less_than_it_says_is_shown_so(
         )
         (peer,) = (await rooms.overview.view()).peers
         assert peer.why_not == "3 changes are still to come from it; it gives less than it says"
+        key, now = Key(Stream.STATE, bytes(16)), trio.current_time()
+        rooms.driver.exchange.fetching.distrust(far.identity.device, key, None, "forged\x1b", now)
+        (peer,) = (await rooms.overview.view()).peers
+        assert str(peer.why_not).endswith("; it is not asked for that now: forged\\x1b")
         nursery.cancel_scope.cancel()
 
 
