@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgpack
 
 from leaderless.catalogue.names import device_name, file_of, record_name
+from leaderless.catalogue.revocations import Revocations, revoked_json
 from leaderless.catalogue.text import plain_json
 from leaderless.protocol import commits, limits
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import unpack_each
-from leaderless.store import branches
+from leaderless.store import branches, closing
 from registry.changes import FeedId, Form
 
 if TYPE_CHECKING:
@@ -120,10 +121,12 @@ class Filter:
 
 def actions(connection: Connection, wanted: Filter) -> Iterator[Action]:
     """Yield what was done, newest first, as it is asked for; of one command all parts here."""
+    revocations = Revocations(connection)
     found = (
         action
         for action in _by_command(connection, wanted)
         if wanted.records is None or _touches(connection, action, wanted.records)
+        if not revocations.repeats(action)
     )
     return islice(found, wanted.limit)
 
@@ -300,10 +303,13 @@ def action_json(
         }
         for change in first
     ]
+    data = {name: plain_json(value) for name, value in action.data.items()}
+    if action.command == closing.COMMAND:
+        data = revoked_json(connection, action.data)
     return {
         "id": action.command_id.hex(),
         "command": action.command,
-        "data": {name: plain_json(value) for name, value in action.data.items()},
+        "data": data,
         "author": device_name(connection, action.author),
         "author_id": action.author.hex(),
         "authored_ms": str(action.stamp_ms),

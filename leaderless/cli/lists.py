@@ -61,14 +61,20 @@ def device_revoke(context: Context, device: str, yes: bool) -> None:
     catalogue, as they were last known. It keeps what it holds already. It can be admitted anew with
     `pair`.
     """
+    asked = context.client.get("/v1/devices/revoke", {"device": device})
+    if asked["this_device"]:
+        chat(
+            "Careful: this is the device that you are at. No edit made here reaches the others any"
+            " more, and only a member can admit it anew."
+        )
     if not yes:
         if context.json or not sys.stdin.isatty():
             raise UsageError(
-                "this takes a device's membership away",
-                hint=f"leaderless device revoke {device} --yes",
+                f"this takes the membership of {name_text(asked['name'])} away",
+                hint=context.command(f"device revoke {device} --yes"),
             )
         click.confirm(
-            f"Revoke {name_text(device)}? Nobody will take its calls", abort=True, err=True
+            f"Revoke {name_text(asked['name'])}? Nobody will take its calls", abort=True, err=True
         )
     answer = context.client.post("/v1/devices/revoke", {"device": device})
     if context.json:

@@ -39,8 +39,8 @@ def revoked_alerts(gone: Sequence[RevokedView], own: bytes) -> Iterator[Alert]:
             yield Alert(
                 "REVOKED",
                 f"this device was revoked by {device.by} on {_day(int(device.at_ms))}: nobody"
-                " takes its calls, what it holds can still be read",
-                "leaderless pair on a member, and its code here, admits it anew",
+                " takes its calls, and it takes no edits; what it holds can still be read",
+                restoring.ADMITTED_ANEW,
             )
 
 

@@ -10,7 +10,8 @@ from leaderless.catalogue.listing import find_device
 from leaderless.catalogue.names import device_names
 from leaderless.daemon.members import revocation
 from leaderless.errors import NotFoundError
-from leaderless.identity import device_id
+from leaderless.identity import certificate_key, device_id
+from leaderless.protocol.membership import decode
 from leaderless.status.http import Answer
 from leaderless.status.report import RevokedView
 from leaderless.store.statements import take_statements
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.identity import Identity
-    from leaderless.protocol.membership import Membership
+    from leaderless.protocol.membership import Membership, Signed
     from leaderless.status.http import Request
     from leaderless.store.store import Store
     from leaderless.sync.driver import Driver
@@ -44,15 +45,31 @@ class MemberDesk:
 
     def table(self) -> dict[tuple[str, str], Handler]:
         """Return who answers what."""
-        return {("POST", "/v1/devices/revoke"): self.revoke}
+        return {
+            ("GET", "/v1/devices/revoke"): self.whom,
+            ("POST", "/v1/devices/revoke"): self.revoke,
+        }
+
+    async def whom(self, request: Request) -> Answer:
+        """Return whose membership a revoke would take away, or why it cannot; nothing is done."""
+        said = await self._said(request)
+        device = device_id(certificate_key(decode(said.body).certificate))
+        names = await self.store.read(device_names)
+        name = names.get(device) or decode(said.body).name or device.hex()[:8]
+        is_own = device == self.store.own_device
+        return Answer({"device_id": device.hex(), "name": name, "this_device": is_own})
+
+    async def _said(self, request: Request) -> Signed:
+        """Return the statement that is asked for; it takes effect once it is taken in."""
+        reference, members = request.needed("device"), self.driver.applier.members
+        device = await self.store.read(lambda c: _find_member(c, members, reference))
+        nonce, now_ms = secrets.token_bytes(16), self.store.now_ms()
+        return revocation(self.identity, members, device, now_ms, nonce)
 
     async def revoke(self, request: Request) -> Answer:
         """Take a device's membership away, for everyone and from now on."""
-        reference = request.needed("device")
-        applier = self.driver.applier
-        device = await self.store.read(lambda c: _find_member(c, applier.members, reference))
-        nonce, now_ms = secrets.token_bytes(16), self.store.now_ms()
-        said = revocation(self.identity, applier.members, device, now_ms, nonce)
+        applier, said = self.driver.applier, await self._said(request)
+        device = device_id(certificate_key(decode(said.body).certificate))
         applier.members = await self.store.write(lambda tx: take_statements(tx, [said]))
         self.tell("member_revoked", {"device": device})
         await self.driver.members_changed()

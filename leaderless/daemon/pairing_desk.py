@@ -13,7 +13,7 @@ from leaderless.daemon.members import Welcome, admission, decode_welcome, encode
 from leaderless.daemon.whereabouts import parsed_addresses
 from leaderless.discovery.base import HintKind
 from leaderless.discovery.static import parse_address
-from leaderless.errors import NotFoundError, UsageError
+from leaderless.errors import NotFoundError, NotPermittedError, UsageError
 from leaderless.identity import device_id
 from leaderless.pairing import code as codes
 from leaderless.pairing.attempts import LIFETIME_S, CodeState, OpenCode
@@ -22,6 +22,7 @@ from leaderless.pairing.join import join
 from leaderless.protocol.packing import pack, unpack
 from leaderless.store import meta, revocations
 from leaderless.store.joining import check_may_join, join_library
+from leaderless.store.restoring import check_may_share
 from leaderless.store.statements import statements, take_statements
 
 if TYPE_CHECKING:
@@ -76,7 +77,10 @@ class PairingDesk:
     # --- showing a code ---------------------------------------------------------------------------
 
     async def show(self) -> dict[str, Any]:
-        """Open a code, in place of the one that was open."""
+        """Open a code, in place of the one that was open; raises NotPermittedError."""
+        await self._store.read(check_may_share)
+        if not self._applier.members.may_admit(self._identity.public_key):
+            raise NotPermittedError("this device may not admit others: it is no admin")
         async with self._opening:
             self.close()
             # The port and the announcement of the code before have to be free again.

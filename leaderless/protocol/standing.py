@@ -245,7 +245,12 @@ class Judge:
         while True:
             losses = [place for place in taken if self._said[place].subject == key]
             if losses:
-                return min(losses, key=lambda at: self._said[at].kind is not StatementKind.REVOKE)
+                revokes = [at for at in losses if self._said[at].kind is StatementKind.REVOKE]
+                causes = revokes or losses
+                # Who was admitted anew meanwhile is gone by what came after that.
+                return next(
+                    at for at in causes if not any(self._has_seen(other, at) for other in causes)
+                )
             key = next(
                 self._said[place].author
                 for place in places

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from leaderless.identity import device_id
-from leaderless.protocol import commits
+from leaderless.protocol import commits, membership
 from leaderless.store import meta, state
 from leaderless.store.feeds import feed_of_or_none, feed_with
 from leaderless.store.revocations import NONCE_BYTES, NOTHING, revoked
@@ -246,15 +246,25 @@ def close_pending(transaction: Transaction) -> None:
     facts = (meta.RESTORING, meta.CLONED, meta.REVOKED)
     if any(meta.get(connection, name) is not None for name in facts):
         return
-    query = "SELECT device, below FROM revoked WHERE closed_at IS NULL ORDER BY device"
-    for device, below in connection.exec_driver_sql(query).all():
+    query = "SELECT device, below, statement FROM revoked WHERE closed_at IS NULL ORDER BY device"
+    for device, below, statement in connection.exec_driver_sql(query).all():
         heads = _applied_of(connection, device)
         named = _rows_of(connection, device) if below is None else {}
         if heads or named:
-            transaction.close_feeds(COMMAND, {"closes": device, **named}, heads)
+            about = {"closes": device, **_whose(connection, statement), **named}
+            transaction.close_feeds(COMMAND, about, heads)
         connection.exec_driver_sql(
             "UPDATE revoked SET closed_at = ? WHERE device = ?", (transaction.now_ms, device)
         )
+
+
+def _whose(connection: Connection, statement: bytes) -> dict[str, Value]:
+    """Return by which statement a device is revoked, and whose that is; nothing if it is not now."""
+    query = "SELECT body FROM statement WHERE hash = ?"
+    body = connection.exec_driver_sql(query, (statement,)).scalar()
+    if body is None:
+        return {}
+    return {"by": device_id(membership.decode(body).author_key), "statement": statement}
 
 
 def _applied_of(connection: Connection, device: bytes) -> list[Dependency]:

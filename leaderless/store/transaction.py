@@ -17,7 +17,7 @@ from leaderless.protocol.floor import Floor
 from leaderless.protocol.packing import pack
 from leaderless.store import meta, state
 from leaderless.store.command import About, Command
-from leaderless.store.restoring import check_may_write
+from leaderless.store.restoring import check_may_share, check_may_write
 from registry.changes import DeviceId, StateChange, feed_id
 
 if TYPE_CHECKING:
@@ -158,8 +158,9 @@ class Transaction:
 
         `data` says in a few words what the command was about; `edits` are taken one by one, at
         most one of a record. Returns its command id. Raises UsageError if an edit cannot be meant,
-        LockedRecordError; the transaction has to fail as a whole then.
+        LockedRecordError, RevokedError; the transaction has to fail as a whole then.
         """
+        check_may_share(self.conn)
         own = self._writable_copy()
         command_id = self._command_id()
         feed = feed_id(self.own_device, own.incarnation)

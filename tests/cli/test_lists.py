@@ -70,11 +70,32 @@ def test_a_drive_has_a_row_for_each_device_that_saw_it(tmp_path: Path) -> None:
     assert "/caf\\xe9" in lines[2]
 
 
+def _asked(*, this_device: bool = False) -> bytes:
+    """Return what a daemon answers who is asked whom a revoke would be about."""
+    return http({"device_id": "ab" * 16, "name": "ben", "this_device": this_device})
+
+
 def test_a_revoke_asks_or_is_told_yes(tmp_path: Path) -> None:
     """Without a person to ask it is refused, and the command that does it is named."""
-    said = run("--home", str(tmp_path), "device", "revoke", "ben")
+    with answering(tmp_path, _asked()):
+        said = run("--home", str(tmp_path), "device", "revoke", "ben")
     assert said.code == 2
-    assert "device revoke ben --yes" in said.err
+    assert f"leaderless --home {tmp_path} device revoke ben --yes" in said.err
+
+
+def test_who_cannot_be_revoked_is_said_before_anybody_is_asked(ask: Ask) -> None:
+    """A device that is not there, and the last that may revoke others."""
+    assert ask("device", "revoke", "nobody").code == 5
+    own = ask("--json", "status").json()["device"]
+    assert ask("device", "revoke", own).code == 4
+
+
+def test_to_revoke_the_device_itself_is_warned_of(tmp_path: Path) -> None:
+    """In any case: who said yes may have meant another."""
+    answer = {"device_id": "ab" * 16, "name": "ben", "at_ms": "1"}
+    with answering(tmp_path, _asked(this_device=True), http(answer)):
+        said = run("--home", str(tmp_path), "device", "revoke", "ben", "--yes")
+    assert said.err.startswith("Careful: this is the device that you are at.")
 
 
 def test_a_revoked_device_is_told_of(tmp_path: Path) -> None:
@@ -83,9 +104,9 @@ def test_a_revoked_device_is_told_of(tmp_path: Path) -> None:
     for form in ((), ("--json",)):
         home = tmp_path / f"home{len(form)}"
         home.mkdir()
-        with answering(home, http(answer)) as requests:
+        with answering(home, _asked(), http(answer)) as requests:
             said = run("--home", str(home), "device", "revoke", "ben", "--yes", *form)
-        assert (said.code, b'"device": "ben"' in requests[0]) == (0, True)
+        assert (said.code, b'"device": "ben"' in requests[1]) == (0, True)
         assert "\x1b" not in said.out + said.err
     assert said.json()["name"] == "ben\x1b[31m"
 

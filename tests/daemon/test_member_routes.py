@@ -71,6 +71,38 @@ async def test_who_is_revoked_revokes_nobody_and_says_what_it_is(
         assert again.status == 404
 
 
+async def test_who_is_revoked_edits_nothing_and_shows_no_code(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """Nobody would ever take its edits, nor whom it admits."""
+    mine, _ = pair
+    async with open_rooms(tmp_path, mine) as rooms:
+        await rooms.data("POST", "/v1/devices/revoke", device="device0")
+        for path in ("/v1/tags/create", "/v1/pair"):
+            answer = await rooms.ask("POST", path, name="trip")
+            assert (answer.status, answer.data["error"]["code"]) == (403, "revoked")
+
+
+async def test_who_is_no_admin_shows_no_code(tmp_path: Path, replica: Replica) -> None:
+    """It is said before anybody types it."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        rooms.driver.applier.members = Membership(replica.store.library, "home", {})
+        answer = await rooms.ask("POST", "/v1/pair")
+        assert (answer.status, answer.data["error"]["code"]) == (403, "not_permitted")
+
+
+async def test_whom_a_revoke_is_about_can_be_asked(tmp_path: Path, pair: list[Replica]) -> None:
+    """Nothing is done by it."""
+    mine, other = pair
+    async with open_rooms(tmp_path, mine) as rooms:
+        asked = [
+            await rooms.data("GET", "/v1/devices/revoke", device=f"device{at}") for at in range(2)
+        ]
+        assert [item["this_device"] for item in asked] == [True, False]
+        assert asked[1]["device_id"] == other.identity.device.hex()
+        assert (await _shown(rooms))[:2] == (["device1"], [])
+
+
 async def test_a_time_that_cannot_be_shown_is_cut(tmp_path: Path, replica: Replica) -> None:
     """Somebody may sign any number."""
     async with open_rooms(tmp_path, replica) as rooms:

@@ -76,6 +76,15 @@ def test_who_is_revoked_is_gone_and_it_is_known_by_what() -> None:
     assert late.at not in Judge([ROOT, BEN, CARL, out, late], ROOT.at).stands()
 
 
+def test_who_is_revoked_once_more_is_gone_by_the_last_revoke() -> None:
+    """The first was made up for; of two at the same time the senior's is named."""
+    first = revoke(B, A, CARL)
+    again = add(B, A, first)
+    last, other = revoke(B, C, again), revoke(B, A, again)
+    assert judged(BEN, CARL, first, again, last).gone[B].loss == last
+    assert judged(BEN, CARL, first, again, last, other).gone[B].loss == other
+
+
 def test_whom_a_revoked_device_had_admitted_before_stays() -> None:
     """A revoke takes away what it had not seen, not what was right before."""
     assert members(BEN, CARL, revoke(B, A, CARL)) == {A, C}

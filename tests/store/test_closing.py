@@ -60,6 +60,8 @@ def test_a_closing_commit_names_what_was_applied_and_the_rows_that_are_held(
     assert [tuple(item)[:2] for item in header.dependencies] == [(own_feed(c), 2)]
     assert header.data == {
         "closes": c.identity.device,
+        "by": a.identity.device,
+        "statement": query_file(a.store.path, "SELECT statement FROM revoked")[0][0],
         "generation": 1,
         "nonce": b"\x03" * 8,
         "rev": rev,
