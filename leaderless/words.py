@@ -10,6 +10,11 @@ def counted(number: object, thing: str) -> str:
     return f"{number} {thing}" if str(number) == "1" else f"{number} {thing}s"
 
 
+def doing(number: object, thing: str, one: str, many: str) -> str:
+    """Return what a number of things do: 1 path is here, 2 paths are here."""
+    return f"{counted(number, thing)} {one if str(number) == '1' else many}"
+
+
 def checked_text(what: str, text: str, most: int) -> str:
     """Return `text`; raises UsageError if it is empty, longer than `most`, or no text at all.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leaderless.errors import UsageError
-from leaderless.words import checked_text, counted
+from leaderless.words import checked_text, counted, doing
 
 
 def test_one_thing_is_not_several() -> None:
@@ -16,6 +16,11 @@ def test_one_thing_is_not_several() -> None:
         "2 paths",
         "1 path",
     ]
+
+
+def test_one_thing_does_and_several_do() -> None:
+    """The verb follows the number."""
+    assert [doing(count, "path", "is", "are") for count in (1, 2)] == ["1 path is", "2 paths are"]
 
 
 @pytest.mark.parametrize("text", ["", "x" * 65, "b\udcff"])

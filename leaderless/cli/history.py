@@ -85,7 +85,9 @@ def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
             item["id"][-8:],
             time_text(item["authored_ms"]),
             item["author"],
-            item["command"] + (" (undone)" if item["undone"] else ""),
+            item["command"]
+            + (" (undone)" if item["undone"] else "")
+            + (" (forgotten)" if item.get("forgotten") else ""),
             _about(item),
             ", ".join(item["confirmed_by"]),
         )

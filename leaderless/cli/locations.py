@@ -173,7 +173,9 @@ def _watch(context: Context, asked: dict[str, Any]) -> None:
         if item["passes"] >= asked["pass"] and state not in ("pending", "scanning"):
             break
         if shown:
-            click.echo(f"\r{item.get('entries_seen', '0')} entries seen ", err=True, nl=False)
+            seen = item.get("entries_seen", "0")
+            entries = "entry" if seen == "1" else "entries"
+            click.echo(f"\r{seen} {entries} seen ", err=True, nl=False)
         time.sleep(_LOOK_S)
     if shown:
         chat("")

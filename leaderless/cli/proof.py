@@ -72,7 +72,9 @@ def diff(context: Context, peer: str) -> None:
             f" {counted(answer['rounds'], 'round')} of {size}."
         )
         if answer["differences"]:
-            chat(f"`{context.command('verify')}` finds out whose is wrong, and mends it.")
+            wait, mend = context.command("wait --synced"), context.command("verify")
+            chat(f"What still has to travel counts, too: `{wait}` waits for it.")
+            chat(f"What differs after that, `{mend}` on both devices mends.")
     if answer["differences"]:
         raise click.exceptions.Exit(EXIT_PROBLEMS)
 

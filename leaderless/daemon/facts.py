@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_CONFLICTS = 1_000
 """Of more it is not said how many there are: the status is asked for often."""
+_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 class Facts:
@@ -57,3 +59,8 @@ def short(device: bytes) -> str:
 def called(facts: Facts, device: bytes) -> str:
     """Return the name of a device, in words of its own."""
     return facts.names.get(device) or short(device)
+
+
+def named(facts: Facts, text: str) -> str:
+    """Return a text with the names of the devices whose ids stand in it."""
+    return _ID.sub(lambda found: called(facts, bytes.fromhex(found[0])), text)

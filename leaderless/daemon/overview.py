@@ -18,7 +18,7 @@ from leaderless.daemon.alerts import (
     revoked_alerts,
 )
 from leaderless.daemon.disk_watch import disk_alerts
-from leaderless.daemon.facts import MOST_CONFLICTS, Facts, called, short
+from leaderless.daemon.facts import MOST_CONFLICTS, Facts, called, named, short
 from leaderless.daemon.member_routes import revoked_views
 from leaderless.daemon.other_versions import other_versions
 from leaderless.escape import printable
@@ -238,7 +238,10 @@ class Overview:
                 continue
             who = called(facts, item.feed[:16])
             alerts.append(
-                Alert("SHELVED", f"commit {item.seq} of {who} waits for {item.waits_for}")
+                Alert(
+                    "SHELVED",
+                    f"commit {item.seq} of {who} waits for {named(facts, item.waits_for)}",
+                )
             )
         alerts += fork_alerts(facts)
         for about, reason in facts.holdings.unproved.items():
@@ -293,4 +296,5 @@ def _away(lapsed_ms: int | None) -> str:
     if lapsed_ms is None:
         return "not connected"
     since = datetime.fromtimestamp(lapsed_ms / 1000, UTC).date()
-    return f"lapsed: away since {since}; it will be given the state of all records when it returns"
+    # Which of the two was away nobody can tell until they meet.
+    return f"lapsed: not met since {since}; who missed most is given the state of all records then"

@@ -8,6 +8,7 @@ from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Closed, Holdings, OwnedProof
 from leaderless.store import closing, log, meta, restoring, revocations, shelf, staging, state
 from leaderless.store.feeds import shown
+from leaderless.words import doing
 from registry.changes import LIFE_BYTES
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def read_holdings(connection: Connection) -> Holdings:
         if copy.fault is not None:
             unproved[copy.owner] = copy.fault
         elif not copy.exact:
-            unproved[copy.owner] = f"{copy.as_of - copy.watermark} changes are still to come"
+            unproved[copy.owner] = _to_come(copy.as_of - copy.watermark)
         elif copy.verified != copy.watermark:
             unproved[copy.owner] = "no checkpoint of its owner covers it yet"
             uncovered.add(copy.owner)
@@ -44,7 +45,7 @@ def read_holdings(connection: Connection) -> Holdings:
             unproved[feed.feed] = feed.fault
             doubted.add(feed.feed)
         elif feed.applied < feed.reach:
-            unproved[feed.feed] = f"{feed.reach - feed.applied} commits wait on the shelf"
+            unproved[feed.feed] = _on_the_shelf(feed.reach - feed.applied)
         if feed.forked is None and (feed.counts is None or feed.received < feed.counts):
             wanted.add(feed.feed)
         else:
@@ -72,3 +73,11 @@ def read_holdings(connection: Connection) -> Holdings:
         damaged,
         meta.suspected_owners(connection),
     )
+
+
+def _to_come(number: int) -> str:
+    return doing(number, "change", "is still to come", "are still to come")
+
+
+def _on_the_shelf(number: int) -> str:
+    return doing(number, "commit", "waits on the shelf", "wait on the shelf")

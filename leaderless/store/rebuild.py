@@ -13,6 +13,7 @@ from leaderless.protocol import commits, hashing
 from leaderless.store import log, meta
 from leaderless.store.forgotten import ForgottenError, is_whole
 from leaderless.store.registers import Records
+from leaderless.words import doing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -123,7 +124,10 @@ def _difference(connection: Connection, table: str, columns: str) -> str | None:
     now, was = f"SELECT {columns} FROM {table}", f"SELECT * FROM was_{table}"
     came = connection.exec_driver_sql(f"SELECT count(*) FROM ({now} EXCEPT {was})").scalar_one()
     went = connection.exec_driver_sql(f"SELECT count(*) FROM ({was} EXCEPT {now})").scalar_one()
-    return None if came == went == 0 else f"{table}: {went} rows were wrong, {came} are right now"
+    if came == went == 0:
+        return None
+    wrong = doing(went, "row", "was wrong", "were wrong")
+    return f"{table}: {wrong}, {came} {'is' if came == 1 else 'are'} right now"
 
 
 def show_again(

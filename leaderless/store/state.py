@@ -13,6 +13,7 @@ import msgpack
 
 from leaderless.protocol import hashing
 from leaderless.store import opaque
+from leaderless.words import counted
 from registry.changes import Incarnation, StateChange
 from registry.dispatch import dispatch_state
 from registry.models import Epochs, StateRow, needed
@@ -237,7 +238,7 @@ def _proved(copy: Copy, checkpoint: Checkpoint | None) -> Copy:
     if (checkpoint.row_count, checkpoint.set_hash) == (copy.row_count, copy.set_hash):
         return copy._replace(verified=copy.watermark, fault=None)
     return copy._replace(
-        fault=f"at rev {copy.watermark} the owner signed {checkpoint.row_count} rows,"
+        fault=f"at rev {copy.watermark} the owner signed {counted(checkpoint.row_count, 'row')},"
         f" here are {copy.row_count}, or rows that differ"
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scripts.device import Device
-from tests.cli.asking import Said
+from tests.cli.asking import Said, answering, http, run
 
 Ask = Callable[..., Said]
 
@@ -158,3 +158,34 @@ def test_a_lock_says_how_it_is_taken_back(ask: Ask) -> None:
 def test_an_empty_reference_is_a_mistake(ask: Ask, words: list[str]) -> None:
     """An empty variable of a script takes nothing back and shows nothing else."""
     assert ask(*words).code == 2
+
+
+def _listed(home: Path, **about: object) -> str:
+    """Return the line that the history shows of an action."""
+    action = {
+        "id": "ab" * 16,
+        "author": "anna",
+        "authored_ms": "1800000000000",
+        "confirmed_by": [],
+        "data": {},
+        "changes": 0,
+        "records": [],
+        "undone": False,
+        "forgotten": False,
+        **about,
+    }
+    with answering(home, http({"actions": [action], "more": False})):
+        return run("--home", str(home), "history").out.splitlines()[1]
+
+
+def test_what_was_forgotten_is_marked(tmp_path: Path) -> None:
+    """Also where its header still says what it was about."""
+    line = _listed(tmp_path, command="tag.create", data={"tag": "trip"}, forgotten=True)
+    assert "tag.create (forgotten)" in line
+    assert "trip" in line
+
+
+def test_a_revoke_says_whose_and_by_whom(tmp_path: Path) -> None:
+    """Whoever wrote the line."""
+    line = _listed(tmp_path, command="device.revoke", data={"device": "ben", "by": "cy"})
+    assert "ben (by cy)" in line

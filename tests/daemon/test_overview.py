@@ -87,7 +87,7 @@ async def test_a_device_whose_lease_is_over_is_told_of(tmp_path: Path, pair: lis
         a.clock.ms += 181 * 86_400_000
         (peer,) = (await rooms.overview.view()).peers
         assert (peer.id, peer.lapsed) == (b.identity.device.hex(), True)
-        assert str(peer.why_not).startswith("lapsed: away since 2027-01-15; it will be given")
+        assert str(peer.why_not).startswith("lapsed: not met since 2027-01-15; who missed most")
 
 
 async def test_tags_under_each_other_are_a_warning(tmp_path: Path, replica: Replica) -> None:

@@ -118,7 +118,7 @@ def test_commits_on_the_shelf_are_named(replicas: list[Replica]) -> None:
     store_commits(c, *log_of(a, own_feed(a)))
     _tag(c)
     store_commits(b, *log_of(c, own_feed(c)))
-    assert _holdings(b).unproved == {own_feed(c): "1 commits wait on the shelf"}
+    assert _holdings(b).unproved == {own_feed(c): "1 commit waits on the shelf"}
 
 
 def test_a_feed_that_others_have_otherwise_is_named(replicas: list[Replica]) -> None:
