@@ -12,10 +12,11 @@ from leaderless.daemon.members import admission
 from leaderless.protocol import codec
 from leaderless.protocol.membership import Signed
 from leaderless.protocol.messages import Bye, Hello, Message, Statements
+from leaderless.store import meta
 from leaderless.store.statements import statements, take_statements
 from leaderless.sync.farewell import AGAIN_S
 from leaderless.transport.base import ConnectionLostError
-from leaderless.transport.memory import memory_pair
+from leaderless.transport.memory import MemoryLink, memory_pair
 from registry.changes import Incarnation
 from tests.cluster import Cluster, Node, open_cluster, rows
 from tests.replicas import make_replicas
@@ -168,3 +169,63 @@ async def test_a_caller_that_chatters_is_not_heard_for_ever(
         await revoke(a, b)
         heard = await _call(a, b, *[Bye("x", "y")] * 9)
         assert [type(said) for said in heard] == [Statements, Bye]
+
+
+async def test_both_sides_of_a_rest_know_that_it_is_no_time_to_call(
+    clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """Who rests a peer does not call it, and who is told to rest waits; later they talk."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        a, b = cluster.nodes
+        a.driver.exchange.broke_a_rule(b.device, trio.current_time())
+        went_well = await _meet(a, b)
+        assert went_well == [False, False]
+        await trio.sleep(1)
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+
+
+async def test_who_was_cloned_and_who_calls_it_wait(
+    clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """A person has to say which of the machines goes on."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        a, b = cluster.nodes
+        await a.store.write(lambda tx: meta.put(tx.conn, meta.CLONED, 1))
+        await cluster.until(lambda: a.driver.exchange.ours.life == "cloned")
+        assert await _meet(a, b) == [False, False]
+
+
+async def test_of_two_connections_the_one_that_goes_is_no_refusal(
+    clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """Nothing is wrong with either side."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        a, b = cluster.nodes
+        ended: list[bool] = []
+        async with trio.open_nursery() as nursery:
+            for one, other in ((a, b), (b, a)):
+                nursery.start_soon(_use, one, other, ended)
+            await cluster.until(lambda: len(ended) == 2)
+            nursery.cancel_scope.cancel()
+        assert ended == [True, True]
+
+
+async def _meet(a: Node, b: Node) -> list[bool]:
+    """Connect two devices, and return of each whether the other may be called again at once."""
+    ended: list[bool] = []
+    with trio.fail_after(30):
+        await _use(a, b, ended)
+    return ended
+
+
+async def _use(a: Node, b: Node, ended: list[bool]) -> None:
+    ends = memory_pair(a.replica.identity.public_key, b.replica.identity.public_key)
+
+    async def run(node: Node, end: MemoryLink) -> None:
+        ended.append(await node.driver.run_link(end))
+        await end.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, a, ends[0])
+        nursery.start_soon(run, b, ends[1])
