@@ -11,6 +11,8 @@ the copy was proved, and one batch made it wrong  the batch is taken back, its s
 one relay brought all of it (the owner the rest)  the copy is dropped, the relay is named
 several did, or one did on top of a proved copy   the copy is dropped, all are suspects: from now
                                                   on each has to bring a whole copy by itself
+no relay ever had a part, the copy was begun      the copy is dropped, once: a version that knew no
+before this batch                                 floors may have missed deletions
 no relay ever had a part                          it is the owner that contradicts itself
 ================================================  =========================================
 """
@@ -104,7 +106,7 @@ def merge(
         _forget_parts(connection, batch.owner)
     elif merged.fault is not None and had.devices:
         return _drop_all(connection, registry, merged, had, merged.fault, displaced)
-    elif merged.fault is not None and relay is None and meta.get(connection, touched):
+    elif merged.fault is not None and relay is None and (batch.lo or meta.get(connection, touched)):
         misfit = _misfit(connection, registry, merged, batch.owner, merged.fault)
         return misfit or Verdict(used, merged.fault, displaced=displaced)
     return Verdict(used, merged.fault, displaced=displaced)
@@ -155,6 +157,18 @@ def begin_anew(connection: Connection, registry: Registry, copy: Copy) -> None:
     """Drop a copy to take all of it from whoever has it; of relays nothing is known yet."""
     _drop(connection, registry, copy)
     _forget_parts(connection, copy.owner)
+
+
+def doubt(connection: Connection, registry: Registry, own_device: bytes) -> None:
+    """Drop copies that are wrong and were not read anew for it yet.
+
+    An earlier version left them as they were where no relay had a part.
+    """
+    for copy in state.copies(connection):
+        known = meta.get(connection, meta.suspected(copy.owner))
+        if copy.fault is not None and copy.owner != own_device and not known:
+            _drop(connection, registry, copy)
+            meta.put(connection, meta.suspected(copy.owner), 1)
 
 
 def dispute(

@@ -16,7 +16,7 @@ from leaderless.clock import wall_ms
 from leaderless.errors import LeaderlessError
 from leaderless.protocol import hashing
 from leaderless.protocol.membership import membership_of
-from leaderless.store import engine, log, meta, state
+from leaderless.store import engine, log, meta, relayed, state
 from leaderless.store.adoption import adopt
 from leaderless.store.bare import Kept
 from leaderless.store.disk import ROOM_BYTES, Disk, DiskError, from_system, naming, probe
@@ -110,6 +110,7 @@ class Store:
             self._load_facts()
         if self.library:
             self.write_here(after_replacement)
+            self.write_here(lambda tx: relayed.doubt(tx.conn, self.registry, self.own_device))
 
     def _load_facts(self) -> None:
         with self._writer.connect() as connection:

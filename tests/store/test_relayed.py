@@ -163,6 +163,38 @@ def test_an_owner_that_contradicts_itself_keeps_its_rows(replicas: list[Replica]
     assert files(receiver) == files(owner)
 
 
+def test_a_copy_that_its_owner_s_own_rows_do_not_fit_is_read_anew_once(
+    replicas: list[Replica],
+) -> None:
+    """It may lack deletions that nobody is told of any more; a whole copy shows whose fault it is."""
+    owner, receiver, _ = replicas
+    device, first = owner.identity.device, batch_of(owner)
+    assert merged(receiver, first, device) == Verdict(used=True)
+    add_tree(owner, 1, "more")
+    verdict = merged(receiver, altered(batch_of(owner, first.hi)), device)
+    assert (verdict.used, verdict.named, files(receiver)) == (False, (), 0)
+    whole = batch_of(owner)
+    merged(receiver, half(whole, first.hi), device)
+    verdict = merged(receiver, altered(batch_of(owner, first.hi)), device)
+    assert (verdict.used, files(receiver)) == (True, files(owner))
+
+
+def test_a_copy_that_an_earlier_version_left_wrong_is_dropped_once(
+    replicas: list[Replica],
+) -> None:
+    """Where it comes the same again, it is its owner's fault, and stays."""
+    owner, receiver, _ = replicas
+    device, registry = owner.identity.device, receiver.store.registry
+    left = []
+    for _ in range(2):
+        merged(receiver, altered(batch_of(owner)), device)
+        receiver.store.write_here(
+            lambda tx: relayed.doubt(tx.conn, registry, receiver.identity.device)
+        )
+        left.append(files(receiver))
+    assert left == [0, files(owner)]
+
+
 def test_ids_of_another_device_in_an_unproved_copy_give_way(replicas: list[Replica]) -> None:
     """In a proved one they do not: then it is who comes later that is wrong."""
     owner, receiver, other = replicas
