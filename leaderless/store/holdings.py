@@ -39,7 +39,9 @@ def read_holdings(connection: Connection) -> Holdings:
     wanted: set[bytes] = set()
     doubted: set[bytes] = set()
     for feed in log.feeds(connection):
-        if told := shown(connection, feed):
+        told = shown(connection, feed)
+        # Of a feed that has forked at its first commit nothing is held any more: that is told, too.
+        if told or feed.trunk is None:
             feeds[feed.feed] = FeedPosition(told, feed.applied)
         if feed.fault is not None:
             unproved[feed.feed] = feed.fault

@@ -132,3 +132,15 @@ def test_a_feed_that_others_have_otherwise_is_named(replicas: list[Replica]) -> 
     assert _holdings(b).unproved == {own_feed(a): why}
     assert _holdings(b).doubted == {own_feed(a)}
     assert _holdings(b).state_digest() is None
+
+
+def test_a_feed_that_has_forked_at_its_first_commit_is_told_of_at_zero(
+    replicas: list[Replica],
+) -> None:
+    """Who heard that one of its commits is here has to hear that none is, or believes it for ever."""
+    a, b, _ = replicas
+    _tag(a)
+    (first,) = log_of(a, own_feed(a))
+    store_commits(b, first, signed_anew(a.identity, first, command="another"))
+    assert _holdings(b).vectors.feeds[own_feed(a)] == FeedPosition(0, 0)
+    assert len(_holdings(b).vectors.feeds) == 3
