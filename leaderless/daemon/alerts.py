@@ -89,21 +89,23 @@ def fetched(holdings: Holdings) -> str:
     return f"the state of the records is fetched, as old edits are forgotten: {so_far} {rest}"
 
 
-def life_alerts(life: str, *, waits: bool) -> Iterator[Alert]:
+def life_alerts(facts: Facts) -> Iterator[Alert]:
     """Yield why this device writes nothing of its own, if that is so."""
-    if waits:
+    life, given = facts.holdings.life, facts.given
+    if life == restoring.RESTORING and given is not None:
         yield Alert(
             "RESTORING",
-            "the database was replaced by an older one: this device waits for what others know of"
-            " it, and changes nothing until then",
-            "half a minute at most, unless a device gives back what it knows",
+            "this device was put back to an older state of its files, and takes its newer one back"
+            f" from {called(facts, given.source)}: {given.reached} of {given.as_of} changes are"
+            " here; until then it changes nothing",
         )
     elif life == restoring.RESTORING:
         yield Alert(
             "RESTORING",
-            "this device was restored from a backup and takes back what its peers know of it;"
-            " until then it changes nothing",
-            "connect a device that knows it, or `leaderless device claim` to go on as it is",
+            "this device was put back to an older state of its files: it waits for members that may"
+            " know more of it, and changes nothing until then",
+            "half a minute at most, unless one gives back what it knows; `leaderless device claim`"
+            " goes on as it is, at once",
         )
     if life == restoring.CLONED:
         yield Alert(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
-from leaderless.store import log, restoring, revocations, shelf
+from leaderless.store import given_back, log, revocations, shelf
 from leaderless.store.holdings import read_holdings
 from leaderless.store.repair import replacement_in
 from registry.hlc import MAX_DRIFT_MS, Stamp
@@ -44,7 +44,7 @@ class Facts:
         self.conflicts = count_conflicts(connection, registry, MOST_CONFLICTS)
         self.circles = circles(connection)
         self.replaced = replacement_in(connection)
-        self.waits = restoring.waits(connection)
+        self.given = given_back.given(connection)
         self.lapsed: Mapping[bytes, int] = {}
         """Members whose lease is over, and when each was seen last (ms)."""
         self.forked = log.forked(connection)

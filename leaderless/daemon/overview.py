@@ -210,7 +210,7 @@ class Overview:
 
     def _alerts(self, facts: Facts, connected: Mapping[bytes, Peer]) -> list[Alert]:
         alerts = [
-            *life_alerts(facts.holdings.life, waits=facts.waits),
+            *life_alerts(facts),
             *disk_alerts(self._store.disk, facts.replaced, self._store.now_ms()),
         ]
         alerts += other_versions(connected.values(), facts.names)

@@ -23,7 +23,6 @@ from entities import MODELS
 from leaderless import __version__
 from leaderless.advice import advice, is_findable
 from leaderless.clock import SYSTEM_CLOCK, wall_ms
-from leaderless.daemon.after_replacement import wait_for_peers
 from leaderless.daemon.album_routes import AlbumDesk
 from leaderless.daemon.alone import alone
 from leaderless.daemon.catalogue_routes import CatalogueDesk
@@ -273,9 +272,6 @@ class Daemon:
 
         chance = random.SystemRandom().random
         nursery.start_soon(watch_disk, store, chance, self._tell, disk_recovered)
-        nursery.start_soon(
-            wait_for_peers, store, driver, lambda: driver.applier.members, self._tell
-        )
         nursery.start_soon(proofs.keep)
         nursery.start_soon(forgetting.keep)
         nursery.start_soon(self._live_on, whereabouts, indexer)

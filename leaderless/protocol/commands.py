@@ -129,4 +129,11 @@ class Reconcile:
     size: int
 
 
-Command = Send | SendFrame | Load | SendStatements | Introduce | Apply | Reconcile | Close | Note
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """Go on in a new incarnation: nobody who can be reached knows more of this device."""
+
+
+Command = (
+    Send | SendFrame | Load | SendStatements | Introduce | Apply | Reconcile | Close | Note | GoOn
+)

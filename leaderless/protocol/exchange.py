@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from leaderless.protocol import serving
+from leaderless.protocol import meeting, serving
 from leaderless.protocol.announcing import Announcing
 from leaderless.protocol.commands import (
     Apply,
@@ -72,14 +72,15 @@ from leaderless.protocol.messages import (
 from leaderless.protocol.patience import Rests
 from leaderless.protocol.peer import Peer
 from leaderless.protocol.proving import compare, prove
+from leaderless.protocol.returning import Returning
 from leaderless.protocol.silence import PING_S, given_up, is_to_be_asked, next_look
 from leaderless.protocol.vectors import readable
 from leaderless.protocol.versions import UPGRADE, Upgrades, not_known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-    from leaderless.protocol.messages import Message
+    from leaderless.protocol.messages import Message, Vectors
     from leaderless.protocol.vectors import Holdings
     from registry.changes import Incarnation
 
@@ -94,8 +95,14 @@ class Exchange:
     """The session of this device with every peer; holds no promise that is not durable."""
 
     def __init__(
-        self, device: bytes, library: bytes, models: Mapping[str, int], software: str
+        self,
+        device: bytes,
+        library: bytes,
+        models: Mapping[str, int],
+        software: str,
+        others: Callable[[], Collection[bytes]] = frozenset,
     ) -> None:
+        """Be `device`; `others` returns the devices of the other members."""
         self.device = device
         self.library = library
         self._greeter = Greeter(device, library, models, software)
@@ -108,6 +115,7 @@ class Exchange:
         self.gathering = Gathering(self.fetching.trust)
         self._announcing = Announcing()
         self._upgrades = Upgrades()
+        self._returning = Returning(device, others)
 
     @property
     def ours(self) -> Holdings:
@@ -209,10 +217,12 @@ class Exchange:
         return []
 
     def _on_positions(self, peer: Peer, message: Positions, now: float) -> list[Command]:
+        is_first = not peer.known
         peer.learn(message)
         if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:
             return [_close(peer, "too_many", "more positions were told than there can be")]
         return [
+            *(meeting.meet(peer, self.device, self.ours, now) if is_first else ()),
             *self.fetching.subscribe(peer, self.ours.vectors, now),
             *serving.serve(peer, self.ours.vectors, self.device),
             *self._settle(now),
@@ -236,6 +246,7 @@ class Exchange:
         commands = welcome(peer, hello, self.ours, wall_ms)
         if peer.known:
             commands += [
+                *meeting.meet(peer, self.device, self.ours, now),
                 *self.fetching.subscribe(peer, self.ours.vectors, now),
                 *self._settle(now),
             ]
@@ -263,9 +274,8 @@ class Exchange:
     def applied(self, apply: Apply, now: float, *, used: bool) -> list[Command]:
         """What a peer sent is durable, or was dropped because it did not fit (`used` is False)."""
         peer, message = self.peers.get(apply.link), apply.message
-        if isinstance(message, Statements):
-            return []
-        if isinstance(message, StateBatch) and message.introduction:
+        is_introduction = isinstance(message, StateBatch) and message.introduction
+        if isinstance(message, Statements) or is_introduction:
             return []
         commands: list[Command] = [] if peer is None else [Send(apply.link, Credit(apply.size))]
         if isinstance(message, Records):
@@ -276,6 +286,8 @@ class Exchange:
             if peer is not None:
                 commands += self.gathering.compare(apply.link, message, self.ours.vectors)
             return commands + self._plan(now)
+        if peer is not None and peer.asked_word is not None and key_of(message).of == self.device:
+            commands += meeting.met(peer, self.device, self.ours)
         self.fetching.arrived(apply.link, message, peer, now, used=used)
         return commands + self._plan(now)
 
@@ -296,7 +308,8 @@ class Exchange:
 
     def own_device_changed(self) -> list[Command]:
         """Our device row changed: it goes to every peer ahead of everything else."""
-        return [Introduce(peer.link) for peer in self._open_peers()]
+        met = [peer for peer in self._open_peers() if peer.known and peer.asked_word is None]
+        return [Introduce(peer.link) for peer in met]
 
     def _open_peers(self) -> list[Peer]:
         return [peer for peer in self.peers.values() if peer.hello is not None]
@@ -304,12 +317,17 @@ class Exchange:
     def _settle(self, now: float) -> list[Command]:
         proofs = prove(self.peers.values(), self._proof, now)
         news = self._announcing.news(self.ours.vectors, now)
-        told = [] if news is None else [self._news(peer, news) for peer in self._open_peers()]
-        return [*told, *proofs, *self._plan(now)]
+        told = (
+            []
+            if news is None
+            else [self._positions(peer, news.vectors) for peer in self._open_peers()]
+        )
+        returned = self._returning.plan(self.peers.values(), self.ours, self.fetching, now)
+        return [*told, *proofs, *self._plan(now), *returned]
 
-    def _news(self, peer: Peer, news: Positions) -> Send:
+    def _positions(self, peer: Peer, vectors: Vectors, *, whole: bool = False) -> Send:
         version = PROTOCOL_VERSION if peer.hello is None else peer.hello.version
-        return Send(peer.link, Positions(readable(news.vectors, version)))
+        return Send(peer.link, Positions(readable(vectors, version), whole))
 
     def _plan(self, now: float) -> list[Command]:
         peers = self.peers.values()
@@ -337,6 +355,8 @@ class Exchange:
             left = given_up(peer, now)
             if left is not None:
                 commands.append(_close(peer, *left))
+            elif meeting.was_waited_for(peer, self.device, self.ours, self.fetching, now):
+                commands += meeting.met(peer, self.device, self.ours)
             elif self._upgrades.is_due(peer, self.ours.vectors):
                 commands.append(_close(peer, "upgrade_needed", UPGRADE))
             elif is_to_be_asked(peer, now):
@@ -349,7 +369,8 @@ class Exchange:
         times = [now + PING_S]
         times += [next_look(peer) for peer in self.peers.values() if not peer.closing]
         news = self._announcing.due(self.ours.vectors)
-        others = (news, self.fetching.replan_at, self.gathering.replan_at)
+        waits = (self.fetching.replan_at, self.gathering.replan_at, self._returning.replan_at)
+        others = (news, *waits)
         return min([*times, *(when for when in others if when is not None)])
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from leaderless.protocol.commands import Command, Key, Note, Send, Stream
 from leaderless.protocol.messages import PullLog, PullState, StateBatch
 from leaderless.protocol.patience import Rests
+from leaderless.protocol.returning import knows_more
 from leaderless.protocol.trusting import NEVER, Trust
 from registry.changes import feed_id
 
@@ -201,14 +202,30 @@ class Fetching:
             ]
             if level and key not in sources:
                 sources[key] = level
-        rows = Key(Stream.STATE, self._device)
-        if any((peer.device, rows) not in self.withheld for _, peer in sources.get(rows, ())):
-            # We were restored: the log waits until the rows are here, and with them the incarnation.
-            own = [key for key in sources if key.of[:16] == self._device]
-            for key in own:
-                if key.stream is Stream.LOG:
-                    del sources[key]
+        self._may_give_back(peers, holdings, sources, now)
         return sources
+
+    def _may_give_back(
+        self,
+        peers: list[Peer],
+        holdings: Holdings,
+        sources: dict[Key, list[tuple[int, Peer]]],
+        now: float,
+    ) -> None:
+        """Of our own rows, ask those who hold what we do not remember, and nobody else."""
+        key = Key(Stream.STATE, self._device)
+        sources.pop(key, None)
+        giving = [
+            (more, peer)
+            for peer in peers
+            if (more := knows_more(peer, self._device, holdings)) and self._may_ask(peer, key, now)
+        ]
+        if giving:
+            sources[key] = giving
+
+    def may_bring(self, peer: Peer, key: Key, now: float) -> bool:
+        """Return whether a peer may still give what it says it has: it was not found to lie."""
+        return (peer.device, key) not in self.withheld and self._may_ask(peer, key, now)
 
     def _free_to_serve(
         self, key: Key, candidates: list[tuple[int, Peer]], now: float
@@ -291,8 +308,8 @@ class Fetching:
         incarnation = peer.owned[key.of].incarnation
         pull = _state_pull(key.of, incarnation, ours)
         if key.of == self._device or key.of in holdings.suspected:
-            # Of ourselves we want all: what was written here since may use the same numbers. What is
-            # here of a suspect's may be another one's.
+            # Of ourselves we want all, from one peer. What is here of a suspect's may be another
+            # one's.
             pull = PullState(key.of, incarnation, 0)
         return self._ask(peer, key, pull, now)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from leaderless.protocol.commands import Command, Introduce, Note, Send, SendStatements
+from leaderless.protocol.commands import Command, Note, Send, SendStatements
 from leaderless.protocol.messages import PROTOCOL_VERSION, Hello, Positions
 from leaderless.protocol.vectors import readable, vectors_digest
 
@@ -66,7 +66,7 @@ class Greeter:
 
 
 def welcome(peer: Peer, hello: Hello, ours: Holdings, wall_ms: int) -> list[Command]:
-    """Take in a peer's hello; return what is answered: what differs, and our own device row.
+    """Take in a peer's hello; return what is answered: what differs.
 
     Where the peer says that it holds what we held when we said hello, its positions are known.
     """
@@ -75,7 +75,6 @@ def welcome(peer: Peer, hello: Hello, ours: Holdings, wall_ms: int) -> list[Comm
     commands: list[Command] = [Note("peer_connected", {"device": peer.device})]
     if hello.membership != ours.membership:
         commands.append(SendStatements(peer.link))
-    commands.append(Introduce(peer.link))
     if hello.vectors == vectors_digest(peer.sent_vectors):
         peer.learn(Positions(peer.sent_vectors, whole=True))
     if not peer.known or ours.vectors != peer.sent_vectors:

@@ -45,6 +45,8 @@ class Peer:
     owned: dict[bytes, OwnedPosition] = field(default_factory=dict)
     feeds: dict[bytes, FeedPosition] = field(default_factory=dict)
     outgoing: dict[Key, Outgoing] = field(default_factory=dict)
+    asked_word: float | None = None
+    """Since when it is asked for the last that it has heard of us: until then it is told no more."""
     unacknowledged: int = 0
     pinged: bool = False
     closing: bool = False

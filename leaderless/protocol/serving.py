@@ -38,7 +38,7 @@ def serve(peer: Peer, ours: Vectors, own: bytes) -> list[Command]:
     """Read on for a peer that has room, one batch of each stream at a time."""
     commands: list[Command] = []
     for key, stream in list(peer.outgoing.items()):
-        if stream.loading:
+        if stream.loading or _is_held_back(peer, key, own):
             continue
         # A batch is read from the database, which can be ahead of what we were told is held: what it
         # promised is sent before the stream ends, else the peer would wait for it in vain.
@@ -54,6 +54,11 @@ def serve(peer: Peer, ours: Vectors, own: bytes) -> list[Command]:
             stream.loading = True
             commands.append(Load(peer.link, key, stream.after))
     return commands
+
+
+def _is_held_back(peer: Peer, key: Key, own: bytes) -> bool:
+    """Return whether a peer has to say first what it has heard of us."""
+    return peer.asked_word is not None and key == Key(Stream.STATE, own)
 
 
 def loaded(peer: Peer, key: Key, read: Read | None, ours: Vectors, own: bytes) -> list[Command]:

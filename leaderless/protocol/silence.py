@@ -11,6 +11,8 @@ HELLO_S: Final = 10.0
 """A peer that proved its key has this long for its first message."""
 PING_S: Final = 15.0
 SILENT_S: Final = 45.0
+ANSWER_S: Final = 2.0
+"""So long a peer is waited for that is asked what it has heard of us last (protocol/meeting.py)."""
 
 
 def given_up(peer: Peer, now: float) -> tuple[str, str] | None:
@@ -29,4 +31,5 @@ def next_look(peer: Peer) -> float:
     """Return when one of these comes to another answer if nothing is heard before."""
     if peer.hello is None:
         return peer.since + HELLO_S
-    return peer.heard + (SILENT_S if peer.pinged else PING_S)
+    look = peer.heard + (SILENT_S if peer.pinged else PING_S)
+    return look if peer.asked_word is None else min(look, peer.asked_word + ANSWER_S)

@@ -88,6 +88,10 @@ class Holdings:
     closed: Container[bytes] = Closed()
     life: str = ""
     """Why this device writes nothing of its own: it takes its rows back, or it was cloned."""
+    remembered: int = 0
+    """The rev of our own rows up to which this device knows what it has signed."""
+    disputed: int | None = None
+    """A rev of our own, up to ours, at which others hold other rows of us than these."""
     uncovered: frozenset[bytes] = frozenset()
     """Owners whose copies here are all that their sources had, but no word of them covers."""
     forgotten: Mapping[bytes, int] = field(default_factory=dict)

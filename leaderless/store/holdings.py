@@ -6,13 +6,32 @@ from typing import TYPE_CHECKING
 
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Closed, Holdings, OwnedProof
-from leaderless.store import closing, log, meta, restoring, revocations, shelf, staging, state
+from leaderless.store import (
+    closing,
+    log,
+    meta,
+    own_words,
+    restoring,
+    revocations,
+    shelf,
+    staging,
+    state,
+)
 from leaderless.store.feeds import shown
 from leaderless.words import doing
 from registry.changes import LIFE_BYTES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+
+def _of_ourselves(connection: Connection) -> tuple[str, int, int | None]:
+    """Return our life, the rev up to which we know what we have signed, and the disputed one."""
+    life = restoring.life(connection)
+    if not life:
+        return life, 0, None
+    said = restoring.disputed(connection)
+    return life, own_words.last(connection), None if said is None else said.rev
 
 
 def read_holdings(connection: Connection) -> Holdings:
@@ -67,7 +86,7 @@ def read_holdings(connection: Connection) -> Holdings:
             {device: known.below for device, known in gone.items()},
             frozenset(needed.feed[:LIFE_BYTES] for needed in closing.lacking(connection).values()),
         ),
-        restoring.life(connection),
+        *_of_ourselves(connection),
         frozenset(uncovered),
         shelf.forgotten(connection),
         staging.read_staging(connection),

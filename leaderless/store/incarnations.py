@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaderless.store import meta
+from leaderless.store import meta, own_words
 from registry.changes import Incarnation
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def begin_incarnation(transaction: Transaction, nonce: bytes, above: int = 0) ->
         " floor_word = NULL, base = 0 WHERE id = ?",
         (*successor, epoch),
     )
+    own_words.forget(connection)
     transaction.facts_changed = True
     transaction.sign_anew()
     return successor

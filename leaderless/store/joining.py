@@ -35,6 +35,8 @@ OF_THE_OLD_LIBRARY = (
     "journal",
     "confirmation",
     "owned_confirmation",
+    "own_word",
+    "given_back",
     "replaced",
     "revoked",
     "staged_position",
@@ -42,9 +44,12 @@ OF_THE_OLD_LIBRARY = (
     "statement",
 )
 _FACTS_OF_THE_OLD_LIBRARY = (
+    meta.DISPUTED,
     meta.EVIDENCE,
+    meta.GIVEN_BACK,
     meta.JOURNAL_DROPPED,
     meta.RENAMED,
+    meta.RESTORING,
     meta.STAGING,
     meta.STATE_WANTED,
 )

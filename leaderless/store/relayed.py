@@ -153,12 +153,6 @@ def _drop(connection: Connection, registry: Registry, copy: Copy) -> None:
         meta.drop(connection, name(copy.owner))
 
 
-def begin_anew(connection: Connection, registry: Registry, copy: Copy) -> None:
-    """Drop a copy to take all of it from whoever has it; of relays nothing is known yet."""
-    _drop(connection, registry, copy)
-    _forget_parts(connection, copy.owner)
-
-
 def doubt(connection: Connection, registry: Registry, own_device: bytes) -> None:
     """Drop copies that are wrong and were not read anew for it yet.
 

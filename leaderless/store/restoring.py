@@ -1,20 +1,19 @@
-"""A device that was restored from a backup: peers hold newer positions of it than it remembers.
+"""A device that was restored from a backup: peers hold what it has said, and does not remember.
 
-It takes its own rows back from them, so uuids and what hangs on them survive, and goes on in a new
-incarnation; until then it writes nothing, as a counter that is used twice could never be told apart.
-Nobody is believed before a batch carries this device's own signature. A device that has to do so
-twice within `CLONE_MS` was cloned: another machine runs as it, and both would go on like this for
-ever. So it stops writing until a person says which of the two it is.
+Nobody is believed but this device itself: a peer that holds its signed word on rows which are not
+these, or commits of its feed which are not here, shows that it went back in time. From then on it
+writes nothing, as a counter that is used twice could never be told apart, and takes its rows back
+from whoever has them (store/given_back.py), so uuids and what hangs on them survive. Once nobody who
+can be reached knows more (protocol/returning.py decides) it goes on in a new incarnation, with the
+best that it was given. A device that has to do so twice within `CLONE_MS` was cloned: another
+machine runs as it, and both would go on like this for ever. So it stops writing until a person says
+which of the two it is.
 
 ::
 
-    "" --newer own rows, signed--> restoring --whole and proved--> "" (a new incarnation)
+    "" --our own word, not remembered--> restoring --nobody knows more--> "" (a new incarnation)
     "" --the same again within a day--> cloned --`claim`--> "" (a new incarnation)
-    "" --the database was replaced--> restoring --nobody knows more--> "" (a new incarnation)
-
-Whose database was replaced by a snapshot (store/repair.py) knows by itself that it went back in time:
-it writes nothing from the start, so its rows need not be dropped, and takes back those that it lacks.
-How long it waits for somebody who has them is decided elsewhere: daemon/after_replacement.py.
+    "" --the database was replaced (store/repair.py)--> restoring --the same--> ""
 """
 
 from __future__ import annotations
@@ -22,13 +21,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from leaderless.errors import NotPermittedError
-from leaderless.store import closing, meta, relayed, repair
+from leaderless.protocol import checkpoint
+from leaderless.store import closing, given_back, meta, own_words, repair
 from leaderless.store.incarnations import begin_incarnation
-from leaderless.store.state import copies, copy_of, put_copy
+from leaderless.store.state import copies, copy_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from leaderless.protocol.checkpoint import Checkpoint
+    from leaderless.protocol.messages import StateBatch
     from leaderless.store.state import Copy
     from leaderless.store.transaction import Transaction
     from registry.changes import Incarnation
@@ -91,44 +93,70 @@ def check_may_write(connection: Connection) -> None:
             )
 
 
-def begin(transaction: Transaction, copy: Copy) -> bool:
-    """Drop our own rows, to take them back from a peer; False if this device was cloned instead.
-
-    The caller has seen our own signature below newer rows of ours.
-    """
+def begin(transaction: Transaction) -> str:
+    """Write nothing more, as others know what is not remembered here; return the life from now on."""
     connection, now_ms = transaction.conn, transaction.now_ms
+    now = life(connection)
+    if now:
+        return now
     last = meta.get(connection, meta.RESTORED)
-    if last is not None and now_ms - last < CLONE_MS:
-        meta.put(connection, meta.CLONED, now_ms)
+    cloned = last is not None and now_ms - last < CLONE_MS
+    meta.put(connection, meta.CLONED if cloned else meta.RESTORING, now_ms)
+    return CLONED if cloned else RESTORING
+
+
+def is_news(connection: Connection, own: Copy, said: Checkpoint) -> bool:
+    """Return whether a word that this device has signed is of rows that it does not remember."""
+    if said.incarnation != own.incarnation:
+        return said.incarnation > own.incarnation
+    if said.rev > own.watermark:
+        return not own_words.remembers(connection, said)
+    return not life(connection) and own_words.has_forgotten(connection, said)
+
+
+def hear(transaction: Transaction, said: Checkpoint, record: bytes) -> bool:
+    """Hear a word of this device from a peer; return whether the rows it speaks of are to be taken.
+
+    `record` is the word as it was signed. What is known here, or is behind what was taken, is not.
+    """
+    connection = transaction.conn
+    own = copy_of(connection, transaction.own_device)
+    if own is None or life(connection) == CLONED:
         return False
-    meta.put(connection, meta.RESTORING, now_ms)
-    relayed.begin_anew(connection, transaction.registry, copy)
+    if not is_news(connection, own, said):
+        return disputed(connection) == said
+    if said.incarnation.generation > _heard(connection):
+        meta.put(connection, meta.HEARD_GENERATION, said.incarnation.generation)
+    if begin(transaction) == CLONED:
+        return False
+    if (said.incarnation, said.rev) <= (own.incarnation, own.watermark):
+        meta.put(connection, meta.DISPUTED, record)
     return True
 
 
-def dispute(transaction: Transaction, sender: bytes, why: str) -> relayed.Verdict | None:
-    """Settle whose fault it is that own rows which `sender` gives back cannot be applied.
+def disputed(connection: Connection) -> Checkpoint | None:
+    """Return our word on a rev up to ours that is of other rows than these, and was not taken yet."""
+    record = meta.get(connection, meta.DISPUTED)
+    return None if record is None else checkpoint.decode(record)
 
-    Those that others gave back before may be what they do not fit: then all are dropped, and taken
-    back anew. None if it is the sender's own, or nothing is taken back.
+
+def _heard(connection: Connection) -> int:
+    """Return the highest generation of ours that a peer has told us of."""
+    return meta.get(connection, meta.HEARD_GENERATION) or 0
+
+
+def take_back(transaction: Transaction, batch: StateBatch, sender: bytes) -> bool | None:
+    """Put rows of ours aside that `sender` gives back, and take them once they are all here.
+
+    Return whether they were taken now; None if the batch does not go on from what is there. Raises
+    what `given_back.take` does; the transaction has to fail as a whole then.
     """
-    connection, own = transaction.conn, transaction.own_device
-    held = copy_of(connection, own)
-    if held is None or life(connection) != RESTORING:
-        return None
-    verdict = relayed.dispute(connection, transaction.registry, own, sender, why)
-    hold_out(transaction, held.incarnation, held.as_of)
-    return verdict
-
-
-def hold_out(transaction: Transaction, incarnation: Incarnation, rev: int) -> None:
-    """Have a device that takes its rows back take no less than it was told of, by its own word.
-
-    What was dropped because somebody had lied is as far away as before.
-    """
-    copy = copy_of(transaction.conn, transaction.own_device)
-    if copy is not None and copy.incarnation == incarnation and copy.as_of < rev:
-        put_copy(transaction.conn, copy._replace(as_of=rev))
+    held = given_back.keep(transaction.conn, batch, sender)
+    if held is None or not held.whole:
+        return None if held is None else False
+    given_back.take(transaction)
+    meta.drop(transaction.conn, meta.DISPUTED)
+    return True
 
 
 def after_replacement(transaction: Transaction) -> None:
@@ -140,42 +168,21 @@ def after_replacement(transaction: Transaction) -> None:
     others = connection.exec_driver_sql("SELECT count(*) > 1 FROM statement").scalar_one()
     meta.put(connection, meta.RESTORING, replaced.at_ms)
     if not others:
-        go_on_as_replaced(transaction)
+        go_on_as_restored(transaction, b"")
 
 
-def waits(connection: Connection) -> bool:
-    """Return whether a replaced device waits for others, and could go on as it is.
+def go_on_as_restored(transaction: Transaction, nonce: bytes) -> Incarnation | None:
+    """Go on in a new incarnation with what is here; None if the device is not restoring.
 
-    It could not while it has only half of what somebody has begun to give it back.
+    `nonce` names the incarnation, unless one was chosen when the database was replaced.
     """
-    replaced = repair.to_leave(connection)
-    copy = copy_of(connection, meta.get(connection, meta.OWN_DEVICE))
-    since = meta.get(connection, meta.RESTORING)
-    return replaced is not None and since == replaced.at_ms and copy is not None and copy.exact
-
-
-def go_on_as_replaced(transaction: Transaction) -> Incarnation | None:
-    """Go on in a new incarnation, if the device still `waits`: nobody knows more of it."""
-    replaced = repair.to_leave(transaction.conn)
-    if replaced is None or not waits(transaction.conn):
-        return None
-    meta.drop(transaction.conn, meta.RESTORING)
-    return _begin(transaction, bytes.fromhex(replaced.nonce))
-
-
-def finish(transaction: Transaction, nonce: bytes) -> Incarnation | None:
-    """Go on in a new incarnation if our own rows are whole and what we had signed; else None."""
     connection = transaction.conn
-    copy = copy_of(connection, transaction.own_device)
-    # Nothing is whole and proved, too: that is where it begins, and begins anew.
-    if copy is None or not copy.exact or not 0 < copy.watermark == copy.verified:
+    if life(connection) != RESTORING:
         return None
-    meta.drop(connection, meta.RESTORING)
-    if repair.to_leave(connection) is None:
+    replaced = repair.to_leave(connection)
+    if replaced is None:
         meta.put(connection, meta.RESTORED, transaction.now_ms)
-    # The rows may have come in a later incarnation than the one that was remembered here.
-    meta.put(connection, meta.OWN_EPOCH, copy.epoch)
-    return _begin(transaction, nonce, copy.incarnation.generation)
+    return _begin(transaction, nonce if replaced is None else bytes.fromhex(replaced.nonce))
 
 
 def go_on(transaction: Transaction, nonce: bytes) -> Incarnation:
@@ -183,19 +190,22 @@ def go_on(transaction: Transaction, nonce: bytes) -> Incarnation:
 
     For a device that is not to be the clone, and for one whose peers will never come back.
     """
+    meta.drop(transaction.conn, meta.RESTORED)
+    return _begin(transaction, nonce, 1)
+
+
+def _begin(transaction: Transaction, nonce: bytes, skipped: int = 0) -> Incarnation:
+    """Begin an incarnation above all that are known, and those that a damaged file had used."""
     connection = transaction.conn
-    known = [copy for copy in copies(connection) if copy.owner == transaction.own_device]
-    for name in (meta.RESTORING, meta.CLONED, meta.RESTORED):
+    for name in (meta.RESTORING, meta.CLONED, meta.DISPUTED):
         meta.drop(connection, name)
-    generations = [copy.incarnation.generation for copy in known]
-    return _begin(transaction, nonce, max(generations, default=0) + 1)
-
-
-def _begin(transaction: Transaction, nonce: bytes, above: int = 0) -> Incarnation:
-    """Begin an incarnation above this generation, and those that a damaged file had used."""
-    replaced = repair.to_leave(transaction.conn)
+    given_back.discard(connection)
+    own = [copy for copy in copies(connection) if copy.owner == transaction.own_device]
+    known = max((copy.incarnation.generation for copy in own), default=0)
+    known = max(known, _heard(connection))
+    replaced = repair.to_leave(connection)
     used = 0 if replaced is None else replaced.above
-    begun = begin_incarnation(transaction, nonce, max(above, used))
+    begun = begin_incarnation(transaction, nonce, max(known + skipped, used))
     repair.left(transaction)
     closing.close_pending(transaction)
     return begun

@@ -13,6 +13,7 @@ import msgpack
 
 from leaderless.protocol import limits
 from leaderless.protocol.messages import StateBatch
+from leaderless.store import meta, restoring
 from leaderless.store.state import Copy, copy_of
 from registry.changes import DeviceId, StateChange
 from registry.models import needed
@@ -62,6 +63,8 @@ def read_batch(
     of their own, with hi = lo.
     """
     copy = copy_of(connection, owner)
+    if _holds_back(connection, owner):
+        return None
     # What no word of its owner covers is not handed on: it could not be told from our invention.
     if copy is None or copy.as_of > copy.checkpoint_rev:
         return None
@@ -88,6 +91,14 @@ def read_batch(
         copy.checkpoint or b"",
         floor=copy.floor_word or b"",
     )
+
+
+def _holds_back(connection: Connection, owner: bytes) -> bool:
+    """Return whether these are our own rows, and peers know others that we have to take back.
+
+    What we have would take the place of what they can give.
+    """
+    return owner == meta.get(connection, meta.OWN_DEVICE) and restoring.life(connection) != ""
 
 
 def nothing_more(connection: Connection, owner: bytes, lo: int) -> StateBatch | None:
@@ -236,7 +247,7 @@ def introduction(connection: Connection, registry: Registry, owner: bytes) -> St
     """Return an owner's own device row as a batch that moves no cursor, with its word on it."""
     copy = copy_of(connection, owner)
     model = registry.get("device")
-    if copy is None or model is None:
+    if copy is None or model is None or _holds_back(connection, owner):
         return None
     query = needed(model.query_state)(connection, copy.epoch, 0, copy.watermark, 1)
     change = StateChange("device", DeviceId(owner), copy.incarnation, query.columns, query.rows)

@@ -15,7 +15,7 @@ from leaderless.protocol.checkpoint import Checkpoint
 from leaderless.protocol.floor import DOMAIN as FLOOR_DOMAIN
 from leaderless.protocol.floor import Floor
 from leaderless.protocol.packing import pack
-from leaderless.store import meta, state
+from leaderless.store import meta, own_words, state
 from leaderless.store.command import About, Command
 from leaderless.store.restoring import check_may_share, check_may_write
 from registry.changes import DeviceId, StateChange, feed_id
@@ -127,14 +127,16 @@ class Transaction:
         own = self._own
         if own is None or own.verified == own.watermark:
             return
-        said = Checkpoint(
+        word = Checkpoint(
             meta.get(self.conn, meta.LIBRARY),
             own.owner,
             own.incarnation,
             own.watermark,
             own.row_count,
             own.set_hash,
-        ).encode()
+        )
+        own_words.add(self.conn, word)
+        said = word.encode()
         record = self._sign(CHECKPOINT_DOMAIN + said) + said
         self._own = own._replace(
             verified=own.watermark, checkpoint=record, checkpoint_rev=own.watermark

@@ -16,9 +16,17 @@ from leaderless.protocol import floor as floors
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statements
-from leaderless.store import discarding, log, relayed, restoring, revocations, staging, state
+from leaderless.store import (
+    discarding,
+    given_back,
+    log,
+    relayed,
+    restoring,
+    revocations,
+    staging,
+    state,
+)
 from leaderless.store.engine import ConstraintError
-from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import statements, take_statements
 from leaderless.sync.outcome import Notes, Outcome, judged
@@ -28,7 +36,7 @@ from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from sqlalchemy import Connection
 
@@ -77,11 +85,10 @@ def _reaches(batch: StateBatch) -> int:
 class Applier:
     """Applies what peers send to the store, by what the members' keys have signed."""
 
-    def __init__(self, store: Store, members: Membership, nonce: Callable[[], bytes]) -> None:
-        """Apply to `store`; `nonce` names a new incarnation where this device needs one."""
+    def __init__(self, store: Store, members: Membership) -> None:
+        """Apply to `store`, as long as `members` are."""
         self._store = store
         self.members = members
-        self._nonce = nonce
         self._keys: tuple[Membership, dict[bytes, bytes]] | None = None
 
     def keys(self) -> dict[bytes, bytes]:
@@ -90,6 +97,10 @@ class Applier:
             everybody = (*self.members.members, *self.members.former)
             self._keys = self.members, {device_id(key): key for key in everybody}
         return self._keys[1]
+
+    def others(self) -> set[bytes]:
+        """Return the devices of the other members."""
+        return {device_id(key) for key in self.members.members} - {self._store.own_device}
 
     def is_member(self, device: bytes) -> bool:
         """Return whether a device is a member now."""
@@ -193,44 +204,41 @@ class Applier:
             return verdict
 
     async def _own_state(self, batch: StateBatch, sender: bytes) -> Outcome:
-        """Take our own rows back, if they are newer than we remember: we were restored.
+        """Hear our own word from a peer, and take our rows back if it is not remembered here.
 
-        What we have not signed is refused, what we know better is passed over.
+        What we have not signed is refused, what we know is passed over.
         """
-        said, floor = self._checkpoint(batch, sender), self._floor(batch)
-        registry = self._store.registry
+        said = self._checkpoint(batch, sender)
+        self._floor(batch)
+
+        def hear(transaction: Transaction) -> tuple[bool, Notes]:
+            if said is None:
+                return False, ()
+            before = restoring.life(transaction.conn)
+            wanted = restoring.hear(transaction, said, batch.checkpoint)
+            now = restoring.life(transaction.conn)
+            return wanted, () if now == before else ((now, {"from": sender}),)
+
+        def refuse(transaction: Transaction) -> Notes:
+            given_back.discard(transaction.conn)
+            return hear(transaction)[1]
 
         def write(transaction: Transaction) -> Outcome:
-            connection = transaction.conn
-            held = state.copy_of(connection, batch.owner)
-            life = restoring.life(connection)
-            if said is None or held is None or life == restoring.CLONED:
-                return Outcome(used=False)
-            if not life:
-                ours, theirs = (held.incarnation, held.watermark), (batch.incarnation, said.rev)
-                if batch.lo or theirs <= ours:
-                    return Outcome(used=False)
-                if not restoring.begin(transaction, held):
-                    return Outcome(False, (("cloned", {"from": sender}),))
-            notes: Notes = () if life else (("restoring", {"from": sender}),)
-            verdict = relayed.merge(connection, registry, batch, said, sender, floor)
-            if verdict.used or verdict.fault is not None:
-                restoring.hold_out(transaction, batch.incarnation, batch.as_of)
-            restoring.hold_out(transaction, held.incarnation, held.as_of)
-            begun = restoring.finish(transaction, self._nonce())
-            if begun is not None:
-                notes += (("restored", {"from": sender, "generation": begun.generation}),)
-            outcome = judged(batch.owner, verdict)
-            return outcome._replace(notes=(*outcome.notes, *notes))
+            wanted, notes = hear(transaction)
+            if not wanted or batch.introduction or said is None:
+                return Outcome(False, notes)
+            taken = restoring.take_back(transaction, batch, sender)
+            if taken:
+                notes = (*notes, ("took_back", {"from": sender, "rev": said.rev}))
+            return Outcome(taken is not None, notes)
 
         try:
             return await self._store.write(write)
-        except (RegistryError, ConstraintError) as error:
+        except (RegistryError, ConstraintError, given_back.NotSignedError) as error:
             why = str(error)
-            verdict = await self._store.write(lambda tx: restoring.dispute(tx, sender, why))
-            if verdict is None:
-                raise RefusedError(why) from error
-            return judged(batch.owner, verdict)
+            notes = await self._store.write(refuse)
+            differs = ("state_differs", {"owner": batch.owner, "from": sender, "why": why})
+            return Outcome(False, (*notes, differs), distrusted=((batch.owner, sender),))
 
     def _checkpoint(self, batch: StateBatch, sender: bytes) -> Checkpoint | None:
         """Return the owner's verified word that comes with a batch."""
@@ -355,7 +363,7 @@ class Applier:
         return log.feed_of_or_none(connection, feed_id(own.owner, own.incarnation))
 
     def _own_log(self, transaction: Transaction, was: log.Feed | None) -> Notes:
-        """Go on in a new incarnation where our feed has commits that we did not remember.
+        """Write nothing more where our feed has commits that we did not remember.
 
         Their numbers are not for a second use; where one was used twice, both are in branches.
         """
@@ -365,9 +373,7 @@ class Applier:
         held = (0, None) if was is None else (was.received, was.forked)
         if (now.received, now.forked) == held:
             return ()
-        begun = begin_incarnation(transaction, self._nonce())
-        about = {"from": transaction.own_device, "generation": begun.generation}
-        return (("restored", about),)
+        return ((restoring.begin(transaction), {"from": transaction.own_device}),)
 
     def _commit(self, key: bytes, feed: bytes, signed: SignedCommit) -> log.Received:
         header = commits.decode_header(signed.header)

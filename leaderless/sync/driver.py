@@ -20,9 +20,9 @@ from leaderless.identity import device_id
 from leaderless.protocol import codec
 from leaderless.protocol.commands import (
     Apply,
+    GoOn,
     Key,
     Note,
-    Stream,
 )
 from leaderless.protocol.errors import ProtocolError
 from leaderless.protocol.exchange import Exchange
@@ -42,11 +42,13 @@ from leaderless.protocol.messages import (
 from leaderless.store.disk import DiskError
 from leaderless.store.holdings import read_holdings
 from leaderless.sync.apply import Applier
+from leaderless.sync.blame import Blame
 from leaderless.sync.comparing import Comparer
 from leaderless.sync.confirmations import Confirmations
 from leaderless.sync.farewell import Doorkeeper, say_bye
 from leaderless.sync.link import Link
 from leaderless.sync.outbox import Outbox
+from leaderless.sync.returning import GoingOn
 from leaderless.sync.source import Source
 from leaderless.transport.base import ConnectionLostError
 
@@ -62,8 +64,6 @@ if TYPE_CHECKING:
     from leaderless.sync.outcome import Notes
     from leaderless.transport.base import Connection
 
-FORGED = "its rows were not what their owner had signed"
-UNFIT = "its rows did not fit those that were proved here"
 _new_nonce = partial(secrets.token_bytes, 8)
 
 
@@ -77,6 +77,7 @@ class Driver:
         software: str,
         tell: Callable[[str, Mapping[str, object]], None],
         batch_rows: int = BATCH_ROWS,
+        nonce: Callable[[], bytes] = _new_nonce,
     ) -> None:
         self.store = store
         self.applier = applier
@@ -90,11 +91,14 @@ class Driver:
         self._changed = trio.Event()
         self._writes = self._told = 0
         self._rearm = trio.Event()
+        self.going_on = GoingOn(store, tell, nonce)
+        self._blame = Blame(lambda: self.exchange, tell)
         self.exchange = self._new_exchange()
 
     def _new_exchange(self) -> Exchange:
         versions = self.store.registry.versions()
-        return Exchange(self.store.own_device, self.store.library, versions, self._software)
+        own, library = self.store.own_device, self.store.library
+        return Exchange(own, library, versions, self._software, self.applier.others)
 
     def connected(self) -> dict[bytes, str]:
         """Return the devices that are connected and the address of each."""
@@ -256,27 +260,14 @@ class Driver:
             return
         except ProtocolError as error:
             if isinstance(command.message, StateBatch | LogBatch):
-                self._distrust(link.device, key_of(command.message), str(error))
+                key, now = key_of(command.message), trio.current_time()
+                self._blame.distrust(link.device, key, str(error), now)
             raise
         self._tell_all(outcome.notes)
-        for owner, device in outcome.distrusted:
-            self._distrust(device, Key(Stream.STATE, owner), FORGED)
-        for owner, device in outcome.unfit:
-            self._distrust(device, Key(Stream.STATE, owner), UNFIT, only_now=True)
-        for owner, device in outcome.suspects:
-            key, number = Key(Stream.STATE, owner), self.exchange.link_to(device)
-            self.exchange.fetching.suspect(device, key, number, trio.current_time())
-        if outcome.disagrees is not None:
-            self.exchange.fetching.trust.disagreed(outcome.disagrees, trio.current_time())
+        self._blame.by(outcome, trio.current_time())
         self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
         if isinstance(command.message, Statements):
             await self.members_changed()
-
-    def _distrust(self, device: bytes, key: Key, why: str, *, only_now: bool = False) -> None:
-        link = self.exchange.link_to(device)
-        fetching, now = self.exchange.fetching, trio.current_time()
-        fetching.distrust(device, key, link, why, now, only_now=only_now)
-        self._tell("distrusted", {"device": device, "of": key.of[:16], "why": why})
 
     async def _failed(self, link: Link, error: Exception) -> str:
         """Name an error that ends a link, to us and to the peer; return it in words."""
@@ -296,6 +287,9 @@ class Driver:
     def _do(self, commands: Sequence[Command]) -> None:
         self._rearm.set()
         for command in commands:
+            if isinstance(command, GoOn):
+                self.going_on.ask()
+                continue
             if isinstance(command, Note):
                 self._tell(command.kind, command.data)
                 continue
@@ -343,12 +337,13 @@ async def open_sync(
     `nonce` names an incarnation that this device begins when it was restored. A batch of state that
     is sent has at most `batch_rows` rows, and what these need ahead of them.
     """
-    driver = Driver(store, Applier(store, members, nonce), software, tell, batch_rows)
+    driver = Driver(store, Applier(store, members), software, tell, batch_rows, nonce)
     await driver.start()
     store.listen(driver.on_store_change)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(driver.watch_store)
         nursery.start_soon(driver.keep_time)
+        nursery.start_soon(driver.going_on.keep)
         nursery.start_soon(driver.confirmations.keep)
         try:
             yield driver

@@ -24,17 +24,8 @@ if TYPE_CHECKING:
     from scripts.simulation.workload import Author
     from scripts.simulation.world import World
 
-USED_REVS = "used revs"
-PROMISED_ROWS = "promised rows"
-LOG_FIRST = "log first"
 LOST_PAST = "lost past"
 EXEMPT = {
-    USED_REVS: "rows that a restored device writes before it has met who holds newer ones of it get"
-    " revs a second time: it may end with half of both, so its indexer waits until then",
-    PROMISED_ROWS: "a device whose newest rows were told of, and are held by nobody any more, takes"
-    " its rows back for ever, and so do its peers: nothing is put back then",
-    LOG_FIRST: "a restored device that hears of newer commits of its own before it hears of newer"
-    " rows goes on without those rows",
     LOST_PAST: "commits that build on one that nobody holds any more wait for ever: nothing is put"
     " back then, and nobody is revoked",
 }
@@ -76,7 +67,7 @@ async def restore(world: World, step: Step) -> bool:
         return False
     _replace(device, backup.path)
     author.tree, author.pending, author.kept = backup.tree, None, dict(backup.kept)
-    _look_again(world, author, backup.tree.rev)
+    _look_again(world, author)
     await world.start(device)
     return True
 
@@ -111,7 +102,7 @@ async def clone(world: World, step: Step) -> bool:
     second.on_write = device.on_write
     world.witness.forget(second)
     world.clones[device.index] = second
-    author.is_unsure, author.least = True, author.tree.rev
+    author.is_unsure = True
     await world.start_beside(second)
     return True
 
@@ -131,15 +122,14 @@ async def end_clones(world: World) -> None:
         if not may_stay and _may_replace(world, device, second.path):
             _replace(device, second.path)
             author.pending = None
-            if not world.witness.life_of(device):
-                author.tree = _tree_in(world, author)
+            author.tree = _tree_in(world, author)
             author.kept = {
                 hashed: seq
                 for hashed, seq in world.witness.commits_of(device).items()
                 if hashed in author.kept
             }
             device.is_stopped = device.is_stopped or second.is_stopped
-            _look_again(world, author, author.least)
+            _look_again(world, author)
         del world.clones[index]
 
 
@@ -158,25 +148,32 @@ async def claim(world: World) -> None:
         device.is_stopped = False
         await device.do(lambda store, write=write: store.write(write))  # type: ignore[misc]
         world.counts["claim"] += 1
-        author.is_unsure, author.least = True, 0
+        author.is_unsure = True
         adopt(world, author)
 
 
-def went_on(world: World, author: Author, *, took_back: bool) -> None:
-    """A device has begun a new incarnation, with the rows that it took back or those it had."""
-    if not took_back and LOG_FIRST in EXEMPT:
-        author.least = 0
+def went_on(world: World, author: Author) -> None:
+    """A device has begun a new incarnation: with the best that anybody gave whom it could reach."""
+    device = author.device
     adopt(world, author)
+    if device.up is None:
+        return
+    exchange = device.up.driver.exchange
+    own, before = device.id, exchange.ours.vectors.owned[device.id]
+    for peer in exchange.peers.values():
+        said, other = peer.owned.get(own), world.device_of(peer.device)
+        honest = other is not None and other.liar is None
+        if said is None or other is None or not honest or not before.behind(said):
+            continue
+        place = world.witness.place_of(other, own)
+        better = (place.incarnation, place.proved) == (said.incarnation, said.watermark)
+        demand(not better, f"{device.name} went on without rows that {other.name} held for it")
 
 
 def adopt(world: World, author: Author) -> None:
-    """A device has taken rows back: it holds some that it had acknowledged once, and no older ones."""
-    device = author.device
-    if world.witness.life_of(device):
-        return
-    found, least = _tree_in(world, author), author.least
-    demand(found.rev >= least, f"{device.name} went on from {found.rev}, others held {least}")
-    author.tree, author.pending = found, None
+    """A device holds other rows than it did: some that it had acknowledged once."""
+    demand(author.is_unsure, f"{author.device.name} took itself for restored, and never was")
+    author.tree, author.pending = _tree_in(world, author), None
 
 
 def _tree_in(world: World, author: Author) -> Tree:
@@ -187,34 +184,10 @@ def _tree_in(world: World, author: Author) -> Tree:
     return found[-1]
 
 
-def waits(world: World, author: Author) -> bool:
-    """Return whether a device writes no rows of its own for what the product does not do yet."""
-    if not author.is_waiting or USED_REVS not in EXEMPT:
-        return False
-    own = world.witness.place_of(author.device, author.device.id)
-    author.is_waiting = any(
-        world.witness.place_of(other, author.device.id).is_newer(own)
-        for other in world.devices
-        if other is not author.device
-    )
-    return author.is_waiting
-
-
-def _look_again(world: World, author: Author, rev: int) -> None:
+def _look_again(world: World, author: Author) -> None:
     """A file is an older one now: what is in no file any more may be gone for good."""
     world.witness.forget(author.device)
-    author.is_unsure, author.is_waiting, author.least = True, True, rev
-    for other in world.authors:
-        if other.is_unsure:
-            own = world.witness.place_of(other.device, other.device.id)
-            places = [
-                world.witness.place_of(device, other.device.id)
-                for device in world.devices
-                if device is not other.device
-            ]
-            newer = [place.proved for place in places if place[:2] > own[:2] and place.proved > 0]
-            now = min(newer or [rev if other is author else own.rev])
-            other.least = now if other is author else min(other.least, now)
+    author.is_unsure = True
     let_go(world)
 
 
@@ -237,28 +210,7 @@ def _may_replace(world: World, device: Device, source: Path) -> bool:
     """Return whether nothing is lost for good that the product cannot do without yet."""
     files: list[Device | File] = [File(-1, source)]
     files += [other for other in world.members() if other is not device]
-    if LOST_PAST in EXEMPT and world.witness.lacks_past(files):
-        return False
-    return PROMISED_ROWS not in EXEMPT or _keeps_promises(world, files)
-
-
-def _keeps_promises(world: World, files: list[Device | File]) -> bool:
-    """Return whether all rows that anybody was told of are held somewhere."""
-    for author in world.authors:
-        owner = author.device.id
-        copies = [world.witness.copy_of(file, owner) for file in files]
-        known = [copy for copy in copies if copy is not None]
-        if not known:
-            continue
-        # What stands under a number that was used twice may be some of both: only proofs count.
-        held = max((copy.incarnation, copy.verified) for copy in known)
-        told = max(
-            (copy.incarnation, max(copy.as_of, copy.checkpoint_rev, copy.watermark))
-            for copy in known
-        )
-        if told > held:
-            return False
-    return True
+    return LOST_PAST not in EXEMPT or not world.witness.lacks_past(files)
 
 
 async def _stop(world: World, device: Device) -> None:

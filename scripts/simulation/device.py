@@ -104,8 +104,8 @@ class Device:
         self.failure: BaseException | None = None
         self.on_write: Callable[[Device], None] = lambda _: None
         self.liar: Liar | None = None
-        self.on_restored: Callable[[Device, bool], None] = lambda *_: None
-        """Called when it goes on in a new incarnation, and whether it has taken its rows back."""
+        self.on_returning: Callable[[Device, str], None] = lambda *_: None
+        """Called when it has taken its rows back, and when it goes on in a new incarnation."""
         self._network = network
         self._chance = chance
         self._batch_rows = batch_rows
@@ -299,8 +299,8 @@ class Device:
             self._network.transcript.told(self.name, kind, shown)
             if kind == "cloned":
                 self.is_stopped = True
-            elif kind == "restored":
-                self.on_restored(self, data["from"] != self.id)
+            elif kind in ("took_back", "restored"):
+                self.on_returning(self, kind)
 
     def now_ms(self) -> int:
         """Return what this device takes the time for."""

@@ -238,7 +238,8 @@ class Witness:
         }
         for author in authors:
             copy = marks.get(author.device.id)
-            if copy is None or copy.incarnation != lives[author.device.id]:
+            # Of who may have used numbers twice, others may have what has not been told here.
+            if author.is_unsure or copy is None or copy.incarnation != lives[author.device.id]:
                 continue
             epoch, mark = copy.epoch, copy.watermark
             rows = connection.exec_driver_sql(

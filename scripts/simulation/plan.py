@@ -47,8 +47,6 @@ FORGETS_EVERY = 5
 EMPTIES_EVERY = 4
 """The same of directories that are emptied and deleted."""
 WORK = ("own", "share", "note", "undo", "rename", "empty")
-OWN_WORK = ("own", "rename", "empty")
-"""What writes rows of a device's own."""
 MENDING = ("mend", "revive", "space")
 SETTLE_EVERY = 500
 TOPOLOGIES = ("mesh", "line", "ring", "star", "tree")

@@ -87,10 +87,7 @@ class Author:
         """Every tree that this device had or may have had."""
         self.backup: Backup | None = None
         self.is_unsure = False
-        """Whether it may still have to take its rows back, from `least` on, since the last heal."""
-        self.least = 0
-        self.is_waiting = False
-        """Whether others may hold newer rows of it than its file has."""
+        """Whether it may still have to take its rows back, since the last heal."""
         self.refused: list[str] = []
 
     # --- own rows ---------------------------------------------------------------------------------

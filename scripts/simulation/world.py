@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from entities import MODELS
+from leaderless.protocol.returning import RESTORING
 from registry.models import Registry
 from scripts.simulation import copies, faults, once, schedule
 from scripts.simulation.agreement import settled
@@ -24,7 +25,7 @@ from scripts.simulation.library import identity_of, make_file, statements_of
 from scripts.simulation.lies import Truth
 from scripts.simulation.network import Network
 from scripts.simulation.oracles import ViolationError, Witness, demand
-from scripts.simulation.plan import OLD_MODELS, OWN_WORK, WORK
+from scripts.simulation.plan import OLD_MODELS, WORK
 from scripts.simulation.promises import Promises
 from scripts.simulation.transcript import NAMES, Transcript
 from scripts.simulation.workload import RECORDS, Author, known_to
@@ -99,7 +100,7 @@ class World:
             device.clock.offset_ms, device.clock.speed = plan.clocks[at]
             device.dials = [b for a, b in plan.edges if a == at]
             device.on_write = self._wrote
-            device.on_restored = self._restored
+            device.on_returning = self._returning
             self.devices.append(device)
         self.network.devices = self.devices
         self.authors = [Author(device) for device in self.devices]
@@ -120,11 +121,18 @@ class World:
         except ViolationError as error:
             self._violation = self._violation or error
 
-    def _restored(self, device: Device, took_back: bool) -> None:  # noqa: FBT001 - as it is called
+    def _returning(self, device: Device, kind: str) -> None:
+        """A device that was restored has taken rows back, or has gone on with them."""
+        act = copies.adopt if kind == "took_back" else copies.went_on
         try:
-            copies.went_on(self, self.authors[device.index], took_back=took_back)
+            act(self, self.authors[device.index])
         except ViolationError as error:
             self._violation = self._violation or error
+
+    def device_of(self, uuid: bytes) -> Device | None:
+        """Return the device of this id that runs."""
+        found = (device for device in self.devices if device.id == uuid and device.up is not None)
+        return next(found, None)
 
     def members(self) -> list[Device]:
         """Return the devices that are members."""
@@ -208,12 +216,7 @@ class World:
 
     async def _work(self, step: Step) -> bool:
         """Have somebody do something at a device that runs."""
-        running = [
-            author
-            for author in self.authors
-            if author.device.up is not None
-            and not (step.kind in OWN_WORK and copies.waits(self, author))
-        ]
+        running = [author for author in self.authors if author.device.up is not None]
         if not running:
             return False
         author = running[step.who % len(running)]
@@ -246,14 +249,15 @@ class World:
                 self.verify()
                 await trio.sleep(0.5)
         self.verify()
-        self.witness.check(self.devices, self.authors, self.clones)
         if scope.cancelled_caught:
+            self.witness.check(self.devices, self.authors, self.clones)
             raise ViolationError(f"not in sync after {SETTLED_WITHIN_S:.0f} s: {self._why_not()}")
         self.slowest_heal_s = max(self.slowest_heal_s, trio.current_time() - began)
         for author in self.authors:
             if author.is_unsure:
                 copies.adopt(self, author)
                 author.is_unsure = False
+        self.witness.check(self.devices, self.authors, self.clones)
         authors = [author for author in self.authors if author.device.index not in self.revoked]
         commits, rows = settled(self.witness, self.members(), authors)
         self.counts["commits"], self.counts["rows"] = commits, rows
@@ -269,7 +273,17 @@ class World:
         )
 
     def _is_in_sync(self) -> bool:
-        return all(self._claims(a, b) and self._claims(b, a) for a, b in self.lines())
+        return not self._returning_ones() and all(
+            self._claims(a, b) and self._claims(b, a) for a, b in self.lines()
+        )
+
+    def _returning_ones(self) -> list[str]:
+        """Return the names of the members that write nothing, as they take their rows back."""
+        return [
+            device.name
+            for device in self.members()
+            if device.up is not None and device.up.driver.exchange.ours.life == RESTORING
+        ]
 
     def _why_not(self) -> str:
         names = [device.name for device in self.devices]
@@ -278,6 +292,7 @@ class World:
             for a, b in self.lines()
             if not (self._claims(a, b) and self._claims(b, a))
         ]
+        missing += [f"{name} still takes its rows back" for name in self._returning_ones()]
         return ", ".join(dict.fromkeys(missing))
 
 

@@ -35,6 +35,7 @@ from leaderless.protocol.messages import (
     Vectors,
 )
 from leaderless.protocol.peer import Peer
+from leaderless.protocol.returning import RESTORING
 from leaderless.protocol.trusting import LEAST_DISTRUST_S
 from registry.changes import Incarnation, feed_id
 from tests.protocol.wire import (
@@ -234,19 +235,29 @@ def test_a_feed_that_comes_into_doubt_on_the_way_is_read_from_its_start_at_once(
 
 
 def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> None:
-    """Who was restored takes its rows back first, and its log in the incarnation after that."""
+    """Who was restored takes its rows from one peer, and its log beside them."""
     mine, earlier = feed_id(A, LIFE), feed_id(A, Incarnation(0, b"n" * 8))
     side = Side(A, owned={A: 5}, feeds={mine: 3})
     feeds = {mine: FeedPosition(9, 9), earlier: FeedPosition(2, 2)}
-    commands = behind(side, Vectors({A: OwnedPosition(LIFE, 8)}, feeds))
-    pulls = [c.message for c in commands if isinstance(c, Send)]
-    assert PullState(A, LIFE, 0) in pulls
-    assert not [pull for pull in pulls if isinstance(pull, PullLog) and pull.feed[:16] == A]
-    side.owned[A] = 8
-    commands = side.exchange.ours_changed(side.holdings(), 1.0)
-    pulls = [c.message for c in commands if isinstance(c, Send)]
-    assert PullLog(mine, 3) in pulls
-    assert PullLog(earlier, 0) in pulls
+    asked = asked_by(behind(side, Vectors({A: OwnedPosition(LIFE, 8)}, feeds)))
+    assert {PullState(A, LIFE, 0), PullLog(mine, 3), PullLog(earlier, 0)} <= {*asked}
+
+
+def test_what_we_remember_of_ourselves_is_asked_of_nobody() -> None:
+    """Though there is less here now, as other rows of ours were taken back."""
+    side = Side(A, owned={A: 5}, life=RESTORING, remembered=8)
+    side.exchange.ours_changed(side.holdings(), 0.0)
+    asked = asked_by(behind(side, Vectors({A: OwnedPosition(LIFE, 8)})))
+    assert not [pull for pull in asked if isinstance(pull, PullState) and pull.owner == A]
+
+
+def test_rows_at_a_rev_of_ours_that_was_used_again_are_asked_for() -> None:
+    """Of who is level with that rev, and not of who holds more."""
+    side = Side(A, owned={A: 8}, life=RESTORING, disputed=5)
+    side.exchange.ours_changed(side.holdings(), 0.0)
+    assert PullState(A, LIFE, 0) not in asked_by(behind(side, Vectors({A: OwnedPosition(LIFE, 8)})))
+    found = asked_by(greeted(side, C, 2, Vectors({A: OwnedPosition(LIFE, 5)})))
+    assert PullState(A, LIFE, 0) in found
 
 
 # --- who is not believed --------------------------------------------------------------------------
@@ -317,22 +328,28 @@ def test_a_copy_without_its_owners_word_is_asked_for_it() -> None:
     assert PullState(C, LIFE, 9) in asked_by(behind(side, Vectors({C: OwnedPosition(LIFE, 9)})))
 
 
-def test_a_lie_about_ourselves_does_not_hold_up_our_own_log() -> None:
-    """Who says that it knows more of us, and gives nothing, is waited for only so long."""
-    side = Side(A, owned={A: 5})
-    earlier = feed_id(A, Incarnation(0, b"n" * 8))
-    known = {A: OwnedPosition(Incarnation(9, bytes(8)), 8)}
-    first = asked_by(behind(side, Vectors(known, {earlier: FeedPosition(2, 2)})))
-    assert PullState(A, Incarnation(9, bytes(8)), 0) in first
-    assert PullLog(earlier, 0) not in first
-    asked: list[object] = []
+def test_who_gives_nothing_of_what_it_says_it_knows_of_us_is_counted_on_no_more() -> None:
+    """After some questions in vain."""
+    side, key = Side(A, owned={A: 5}), Key(Stream.STATE, A)
+    behind(side, Vectors({A: OwnedPosition(Incarnation(9, bytes(8)), 8)}))
+    (peer,) = side.exchange.peers.values()
+    assert side.exchange.fetching.may_bring(peer, key, 0.0)
     now = 0.0
-    while PullLog(earlier, 0) not in asked and now < 600.0:
+    while side.exchange.fetching.may_bring(peer, key, now) and now < 60.0:
         batch = StateBatch(A, Incarnation(9, bytes(8)), 0, 0, 0, 0, ())
         side.exchange.applied(Apply(1, batch, 10), now, used=False)
         now = side.exchange.next_tick(now)
-        asked += asked_by(side.exchange.tick(now))
-    assert PullLog(earlier, 0) in asked
+        side.exchange.tick(now)
+    assert now < 60.0
+
+
+def test_who_forged_rows_of_ours_is_not_counted_on() -> None:
+    """On this connection it is not asked again."""
+    side, key = Side(A, owned={A: 5}), Key(Stream.STATE, A)
+    behind(side, Vectors({A: OwnedPosition(LIFE, 8)}))
+    (peer,) = side.exchange.peers.values()
+    side.distrust(B, key, "forged", 0.0)
+    assert not side.exchange.fetching.may_bring(peer, key, 1.0)
 
 
 def test_what_comes_from_a_link_that_is_gone_is_counted_for_nobody() -> None:

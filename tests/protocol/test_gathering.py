@@ -112,7 +112,7 @@ def test_a_source_that_did_not_fit_is_asked_again_once_a_fork_is_known() -> None
     branch = F[:28] + b"b" * 16
     did_not_fit = Records(FIRST, {}, (), done=False)
     for feeds, ours in (({F: 9, branch: 4}, LACKS), ({F: 9}, _ours({F: 3}, None, {branch: 4}))):
-        gathering = Gathering()
+        gathering = Gathering(Trust())
         gathering.plan([_peer(1, {F: 9})], LACKS, 0.0)
         assert gathering.plan([_peer(1, feeds)], ours, 1.0) == []
         gathering.arrived(1, did_not_fit, used=False)

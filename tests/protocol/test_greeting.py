@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from leaderless.protocol.commands import Introduce, Note, Send, SendStatements
+from leaderless.protocol.commands import Note, Send, SendStatements
 from leaderless.protocol.greeting import CROSSED_S, Greeter, welcome
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
@@ -88,7 +88,7 @@ def test_who_stands_where_we_do_is_sent_no_positions() -> None:
     """Its own are known by that; who differs in members is sent the statements."""
     peer = _peer()
     same = _hello(vectors=vectors_digest(OURS.vectors))
-    assert welcome(peer, same, OURS, 5) == [Note("peer_connected", {"device": B}), Introduce(1)]
+    assert welcome(peer, same, OURS, 5) == [Note("peer_connected", {"device": B})]
     assert (peer.known, peer.clock_ahead_ms) == (True, 2)
     assert SendStatements(1) in welcome(_peer(), _hello(membership=bytes(32)), OURS, 5)
 

@@ -61,10 +61,14 @@ class Side:
     shut: frozenset[bytes] = frozenset()
     uncovered: frozenset[bytes] = frozenset()
     suspected: frozenset[bytes] = frozenset()
+    life: str = ""
+    remembered: int = 0
+    disputed: int | None = None
+    others: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         self.owned.setdefault(self.device, 0)
-        self.exchange = Exchange(self.device, LIBRARY, {"tag": 1}, "test")
+        self.exchange = Exchange(self.device, LIBRARY, {"tag": 1}, "test", lambda: self.others)
         self.exchange.ours_changed(self.holdings(), 0.0)
 
     def holdings(self) -> Holdings:
@@ -83,6 +87,9 @@ class Side:
             self.shut,
             uncovered=self.uncovered,
             suspected=self.suspected,
+            life=self.life,
+            remembered=self.remembered,
+            disputed=self.disputed,
         )
 
     def distrust(
@@ -230,11 +237,16 @@ class Wire:
 
 
 def greeted(
-    side: Side, device: bytes, link: int = 1, positions: Vectors | None = None, now: float = 0.0
+    side: Side,
+    device: bytes,
+    link: int = 1,
+    positions: Vectors | None = None,
+    now: float = 0.0,
+    version: tuple[int, int] = (1, 0),
 ) -> list[Command]:
     """Let a peer greet a side, and say what it holds; return what the side does then."""
     side.exchange.link_up(link, device, "wire:1", now, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
+    hello = Hello(version, LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
     commands = side.exchange.received(link, hello, 10, now, 0)
     if positions is not None:
         commands = side.exchange.received(link, Positions(positions, whole=True), 10, now, 0)

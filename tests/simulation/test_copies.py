@@ -27,7 +27,7 @@ def test_a_restored_device_takes_its_rows_back() -> None:
     """Its peers know better; in the end it holds what it had acknowledged after the copy, too."""
     result = _held("own", "own", "backup", "own", "own", "own", "wait", "restore", "wait", "own")
     assert result.counts["restore"] == 1
-    assert any("anna: restored from ben, generation 2" in line for line in result.lines)
+    assert any("anna: restored from anna, generation 2" in line for line in result.lines)
 
 
 def test_a_copy_that_knows_all_is_put_back_unnoticed() -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from leaderless.store import meta, repair, restoring
+from leaderless.protocol.checkpoint import Checkpoint
+from leaderless.store import given_back, meta, repair, restoring
 from leaderless.store.repair import Replaced
 from leaderless.store.restoring import CLONE_MS, ClonedError, RestoringError
-from leaderless.store.state import copy_of
 from registry.changes import Create, Incarnation
 from tests.replicas import Replica, add_tree
-from tests.store.passing import held, within
+from tests.store.passing import batches, held, pull, said, within
 
 NONCE = b"nonce--8"
 
@@ -22,19 +23,31 @@ def life(replica: Replica) -> str:
     return within(replica, restoring.life)
 
 
-def begin(replica: Replica) -> bool:
-    """Let a replica drop its rows, to take them back."""
+def begin(replica: Replica) -> str:
+    """Let a replica write nothing more."""
+    return replica.store.write_here(restoring.begin)
+
+
+def word(replica: Replica, *, later: int = 0, generations: int = 0) -> Checkpoint:
+    """Return what a replica has signed last; or what it never did, as of a later rev or life."""
     copy = held(replica, replica)
-    return replica.store.write_here(lambda tx: restoring.begin(tx, copy))
+    incarnation = copy.incarnation._replace(generation=copy.incarnation.generation + generations)
+    about = (replica.store.library, copy.owner, incarnation, copy.watermark + later)
+    return Checkpoint(*about, copy.row_count, copy.set_hash)
+
+
+def hear(replica: Replica, heard: Checkpoint) -> bool:
+    """Let a replica hear a word of its own; return whether it wants the rows."""
+    record = bytes(64) + heard.encode()
+    return replica.store.write_here(lambda tx: restoring.hear(tx, heard, record))
 
 
 def test_a_device_that_takes_its_rows_back_writes_nothing(replicas: list[Replica]) -> None:
-    """Neither rows nor commits, and says why."""
+    """Neither rows nor commits, and says why; what it has stays meanwhile."""
     device = replicas[0]
     add_tree(device, 3)
-    copy = held(device, device)
-    assert device.store.write_here(lambda tx: restoring.begin(tx, copy))
-    assert (life(device), held(device, device).row_count) == (restoring.RESTORING, 0)
+    assert begin(device) == restoring.RESTORING == begin(device)
+    assert (life(device), held(device, device).row_count) == (restoring.RESTORING, 7)
     with pytest.raises(RestoringError):
         add_tree(device, 1)
     with pytest.raises(RestoringError):
@@ -43,54 +56,75 @@ def test_a_device_that_takes_its_rows_back_writes_nothing(replicas: list[Replica
         device.store.write_here(lambda tx: tx.commit("t", [Create("tag", bytes(16), {})]))
 
 
-def _given_back(device: Replica) -> None:
-    """Let a device have back what it had signed: nothing, here."""
-    within(
-        device,
-        lambda c: c.exec_driver_sql(
-            "UPDATE incarnation SET watermark = 7, as_of = 7, verified = 7 WHERE device = ?",
-            (device.identity.device,),
-        ),
-    )
-
-
-def test_once_its_rows_are_whole_it_goes_on_in_a_new_incarnation(replicas: list[Replica]) -> None:
-    """Not before; and it may write again."""
+def test_it_goes_on_in_a_new_incarnation_with_what_it_has(replicas: list[Replica]) -> None:
+    """Once; and it may write again."""
     device = replicas[0]
-    copy = held(device, device)
-    device.store.write_here(lambda tx: restoring.begin(tx, copy))
-    within(device, lambda c: c.exec_driver_sql("UPDATE incarnation SET as_of = 7"))
-    assert device.store.write_here(lambda tx: restoring.finish(tx, NONCE)) is None
-    _given_back(device)
-    begun = device.store.write_here(lambda tx: restoring.finish(tx, NONCE))
+    begin(device)
+    begun = device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE))
     assert begun == Incarnation(2, NONCE) == held(device, device).incarnation
+    assert device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE)) is None
     assert life(device) == ""
     add_tree(device, 1)
 
 
-def test_nothing_is_not_what_a_device_takes_for_its_rows(replicas: list[Replica]) -> None:
-    """A batch that was not used has brought none of them: it goes on waiting."""
+def test_what_a_device_remembers_is_no_news(replicas: list[Replica]) -> None:
+    """Its last word, the one before it, and that of a life that it has left."""
+    device = replicas[0]
+    before = word(device)
+    add_tree(device, 3)
+    now = word(device)
+    assert not hear(device, before)
+    assert not hear(device, now)
+    device.store.write_here(lambda tx: restoring.go_on(tx, NONCE))
+    assert not hear(device, now)
+    assert life(device) == ""
+
+
+@pytest.mark.parametrize(("later", "generations"), [(1, 0), (0, 1), (-1, 1)])
+def test_a_word_beyond_what_a_device_remembers_shows_that_it_was_restored(
+    replicas: list[Replica], later: int, generations: int
+) -> None:
+    """A later rev, or a later incarnation; what it goes on in is above that."""
     device = replicas[0]
     add_tree(device, 3)
-    assert begin(device)
-    assert device.store.write_here(lambda tx: restoring.finish(tx, NONCE)) is None
+    heard = word(device, later=later, generations=generations)
+    assert hear(device, heard)
     assert life(device) == restoring.RESTORING
+    assert within(device, restoring.disputed) is None
+    begun = device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE))
+    assert begun == Incarnation(2 + generations, NONCE)
+
+
+def test_a_word_on_other_rows_at_a_rev_that_was_used_again_shows_it_as_well(
+    replicas: list[Replica],
+) -> None:
+    """These rows are wanted though there are more here; others of that rev are not."""
+    device = replicas[0]
+    add_tree(device, 3)
+    other = replace(word(device), row_count=99)
+    add_tree(device, 3, "more")
+    assert hear(device, other)
+    assert within(device, restoring.disputed) == other
+    assert hear(device, other)
+    assert not hear(device, replace(other, row_count=98))
+    device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE))
+    assert within(device, restoring.disputed) is None
 
 
 def test_who_is_restored_twice_within_a_day_was_cloned(replicas: list[Replica]) -> None:
-    """It writes nothing more, and keeps what it has; a day later it may be restored again."""
+    """It writes nothing more, hears nothing more, and keeps what it has; a day later it may."""
     device = replicas[0]
     add_tree(device, 3)
     within(device, lambda c: meta.put(c, meta.RESTORED, device.store.now_ms()))
-    copy = held(device, device)
     device.clock.ms += CLONE_MS - 1
-    assert device.store.write_here(lambda tx: restoring.begin(tx, copy)) is False
+    assert not hear(device, word(device, later=1))
     assert (life(device), held(device, device).row_count) == (restoring.CLONED, 7)
+    assert not hear(device, word(device, later=2))
     with pytest.raises(ClonedError):
         add_tree(device, 1)
     within(device, lambda c: meta.drop(c, meta.CLONED))
     device.clock.ms += 1
-    assert device.store.write_here(lambda tx: restoring.begin(tx, copy))
+    assert begin(device) == restoring.RESTORING
 
 
 def test_a_person_lets_a_device_go_on_as_it_is(replicas: list[Replica]) -> None:
@@ -100,10 +134,33 @@ def test_a_person_lets_a_device_go_on_as_it_is(replicas: list[Replica]) -> None:
     within(device, lambda c: meta.put(c, meta.CLONED, 1))
     begun = device.store.write_here(lambda tx: restoring.go_on(tx, NONCE))
     assert (begun.generation, life(device)) == (3, "")
-    copy = within(device, lambda c: copy_of(c, device.identity.device))
-    assert copy is not None
+    copy = held(device, device)
     assert (copy.incarnation, copy.row_count) == (begun, 7)
     add_tree(device, 1)
+
+
+def test_rows_that_are_given_back_are_taken_once_all_are_here(replicas: list[Replica]) -> None:
+    """They are what is disputed no more."""
+    device, peer = replicas[0], replicas[1]
+    add_tree(device, 3)
+    pull(device, peer, device)
+    given = list(batches(peer, device, limit=3))
+    add_tree(device, 2, "more")
+    within(device, lambda c: meta.put(c, meta.DISPUTED, given[0].checkpoint))
+
+    def take(at: int, lo: int | None = None) -> bool | None:
+        batch = given[at] if lo is None else replace(given[at], lo=lo)
+        source = peer.identity.device
+        return device.store.write_here(lambda tx: restoring.take_back(tx, batch, source))
+
+    assert take(1) is None
+    assert [take(at) for at in range(len(given))] == [False] * (len(given) - 1) + [True]
+    assert held(device, device).row_count == 7
+    assert within(device, restoring.disputed) is None
+    assert said(given[0]) == word(device)
+
+
+# --- a database that was replaced -----------------------------------------------------------------
 
 
 def _replaced(device: Replica, above: int = 5) -> None:
@@ -119,7 +176,6 @@ def test_a_replaced_device_waits_for_others_and_writes_nothing(replicas: list[Re
     add_tree(device, 3)
     _replaced(device)
     device.store.write_here(restoring.after_replacement)
-    assert within(device, restoring.waits)
     assert (life(device), held(device, device).row_count) == (restoring.RESTORING, 7)
     with pytest.raises(RestoringError):
         add_tree(device, 1)
@@ -133,31 +189,26 @@ def test_a_replaced_device_that_is_alone_goes_on_at_once(replica: Replica) -> No
     assert within(replica, repair.to_leave) is None
 
 
-def test_a_replaced_device_goes_on_as_it_is_once_nobody_knows_more(replicas: list[Replica]) -> None:
-    """Once, above what the damaged file had used."""
+def test_a_replaced_device_goes_on_above_what_the_damaged_file_had_used(
+    replicas: list[Replica],
+) -> None:
+    """In the incarnation that was named then; it was not restored, so it cannot look cloned."""
     device = replicas[0]
     _replaced(device)
-    begun = device.store.write_here(restoring.go_on_as_replaced)
+    begun = device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, b"another!"))
     assert begun == Incarnation(6, NONCE)
-    assert device.store.write_here(restoring.go_on_as_replaced) is None
-    add_tree(device, 1)
+    assert within(device, repair.to_leave) is None
+    assert begin(device) == restoring.RESTORING
 
 
-def test_a_replaced_device_with_half_of_its_rows_does_not_go_on(replicas: list[Replica]) -> None:
-    """Who has begun to give them back has the rest; a person may decide otherwise."""
-    device = replicas[0]
+def test_a_person_may_decide_that_a_replaced_device_goes_on(replicas: list[Replica]) -> None:
+    """What somebody has begun to give it back is forgotten."""
+    device, peer = replicas[0], replicas[1]
+    add_tree(device, 3)
+    pull(device, peer, device)
+    first = next(batches(peer, device, limit=3))
     _replaced(device)
-    within(device, lambda c: c.exec_driver_sql("UPDATE incarnation SET as_of = watermark + 1"))
-    assert not within(device, restoring.waits)
-    assert device.store.write_here(restoring.go_on_as_replaced) is None
+    device.store.write_here(lambda tx: restoring.take_back(tx, first, peer.identity.device))
     begun = device.store.write_here(lambda tx: restoring.go_on(tx, NONCE))
     assert (begun.generation, life(device)) == (6, "")
-
-
-def test_a_snapshot_from_the_middle_of_a_restore_goes_on_with_that(replicas: list[Replica]) -> None:
-    """It has dropped its rows, and waits as long as any restored device does."""
-    device = replicas[0]
-    copy = held(device, device)
-    device.store.write_here(lambda tx: restoring.begin(tx, copy))
-    _replaced(device)
-    assert (life(device), within(device, restoring.waits)) == (restoring.RESTORING, False)
+    assert within(device, given_back.given) is None

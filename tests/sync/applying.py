@@ -38,7 +38,7 @@ def hello(node: Node, **changed: Any) -> Hello:
 
 async def applier(replica: Replica) -> Applier:
     """Return what applies for a replica, with the members it knows of."""
-    return Applier(replica.store, await replica.store.membership(key_of), lambda: b"nonce--8")
+    return Applier(replica.store, await replica.store.membership(key_of))
 
 
 def held(replica: Replica) -> list[int]:

@@ -15,11 +15,11 @@ from leaderless.protocol.messages import StateBatch
 from leaderless.store import restoring, state_source
 from leaderless.store.rebuild import rebuild
 from leaderless.sync.apply import Applier, UnverifiedError
-from registry.changes import Create, StateChange, Update
+from registry.changes import Create, Update
 from tests.cluster import Cluster, open_cluster
-from tests.liar import up_to, with_changes
+from tests.liar import with_changes
 from tests.replicas import START_MS, Replica, add_tree, key_of, make_replicas, open_replica
-from tests.store.passing import held, pull, within
+from tests.store.passing import dump, held, pull, within
 
 TAG = b"t" * 16
 LATER_MS = START_MS + 60_000
@@ -142,6 +142,8 @@ async def _meet(cluster: Cluster, at: int) -> None:
     seen = len(me.told)
     ends = await cluster.connect(at, 1)
     await cluster.until(lambda: not words.isdisjoint(me.kinds()[seen:]))
+    if "restoring" in me.kinds()[seen:]:
+        await cluster.until(lambda: "restored" in me.kinds()[seen:])
     for end in ends:
         await end.aclose()
     await cluster.until(lambda: not any(node.driver.exchange.peers for node in cluster.nodes))
@@ -158,7 +160,7 @@ async def test_nobody_makes_a_device_believe_that_it_was_restored(
         owner, lambda c: state_source.read_batch(c, registry, owner.identity.device, 0, set())
     )
     assert isinstance(batch, StateBatch)
-    applier = Applier(owner.store, await owner.store.membership(key_of), lambda: b"nonce--8")
+    applier = Applier(owner.store, await owner.store.membership(key_of))
     if unsigned:
         forged = batch.checkpoint[:-1] + bytes([batch.checkpoint[-1] ^ 1])
         batch = StateBatch(
@@ -192,54 +194,89 @@ def _own_rows(path: Path, more: int = 0) -> tuple[Replica, list[Replica]]:
     return open_replica(path, 0), others
 
 
+def _batch_of(replica: Replica, owner: Replica) -> StateBatch:
+    device, registry = owner.identity.device, owner.store.registry
+    found = within(replica, lambda c: state_source.read_batch(c, registry, device, 0, set()))
+    assert isinstance(found, StateBatch)
+    return found
+
+
 async def test_what_one_peer_invented_does_not_keep_a_device_from_its_rows(tmp_path: Path) -> None:
-    """An invented deletion that another peer's rows do not fit: all is dropped, and taken anew."""
+    """Each peer gives all of it: who gave what was never signed is named, and nothing is kept."""
     owner, (liar, honest) = _own_rows(tmp_path)
-    device, registry = owner.identity.device, owner.store.registry
-    applier = Applier(owner.store, await owner.store.membership(key_of), lambda: b"nonce--8")
-    true = within(honest, lambda c: state_source.read_batch(c, registry, device, 0, set()))
-    assert isinstance(true, StateBatch)
-    root = next(row for change in true.changes if change.model == "entry" for row in change.rows)
-
-    def invent(change: StateChange) -> StateChange:
-        gone = [(root[0], root[1])] if change.model == "entry" else []
-        return replace(change, rows=() if gone else change.rows, removed=gone)
-
-    lie = with_changes(replace(up_to(true, root[1]), head=true.head, as_of=true.as_of), invent)
-    assert (await applier.apply(lie, liar.identity.device)).used
-    assert within(owner, restoring.life) == restoring.RESTORING
-    rest = within(
-        honest, lambda c: state_source.read_batch(c, registry, device, root[1], {root[0]})
-    )
-    assert isinstance(rest, StateBatch)
-    outcome = await applier.apply(rest, honest.identity.device)
-    named = {device for _, device in outcome.suspects}
-    assert named == {liar.identity.device, honest.identity.device}
-    outcome = await applier.apply(true, honest.identity.device)
-    assert "restored" in [kind for kind, _ in outcome.notes]
-    for replica in (owner, liar, honest):
-        replica.store.close()
-
-
-async def test_older_rows_are_not_taken_once_newer_ones_were_told_of(tmp_path: Path) -> None:
-    """Nor after what came of them was dropped, because it was not what had been signed."""
-    owner, (liar, honest) = _own_rows(tmp_path, more=2)
-    device, registry = owner.identity.device, owner.store.registry
-    applier = Applier(owner.store, await owner.store.membership(key_of), lambda: b"nonce--8")
-
-    def batch_of(replica: Replica) -> StateBatch:
-        found = within(replica, lambda c: state_source.read_batch(c, registry, device, 0, set()))
-        assert isinstance(found, StateBatch)
-        return found
-
-    older, newer = batch_of(honest), batch_of(liar)
-    assert newer.head > older.head
-    lie = with_changes(newer, lambda change: replace(change, rows=change.rows[:1]))
+    applier = Applier(owner.store, await owner.store.membership(key_of))
+    true = _batch_of(honest, owner)
+    before = dump(owner)
+    lie = with_changes(true, lambda change: replace(change, rows=change.rows[:1]))
     outcome = await applier.apply(lie, liar.identity.device)
-    assert [device for _, device in outcome.distrusted] == [liar.identity.device]
-    await applier.apply(older, honest.identity.device)
+    assert outcome.distrusted == ((owner.identity.device, liar.identity.device),)
+    assert [kind for kind, _ in outcome.notes] == ["restoring", "state_differs"]
     assert within(owner, restoring.life) == restoring.RESTORING
-    outcome = await applier.apply(newer, honest.identity.device)
-    assert "restored" in [kind for kind, _ in outcome.notes]
+    assert dump(owner) == before
+    outcome = await applier.apply(true, honest.identity.device)
+    assert [kind for kind, _ in outcome.notes] == ["took_back"]
     for replica in (owner, liar, honest):
         replica.store.close()
+
+
+async def test_the_best_of_what_is_given_back_is_kept(tmp_path: Path) -> None:
+    """Older rows first, then newer ones; then the older ones are not wanted any more."""
+    owner, (most, some) = _own_rows(tmp_path, more=2)
+    applier = Applier(owner.store, await owner.store.membership(key_of))
+    older, newer = _batch_of(some, owner), _batch_of(most, owner)
+    assert newer.head > older.head
+    for batch, source, used in [(older, some, True), (newer, most, True), (older, some, False)]:
+        assert (await applier.apply(batch, source.identity.device)).used is used
+    assert held(owner, owner).watermark == newer.head
+    assert within(owner, restoring.life) == restoring.RESTORING
+    for replica in (owner, most, some):
+        replica.store.close()
+
+
+async def _went_on_alone(tmp_path: Path, more: int) -> tuple[list[Replica], bytes]:
+    """Let a device be put back, and write `more` files before it meets anybody.
+
+    Return it and its peer, and what the peer showed of it.
+    """
+    async with open_cluster(tmp_path, 2) as cluster:
+        await live(cluster, "docs")
+        backup(cluster.nodes[0].replica, tmp_path / "backup.db")
+        add_tree(cluster.nodes[0].replica, 2, "photos")
+        cluster.nodes[0].driver.on_store_change()
+        await cluster.until_in_sync((0, 1))
+        before = exported(cluster.nodes[1].replica)
+    shutil.copy(tmp_path / "backup.db", tmp_path / "library0.db")
+    replicas = [open_replica(tmp_path, at, LATER_MS) for at in range(2)]
+    add_tree(replicas[0], more, "since")
+    return replicas, before
+
+
+@pytest.mark.parametrize("more", [0, 2, 20])
+async def test_rows_that_were_written_since_the_backup_do_not_cost_those_from_before(
+    tmp_path: Path, more: int
+) -> None:
+    """Whether they use the same revs as those or later ones: the peer shows what it was told."""
+    replicas, before = await _went_on_alone(tmp_path, more)
+    async with open_cluster(tmp_path, 2, replicas) as cluster:
+        a = cluster.nodes[0]
+        await cluster.connect(0, 1)
+        await cluster.until(lambda: "restored" in a.kinds())
+        await cluster.until(lambda: not a.driver.exchange.peers)
+        assert "took_back" in a.kinds()
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+        assert exported(a.replica) == before == exported(cluster.nodes[1].replica)
+        assert held(a.replica, a.replica).incarnation.generation == 2
+
+
+async def test_a_device_that_was_never_restored_stays_what_it_is(tmp_path: Path) -> None:
+    """However often it meets others, and whatever it wrote while it was alone."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        await live(cluster, "docs", "red")
+    for more in ("photos", "music"):
+        replicas = [open_replica(tmp_path, at, LATER_MS) for at in range(2)]
+        add_tree(replicas[0], 2, more)
+        async with open_cluster(tmp_path, 2, replicas) as cluster:
+            await cluster.connect(0, 1)
+            await cluster.until_in_sync((0, 1))
+            assert not {"restoring", "restored"} & {*cluster.nodes[0].kinds()}

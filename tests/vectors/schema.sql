@@ -97,6 +97,10 @@ CREATE TABLE feed (
     fault TEXT, counts INTEGER, forked INTEGER, trunk INTEGER REFERENCES feed (id),                                 -- why nothing more of it is taken, or null
     CHECK (applied <= received)
 ) STRICT;
+CREATE TABLE given_back (
+    id INTEGER PRIMARY KEY,
+    batch BLOB NOT NULL                         -- as it came on the wire
+) STRICT;
 CREATE TABLE incarnation (
     id INTEGER PRIMARY KEY,
     device BLOB NOT NULL CHECK (length(device) = 16),
@@ -151,6 +155,10 @@ CREATE TABLE opaque_row (
     rev INTEGER NOT NULL,
     fields BLOB NOT NULL                        -- MessagePack map without absent fields
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE own_word (
+    rev INTEGER NOT NULL PRIMARY KEY,
+    digest BLOB NOT NULL CHECK (length(digest) = 16)
+) STRICT;
 CREATE TABLE owned_confirmation (
     device BLOB NOT NULL PRIMARY KEY CHECK (length(device) = 16),
     generation INTEGER NOT NULL,

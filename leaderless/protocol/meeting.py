@@ -1,0 +1,55 @@
+"""What a peer is asked before it is told anything new of us.
+
+Who holds rows of ours says what it has heard of us last before we tell it anything new: if that is
+our word on other rows than we remember, we were restored from a backup, and what we have written
+since would take the place of what it can give back (protocol/returning.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from leaderless.protocol.commands import Introduce, Key, Send, Stream
+from leaderless.protocol.messages import PullState
+from leaderless.protocol.returning import knows_more
+from leaderless.protocol.serving import serve
+from leaderless.protocol.silence import ANSWER_S
+
+if TYPE_CHECKING:
+    from leaderless.protocol.commands import Command
+    from leaderless.protocol.fetching import Fetching
+    from leaderless.protocol.peer import Peer
+    from leaderless.protocol.vectors import Holdings
+
+ANSWERS: Final = (1, 1)
+"""The version of the protocol from which on a peer says that there is nothing more of a stream."""
+
+
+def meet(peer: Peer, own: bytes, ours: Holdings, now: float) -> list[Command]:
+    """A peer has said what it holds: tell it who we are, once it has said what it heard of us."""
+    theirs, mine = peer.owned.get(own), ours.vectors.owned.get(own)
+    answers = peer.hello is not None and peer.hello.version >= ANSWERS
+    if theirs is None or mine is None or not answers or not theirs.watermark:
+        return [Introduce(peer.link)]
+    if theirs.incarnation != mine.incarnation:
+        return [Introduce(peer.link)]
+    peer.asked_word = now
+    if knows_more(peer, own, ours):
+        return []  # it is asked for all of it anyway
+    return [Send(peer.link, PullState(own, theirs.incarnation, theirs.watermark))]
+
+
+def met(peer: Peer, own: bytes, ours: Holdings) -> list[Command]:
+    """A peer has said what it heard of us last, or was waited for: tell it what is new."""
+    peer.asked_word = None
+    return [Introduce(peer.link), *serve(peer, ours.vectors, own)]
+
+
+def was_waited_for(peer: Peer, own: bytes, ours: Holdings, fetching: Fetching, now: float) -> bool:
+    """Return whether a peer had its time to say what it heard of us, and has nothing to give."""
+    if peer.asked_word is None or now < peer.asked_word + ANSWER_S:
+        return False
+    if knows_more(peer, own, ours) and fetching.may_bring(peer, Key(Stream.STATE, own), now):
+        peer.asked_word = now  # it is looked at again
+        return False
+    return True

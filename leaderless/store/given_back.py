@@ -1,0 +1,117 @@
+"""Own rows that a peer gives back to a restored device: kept aside first, then taken at once.
+
+Until all are here and are what this device has signed, nothing that it holds changes: it may go on
+with that whenever it has to. One peer gives all of them, from the first on, so it is plain whose
+fault it is if they are not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from leaderless.protocol import checkpoint, codec, floor
+from leaderless.protocol.errors import ProtocolError
+from leaderless.protocol.messages import StateBatch
+from leaderless.protocol.packing import pack, unpack
+from leaderless.store import meta, state
+from registry.changes import Incarnation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+    from leaderless.store.state import Copy
+    from leaderless.store.transaction import Transaction
+
+_MAX_FACT: Final = 128
+
+
+class NotSignedError(ProtocolError):
+    """Rows that were given back are not what this device had signed."""
+
+    code = "not_signed"
+
+
+class Given(NamedTuple):
+    """How far a peer has given back what it holds of this device."""
+
+    source: bytes
+    incarnation: Incarnation
+    reached: int
+    as_of: int
+    """The highest rev that the peer has said there is."""
+
+    @property
+    def whole(self) -> bool:
+        """Return whether this is all that there is, as far as the peer knows."""
+        return 0 < self.as_of == self.reached
+
+
+def given(connection: Connection) -> Given | None:
+    """Return how far a peer has given back own rows, None if nothing is kept aside."""
+    told = meta.get(connection, meta.GIVEN_BACK)
+    if told is None:
+        return None
+    source, generation, nonce, reached, as_of = unpack(told, _MAX_FACT)
+    return Given(source, Incarnation(generation, nonce), reached, as_of)
+
+
+def keep(connection: Connection, batch: StateBatch, sender: bytes) -> Given | None:
+    """Put a batch aside, and return how far it goes now; None if it does not go on from there.
+
+    One from the start replaces what is aside. The owner's word on the batch is verified before.
+    """
+    held = given(connection)
+    goes_on = held is not None and (held.source, held.incarnation) == (sender, batch.incarnation)
+    if batch.lo == 0 and not (goes_on and held is not None and held.reached == 0):
+        discard(connection)
+        held = Given(sender, batch.incarnation, 0, 0)
+    elif held is None or not goes_on or batch.lo > held.reached or batch.head < held.reached:
+        return None
+    connection.exec_driver_sql("INSERT INTO given_back (batch) VALUES (?)", (codec.encode(batch),))
+    held = held._replace(reached=max(held.reached, batch.hi), as_of=max(held.as_of, batch.as_of))
+    fact = pack([held.source, *held.incarnation, held.reached, held.as_of])
+    meta.put(connection, meta.GIVEN_BACK, fact)
+    return held
+
+
+def take(transaction: Transaction) -> Copy:
+    """Have what was given back take the place of our own rows; return our copy as it is then.
+
+    Raises NotSignedError if they are not what we had signed, and what applying raises: the
+    transaction has to fail as a whole then.
+    """
+    connection, registry = transaction.conn, transaction.registry
+    held = state.copy_of(connection, transaction.own_device)
+    if held is not None:
+        state.forget(connection, registry, held)
+    for batch in _batches(connection):
+        said = checkpoint.decode(batch.checkpoint)
+        upto = floor.decode(batch.floor).rev if batch.floor else 0
+        state.apply_batch(connection, registry, batch, said, upto)
+    discard(connection)
+    taken = state.copy_of(connection, transaction.own_device)
+    if taken is None or not taken.exact or not 0 < taken.verified == taken.watermark:
+        raise NotSignedError("rows that were given back are not what this device had signed")
+    meta.put(connection, meta.OWN_EPOCH, taken.epoch)
+    transaction.facts_changed = True
+    return taken
+
+
+def _batches(connection: Connection) -> Iterator[StateBatch]:
+    for number in list(
+        connection.exec_driver_sql("SELECT id FROM given_back ORDER BY id").scalars()
+    ):
+        frame = connection.exec_driver_sql(
+            "SELECT batch FROM given_back WHERE id = ?", (number,)
+        ).scalar_one()
+        batch = codec.decode(frame)
+        if isinstance(batch, StateBatch):
+            yield batch
+
+
+def discard(connection: Connection) -> None:
+    """Forget what is kept aside, if anything is."""
+    connection.exec_driver_sql("DELETE FROM given_back")
+    meta.drop(connection, meta.GIVEN_BACK)

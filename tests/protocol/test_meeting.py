@@ -1,0 +1,60 @@
+"""What a peer is asked before it is told anything new of us."""
+
+from __future__ import annotations
+
+from leaderless.protocol.commands import Apply, Introduce, Load
+from leaderless.protocol.meeting import ANSWERS
+from leaderless.protocol.messages import PullState, StateBatch, Vectors
+from leaderless.protocol.silence import ANSWER_S, PING_S
+from registry.changes import Incarnation
+from tests.protocol.test_returning import at
+from tests.protocol.wire import LIFE, A, B, Side, asked_by, greeted, until
+
+
+def heard(rev: int) -> Apply:
+    """Return what carries the word of A on a rev, from B."""
+    return Apply(1, StateBatch(A, LIFE, rev, rev, rev, rev, ()), 10)
+
+
+def test_who_holds_rows_of_ours_says_first_what_it_has_heard_of_us() -> None:
+    """Until then it is not told who we are, nor given any row of ours."""
+    side = Side(A, owned={A: 9})
+    commands = greeted(side, B, 1, at(5), version=ANSWERS)
+    assert PullState(A, LIFE, 5) in asked_by(commands)
+    assert Introduce(1) not in commands
+    assert side.exchange.own_device_changed() == []
+    commands = side.exchange.received(1, PullState(A, LIFE, 5), 10, 0.0, 0)
+    assert not [command for command in commands if isinstance(command, Load)]
+    commands = side.exchange.applied(heard(5), 0.1, used=False)
+    assert Introduce(1) in commands
+    assert [command.after for command in commands if isinstance(command, Load)] == [5]
+    assert side.exchange.own_device_changed() == [Introduce(1)]
+
+
+def test_who_holds_nothing_of_ours_is_told_at_once() -> None:
+    """And so is who has rows of an earlier life of ours, or cannot answer."""
+    nothing = Vectors()
+    for positions, version in [(nothing, ANSWERS), (at(0), ANSWERS), (at(5), (1, 0))]:
+        side = Side(A, owned={A: 9})
+        commands = greeted(side, B, 1, positions, version=version)
+        assert Introduce(1) in commands
+    side = Side(A, owned={A: 9})
+    commands = greeted(side, B, 1, at(5, Incarnation(0, b"n" * 8)), version=ANSWERS)
+    assert Introduce(1) in commands
+
+
+def test_who_does_not_answer_is_told_after_a_moment() -> None:
+    """A peer that is busy, or was never taught to."""
+    side = Side(A, owned={A: 9})
+    greeted(side, B, 1, at(5), version=ANSWERS)
+    assert Introduce(1) not in until(side, ANSWER_S - 0.01)
+    assert Introduce(1) in until(side, ANSWER_S + 0.01, ANSWER_S - 0.01)
+
+
+def test_who_holds_more_of_us_than_we_do_is_asked_for_all_of_it_instead() -> None:
+    """However long it takes: what we would tell it might take the place of that."""
+    side = Side(A, owned={A: 5})
+    commands = greeted(side, B, 1, at(9), version=ANSWERS)
+    assert [pull for pull in asked_by(commands) if pull == PullState(A, LIFE, 9)] == []
+    assert PullState(A, LIFE, 0) in asked_by(commands)
+    assert Introduce(1) not in until(side, PING_S - 1)
