@@ -48,7 +48,7 @@ def status(context: Context, acknowledge: bool) -> None:
         say(f"  warning: {context.told(name_text(alert['text']))}")
         if alert["hint"]:
             say(f"    → {context.hint(name_text(alert['hint']))}")
-    if not answer["peers"]:
+    if not answer["peers"] and answer.get("member", True):
         chat(f"`{context.command('pair')}` admits another device.")
     if not answer["locations"]:
         chat(f"`{context.command('location add FOLDER')}` indexes a folder of this device.")

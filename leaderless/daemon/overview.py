@@ -113,6 +113,7 @@ class Overview:
             rows=sum(proof.row_count for proof in facts.holdings.owned.values()),
             tags=facts.tags,
             revoked=[device for device in gone if device.id != own.hex()],
+            is_member=all(device.id != own.hex() for device in gone),
         )
 
     @property

@@ -89,6 +89,8 @@ class View:
     rows: int
     tags: int
     revoked: Sequence[RevokedView] = ()
+    is_member: bool = True
+    """Whether this device is one itself."""
 
 
 def verdict(view: View) -> str:
@@ -114,8 +116,10 @@ def _alarmed(alarms: Sequence[str]) -> str:
 
 def _peers_verdict(view: View) -> str:
     peers = view.peers
+    if not view.is_member:
+        return "No member of this library any more."
     if not peers:
-        return "Alone: no other device is a member yet."
+        return f"Alone: no other device is a member{' any more' if view.revoked else ' yet'}."
     proved = [peer for peer in peers if peer.proved]
     rest = [peer for peer in peers if not peer.proved]
     if not rest:
@@ -170,7 +174,8 @@ def report(view: View) -> dict[str, Any]:
         "device": view.device,
         "device_id": view.device_id,
         "library": view.library,
-        "in_sync": bool(view.peers) and all(peer.proved for peer in view.peers),
+        "member": view.is_member,
+        "in_sync": view.is_member and bool(view.peers) and all(peer.proved for peer in view.peers),
         "rows": str(view.rows),
         "tags": str(view.tags),
         "peers": [asdict(peer) for peer in view.peers],

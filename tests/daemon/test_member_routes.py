@@ -65,6 +65,7 @@ async def test_who_is_revoked_revokes_nobody_and_says_what_it_is(
     async with open_rooms(tmp_path, mine) as rooms:
         await rooms.data("POST", "/v1/devices/revoke", device="device0")
         assert await _shown(rooms) == (["device1"], [], ["REVOKED"])
+        assert not (await rooms.overview.view()).is_member
         answer = await rooms.ask("POST", "/v1/devices/revoke", device="device1")
         assert answer.status == 403
         again = await rooms.ask("POST", "/v1/devices/revoke", device="device0")

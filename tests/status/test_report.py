@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from leaderless.status.report import Alert, PeerView, ScanView, View, health, report, verdict
+from leaderless.status.report import (
+    Alert,
+    PeerView,
+    RevokedView,
+    ScanView,
+    View,
+    health,
+    report,
+    verdict,
+)
 
 NOW = 1_800_000_000_000
 BEN = PeerView("b", "ben", True, "x:1", "live", True, str(NOW), 0, 0, None, str(NOW))
@@ -155,3 +164,14 @@ def test_a_time_is_in_its_largest_unit(ago_ms: int, said: str) -> None:
     """A clock that was set back makes no negative time."""
     peer = replace(NAS, last_seen_ms=str(NOW - ago_ms))
     assert verdict(replace(VIEW, peers=[peer])) == f"Not in sync: nas was last seen {said}."
+
+
+def test_who_is_no_member_is_in_sync_with_nobody() -> None:
+    """Whatever was proved before; and who has revoked all others is alone again."""
+    out = replace(VIEW, is_member=False)
+    assert verdict(out) == "No member of this library any more."
+    assert (report(out)["member"], report(out)["in_sync"]) == (False, False)
+    gone = RevokedView("c", "cy", "anna", str(NOW), None, 0)
+    for revoked, end in (((), "yet"), ((gone,), "any more")):
+        alone = replace(VIEW, peers=[], revoked=revoked)
+        assert verdict(alone) == f"Alone: no other device is a member {end}."
