@@ -205,7 +205,7 @@ class Daemon:
             Backoff(config.reconnect_min_s, config.reconnect_max_s),
             random.SystemRandom().random,
             self._tell,
-            lambda: driver.applier.is_member(store.own_device),
+            driver.may_call,
         )
         for address in config.peers:
             dialer.suggest(*parse_address(address), keep=True)

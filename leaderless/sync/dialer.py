@@ -59,7 +59,8 @@ class Dialer:
     ) -> None:
         """Call by `dial`; nobody while `may_call` says no, as for a device that is no member.
 
-        `use` returns False where one side refused the other: that is like a call that failed.
+        Everybody is called as soon as it says yes again. `use` returns False where one side refused
+        the other: that is like a call that failed.
         """
         self._dial = dial
         self._use = use
@@ -120,10 +121,12 @@ class Dialer:
             while True:
                 now = trio.current_time()
                 if not self._may_call():
-                    # Looked at again every now and then: it may be admitted anew.
+                    # Looked at again every now and then: it may be admitted anew, or claimed.
                     with trio.move_on_after(_REST_S):
                         await self._wake.wait()
                         self._wake = trio.Event()
+                    if self._may_call():
+                        self.call_all()
                     continue
                 for candidate in self._due(now):
                     candidate.busy = True

@@ -25,7 +25,7 @@ from leaderless.protocol.commands import (
     Note,
 )
 from leaderless.protocol.errors import ProtocolError
-from leaderless.protocol.exchange import Exchange
+from leaderless.protocol.exchange import CLONED, Exchange
 from leaderless.protocol.fetching import key_of
 from leaderless.protocol.greeting import CROSSED
 from leaderless.protocol.limits import BATCH_ROWS
@@ -316,6 +316,11 @@ class Driver:
         raise UnreachableError(
             "that device is not connected", hint="leaderless status says which are"
         )
+
+    def may_call(self) -> bool:
+        """Return whether this device is to call others: it is a member, and no clone of one."""
+        is_member = self.applier.is_member(self.store.own_device)
+        return is_member and self.exchange.ours.life != CLONED
 
     def reconnect(self) -> None:
         """End every link: what is held here changed other than by what peers sent."""

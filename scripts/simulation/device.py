@@ -173,6 +173,7 @@ class Device:
             BACKOFF,
             self._chance.random,
             self._tell,
+            driver.may_call,
         )
         for port in self.dials:
             dialer.suggest(f"device{port}", port, keep=True)

@@ -194,6 +194,7 @@ async def test_who_was_cloned_and_who_calls_it_wait(
         await a.store.write(lambda tx: meta.put(tx.conn, meta.CLONED, 1))
         await cluster.until(lambda: a.driver.exchange.ours.life == "cloned")
         assert await _meet(a, b) == [False, False]
+        assert (a.driver.may_call(), b.driver.may_call()) == (False, True)
 
 
 async def test_of_two_connections_the_one_that_goes_is_no_refusal(
