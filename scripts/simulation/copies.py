@@ -80,7 +80,7 @@ async def clone(world: World, step: Step) -> bool:
     await end_clones(world)
     author = world.authors[step.who]
     device = author.device
-    if device.up is None or author.is_unsure:
+    if device.up is None or author.is_unsure or device.is_behind:
         return False
     number = world.counts["clone"]
     path = device.path.with_name(f"{device.name}-clone-{number}.db")
@@ -235,6 +235,7 @@ def _replace(device: Device, source: Path) -> None:
     """Put other files in the place of a device's own."""
     before = device.path
     device.replaced += 1
+    device.is_behind = False
     device.path = before.with_name(f"{device.name}-copy-{device.replaced}.db")
     _copy(source, device.path)
     for gone in before.parent.glob(f"{before.name}*"):

@@ -23,6 +23,7 @@ from leaderless.store.store import open_store
 from leaderless.sync.backoff import Backoff
 from leaderless.sync.dialer import Dialer
 from leaderless.sync.driver import open_sync
+from scripts.simulation.behind import OldLine
 from scripts.simulation.lies import Mouth
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class Device:
         self.failure: BaseException | None = None
         self.on_write: Callable[[Device], None] = lambda _: None
         self.liar: Liar | None = None
+        self.is_behind = False
+        """Whether a version of 1.0 runs there."""
         self.on_returning: Callable[[Device, str], None] = lambda *_: None
         """Called when it has taken its rows back, and when it goes on in a new incarnation."""
         self._network = network
@@ -163,7 +166,7 @@ class Device:
 
     def _new_dialer(self, driver: Driver) -> Dialer:
         async def dial(_: trio.Nursery, __: str, port: int) -> Mouth:
-            return Mouth(await self._network.dial(self, port), self)
+            return self._voice(await self._network.dial(self, port))
 
         dialer = Dialer(
             dial,
@@ -179,6 +182,9 @@ class Device:
             dialer.suggest(f"device{port}", port, keep=True)
         return dialer
 
+    def _voice(self, end: End) -> Mouth:
+        return Mouth(OldLine(end, self) if self.is_behind else end, self)
+
     def answer(self, end: End) -> None:
         """Take a call."""
         if self.up is not None:
@@ -186,7 +192,7 @@ class Device:
 
     async def _use(self, end: End) -> None:
         if self.up is not None:
-            await self.up.driver.run_link(Mouth(end, self))
+            await self.up.driver.run_link(self._voice(end))
         await end.aclose()
 
     async def call_again(self, port: int) -> None:

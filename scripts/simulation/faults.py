@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from entities import MODELS
 from registry.models import Registry
-from scripts.simulation import lies
+from scripts.simulation import behind, lies
 from scripts.simulation.copies import adopt, back_up, clone, end_clones, restore
 from scripts.simulation.forgetting import forget
 from scripts.simulation.oracles import demand
@@ -137,15 +137,17 @@ def _make_room(device: Device) -> bool:
 
 
 async def _upgrade(world: World, step: Step) -> bool:
-    """A device that did not know some models is started anew, by a version that does."""
-    old = [device for device in world.devices if len(device.registry.versions()) < len(MODELS)]
+    """A device that is a version behind, or did not know some models, is started by today's."""
+    old = [
+        device
+        for device in world.devices
+        if device.is_behind or len(device.registry.versions()) < len(MODELS)
+    ]
     if not old:
         return False
     device = old[step.numbers[0] % len(old)]
-    device.die(power=False)
-    await device.ended()
     device.registry = Registry(MODELS)
-    await world.start(device)
+    await behind.upgrade(world, device)
     return True
 
 
@@ -172,6 +174,7 @@ FAULTS: dict[str, Callable[[World, Step], Awaitable[bool]]] = {
     "full": _full,
     "space": _space,
     "upgrade": _upgrade,
+    "behind": behind.fall_behind,
     "lie": lies.lie,
     "forget": forget,
     "backup": back_up,
@@ -188,6 +191,7 @@ async def heal(world: World) -> None:
     world.network.latency_ms = world.plan.latency_ms
     lies.repent(world)
     await end_clones(world)
+    await behind.catch_up(world)
     for device in world.devices:
         device.spare()
         await world.start(device)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 async def forget(world: World, step: Step) -> bool:
     """A device forgets what it has applied, all of it or what came first, and what was deleted."""
     device = world.devices[step.who]
-    if device.up is None:
+    if device.up is None or device.is_behind:
         return False
     store, number = device.up.store, step.numbers[0]
     waits_for = number & number >> 8

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from leaderless.protocol.messages import Message
     from registry.changes import StateChange
+    from scripts.simulation.behind import OldLine
     from scripts.simulation.device import Device
     from scripts.simulation.network import End
     from scripts.simulation.oracles import Witness
@@ -80,7 +81,7 @@ class Liar:
 class Mouth:
     """A line as a device uses it: what it says goes as it is, unless the device lies."""
 
-    def __init__(self, end: End, device: Device) -> None:
+    def __init__(self, end: End | OldLine, device: Device) -> None:
         self.peer_key = end.peer_key
         self.address = end.address
         self.dialed = end.dialed
@@ -275,6 +276,8 @@ class Truth:
     commits: dict[bytes, bytes] = field(default_factory=dict)
     """Of each commit, by its hash, the signature."""
     has_liars: bool = False
+    has_been_behind: bool = False
+    """Whether since the last heal a device was of a version that knows no floors."""
     _upto: dict[int, dict[int, int]] = field(default_factory=dict)
     """Of each machine and each of its own incarnations, the rev that was looked at."""
     _feeds: dict[int, dict[int, int]] = field(default_factory=dict)

@@ -233,8 +233,10 @@ class Witness:
         marks = {
             copy.owner: copy
             for copy in state.copies(connection)
-            # What a liar had a part in is wrong until it shows, and is shown as unverified.
-            if (copy.exact and copy.verified == copy.watermark) or not self.truth.has_liars
+            # What a liar had a part in is wrong until it shows, and is shown as unverified. So is a
+            # copy that was held by a version which knows no floors.
+            if (copy.exact and copy.verified == copy.watermark)
+            or not (self.truth.has_liars or self.truth.has_been_behind)
         }
         for author in authors:
             copy = marks.get(author.device.id)

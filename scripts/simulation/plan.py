@@ -38,6 +38,7 @@ WEIGHTS = {
     "wait": 2,
     "forget": 0,
     "empty": 0,
+    "behind": 0,
     "revoke": 0,
 }
 """How often each kind of step comes, of a hundred or so; some come in some seeds alone, and a revoke
@@ -46,6 +47,8 @@ FORGETS_EVERY = 5
 """In each so-manieth seed, every twentieth step or so is that a device forgets old commits."""
 EMPTIES_EVERY = 4
 """The same of directories that are emptied and deleted."""
+BEHIND_EVERY = 3
+"""In each so-manieth seed, every hundredth step or so is that a device runs an older version."""
 WORK = ("own", "share", "note", "undo", "rename", "empty")
 MENDING = ("mend", "revive", "space")
 SETTLE_EVERY = 500
@@ -155,18 +158,22 @@ def _steps(chance: random.Random, count: int, devices: int) -> list[Step]:
 
 def _seldom(seed: int, steps: list[Step], devices: int) -> list[Step]:
     """Return the steps of a seed, with those in between that come in some seeds alone."""
-    for kind, every in (("forget", FORGETS_EVERY), ("empty", EMPTIES_EVERY)):
+    for kind, every, often in (
+        ("forget", FORGETS_EVERY, 0.05),
+        ("empty", EMPTIES_EVERY, 0.05),
+        ("behind", BEHIND_EVERY, 0.01),
+    ):
         if seed % every == 0:
-            steps = _with_more(kind, seed, steps, devices)
+            steps = _with_more(kind, often, seed, steps, devices)
     return steps
 
 
-def _with_more(kind: str, seed: int, steps: list[Step], devices: int) -> list[Step]:
+def _with_more(kind: str, often: float, seed: int, steps: list[Step], devices: int) -> list[Step]:
     """Return steps with more of one kind in between: drawn apart from all else."""
     chance = random.Random(f"{kind}/{seed}")
     found = []
     for step in steps:
-        if chance.random() < 0.05:
+        if chance.random() < often:
             numbers = (chance.randrange(1 << 16), 0, 0, 0)
             found.append(Step(0, kind, chance.randrange(devices), numbers))
         found.append(step)

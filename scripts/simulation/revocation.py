@@ -39,7 +39,9 @@ def with_revoke(steps: list[Step], seed: int, devices: int) -> list[Step]:
 
 async def revoke(world: World, step: Step) -> bool:
     """Somebody who runs revokes somebody else, if those who stay reach each other without it."""
-    admins = [device for device in world.members() if device.up is not None]
+    admins = [
+        device for device in world.members() if device.up is not None and not device.is_behind
+    ]
     subjects = [device for device in world.members() if _can_go(world, device.index)]
     if not admins or not subjects:
         return False

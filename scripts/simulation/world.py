@@ -258,6 +258,7 @@ class World:
                 copies.adopt(self, author)
                 author.is_unsure = False
         self.witness.check(self.devices, self.authors, self.clones)
+        self.witness.truth.has_been_behind = False
         authors = [author for author in self.authors if author.device.index not in self.revoked]
         commits, rows = settled(self.witness, self.members(), authors)
         self.counts["commits"], self.counts["rows"] = commits, rows

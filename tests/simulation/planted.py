@@ -27,6 +27,7 @@ from leaderless.store import (
     state,
     state_source,
 )
+from leaderless.sync import link
 from leaderless.sync.apply import Applier
 from leaderless.sync.backoff import Backoff
 from registry.changes import Dot, Form, Guard, StateChange, WriteRef
@@ -299,6 +300,11 @@ def stall_after_heal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Backoff, "wait_s", wrong)
 
 
+def news_for_an_older_version(patch: pytest.MonkeyPatch) -> None:
+    """A device of 1.0 is told of a revoke as everybody is."""
+    patch.setattr(link, "readable", lambda said, _: tuple(said))
+
+
 # --- members that lie -----------------------------------------------------------------------------
 
 
@@ -323,7 +329,7 @@ def unsigned_commits(patch: pytest.MonkeyPatch) -> None:
 
 
 PLANTED = {
-    "a dropped tombstone": Bug(dropped_tombstone, 1, 40, says="had deleted"),
+    "a dropped tombstone": Bug(dropped_tombstone, 23, 40),
     "a missing ancestor closure": Bug(no_ancestors, 20, 40),
     "a batch without all ancestors": Bug(near_ancestors, 35, 40),
     "a hash that ignores a column": Bug(hash_without_a_column, 1, 40, says="set hash"),
@@ -341,6 +347,9 @@ PLANTED = {
     "an ack before durability": Bug(ack_before_durability, 67, 40, says="acknowledged"),
     "a status from counts": Bug(status_from_counts, 1, 40, says="claims"),
     "a stall after heal": Bug(stall_after_heal, 10, 40),
+    "a revoke told to a device of 1.0": Bug(
+        news_for_an_older_version, 120, 80, (4, 4), says="cannot read"
+    ),
     "relayed rows without a checkpoint": Bug(rows_without_a_word, 63, 120, says="never had"),
     "a receiver that cascades owned deletes": Bug(
         cascading_receiver, 100, 60, says="has written before"
