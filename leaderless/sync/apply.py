@@ -82,6 +82,19 @@ def _reaches(batch: StateBatch) -> int:
     return max(batch.hi, batch.head, batch.as_of, *rows, *gone)
 
 
+def _buries_elsewhere(batch: StateBatch) -> bool:
+    """Return whether a batch has tombstones of revs that it does not cover.
+
+    No hash covers the rev of a tombstone, so this is what can be asked of it. Rows that come ahead
+    of their rev, dead, bring theirs along.
+    """
+    return any(
+        not batch.lo < rev <= batch.hi and uuid not in change.dead
+        for change in batch.changes
+        for uuid, rev in change.removed
+    )
+
+
 class Applier:
     """Applies what peers send to the store, by what the members' keys have signed."""
 
@@ -247,6 +260,8 @@ class Applier:
             raise NotAMemberError("rows of a device that is no member were offered")
         if batch.introduction and sender != batch.owner:
             raise UnverifiedError("a device is introduced by itself only")
+        if _buries_elsewhere(batch):
+            raise UnverifiedError("a batch says of deletions that they were at another time")
         if not batch.checkpoint:
             if sender != batch.owner:
                 raise UnverifiedError("relayed rows came without a checkpoint of their owner")

@@ -100,7 +100,7 @@ async def test_a_restore_of_what_was_deleted_while_away_brings_back_the_offline_
         assert agreed(replicas[0]).tables["tag"][B]["icon"] == "sun"
 
 
-def _many(folder: Path, count: int) -> list[Replica]:
+def many_forgotten(folder: Path, count: int) -> list[Replica]:
     """Return devices of a library whose log is forgotten at all that have it; the last has nothing."""
     replicas = make_replicas(folder, count)
     for at in range(30):
@@ -115,7 +115,7 @@ def _many(folder: Path, count: int) -> list[Replica]:
 
 async def test_a_newcomer_is_given_the_state_batch_by_batch(tmp_path: Path) -> None:
     """It ends equal to the others though it never sees what the commits had said."""
-    replicas = _many(tmp_path, 2)
+    replicas = many_forgotten(tmp_path, 2)
     async with open_cluster(tmp_path, 2, replicas, batch_rows=4) as cluster:
         await cluster.connect(1, 0)
         await _in_sync(cluster, (0, 1))
@@ -125,7 +125,7 @@ async def test_a_newcomer_is_given_the_state_batch_by_batch(tmp_path: Path) -> N
 
 async def test_another_source_goes_on_when_the_first_one_dies(tmp_path: Path) -> None:
     """With what is staged; edits made meanwhile come with the log."""
-    replicas = _many(tmp_path, 3)
+    replicas = many_forgotten(tmp_path, 3)
     async with open_cluster(tmp_path, 3, replicas, batch_rows=3) as cluster:
         _, end = await cluster.connect(2, 0)
         await cluster.until(lambda: _staged(replicas[2]) > 5)
@@ -145,7 +145,7 @@ async def test_another_source_goes_on_when_the_first_one_dies(tmp_path: Path) ->
 
 async def test_a_state_that_does_not_fit_the_log_is_not_kept(tmp_path: Path) -> None:
     """Its source is named and not asked again; another one is."""
-    replicas = _many(tmp_path, 3)
+    replicas = many_forgotten(tmp_path, 3)
     with closing(sqlite3.connect(replicas[0].store.path)) as connection, connection:
         (state,) = connection.execute(
             "SELECT state FROM record WHERE uuid = ?", (bytes([9]) * 16,)

@@ -61,6 +61,14 @@ def _kept_alive(change: StateChange) -> StateChange:
     return replace(change, removed=())
 
 
+def _buried_long_ago(change: StateChange) -> StateChange:
+    return replace(change, removed=[(uuid, 1) for uuid, _ in change.removed])
+
+
+def _buried_in_the_future(change: StateChange) -> StateChange:
+    return replace(change, removed=[(uuid, 1 << 40) for uuid, _ in change.removed])
+
+
 def _buried(change: StateChange) -> StateChange:
     return replace(change, removed=[*change.removed, *((row[0], row[1]) for row in change.rows)])
 
@@ -92,7 +100,12 @@ WRONG_ROWS: dict[str, Made] = {
     "promises too much": _about_rows(_promised),
     "signs itself": _about_rows(_unsigned),
 }
-CATCHING_UP: dict[str, Made] = {**WRONG_ROWS, "withholds tombstones": _about_entries(_kept_alive)}
+CATCHING_UP: dict[str, Made] = {
+    **WRONG_ROWS,
+    "withholds tombstones": _about_entries(_kept_alive),
+    "says of deletions that they were before": _about_entries(_buried_long_ago),
+    "says of deletions that they come later": _about_entries(_buried_in_the_future),
+}
 CASES = [
     *(pytest.param(False, made, id=f"newcomer-{lie}") for lie, made in WRONG_ROWS.items()),
     *(pytest.param(True, made, id=f"catching up-{lie}") for lie, made in CATCHING_UP.items()),
