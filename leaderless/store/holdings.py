@@ -58,10 +58,9 @@ def read_holdings(connection: Connection) -> Holdings:
     wanted: set[bytes] = set()
     doubted: set[bytes] = set()
     for feed in log.feeds(connection):
+        # Where that is nothing, too: a peer that was told of more has to hear that it is gone.
         told = shown(connection, feed)
-        # Of a feed that has forked at its first commit nothing is held any more: that is told, too.
-        if told or feed.trunk is None:
-            feeds[feed.feed] = FeedPosition(told, feed.applied)
+        feeds[feed.feed] = FeedPosition(told, min(feed.applied, told))
         if feed.fault is not None:
             unproved[feed.feed] = feed.fault
             doubted.add(feed.feed)

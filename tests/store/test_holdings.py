@@ -53,6 +53,17 @@ def test_feeds_stand_with_what_is_received_and_applied(replicas: list[Replica]) 
     assert _holdings(b).vectors.feeds == {own_feed(c): FeedPosition(1, 0)}
 
 
+def test_a_feed_of_which_nothing_is_left_is_told_of_all_the_same(replicas: list[Replica]) -> None:
+    """Peers keep what they were told of it, until they are told that it ended before its start."""
+    a, b, _ = replicas
+    _tag(a)
+    (made,) = log_of(a, own_feed(a))
+    store_commits(b, made)
+    assert _holdings(b).vectors.feeds[own_feed(a)] == FeedPosition(1, 1)
+    store_commits(b, signed_anew(a.identity, made, command="other"))
+    assert _holdings(b).vectors.feeds[own_feed(a)] == FeedPosition(0, 0)
+
+
 def test_own_state_is_always_proved(replica: Replica) -> None:
     """What a device wrote itself it has signed."""
     add_tree(replica, 3)
