@@ -109,18 +109,26 @@ def branches_of(connection: Connection, feed: Feed) -> list[Feed]:
     return [Feed(*row) for row in rows]
 
 
-def shown(connection: Connection, feed: Feed) -> int:
-    """Return how much of a feed peers are told of and sent: what counts of it.
+def asked_for(connection: Connection, feed: Feed) -> int | None:
+    """Return up to where a feed is told of, fetched and kept: as far as it counts; None: all of it.
 
-    Of a branch its first commit is shown in any case, where what it begins behind counts: all have to
-    know of the fork, as they call positions behind it by the names of branches.
+    Of a branch the first commit is in any case, once any branch at its place counts: all have to know
+    of the fork, as they call positions behind it by the names of branches. Where none does, nobody
+    names anything behind it: who knows of the fork, and who does not, are told the same.
     """
     if feed.trunk is None or feed.counts is None:
-        return feed.reach
+        return feed.counts
     trunk = feed_at(connection, feed.trunk)
-    if trunk.reach < trunk.received:
+    furthest = max(item.counts or 0 for item in branches_of(connection, trunk))
+    if trunk.reach < trunk.received or furthest <= trunk.received:
         return 0
-    return max(feed.reach, min(feed.received, trunk.received + 1))
+    return max(feed.counts, trunk.received + 1)
+
+
+def shown(connection: Connection, feed: Feed) -> int:
+    """Return how much of a feed peers are told of and sent."""
+    end = asked_for(connection, feed)
+    return feed.received if end is None else min(feed.received, end)
 
 
 def longest(connection: Connection, feed: bytes) -> int:

@@ -17,7 +17,7 @@ from leaderless.store import (
     staging,
     state,
 )
-from leaderless.store.feeds import shown
+from leaderless.store.feeds import asked_for, shown
 from leaderless.words import doing
 from registry.changes import LIFE_BYTES
 
@@ -66,7 +66,8 @@ def read_holdings(connection: Connection) -> Holdings:
             doubted.add(feed.feed)
         elif feed.applied < feed.reach:
             unproved[feed.feed] = _on_the_shelf(feed.reach - feed.applied)
-        if feed.forked is None and (feed.counts is None or feed.received < feed.counts):
+        end = asked_for(connection, feed)
+        if feed.forked is None and (end is None or feed.received < end):
             wanted.add(feed.feed)
         else:
             closed.add(feed.feed)

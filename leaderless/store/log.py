@@ -14,6 +14,7 @@ from leaderless.protocol.messages import LogBatch, SignedCommit
 from leaderless.store import branches, closing, meta, shelf
 from leaderless.store.feeds import (
     Feed,
+    asked_for,
     feed_at,
     feed_of,
     feed_of_or_none,
@@ -86,11 +87,7 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
         return False
     beyond = feed.counts is not None and header.seq > feed.counts
     lacking = closing.lacking_of(connection, feed.feed) if beyond else {}
-    if (
-        beyond
-        and not lacking
-        and shown(connection, feed._replace(received=header.seq)) < header.seq
-    ):
+    if beyond and not lacking and header.seq > (asked_for(connection, feed) or 0):
         return False
     connection.exec_driver_sql(
         "INSERT INTO commit_log (feed, seq, header, signature, body, hash, stamp, command,"

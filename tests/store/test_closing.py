@@ -182,6 +182,30 @@ def test_branches_that_a_closing_commit_names_are_taken_by_who_knows_of_no_fork(
         assert within(replica, closing.lacking) == {}
 
 
+def test_the_first_commit_of_a_branch_is_wanted_once_the_other_branch_counts(
+    replicas: list[Replica],
+) -> None:
+    """While neither counts nobody has to know of the fork: it is passed over, and told to nobody."""
+    a, b, c = replicas
+    made = _edit(c, 2)
+    upon = (Dependency(b.identity.device + own_feed(c)[16:], 9, bytes(32)),)
+    other = signed_anew(c.identity, made[1], command="other", dependencies=upon)
+    store_commits(b, *made)
+    store_commits(a, made[0])
+    within(a, lambda conn: log.receive(conn, made[1], 0))
+    _revoke(a, c)
+    names = [own_feed(c)[:28] + item.hash[:16] for item in (made[1], other)]
+    assert store_commits(a, other) == [False]
+    positions = within(a, read_holdings).vectors.feeds
+    assert [positions[name].received for name in names] == [0, 0]
+    assert names[1] in within(a, read_holdings).closed
+    store_commits(a, *_edit(b))
+    assert names[1] not in within(a, read_holdings).closed
+    assert store_commits(a, other) == [True]
+    positions = within(a, read_holdings).vectors.feeds
+    assert [positions[name].received for name in names] == [2, 2]
+
+
 def test_a_branch_is_not_made_by_its_name_alone(replicas: list[Replica]) -> None:
     """Where it begins is not told by who refers to it; it would look like a feed that begins at 1."""
     a, b, c = replicas

@@ -110,3 +110,38 @@ async def test_a_branch_that_does_not_count_is_known_to_all(
         }
         for node in (a, b, c):
             assert await node.store.read(lambda n: n.exec_driver_sql(COLOR).scalar()) == "red"
+
+
+@pytest.mark.parametrize("knows_one", [True, False])
+async def test_nobody_has_to_know_of_a_fork_of_which_no_branch_counts(
+    clock: trio.testing.MockClock, tmp_path: Path, knows_one: bool
+) -> None:
+    """Who had both on the shelf when the device was revoked is level with who had one, or none."""
+    async with open_cluster(tmp_path, 4) as cluster:
+        a, b, c, x = cluster.nodes
+        await create(x)
+        await edit(x, color="red")
+        for pair in ((0, 3), (1, 3), (2, 3)):
+            await cluster.connect(*pair)
+        await cluster.until_in_sync((0, 3), (1, 3), (2, 3))
+        await part(cluster)
+        feed = own_feed(x.replica)
+        _, last = log_of(x.replica, feed)
+        lost = Dependency(FeedId(c.device + feed[16:]), 5, b"h" * 32)
+        one, other = (
+            chained(
+                x.replica.identity,
+                last,
+                signed_anew(x.replica.identity, last, command=command, dependencies=(lost,)),
+            )[1]
+            for command in ("one", "other")
+        )
+        store_commits(a.replica, one, other)
+        if knows_one:
+            store_commits(b.replica, one)
+        await revoke(a, x)
+        await _meet(cluster, (0, 1), (1, 2))
+        for node in (a, b, c):
+            held = within(node.replica, read_holdings)
+            shown = {of: at for of, at in held.vectors.feeds.items() if at.received}
+            assert [at for of, at in shown.items() if of[:28] == feed[:28]] == [FeedPosition(2, 2)]
