@@ -76,12 +76,14 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     that does not count, unless it shows that there is a branch, or one may lead by it to a commit
     that somebody waits for. One that differs from what stands at its position is a fork, and begins
     a branch. Of one that does not follow from what is here there must be a fork further below: the
-    feed says so, to be looked at from its start.
+    feed says so, to be looked at from its start, unless nothing more of it is wanted.
     """
     header = commit.header
     place = branches.place_of(connection, header, commit.hash)
     feed = place.feed
-    if place.astray is not None:
+    if place.astray is not None and (
+        feed.counts is None or closing.lacking_of(connection, feed.feed)
+    ):
         put_feed(connection, feed._replace(fault=place.astray))
     if place.astray is not None or place.held or header.seq > feed.received + 1:
         return False

@@ -162,6 +162,18 @@ def test_what_is_here_does_not_count_in_the_place_of_another_branch(
     }
 
 
+def test_what_does_not_count_is_no_fault_whatever_it_follows_from(replicas: list[Replica]) -> None:
+    """Of a branch the first commit is kept, and not the second: so the third follows from nothing."""
+    a, _, c = replicas
+    made = _edit(c, 4)
+    first = signed_anew(c.identity, made[1], command="other")
+    store_commits(a, *made)
+    revoke(a, c)
+    twin = chained(c.identity, first, *made[2:])
+    assert store_commits(a, *twin) == [True, False, False]
+    assert within(a, read_holdings).doubted == frozenset()
+
+
 def test_branches_that_a_closing_commit_names_are_taken_by_who_knows_of_no_fork(
     replicas: list[Replica],
 ) -> None:
