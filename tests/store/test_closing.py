@@ -205,7 +205,7 @@ def test_the_first_commit_of_a_branch_is_wanted_once_the_other_branch_counts(
     store_commits(b, *made)
     store_commits(a, made[0])
     within(a, lambda conn: log.receive(conn, made[1], 0))
-    _revoke(a, c)
+    revoke(a, c)
     names = [own_feed(c)[:28] + item.hash[:16] for item in (made[1], other)]
     assert store_commits(a, other) == [False]
     positions = within(a, read_holdings).vectors.feeds
