@@ -48,6 +48,7 @@ def settled(
         _is_acknowledged(author, export)
     for device in devices:
         _is_hashed_right(witness, device)
+        _is_shown(witness, device)
     return _is_as_replayed(witness, devices, authors), len(export)
 
 
@@ -66,20 +67,36 @@ def _holdings(witness: Witness, device: Device) -> Holdings:
 def _is_acknowledged(author: Author, export: list[bytes]) -> None:
     """The owned rows that all devices show are those that their owner was told are kept."""
     owner = author.device.id.hex()
-    shown = set()
+    shown, jobs = set(), {}
     for line in export:
         record = json.loads(line)
+        if record["model"] == "job" and record.get("owner") == owner:
+            jobs[record["id"]] = int(record["fields"]["done"])
         if record["model"] == "entry" and record.get("owner") == owner:
             fields = record["fields"]
             shown.add(
                 (record["id"], fields.get("parent"), fields["name"], str(fields["size_bytes"]))
             )
+    acknowledged = {uuid.hex(): done for uuid, done in author.tree.jobs.items()}
+    demand(jobs == acknowledged, f"the jobs of {author.device.name} are not those it acknowledged")
     demand(author.pending is None, f"what {author.device.name} holds is not known")
     demand(
         shown == _rows(author.tree),
         f"the entries of {author.device.name} are not those that it acknowledged: "
         f"{sorted(map(str, shown ^ _rows(author.tree)))[:2]}",
     )
+
+
+def _is_shown(witness: Witness, device: Device) -> None:
+    """Nothing is kept aside of what a device knows."""
+    with witness.at(device).begin() as connection:
+        kept = connection.exec_driver_sql("SELECT DISTINCT model FROM opaque_row").scalars()
+        aside = [model for model in kept if device.registry.get(model) is not None]
+        (entry,) = [model for model in device.registry.owned() if model.sync_name == "entry"]
+        known = {item.name for item in entry.fields}
+        extras = connection.exec_driver_sql("SELECT extra FROM entry WHERE extra IS NOT NULL")
+        aside += [name for extra in extras.scalars() for name in known & {*msgpack.unpackb(extra)}]
+    demand(not aside, f"{device.name} does not show {aside[:1]}, which it knows")
 
 
 def _is_hashed_right(witness: Witness, device: Device) -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entities import MODELS
-from registry.models import Registry
-from scripts.simulation import behind, lies
+from scripts.simulation import behind, lies, models
 from scripts.simulation.copies import adopt, back_up, clone, end_clones, restore
 from scripts.simulation.forgetting import forget
 from scripts.simulation.oracles import demand
@@ -139,14 +137,12 @@ def _make_room(device: Device) -> bool:
 async def _upgrade(world: World, step: Step) -> bool:
     """A device that is a version behind, or did not know some models, is started by today's."""
     old = [
-        device
-        for device in world.devices
-        if device.is_behind or len(device.registry.versions()) < len(MODELS)
+        device for device in world.devices if device.is_behind or models.is_older(device.registry)
     ]
     if not old:
         return False
     device = old[step.numbers[0] % len(old)]
-    device.registry = Registry(MODELS)
+    device.registry = models.todays()
     await behind.upgrade(world, device)
     return True
 

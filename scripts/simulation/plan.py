@@ -38,6 +38,7 @@ WEIGHTS = {
     "wait": 2,
     "forget": 0,
     "empty": 0,
+    "job": 0,
     "behind": 0,
     "revoke": 0,
 }
@@ -47,14 +48,14 @@ FORGETS_EVERY = 5
 """In each so-manieth seed, every twentieth step or so is that a device forgets old commits."""
 EMPTIES_EVERY = 4
 """The same of directories that are emptied and deleted."""
+JOBS_EVERY = 9
+"""The same of rows of a model that some devices do not know."""
 BEHIND_EVERY = 3
 """In each so-manieth seed, every hundredth step or so is that a device runs an older version."""
-WORK = ("own", "share", "note", "undo", "rename", "empty")
+WORK = ("own", "share", "note", "undo", "rename", "empty", "job")
 MENDING = ("mend", "revive", "space")
 SETTLE_EVERY = 500
 TOPOLOGIES = ("mesh", "line", "ring", "star", "tree")
-OLD_MODELS = ("album", "album_entry", "user_metadata_tag", "tag_relation")
-"""What a device that is a version behind does not know."""
 
 
 class Step(NamedTuple):
@@ -161,6 +162,7 @@ def _seldom(seed: int, steps: list[Step], devices: int) -> list[Step]:
     for kind, every, often in (
         ("forget", FORGETS_EVERY, 0.05),
         ("empty", EMPTIES_EVERY, 0.05),
+        ("job", JOBS_EVERY, 0.05),
         ("behind", BEHIND_EVERY, 0.01),
     ):
         if seed % every == 0:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from scripts.simulation.models import JOB_COLUMNS, NEW_FIELD
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,6 +42,8 @@ class Tree:
     locations: tuple[bytes, ...] = ()
     entries: dict[bytes, Entry] = field(default_factory=dict)
     gone: dict[bytes, int] = field(default_factory=dict)
+    jobs: dict[bytes, int] = field(default_factory=dict)
+    """Of a model that some devices do not know: how much is done of each."""
 
     def shape(self) -> tuple[int, dict[bytes, tuple[bytes | None, bytes, int]]]:
         """Return rev and entries as `Witness.tree_of` reads them from a file."""
@@ -73,6 +77,7 @@ class Change:
             (*self.tree.locations, row[0]) if model == "location" else self.tree.locations,
             {**self.tree.entries, row[0]: Entry(*row)} if model == "entry" else self.tree.entries,
             self.tree.gone,
+            {**self.tree.jobs, row[0]: row[2]} if model == "job" else self.tree.jobs,
         )
 
     def drop(self, model: str, uuid: bytes) -> None:
@@ -85,13 +90,24 @@ class Change:
             tuple(item for item in self.tree.locations if item != uuid),
             {key: entry for key, entry in self.tree.entries.items() if key != uuid},
             {**self.tree.gone, uuid: rev},
+            {key: done for key, done in self.tree.jobs.items() if key != uuid},
         )
 
     def write(self, transaction: Transaction) -> None:
         """Do it."""
-        columns = {"volume": VOLUME_COLUMNS, "location": LOCATION_COLUMNS, "entry": ENTRY_COLUMNS}
+        columns: dict[str, tuple[str, ...]] = {
+            "volume": VOLUME_COLUMNS,
+            "location": LOCATION_COLUMNS,
+            "entry": ENTRY_COLUMNS,
+            "job": JOB_COLUMNS,
+        }
+        known = transaction.registry.get("entry")
+        if known is not None and known.field(NEW_FIELD) is not None:
+            columns["entry"] += (NEW_FIELD,)
         for what, model, row in self.acts:
-            if what == "put":
+            if what == "put" and len(columns[model]) > len(row):
+                transaction.put(model, columns[model], [(*row, row[-1] % 8)])
+            elif what == "put":
                 transaction.put(model, columns[model], [row])
             else:
                 transaction.drop(model, row)
@@ -166,6 +182,16 @@ def filled(change: Change, new: Sequence[bytes], number: int) -> None:
     change.put("entry", row)
     for at, file in enumerate(files):
         change.put("entry", (file, home.location, folder, b"f%d" % at, "file", number))
+
+
+def worked(change: Change, new: bytes, number: int) -> None:
+    """Begin a job, go on with one, or drop one."""
+    jobs = sorted(change.tree.jobs)
+    if jobs and number % 4 == 0:
+        change.drop("job", jobs[number % len(jobs)])
+        return
+    uuid = jobs[number % len(jobs)] if jobs and number % 4 == 1 else new
+    change.put("job", (uuid, f"s{number % 3}", number))
 
 
 def _move(change: Change, entry: Entry, folder: Entry) -> None:

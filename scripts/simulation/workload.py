@@ -6,6 +6,7 @@ them, and the catalogue's undo. What a device has acknowledged is remembered; th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from entities.user_metadata import metadata_id
@@ -28,7 +29,7 @@ from registry.changes import (
     feed_id,
 )
 from scripts.simulation.device import GoneError
-from scripts.simulation.trees import Change, Tree, emptied, filled, grown, planted
+from scripts.simulation.trees import Change, Tree, emptied, filled, grown, planted, worked
 from tests.merge import world as about
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Author:
             transaction.put("device", ("uuid", "name"), [(self.device.id, name)])
 
         tree = self.tree
-        after = Tree(tree.rev + 1, tree.volumes, tree.locations, tree.entries, tree.gone)
+        after = replace(tree, rev=tree.rev + 1)
         done = await self._acknowledged(after, write)
         if done and self.device.up is not None:
             await self.device.up.driver.introduce()
@@ -141,6 +142,14 @@ class Author:
         if not change.acts:
             filled(change, [new() for _ in range(1 + number % 7)], number)
         return bool(change.acts) and await self._own(change)
+
+    async def job(self, number: int) -> bool:
+        """Write a row of a model that some devices do not know, if this one does."""
+        if self.device.up is None or self.device.registry.get("job") is None:
+            return False
+        change = Change(self.tree)
+        worked(change, self.device.up.store.ids.new(), number)
+        return await self._own(change)
 
     async def _own(self, change: Change) -> bool:
         return await self._acknowledged(change.tree, change.write)

@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from entities import MODELS
 from leaderless.protocol.returning import RESTORING
-from registry.models import Registry
-from scripts.simulation import copies, faults, once, schedule
+from scripts.simulation import copies, faults, models, once, schedule
 from scripts.simulation.agreement import settled
 from scripts.simulation.device import Device
 from scripts.simulation.library import identity_of, make_file, statements_of
 from scripts.simulation.lies import Truth
 from scripts.simulation.network import Network
 from scripts.simulation.oracles import ViolationError, Witness, demand
-from scripts.simulation.plan import OLD_MODELS, WORK
+from scripts.simulation.plan import WORK
 from scripts.simulation.promises import Promises
 from scripts.simulation.transcript import NAMES, Transcript
 from scripts.simulation.workload import RECORDS, Author, known_to
@@ -82,17 +80,12 @@ class World:
         for at, (name, identity) in enumerate(zip(names, identities, strict=True)):
             path = folder / f"{name}.db"
             make_file(path, identity, bytes([at + 1]) * 8, said)
-            known_models = [
-                model
-                for model in MODELS
-                if at not in plan.unknowing or model.sync_name not in OLD_MODELS
-            ]
             device = Device(
                 at,
                 name,
                 identity,
                 path,
-                Registry(known_models),
+                models.older() if at in plan.unknowing else models.todays(),
                 self.network,
                 random.Random(f"device/{plan.seed}/{at}"),
                 plan.batch_rows,
@@ -233,6 +226,8 @@ class World:
                 )
             case "undo":
                 return await author.undo()
+            case "job":
+                return await author.job(step.numbers[0])
             case "empty":
                 return await author.empty(step.numbers[0])
             case _:

@@ -19,6 +19,7 @@ from leaderless.protocol.messages import PullLog
 from leaderless.store import (
     command,
     engine,
+    hoisting,
     log,
     registers,
     shelf,
@@ -300,6 +301,16 @@ def stall_after_heal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Backoff, "wait_s", wrong)
 
 
+def rows_that_stay_unknown(patch: pytest.MonkeyPatch) -> None:
+    """What had come of a model before it was known is not shown once it is."""
+    patch.setattr(hoisting, "out_of_opaque", lambda *_: None)
+
+
+def fields_that_stay_unknown(patch: pytest.MonkeyPatch) -> None:
+    """The same of a field."""
+    patch.setattr(hoisting, "hoist", lambda *_: True)
+
+
 def news_for_an_older_version(patch: pytest.MonkeyPatch) -> None:
     """A device of 1.0 is told of a revoke as everybody is."""
     patch.setattr(link, "readable", lambda said, _: tuple(said))
@@ -347,6 +358,10 @@ PLANTED = {
     "an ack before durability": Bug(ack_before_durability, 67, 40, says="acknowledged"),
     "a status from counts": Bug(status_from_counts, 1, 40, says="claims"),
     "a stall after heal": Bug(stall_after_heal, 10, 40),
+    "rows of a model that stay unknown": Bug(
+        rows_that_stay_unknown, 702, 60, says="shows something else"
+    ),
+    "a field that stays unknown": Bug(fields_that_stay_unknown, 7, 60, says="does not show"),
     "a revoke told to a device of 1.0": Bug(
         news_for_an_older_version, 120, 80, (4, 4), says="cannot read"
     ),
