@@ -274,6 +274,8 @@ def lines(done: dict[str, Any]) -> Iterator[str]:
     """Yield what the figures say, for people."""
     counted, found = done["verify"], done["diff"]
     traffic = found["asked_bytes"] + found["answered_bytes"]
+    if counted["cpu_s"] < VERIFY_S <= counted["wall_s"]:
+        yield "The machine did something else meanwhile: what follows is to be measured again."
     yield (
         f"{'PASS' if counted['pass'] else 'FAIL'}  verify: {counted['rows']:,} rows in"
         f" {counted['wall_s']} s (CPU {counted['cpu_s']} s), bound {VERIFY_S:g} s;"
