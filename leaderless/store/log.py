@@ -24,6 +24,7 @@ from leaderless.store.feeds import (
     put_feed,
     shown,
 )
+from leaderless.store.named import Named
 from leaderless.store.registers import Records
 from registry.changes import Dot
 from registry.hlc import is_from_future
@@ -140,7 +141,9 @@ def apply_ready(
             while at.applied < at.reach:
                 # Looked at before any body is: a command of many parts comes bit by bit.
                 group = _next_group(connection, at)
-                reason = shelf.waits_for(connection, at, group)
+                reason = shelf.waits_for(connection, at, group) or applying.named.lacks(
+                    at, group[-1][0].seq
+                )
                 if reason is not None:
                     shelf.put(connection, at, reason)
                     break
@@ -167,6 +170,7 @@ class _Applying:
         self._tell = tell
         self._records = Records(connection, registry, now_ms)
         self._changes = 0
+        self.named = Named(connection)
         self.applied = 0
 
     def take(self, feed: Feed, header: CommitHeader, commit_hash: bytes) -> Feed:
@@ -201,10 +205,8 @@ def _next_group(connection: Connection, feed: Feed) -> list[tuple[CommitHeader, 
     query = "SELECT header, hash FROM commit_log WHERE feed = ? AND seq > ? ORDER BY seq LIMIT ?"
     first = connection.exec_driver_sql(query, (feed.key, feed.applied, 1)).one()
     parts = commits.decode_header(first[0]).parts
-    here = feed.received - feed.applied
-    rows = connection.exec_driver_sql(
-        query, (feed.key, feed.applied, parts if here >= parts else 1)
-    )
+    limit = parts if feed.received - feed.applied >= parts else 1
+    rows = connection.exec_driver_sql(query, (feed.key, feed.applied, limit))
     return [(commits.decode_header(header), commit_hash) for header, commit_hash in rows]
 
 
