@@ -26,6 +26,8 @@ from registry.models import Registry
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from leaderless.store.transaction import Transaction
+
 START_MS = 1_800_000_000_000
 DEVICE_COLUMNS = [
     "uuid",
@@ -173,7 +175,7 @@ def add_tree(replica: Replica, files: int, name: str = "docs") -> tuple[bytes, b
     def entry(uuid: bytes, parent: bytes | None, called: bytes, kind: str) -> tuple[object, ...]:
         return (uuid, location, parent, called, None, kind, 1, 2, 3, 4, 5, 0, None, None)
 
-    def write(tx):  # noqa: ANN001, ANN202
+    def write(tx: Transaction) -> None:
         tx.put("volume", VOLUME_COLUMNS, [(volume, "uuid:1", "disk", *[None] * 8)])
         tx.put(
             "location",

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaderless.errors import NotPermittedError
 from leaderless.identity import certificate_key, device_id, verify
-from leaderless.protocol import checkpoint as checkpoints
 from leaderless.protocol import commits, limits, membership
-from leaderless.protocol import floor as floors
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statements
@@ -30,6 +27,7 @@ from leaderless.store.engine import ConstraintError
 from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import statements, take_statements
 from leaderless.sync.outcome import Notes, Outcome, judged
+from leaderless.sync.signed import NotAMemberError, UnverifiedError, checkpoint_of, floor_of
 from registry.changes import feed_id, feed_incarnation
 from registry.errors import RegistryError
 from registry.hlc import is_from_future
@@ -47,18 +45,6 @@ if TYPE_CHECKING:
     from leaderless.store.transaction import Transaction
 
 
-class NotAMemberError(NotPermittedError):
-    """Data of a device that no statement makes a member."""
-
-    code = "not_a_member"
-
-
-class UnverifiedError(ProtocolError):
-    """Data that its owner's signature does not cover."""
-
-    code = "unverified"
-
-
 class RefusedError(ProtocolError):
     """A change that cannot be applied; the cause is chained."""
 
@@ -72,26 +58,6 @@ def _comings_and_goings(was: Membership, now: Membership) -> Notes:
     return (
         *(("member_added", {"device": device_id(key)}) for key in came),
         *(("member_revoked", {"device": device_id(key)}) for key in went),
-    )
-
-
-def _reaches(batch: StateBatch) -> int:
-    """Return the highest rev that a batch speaks of."""
-    rows = [int(str(row[1])) for change in batch.changes for row in change.rows]
-    gone = [rev for change in batch.changes for _, rev in change.removed]
-    return max(batch.hi, batch.head, batch.as_of, *rows, *gone)
-
-
-def _buries_elsewhere(batch: StateBatch) -> bool:
-    """Return whether a batch has tombstones of revs that it does not cover.
-
-    No hash covers the rev of a tombstone, so this is what can be asked of it. Rows that come ahead
-    of their rev, dead, bring theirs along.
-    """
-    return any(
-        not batch.lo < rev <= batch.hi and uuid not in change.dead
-        for change in batch.changes
-        for uuid, rev in change.removed
     )
 
 
@@ -189,7 +155,7 @@ class Applier:
         return any(device_id(key) == own for key in members)
 
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
-        said, floor = self._checkpoint(batch, sender), self._floor(batch)
+        said, floor = self._signed(batch, sender)
         return judged(batch.owner, await self._merge(batch, said, floor, sender))
 
     async def _merge(
@@ -221,8 +187,7 @@ class Applier:
 
         What we have not signed is refused, what we know is passed over.
         """
-        said = self._checkpoint(batch, sender)
-        self._floor(batch)
+        said, _ = self._signed(batch, sender)
 
         def hear(transaction: Transaction) -> tuple[bool, Notes]:
             if said is None:
@@ -253,44 +218,12 @@ class Applier:
             differs = ("state_differs", {"owner": batch.owner, "from": sender, "why": why})
             return Outcome(False, (*notes, differs), distrusted=((batch.owner, sender),))
 
-    def _checkpoint(self, batch: StateBatch, sender: bytes) -> Checkpoint | None:
-        """Return the owner's verified word that comes with a batch."""
-        key = self.keys().get(batch.owner)
+    def _signed(self, batch: StateBatch, sender: bytes) -> tuple[Checkpoint | None, int]:
+        """Return the owner's verified words that come with a batch: on its state, and its floor."""
+        key, library = self.keys().get(batch.owner), self._store.library
         if key is None:
             raise NotAMemberError("rows of a device that is no member were offered")
-        if batch.introduction and sender != batch.owner:
-            raise UnverifiedError("a device is introduced by itself only")
-        if _buries_elsewhere(batch):
-            raise UnverifiedError("a batch says of deletions that they were at another time")
-        if not batch.checkpoint:
-            if sender != batch.owner:
-                raise UnverifiedError("relayed rows came without a checkpoint of their owner")
-            return None
-        said = checkpoints.decode(batch.checkpoint)
-        signature, covered = checkpoints.signed_part(batch.checkpoint)
-        if not verify(key, signature, covered):
-            raise UnverifiedError("a checkpoint is not signed by its owner")
-        about = (said.library, said.owner, said.incarnation)
-        if about != (self._store.library, batch.owner, batch.incarnation):
-            raise UnverifiedError("a checkpoint speaks of another state")
-        if sender != batch.owner and _reaches(batch) > said.rev:
-            raise UnverifiedError("relayed rows go beyond the checkpoint of their owner")
-        if sender != batch.owner and batch.changes and batch.lo == batch.head:
-            raise UnverifiedError("a batch that says that there is nothing more brings rows")
-        return said
-
-    def _floor(self, batch: StateBatch) -> int:
-        """Return the owner's verified floor that comes with a batch, 0 for none."""
-        if not batch.floor:
-            return 0
-        said = floors.decode(batch.floor)
-        signature, covered = floors.signed_part(batch.floor)
-        if not verify(self.keys()[batch.owner], signature, covered):
-            raise UnverifiedError("a floor is not signed by its owner")
-        about = (said.library, said.owner, said.incarnation)
-        if about != (self._store.library, batch.owner, batch.incarnation):
-            raise UnverifiedError("a floor speaks of another state")
-        return said.rev
+        return checkpoint_of(batch, sender, key, library), floor_of(batch, key, library)
 
     async def _log(self, batch: LogBatch) -> Outcome:
         key = self.keys().get(batch.feed[:16])

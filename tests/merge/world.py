@@ -40,7 +40,7 @@ def records() -> dict[Key, Fields]:
         for parent in TAGS:
             link = link_id("tag_relation", child, parent)
             if child != parent:
-                fields = {"child": child, "parent": parent, "relation": "parent_child"}
+                fields: Fields = {"child": child, "parent": parent, "relation": "parent_child"}
                 made["tag_relation", link] = fields
     return made
 

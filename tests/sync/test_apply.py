@@ -12,7 +12,7 @@ from leaderless.protocol.membership import Signed
 from leaderless.protocol.messages import StateBatch, Statements
 from leaderless.store.state_source import introduction, read_batch
 from leaderless.store.statements import statements as kept_statements
-from leaderless.sync.apply import UnverifiedError
+from leaderless.sync.signed import UnverifiedError
 from registry.changes import Incarnation, StateChange
 from tests.forgery import TAG
 from tests.replicas import (

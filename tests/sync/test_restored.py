@@ -14,7 +14,8 @@ from leaderless.catalogue.export import export_lines
 from leaderless.protocol.messages import StateBatch
 from leaderless.store import restoring, state_source
 from leaderless.store.rebuild import rebuild
-from leaderless.sync.apply import Applier, UnverifiedError
+from leaderless.sync.apply import Applier
+from leaderless.sync.signed import UnverifiedError
 from registry.changes import Create, Update
 from tests.cluster import Cluster, open_cluster
 from tests.liar import with_changes
