@@ -130,8 +130,24 @@ def hear(transaction: Transaction, said: Checkpoint, record: bytes) -> bool:
     if begin(transaction) == CLONED:
         return False
     if (said.incarnation, said.rev) <= (own.incarnation, own.watermark):
+        if _is_known_beyond(connection, own, said.rev):
+            return False
         meta.put(connection, meta.DISPUTED, record)
     return True
+
+
+def _is_known_beyond(connection: Connection, own: Copy, rev: int) -> bool:
+    """Return whether another member has said that it holds what was written here since.
+
+    Then two lives of this device were told of, and the longer one is kept.
+    """
+    return bool(
+        connection.exec_driver_sql(
+            "SELECT count(*) FROM owned_confirmation"
+            " WHERE generation = ? AND nonce = ? AND watermark > ?",
+            (*own.incarnation, rev),
+        ).scalar_one()
+    )
 
 
 def disputed(connection: Connection) -> Checkpoint | None:

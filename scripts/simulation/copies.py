@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
+from leaderless.protocol.returning import knows_more
 from leaderless.store import restoring
 from scripts.simulation.device import Device
 from scripts.simulation.oracles import File, demand
@@ -159,11 +160,13 @@ def went_on(world: World, author: Author) -> None:
     if device.up is None:
         return
     exchange = device.up.driver.exchange
-    own, before = device.id, exchange.ours.vectors.owned[device.id]
+    own = device.id
     for peer in exchange.peers.values():
         said, other = peer.owned.get(own), world.device_of(peer.device)
         honest = other is not None and other.liar is None
-        if said is None or other is None or not honest or not before.behind(said):
+        if said is None or other is None or not honest:
+            continue
+        if not knows_more(peer, own, exchange.ours):
             continue
         place = world.witness.place_of(other, own)
         better = (place.incarnation, place.proved) == (said.incarnation, said.watermark)

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from leaderless.protocol.checkpoint import Checkpoint
+from leaderless.protocol.messages import OwnedPosition
 from leaderless.store import given_back, meta, repair, restoring
 from leaderless.store.repair import Replaced
 from leaderless.store.restoring import CLONE_MS, ClonedError, RestoringError
+from leaderless.sync.confirmations import write_down
 from registry.changes import Create, Incarnation
 from tests.replicas import Replica, add_tree
 from tests.store.passing import batches, held, pull, said, within
@@ -109,6 +111,22 @@ def test_a_word_on_other_rows_at_a_rev_that_was_used_again_shows_it_as_well(
     assert not hear(device, replace(other, row_count=98))
     device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE))
     assert within(device, restoring.disputed) is None
+
+
+def test_what_another_member_has_taken_since_is_not_given_up_for_less(
+    replicas: list[Replica],
+) -> None:
+    """Two lives were told of: the longer one goes on, in a new incarnation all the same."""
+    device, peer = replicas[:2]
+    add_tree(device, 3)
+    other = replace(word(device), row_count=99)
+    add_tree(device, 3, "more")
+    now = OwnedPosition(held(device, device).incarnation, word(device).rev)
+    known = {peer.identity.device: now}
+    device.store.write_here(lambda tx: write_down(tx, {}, known))
+    assert not hear(device, other)
+    assert within(device, restoring.disputed) is None
+    assert life(device) == restoring.RESTORING
 
 
 def test_who_is_restored_twice_within_a_day_was_cloned(replicas: list[Replica]) -> None:
