@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from leaderless.daemon.facts import called
+from leaderless.escape import printable
 from leaderless.status.report import Alert
 from leaderless.store import restoring
 from leaderless.words import counted
@@ -61,6 +62,16 @@ def fork_alerts(facts: Facts) -> Iterator[Alert]:
             " cloned, or restored and not met since, or it is dishonest; both count",
             "run one machine alone as that device, or take it out with `leaderless device revoke`",
         )
+
+
+def relay_alert(facts: Facts, device: bytes, owner: bytes, why: str) -> Alert:
+    """Return what is to be known of a device that does not hand on what it got, as far as it seems."""
+    whose = called(facts, owner)
+    hint = "run leaderless verify on that device; what is missing comes from any other"
+    if any(feed.feed[:16] == owner for feed in facts.forked):
+        hint = f"{whose} has signed two different things, so this may be no fault of that device"
+    text = f"what {called(facts, device)} hands on of {whose} is not used: {printable(why)}"
+    return Alert("RELAY_DISTRUSTED", text, hint)
 
 
 def fetching_alerts(holdings: Holdings, connected: Mapping[bytes, Peer]) -> Iterator[Alert]:

@@ -15,6 +15,7 @@ from leaderless.daemon.alerts import (
     fetching_alerts,
     fork_alerts,
     life_alerts,
+    relay_alert,
     revoked_alerts,
 )
 from leaderless.daemon.disk_watch import disk_alerts
@@ -249,12 +250,7 @@ class Overview:
             if "signed" in reason or "follow" in reason:
                 alerts.append(Alert("STATE_DIFFERS", f"{called(facts, about[:16])}: {reason}"))
         alerts += [
-            Alert(
-                "RELAY_DISTRUSTED",
-                f"what {called(facts, device)} hands on of {called(facts, key.of[:16])}"
-                f" is not used: {printable(found.why)}",
-                "run leaderless verify on that device; what is missing comes from any other",
-            )
+            relay_alert(facts, device, key.of[:16], found.why)
             for (device, key), found in self._fetching.trust.distrusted.items()
             if found.link in self._driver.exchange.peers or trio.current_time() < found.until
         ]

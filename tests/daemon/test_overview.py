@@ -230,6 +230,14 @@ async def test_who_signed_two_commits_as_one_is_named_until_it_goes_on(
         assert "FORKED" in await _codes(rooms)
         view = await rooms.overview.view()
         assert any("two different commits as number 1" in item.text for item in view.warnings)
+        key = Key(Stream.STATE, device)
+        rooms.driver.exchange.fetching.distrust(b"r" * 16, key, None, "x", trio.current_time())
+        (alert,) = [
+            item
+            for item in (await rooms.overview.view()).warnings
+            if item.code == "RELAY_DISTRUSTED"
+        ]
+        assert "no fault of that device" in str(alert.hint)
         replica_of = Incarnation(2, bytes(8))
         mine.store.write_here(lambda tx: state.add_incarnation(tx.conn, device, replica_of))
         assert "FORKED" not in await _codes(rooms)
