@@ -26,7 +26,7 @@ from leaderless.store import (
 from leaderless.store.engine import ConstraintError
 from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import statements, take_statements
-from leaderless.sync.outcome import Notes, Outcome, judged
+from leaderless.sync.outcome import Notes, Outcome, comings_and_goings, judged
 from leaderless.sync.signed import NotAMemberError, UnverifiedError, checkpoint_of, floor_of
 from registry.changes import feed_id, feed_incarnation
 from registry.errors import RegistryError
@@ -49,16 +49,6 @@ class RefusedError(ProtocolError):
     """A change that cannot be applied; the cause is chained."""
 
     code = "refused"
-
-
-def _comings_and_goings(was: Membership, now: Membership) -> Notes:
-    """Return who is a member and was none, and the other way round."""
-    came = [key for key in now.members if key not in was.members]
-    went = [key for key in was.members if key not in now.members]
-    return (
-        *(("member_added", {"device": device_id(key)}) for key in came),
-        *(("member_revoked", {"device": device_id(key)}) for key in went),
-    )
 
 
 class Applier:
@@ -146,7 +136,7 @@ class Applier:
 
         was = self.members
         self.members = await self._store.write(write)
-        return Outcome(True, _comings_and_goings(was, self.members))
+        return Outcome(True, comings_and_goings(was, self.members))
 
     def _keeps_us(self, said: Iterable[membership.Signed]) -> bool:
         """Return whether this device is a member by these statements."""

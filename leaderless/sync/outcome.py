@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from leaderless.identity import device_id
 from leaderless.store import relayed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from leaderless.protocol.membership import Membership
 
 Notes = tuple[tuple[str, "Mapping[str, object]"], ...]
 
@@ -49,3 +52,13 @@ def judged(owner: bytes, verdict: relayed.Verdict) -> Outcome:
         return Outcome(verdict.used, tuple(notes), certain, suspects, unfit=unfit)
     suspects = (*named, *verdict.displaced)
     return Outcome(verdict.used, tuple(notes), suspects=suspects)
+
+
+def comings_and_goings(was: Membership, now: Membership) -> Notes:
+    """Return who is a member and was none, and the other way round."""
+    came = [key for key in now.members if key not in was.members]
+    went = [key for key in was.members if key not in now.members]
+    return (
+        *(("member_added", {"device": device_id(key)}) for key in came),
+        *(("member_revoked", {"device": device_id(key)}) for key in went),
+    )
