@@ -343,7 +343,9 @@ class Fetching:
         if used and reaches > pull.reached:
             pull.reached, pull.since = reaches, now
             if peer is not None:
-                self._rests.clear((peer.device, key))
+                # Of our own rows it counts only that all have come, which shows by our position.
+                if key.of != self._device:
+                    self._rests.clear((peer.device, key))
                 self._told_soon(peer.device, key, now)
         # What does not fit ours any more (we dropped a copy) is asked for anew, from our position on.
         if not used or (done and not pull.is_open):

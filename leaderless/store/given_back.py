@@ -60,8 +60,11 @@ def given(connection: Connection) -> Given | None:
 def keep(connection: Connection, batch: StateBatch, sender: bytes) -> Given | None:
     """Put a batch aside, and return how far it goes now; None if it does not go on from there.
 
-    One from the start replaces what is aside. The owner's word on the batch is verified before.
+    One from the start replaces what is aside. The owner's word on the batch is verified before. Of
+    who says itself that it lacks some, nothing is kept.
     """
+    if batch.as_of > batch.head:
+        return None
     held = given(connection)
     goes_on = held is not None and (held.source, held.incarnation) == (sender, batch.incarnation)
     if batch.lo == 0 and not (goes_on and held is not None and held.reached == 0):

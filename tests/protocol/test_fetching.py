@@ -343,6 +343,20 @@ def test_who_gives_nothing_of_what_it_says_it_knows_of_us_is_counted_on_no_more(
     assert now < 60.0
 
 
+def test_parts_of_our_own_rows_are_no_sign_that_all_of_them_come() -> None:
+    """Only that we hold more then: who gives parts again and again is counted on no more."""
+    side, key = Side(A, owned={A: 5}), Key(Stream.STATE, A)
+    behind(side, Vectors({A: OwnedPosition(LIFE, 8)}))
+    (peer,) = side.exchange.peers.values()
+    now = 0.0
+    while side.exchange.fetching.may_bring(peer, key, now) and now < 60.0:
+        batch = StateBatch(A, LIFE, 0, 8, 8, 8, ())
+        side.exchange.applied(Apply(1, batch, 10), now, used=True)
+        now = side.exchange.next_tick(now)
+        side.exchange.tick(now)
+    assert now < 60.0
+
+
 def test_who_forged_rows_of_ours_is_not_counted_on() -> None:
     """On this connection it is not asked again."""
     side, key = Side(A, owned={A: 5}), Key(Stream.STATE, A)

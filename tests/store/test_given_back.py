@@ -53,6 +53,7 @@ def test_a_batch_that_does_not_go_on_from_there_is_not_kept(replicas: list[Repli
     assert keep(device, given[1], B) is None
     assert keep(device, replace(given[1], incarnation=Incarnation(9, b"--------"))) is None
     assert keep(device, replace(given[1], head=1)) is None
+    assert keep(device, replace(given[1], as_of=given[1].head + 1)) is None
     assert keep(device, given[1]) is not None
 
 
