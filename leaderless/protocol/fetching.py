@@ -46,9 +46,10 @@ WITHHOLDS_S: Final = 4.0
 
 @dataclass(slots=True)
 class _Pull:
-    """A stream that was asked for on a link: when something last came of it, and how far."""
+    """A stream that was asked for on a link, from where: when something last came of it, how far."""
 
     link: int
+    lo: int
     since: float
     reached: int
     is_open: bool
@@ -162,7 +163,9 @@ class Fetching:
         self.replan_at = None
         self._doubt(holdings.doubted)
         self.trust.clear(lambda key: _is_proved(key, holdings))
-        sources = self._sources(list(peers), holdings, now)
+        peers = list(peers)
+        self._end_fallen(peers)
+        sources = self._sources(peers, holdings, now)
         self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
         self.withheld = {
             (device, key)
@@ -174,6 +177,15 @@ class Fetching:
             free = self._free_to_serve(key, candidates, now)
             commands += self._best(key, free, holdings, now)
         return commands
+
+    def _end_fallen(self, peers: Iterable[Peer]) -> None:
+        """Wait no more for who has dropped its copy since it was asked: it has nothing to answer."""
+        links = {peer.link: peer for peer in peers}
+        for key, pull in list(self._pulls.items()):
+            peer = links.get(pull.link)
+            told = None if peer is None else peer.owned.get(key.of)
+            if told is not None and told.watermark < pull.lo and not pull.is_open:
+                del self._pulls[key]
 
     def _doubt(self, feeds: frozenset[bytes]) -> None:
         """Read doubted feeds from their start, whatever of them is on its way."""
@@ -315,7 +327,7 @@ class Fetching:
 
     def _ask(self, peer: Peer, key: Key, message: PullState | PullLog, now: float) -> Command:
         lo = message.lo if isinstance(message, PullState) else message.after
-        self._pulls[key] = _Pull(peer.link, now, lo, peer.device == key.of[:16])
+        self._pulls[key] = _Pull(peer.link, lo, now, lo, peer.device == key.of[:16])
         return Send(peer.link, message)
 
     def arrived(

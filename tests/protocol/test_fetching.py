@@ -106,6 +106,17 @@ def test_an_owner_that_knows_less_of_itself_than_another_is_not_waited_for() -> 
     assert asked_by(until(side, GRACE_S)) == [PullLog(feed, 3)]
 
 
+def test_a_source_that_drops_its_copy_is_not_waited_for() -> None:
+    """It has nothing to answer; when it holds more again it is asked again, after a rest."""
+    side = Side(A, owned={A: 0, C: 5})
+    pull = PullState(C, LIFE, 5)
+    assert pull in asked_by(behind(side, Vectors({C: OwnedPosition(LIFE, 9)})))
+    for watermark in (0, 9):
+        said = Positions(Vectors({C: OwnedPosition(LIFE, watermark)}))
+        assert asked_by(side.exchange.received(1, said, 10, 1.0, 0)) == []
+    assert asked_by(until(side, 1.0 + LEAST_REST_S, 1.0)) == [pull]
+
+
 def test_a_newer_life_of_an_owner_is_read_from_the_start() -> None:
     """Rows of another incarnation than ours are asked for from zero, and served so."""
     side = Side(A, owned={A: 0, C: 50})
