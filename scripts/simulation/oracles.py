@@ -118,7 +118,7 @@ class Witness:
             )
             self._clocks[device.index] = now
             applied = {feed.feed: feed.applied for feed in feeds}
-            heads = {feed.feed: (feed.applied, feed.applied_hash) for feed in feeds}
+            heads = heads_of(feeds)
             for feed in feeds:
                 after = seen.get(feed.key, 0)
                 if feed.applied == after:
@@ -321,6 +321,19 @@ class Witness:
         """Return every record that a device shows."""
         with self.at(device).begin() as connection:
             return b"".join(export_lines(connection, device.registry)).splitlines()
+
+
+def heads_of(feeds: Sequence[log.Feed]) -> dict[bytes, tuple[int, bytes]]:
+    """Return number and hash of the last commit of each feed and branch that has taken effect.
+
+    A branch of which nothing has stands where it begins, also while what is before that waits.
+    """
+    ends = {feed.key: feed.received for feed in feeds}
+    return {
+        feed.feed: (feed.applied, feed.applied_hash)
+        for feed in feeds
+        if feed.trunk is None or feed.applied > ends[feed.trunk]
+    }
 
 
 def _proved(device: Device) -> list[bytes]:
