@@ -256,7 +256,7 @@ class Witness:
             demand(not back, f"{device.name} shows an entry that {author.device.name} had deleted")
 
     def tree_of(self, device: Device) -> tuple[int, dict[bytes, tuple[bytes | None, bytes, int]]]:
-        """Return the rev of a device and its own entries, as its file has them."""
+        """Return the rev of a device and its own entries and jobs, as its file has them."""
         with self.at(device).begin() as connection:
             epoch, rev = connection.exec_driver_sql(
                 "SELECT id, watermark FROM incarnation WHERE device = ?"
@@ -268,7 +268,12 @@ class Witness:
                 " LEFT JOIN entry p ON p.id = e.parent WHERE e.epoch = ? AND e.dead = 0",
                 (epoch,),
             )
-            return rev, {uuid: (parent, name, size) for uuid, parent, name, size in rows}
+            held = {uuid: (parent, name, size) for uuid, parent, name, size in rows}
+            if connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'job'").first():
+                query = "SELECT uuid, NULL, x'', done FROM job WHERE epoch = ? AND dead = 0"
+                jobs = connection.exec_driver_sql(query, (epoch,))
+                held |= {uuid: (parent, name, done) for uuid, parent, name, done in jobs}
+            return rev, held
 
     def commits_of(self, device: Device) -> dict[bytes, int]:
         """Return the number of every commit of a device's own feeds that it holds, by its hash."""

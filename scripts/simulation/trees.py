@@ -46,10 +46,11 @@ class Tree:
     """Of a model that some devices do not know: how much is done of each."""
 
     def shape(self) -> tuple[int, dict[bytes, tuple[bytes | None, bytes, int]]]:
-        """Return rev and entries as `Witness.tree_of` reads them from a file."""
-        return self.rev, {
+        """Return rev, entries and jobs as `Witness.tree_of` reads them from a file."""
+        rows = {
             entry.uuid: (entry.parent, entry.name, entry.size) for entry in self.entries.values()
         }
+        return self.rev, {**rows, **{uuid: (None, b"", done) for uuid, done in self.jobs.items()}}
 
     def folders(self) -> list[Entry]:
         """Return the directories."""
