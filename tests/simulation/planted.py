@@ -365,11 +365,13 @@ PLANTED = {
     "a revoke told to a device of 1.0": Bug(
         news_for_an_older_version, 120, 80, (4, 4), says="cannot read"
     ),
-    "relayed rows without a checkpoint": Bug(rows_without_a_word, 63, 120, says="never had"),
+    "relayed rows without a checkpoint": Bug(
+        rows_without_a_word, 28, 120, says="has written before"
+    ),
     "a receiver that cascades owned deletes": Bug(
         cascading_receiver, 100, 60, says="has written before"
     ),
     "a state transfer that is merged live": Bug(merged_live, 160, 120),
-    "a commit's signature that is not checked": Bug(unsigned_commits, 138, 80, says="signed"),
+    "a commit's signature that is not checked": Bug(unsigned_commits, 1, 80, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""
