@@ -10,9 +10,14 @@ from functools import lru_cache
 
 from leaderless.protocol import commits
 from leaderless.store import registers
-from leaderless.sync import apply
+from leaderless.sync import apply, signed
 
-_PURE = ((apply, "verify"), (commits, "decode_header"), (registers, "decode_state"))
+_PURE = (
+    (apply, "verify"),
+    (signed, "verify"),
+    (commits, "decode_header"),
+    (registers, "decode_state"),
+)
 _MOST = 4096
 """Results of each that are kept: more than are under way at a time."""
 
