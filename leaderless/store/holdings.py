@@ -57,20 +57,20 @@ def read_holdings(connection: Connection) -> Holdings:
     feeds: dict[bytes, FeedPosition] = {}
     wanted: set[bytes] = set()
     doubted: set[bytes] = set()
+    lives = frozenset(of.feed[:LIFE_BYTES] for of in closing.lacking(connection).values())
     for feed in log.feeds(connection):
         # Where that is nothing, too: a peer that was told of more has to hear that it is gone.
         told = shown(connection, feed)
         feeds[feed.feed] = FeedPosition(told, min(feed.applied, told))
-        if feed.fault is not None:
+        end = asked_for(connection, feed)
+        is_wanted = feed.forked is None and (end is None or feed.received < end)
+        (wanted if is_wanted else closed).add(feed.feed)
+        # What is not read again cannot be mended by it: branches of it come by their own names.
+        if feed.fault is not None and (is_wanted or feed.feed[:LIFE_BYTES] in lives):
             unproved[feed.feed] = feed.fault
             doubted.add(feed.feed)
         elif feed.applied < feed.reach:
             unproved[feed.feed] = _on_the_shelf(feed.reach - feed.applied)
-        end = asked_for(connection, feed)
-        if feed.forked is None and (end is None or feed.received < end):
-            wanted.add(feed.feed)
-        else:
-            closed.add(feed.feed)
     damaged = meta.get(connection, meta.STATE_WANTED) is not None
     if damaged:
         unproved[meta.get(connection, meta.OWN_DEVICE)] = "the records here are damaged"
@@ -84,7 +84,7 @@ def read_holdings(connection: Connection) -> Holdings:
             frozenset(closed),
             frozenset(wanted),
             {device: known.below for device, known in gone.items()},
-            frozenset(needed.feed[:LIFE_BYTES] for needed in closing.lacking(connection).values()),
+            lives,
         ),
         *_of_ourselves(connection),
         frozenset(uncovered),

@@ -218,6 +218,17 @@ def test_the_first_commit_of_a_branch_is_wanted_once_the_other_branch_counts(
     assert [positions[name].received for name in names] == [2, 2]
 
 
+def test_a_closed_feed_is_not_doubted_for_what_it_does_not_take(replicas: list[Replica]) -> None:
+    """It is not read again from its start, so nothing could ever take the doubt away."""
+    a, _, c = replicas
+    made = _edit(c, 2)
+    store_commits(a, *made, signed_anew(c.identity, made[1], seq=3, previous=b"?" * 32))
+    assert within(a, read_holdings).doubted == {own_feed(c)}
+    revoke(a, c)
+    found = within(a, read_holdings)
+    assert (found.doubted, own_feed(c) in found.unproved) == (frozenset(), False)
+
+
 def test_a_branch_is_not_made_by_its_name_alone(replicas: list[Replica]) -> None:
     """Where it begins is not told by who refers to it; it would look like a feed that begins at 1."""
     a, b, c = replicas
