@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from leaderless.store import closing, log
+from leaderless.store import closing, log, shelf
 from leaderless.store.closing import NOT_COUNTED
 from registry.changes import Dependency
 from tests.replicas import Replica
 from tests.store.passing import chained, own_feed, signed_anew, store_commits, within
-from tests.store.test_closing import _edit, _revoke
+from tests.store.test_closing import _edit, revoke
 
 
 def _standing(replica: Replica, of: Replica) -> list[tuple[int, int, int | None]]:
@@ -25,15 +25,15 @@ def test_a_branch_that_nobody_means_takes_no_effect_in_the_place_of_the_other(
     other = chained(c.identity, signed_anew(c.identity, made[1], command="other"), made[2])
     store_commits(b, *made)
     store_commits(a, made[0])
-    _revoke(a, c)
+    revoke(a, c)
     store_commits(a, *_edit(b))
     assert store_commits(a, *other) == [True, True]
     assert _standing(a, c) == [(3, 1, 3)]
-    assert [item.waits_for for item in within(a, log.shelf) if item.seq == 2] == [NOT_COUNTED]
+    assert [item.waits_for for item in within(a, shelf.waiting) if item.seq == 2] == [NOT_COUNTED]
     assert store_commits(a, *made[1:]) == [True, True]
     assert sorted(_standing(a, c)[1:]) == [(3, 1, 1), (3, 3, 3)]
     assert within(a, closing.lacking) == {}
-    assert within(a, log.shelf) == []
+    assert within(a, shelf.waiting) == []
 
 
 def test_what_is_named_takes_effect_though_more_is_still_to_come(replicas: list[Replica]) -> None:
@@ -42,7 +42,7 @@ def test_what_is_named_takes_effect_though_more_is_still_to_come(replicas: list[
     made = _edit(c, 3)
     store_commits(b, *made[:2])
     store_commits(a, made[0])
-    _revoke(a, c)
+    revoke(a, c)
     (first,) = _edit(b)
     later = (Dependency(own_feed(c), 3, made[2].hash),)
     store_commits(
