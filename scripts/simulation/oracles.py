@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgpack
+
 from leaderless.catalogue.export import export_lines
 from leaderless.store import engine, log, meta, restoring, state
 from leaderless.store.bare import Kept
@@ -269,6 +271,10 @@ class Witness:
                 (epoch,),
             )
             held = {uuid: (parent, name, size) for uuid, parent, name, size in rows}
+            # A copy of an older version's file keeps them as what it does not know.
+            kept = "SELECT uuid, fields FROM opaque_row WHERE epoch = ? AND model = 'job'"
+            for uuid, fields in connection.exec_driver_sql(kept, (epoch,)):
+                held[uuid] = (None, b"", msgpack.unpackb(fields)["done"])
             if connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'job'").first():
                 query = "SELECT uuid, NULL, x'', done FROM job WHERE epoch = ? AND dead = 0"
                 jobs = connection.exec_driver_sql(query, (epoch,))
