@@ -35,7 +35,6 @@ from leaderless.protocol.messages import (
     Vectors,
 )
 from leaderless.protocol.peer import Peer
-from leaderless.protocol.returning import RESTORING
 from leaderless.protocol.trusting import LEAST_DISTRUST_S
 from registry.changes import Incarnation, feed_id
 from tests.protocol.wire import (
@@ -254,23 +253,6 @@ def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> N
     assert {PullState(A, LIFE, 0), PullLog(mine, 3), PullLog(earlier, 0)} <= {*asked}
 
 
-def test_what_we_remember_of_ourselves_is_asked_of_nobody() -> None:
-    """Though there is less here now, as other rows of ours were taken back."""
-    side = Side(A, owned={A: 5}, life=RESTORING, remembered=8)
-    side.exchange.ours_changed(side.holdings(), 0.0)
-    asked = asked_by(behind(side, Vectors({A: OwnedPosition(LIFE, 8)})))
-    assert not [pull for pull in asked if isinstance(pull, PullState) and pull.owner == A]
-
-
-def test_rows_at_a_rev_of_ours_that_was_used_again_are_asked_for() -> None:
-    """Of who is level with that rev, and not of who holds more."""
-    side = Side(A, owned={A: 8}, life=RESTORING, disputed=5)
-    side.exchange.ours_changed(side.holdings(), 0.0)
-    assert PullState(A, LIFE, 0) not in asked_by(behind(side, Vectors({A: OwnedPosition(LIFE, 8)})))
-    found = asked_by(greeted(side, C, 2, Vectors({A: OwnedPosition(LIFE, 5)})))
-    assert PullState(A, LIFE, 0) in found
-
-
 # --- who is not believed --------------------------------------------------------------------------
 
 
@@ -337,44 +319,6 @@ def test_a_copy_without_its_owners_word_is_asked_for_it() -> None:
     side.uncovered = frozenset([C])
     side.exchange.ours_changed(side.holdings(), 0.0)
     assert PullState(C, LIFE, 9) in asked_by(behind(side, Vectors({C: OwnedPosition(LIFE, 9)})))
-
-
-def test_who_gives_nothing_of_what_it_says_it_knows_of_us_is_counted_on_no_more() -> None:
-    """After some questions in vain."""
-    side, key = Side(A, owned={A: 5}), Key(Stream.STATE, A)
-    behind(side, Vectors({A: OwnedPosition(Incarnation(9, bytes(8)), 8)}))
-    (peer,) = side.exchange.peers.values()
-    assert side.exchange.fetching.may_bring(peer, key, 0.0)
-    now = 0.0
-    while side.exchange.fetching.may_bring(peer, key, now) and now < 60.0:
-        batch = StateBatch(A, Incarnation(9, bytes(8)), 0, 0, 0, 0, ())
-        side.exchange.applied(Apply(1, batch, 10), now, used=False)
-        now = side.exchange.next_tick(now)
-        side.exchange.tick(now)
-    assert now < 60.0
-
-
-def test_parts_of_our_own_rows_are_no_sign_that_all_of_them_come() -> None:
-    """Only that we hold more then: who gives parts again and again is counted on no more."""
-    side, key = Side(A, owned={A: 5}), Key(Stream.STATE, A)
-    behind(side, Vectors({A: OwnedPosition(LIFE, 8)}))
-    (peer,) = side.exchange.peers.values()
-    now = 0.0
-    while side.exchange.fetching.may_bring(peer, key, now) and now < 60.0:
-        batch = StateBatch(A, LIFE, 0, 8, 8, 8, ())
-        side.exchange.applied(Apply(1, batch, 10), now, used=True)
-        now = side.exchange.next_tick(now)
-        side.exchange.tick(now)
-    assert now < 60.0
-
-
-def test_who_forged_rows_of_ours_is_not_counted_on() -> None:
-    """On this connection it is not asked again."""
-    side, key = Side(A, owned={A: 5}), Key(Stream.STATE, A)
-    behind(side, Vectors({A: OwnedPosition(LIFE, 8)}))
-    (peer,) = side.exchange.peers.values()
-    side.distrust(B, key, "forged", 0.0)
-    assert not side.exchange.fetching.may_bring(peer, key, 1.0)
 
 
 def test_what_comes_from_a_link_that_is_gone_is_counted_for_nobody() -> None:

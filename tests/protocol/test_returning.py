@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from leaderless.protocol.commands import Apply, Command, GoOn, Send
+from leaderless.protocol.commands import Apply, Command, GoOn, Key, Send, Stream
 from leaderless.protocol.messages import OwnedPosition, PullState, StateBatch, Vectors
 from leaderless.protocol.returning import RESTORING, WAIT_S
 from registry.changes import Incarnation
-from tests.protocol.wire import LIFE, A, B, C, Side, asked_by, greeted, until
+from tests.protocol.wire import LIFE, A, B, C, Side, asked_by, behind, greeted, until
 
 LATER = Incarnation(2, b"n" * 8)
 
@@ -94,3 +94,61 @@ def test_a_device_whose_own_row_is_not_known_asks_nothing() -> None:
         for command in greeted(side, B, 1, at(0))
         if isinstance(command, Send) and command.message == PullState(A, LIFE, 0)
     ]
+
+
+# --- whom it asks --------------------------------------------------------------------------------
+
+
+def test_what_we_remember_of_ourselves_is_asked_of_nobody() -> None:
+    """Though there is less here now, as other rows of ours were taken back."""
+    side = Side(A, owned={A: 5}, life=RESTORING, remembered=8)
+    side.exchange.ours_changed(side.holdings(), 0.0)
+    asked = asked_by(behind(side, Vectors({A: OwnedPosition(LIFE, 8)})))
+    assert not [pull for pull in asked if isinstance(pull, PullState) and pull.owner == A]
+
+
+def test_rows_at_a_rev_of_ours_that_was_used_again_are_asked_for() -> None:
+    """Of who is level with that rev, and not of who holds more."""
+    side = Side(A, owned={A: 8}, life=RESTORING, disputed=5)
+    side.exchange.ours_changed(side.holdings(), 0.0)
+    assert PullState(A, LIFE, 0) not in asked_by(behind(side, Vectors({A: OwnedPosition(LIFE, 8)})))
+    found = asked_by(greeted(side, C, 2, Vectors({A: OwnedPosition(LIFE, 5)})))
+    assert PullState(A, LIFE, 0) in found
+
+
+def test_who_gives_nothing_of_what_it_says_it_knows_of_us_is_counted_on_no_more() -> None:
+    """After some questions in vain."""
+    side, key = Side(A, owned={A: 5}), Key(Stream.STATE, A)
+    behind(side, Vectors({A: OwnedPosition(Incarnation(9, bytes(8)), 8)}))
+    (peer,) = side.exchange.peers.values()
+    assert side.exchange.fetching.may_bring(peer, key, 0.0)
+    now = 0.0
+    while side.exchange.fetching.may_bring(peer, key, now) and now < 60.0:
+        batch = StateBatch(A, Incarnation(9, bytes(8)), 0, 0, 0, 0, ())
+        side.exchange.applied(Apply(1, batch, 10), now, used=False)
+        now = side.exchange.next_tick(now)
+        side.exchange.tick(now)
+    assert now < 60.0
+
+
+def test_parts_of_our_own_rows_are_no_sign_that_all_of_them_come() -> None:
+    """Only that we hold more then: who gives parts again and again is counted on no more."""
+    side, key = Side(A, owned={A: 5}), Key(Stream.STATE, A)
+    behind(side, Vectors({A: OwnedPosition(LIFE, 8)}))
+    (peer,) = side.exchange.peers.values()
+    now = 0.0
+    while side.exchange.fetching.may_bring(peer, key, now) and now < 60.0:
+        batch = StateBatch(A, LIFE, 0, 8, 8, 8, ())
+        side.exchange.applied(Apply(1, batch, 10), now, used=True)
+        now = side.exchange.next_tick(now)
+        side.exchange.tick(now)
+    assert now < 60.0
+
+
+def test_who_forged_rows_of_ours_is_not_counted_on() -> None:
+    """On this connection it is not asked again."""
+    side, key = Side(A, owned={A: 5}), Key(Stream.STATE, A)
+    behind(side, Vectors({A: OwnedPosition(LIFE, 8)}))
+    (peer,) = side.exchange.peers.values()
+    side.distrust(B, key, "forged", 0.0)
+    assert not side.exchange.fetching.may_bring(peer, key, 1.0)
