@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 LOST_PAST = "lost past"
 EXEMPT = {
-    LOST_PAST: "commits that build on one that nobody holds any more wait for ever: nothing is put"
+    LOST_PAST: "commits that build on one that nobody holds any more, or of which nobody knows any"
+    " more what it said or did, wait for ever: nothing is put"
     " back then, and nobody is revoked",
 }
 """What the product does not do yet, so it is not asked of it, and why. To ask for it, take it out."""

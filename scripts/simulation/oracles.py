@@ -297,13 +297,26 @@ class Witness:
             return set(connection.exec_driver_sql("SELECT hash FROM commit_log").scalars())
 
     def lacks_past(self, files: Sequence[Device | File]) -> bool:
-        """Return whether files hold a commit that builds on one which none of them holds."""
+        """Return whether files hold a commit of which none of them can say what it did.
+
+        It has taken effect in none, and none has its body; or it builds on one that none holds.
+        """
         held = {hashed for file in files for hashed in self.all_commits(file)}
-        return any(
+        known = {hashed for file in files for hashed in self._known_effects(file)}
+        return not held <= known or any(
             seq and head not in held
             for hashed in held
             for seq, head in self._needs.get(hashed, {}).values()
         )
+
+    def _known_effects(self, device: Device | File) -> set[bytes]:
+        """Return the hash of every commit that has taken effect in a file, or can."""
+        query = (
+            "SELECT c.hash FROM commit_log c JOIN feed f ON f.id = c.feed"
+            " WHERE c.body IS NOT NULL OR c.seq <= f.applied"
+        )
+        with self.at(device).begin() as connection:
+            return set(connection.exec_driver_sql(query).scalars())
 
     def life_of(self, device: Device) -> str:
         """Return why a device writes nothing, "" if it does."""
