@@ -13,7 +13,7 @@ import trio
 
 from leaderless.errors import LeaderlessError
 from leaderless.protocol.retention import Terms
-from leaderless.store import forgetting, tombstones
+from leaderless.store import forgetting, own_words, tombstones
 from leaderless.store.forgetting import At
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ class Forgetting:
             self._left = had - bodies
         losses = await self._losses(now_ms, known) if whole or is_day else 0
         buried = await self._tombstones(holding)
+        if whole or is_day:
+            await self._write(lambda tx: own_words.prune(tx.conn))
         if is_day:
             self._done_ms = now_ms
         self._seen_writes = news

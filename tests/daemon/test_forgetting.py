@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -12,8 +12,12 @@ from leaderless.config import OPTIONS
 from leaderless.daemon.forgetting import DAY_MS, FIRST_S, LOOK_S, Forgetting, Forgot
 from leaderless.protocol.retention import Terms
 from leaderless.store import forgetting as pieces
+from leaderless.store import own_words
 from registry.changes import Create, Update
 from tests.replicas import Replica, query_file
+
+if TYPE_CHECKING:
+    from leaderless.store import Transaction
 
 TAG = b"t" * 16
 TERMS = Terms(30 * DAY_MS, 10, 180 * DAY_MS, 365 * DAY_MS)
@@ -65,6 +69,26 @@ async def test_a_few_are_left_for_another_time(replica: Replica, autojump_clock:
     assert (await forgetting.run()).bodies == 0
     replica.clock.ms += DAY_MS
     assert (await forgetting.run()).bodies == 40
+
+
+async def test_old_words_of_our_own_are_forgotten_once_a_day(
+    replica: Replica, autojump_clock: MockClock
+) -> None:
+    """The newest are kept; that there are too many for a few hours harms nobody."""
+    words = [(rev, bytes(16)) for rev in range(2, own_words.KEPT + 5)]
+
+    def say(transaction: Transaction) -> None:
+        transaction.conn.exec_driver_sql("INSERT INTO own_word VALUES (?, ?)", words)
+
+    forgetting = _forgetting(replica, [])
+    await forgetting.run()
+    await replica.store.write(say)
+    await forgetting.run()
+    kept = "SELECT min(rev), count(*) FROM own_word"
+    assert query_file(replica.store.path, kept) == [(1, own_words.KEPT + 4)]
+    replica.clock.ms += DAY_MS
+    await forgetting.run()
+    assert query_file(replica.store.path, kept) == [(5, own_words.KEPT)]
 
 
 async def test_nothing_is_done_where_nothing_happens(
