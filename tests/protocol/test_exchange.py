@@ -24,6 +24,7 @@ from leaderless.protocol.exchange import (
 from leaderless.protocol.fetching import STALLED_S
 from leaderless.protocol.greeting import CROSSED_S
 from leaderless.protocol.limits import MAX_STREAMS
+from leaderless.protocol.meeting import ANSWERS
 from leaderless.protocol.messages import (
     Bye,
     Compare,
@@ -45,10 +46,10 @@ from leaderless.protocol.messages import (
     Vectors,
 )
 from leaderless.protocol.reconcile import Range
-from leaderless.protocol.silence import HELLO_S, PING_S, SILENT_S
+from leaderless.protocol.silence import ANSWER_S, HELLO_S, PING_S, SILENT_S
 from leaderless.protocol.versions import UPGRADE
 from registry.changes import Incarnation, feed_id
-from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
+from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire, greeted
 
 NOWHERE = OwnedPosition(Incarnation(1, bytes(8)), 1)
 
@@ -214,6 +215,20 @@ def test_a_change_between_two_hellos_is_told() -> None:
     commands = side.exchange.received(1, hello, 10, 0, 0)
     told = [c.message for c in commands if isinstance(c, Send)]
     assert Positions(side.holdings().vectors, whole=True) in told
+
+
+def test_who_says_what_it_has_heard_of_us_is_told_who_we_are_then() -> None:
+    """Its answer, or the end of the time that it has for that, comes before our own row."""
+    for answers in (True, False):
+        side = Side(A, owned={A: 9})
+        held = Vectors({A: OwnedPosition(LIFE, 5)})
+        assert Introduce(1) not in greeted(side, B, 1, held, version=ANSWERS)
+        batch = StateBatch(A, LIFE, 5, 5, 5, 5, ())
+        if answers:
+            commands = side.exchange.applied(Apply(1, batch, 10), 0.1, used=False)
+        else:
+            commands = side.exchange.tick(ANSWER_S)
+        assert Introduce(1) in commands
 
 
 def test_a_vanished_owner_is_no_news() -> None:

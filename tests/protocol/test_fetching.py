@@ -253,6 +253,23 @@ def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> N
     assert {PullState(A, LIFE, 0), PullLog(mine, 3), PullLog(earlier, 0)} <= {*asked}
 
 
+def test_part_of_our_own_rows_does_not_end_the_rests_of_its_source() -> None:
+    """Only all of them do: who breaks off again and again is counted on no more."""
+    mine = Key(Stream.STATE, A)
+    side = Side(A, owned={A: 5})
+    behind(side, Vectors({A: OwnedPosition(LIFE, 8)}))
+    (peer,) = side.exchange.peers.values()
+    fetching, now = side.exchange.fetching, 0.0
+    while fetching.may_bring(peer, mine, now):
+        assert now < MOST_REST_S
+        part = StateBatch(A, LIFE, 0, 7, 8, 8, ())
+        side.exchange.applied(Apply(1, part, 10), now, used=True)
+        side.exchange.applied(Apply(1, replace(part, lo=9), 10), now, used=False)
+        now = side.exchange.next_tick(now)
+        side.exchange.tick(now)
+    assert (B, mine) in fetching.withheld
+
+
 # --- who is not believed --------------------------------------------------------------------------
 
 

@@ -48,6 +48,7 @@ def test_who_does_not_answer_is_told_after_a_moment() -> None:
     side = Side(A, owned={A: 9})
     greeted(side, B, 1, at(5), version=ANSWERS)
     assert Introduce(1) not in until(side, ANSWER_S - 0.01)
+    assert Introduce(1) not in side.exchange.tick(ANSWER_S - 0.01)
     assert Introduce(1) in until(side, ANSWER_S + 0.01, ANSWER_S - 0.01)
 
 
