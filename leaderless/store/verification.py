@@ -2,8 +2,9 @@
 
 A copy that differs from its own hash was damaged here: by a disk, by memory, by a mistake of ours.
 Another's rows are dropped, to be fetched anew. Our own are kept as they are, since nobody knows
-better, and signed as they are in a new incarnation. Shared records are made anew from the log, or
-where that is not whole any more, fetched from a peer.
+better, and signed as they are in a new incarnation; where peers may, as the device takes its rows
+back, that waits until it has asked them (store/restoring.py). Shared records are made anew from
+the log, or where that is not whole any more, fetched from a peer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from leaderless.protocol import hashing
-from leaderless.store import meta
+from leaderless.store import meta, restoring
 from leaderless.store.forgotten import is_whole, want_state
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.inventory import owned_items, shared_items
@@ -99,7 +100,9 @@ def mend(transaction: Transaction, nonce: bytes) -> list[Count]:
             if copy is not None:
                 held = copy._replace(row_count=count.rows, set_hash=count.set_hash, fault=None)
                 put_copy(connection, held)
-            begin_incarnation(transaction, nonce)
+            # What peers hold of the current one could not be taken back in a later one.
+            if not restoring.life(connection):
+                begin_incarnation(transaction, nonce)
         else:
             copy = copy_of(connection, count.owner)
             if copy is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from leaderless.store import meta
+from leaderless.store import given_back, meta, restoring
 from leaderless.store.state import copy_of
 from leaderless.store.verification import Count, mend, verify
 from registry.changes import Create, Update
 from tests.replicas import Replica, add_tree, query_file
-from tests.store.passing import dump, held, log_of, own_feed, pull, store_commits, within
+from tests.store.passing import batches, dump, held, log_of, own_feed, pull, store_commits, within
 
 NONCE = b"nonce--8"
 TAG = b"t" * 16
@@ -89,6 +89,25 @@ def test_an_own_row_that_changed_goes_on_in_a_new_incarnation(replicas: list[Rep
     query = "SELECT name, size_bytes FROM entry ORDER BY name"
     assert query_file(a.store.path, query) == query_file(b.store.path, query)
     assert (faults(b), held(b, a).verified) == ([], held(a, a).watermark)
+
+
+def test_own_rows_that_changed_are_signed_once_peers_have_given_back_theirs(
+    replicas: list[Replica],
+) -> None:
+    """In a later incarnation nothing could be taken back, so it does not begin before that."""
+    a, b = _two(replicas)
+    before, query = held(a, a), "SELECT name, size_bytes FROM entry ORDER BY name"
+    rows = query_file(a.store.path, query)
+    a.store.write_here(restoring.begin)
+    damage(a, "UPDATE entry SET size_bytes = 9 WHERE name = ?", b"file1")
+    assert mended(a) == [a.identity.device]
+    assert (faults(a), held(a, a).incarnation) == ([], before.incarnation)
+    for batch in batches(b, a):
+        within(a, lambda c, batch=batch: given_back.keep(c, batch, b.identity.device))
+    a.store.write_here(given_back.take)
+    assert query_file(a.store.path, query) == rows
+    begun = a.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE))
+    assert (faults(a), begun) == ([], before.incarnation._replace(generation=2, nonce=NONCE))
 
 
 def test_a_record_that_changed_is_made_anew_from_the_log(replicas: list[Replica]) -> None:
