@@ -34,7 +34,7 @@ def knows_more(peer: Peer, own: bytes, ours: Holdings) -> int:
         return theirs.watermark if mine.incarnation < theirs.incarnation else 0
     if ours.disputed == theirs.watermark:
         return theirs.watermark
-    return max(0, theirs.watermark - max(mine.watermark, ours.remembered))
+    return max(0, theirs.watermark - mine.watermark)
 
 
 class Returning:

@@ -88,8 +88,6 @@ class Holdings:
     closed: Container[bytes] = Closed()
     life: str = ""
     """Why this device writes nothing of its own: it takes its rows back, or it was cloned."""
-    remembered: int = 0
-    """The rev of our own rows up to which this device knows what it has signed."""
     disputed: int | None = None
     """A rev of our own, up to ours, at which others hold other rows of us than these."""
     uncovered: frozenset[bytes] = frozenset()

@@ -13,7 +13,7 @@ from leaderless.protocol import checkpoint, codec, floor
 from leaderless.protocol.errors import ProtocolError
 from leaderless.protocol.messages import StateBatch
 from leaderless.protocol.packing import pack, unpack
-from leaderless.store import meta, state
+from leaderless.store import meta, own_words, state
 from registry.changes import Incarnation
 
 if TYPE_CHECKING:
@@ -88,7 +88,10 @@ def take(transaction: Transaction) -> Copy:
     connection, registry = transaction.conn, transaction.registry
     held = state.copy_of(connection, transaction.own_device)
     if held is not None:
-        state.forget(connection, registry, held)
+        # What was deleted up to a floor of ours is in rows that were signed before.
+        state.forget(connection, registry, held._replace(floor=0, floor_word=None))
+    # From here on only what is newer than what was taken is news.
+    own_words.forget(connection)
     for batch in _batches(connection):
         said = checkpoint.decode(batch.checkpoint)
         upto = floor.decode(batch.floor).rev if batch.floor else 0

@@ -10,7 +10,6 @@ from leaderless.store import (
     closing,
     log,
     meta,
-    own_words,
     restoring,
     revocations,
     shelf,
@@ -25,13 +24,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def _of_ourselves(connection: Connection) -> tuple[str, int, int | None]:
-    """Return our life, the rev up to which we know what we have signed, and the disputed one."""
-    life = restoring.life(connection)
-    if not life:
-        return life, 0, None
+def _of_ourselves(connection: Connection) -> tuple[str, int | None]:
+    """Return our life, and the rev that is disputed."""
     said = restoring.disputed(connection)
-    return life, own_words.last(connection), None if said is None else said.rev
+    return restoring.life(connection), None if said is None else said.rev
 
 
 def read_holdings(connection: Connection) -> Holdings:

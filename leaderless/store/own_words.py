@@ -28,26 +28,18 @@ def add(connection: Connection, said: Checkpoint) -> None:
     )
 
 
-def remembers(connection: Connection, said: Checkpoint) -> bool:
-    """Return whether this very word of our incarnation is known here."""
-    return _at(connection, said.rev) == _digest(said)
-
-
 def has_forgotten(connection: Connection, said: Checkpoint) -> bool:
     """Return whether a word of our incarnation, up to our rev, is of a life that went on elsewhere.
 
     Of what is older than the oldest that is kept, it is not known.
     """
-    known = _at(connection, said.rev)
+    known = connection.exec_driver_sql(
+        "SELECT digest FROM own_word WHERE rev = ?", (said.rev,)
+    ).scalar()
     if known is not None:
-        return known != _digest(said)
+        return bool(known != _digest(said))
     oldest = connection.exec_driver_sql("SELECT min(rev) FROM own_word").scalar()
     return oldest is not None and oldest < said.rev
-
-
-def last(connection: Connection) -> int:
-    """Return the highest rev of a word that is known here, 0 if none is."""
-    return connection.exec_driver_sql("SELECT max(rev) FROM own_word").scalar() or 0
 
 
 def prune(connection: Connection, keep: int = KEPT) -> int:
@@ -60,15 +52,8 @@ def prune(connection: Connection, keep: int = KEPT) -> int:
 
 
 def forget(connection: Connection) -> None:
-    """Forget all: another incarnation begins."""
+    """Forget all: another incarnation begins, or other rows than these were taken back."""
     connection.exec_driver_sql("DELETE FROM own_word")
-
-
-def _at(connection: Connection, rev: int) -> bytes | None:
-    found: bytes | None = connection.exec_driver_sql(
-        "SELECT digest FROM own_word WHERE rev = ?", (rev,)
-    ).scalar()
-    return found
 
 
 def _digest(said: Checkpoint) -> bytes:

@@ -109,9 +109,7 @@ def is_news(connection: Connection, own: Copy, said: Checkpoint) -> bool:
     """Return whether a word that this device has signed is of rows that it does not remember."""
     if said.incarnation != own.incarnation:
         return said.incarnation > own.incarnation
-    if said.rev > own.watermark:
-        return not own_words.remembers(connection, said)
-    return not life(connection) and own_words.has_forgotten(connection, said)
+    return said.rev > own.watermark or own_words.has_forgotten(connection, said)
 
 
 def hear(transaction: Transaction, said: Checkpoint, record: bytes) -> bool:
@@ -123,14 +121,17 @@ def hear(transaction: Transaction, said: Checkpoint, record: bytes) -> bool:
     own = copy_of(connection, transaction.own_device)
     if own is None or life(connection) == CLONED:
         return False
+    if disputed(connection) == said:
+        return True
     if not is_news(connection, own, said):
-        return disputed(connection) == said
+        return False
     if said.incarnation.generation > _heard(connection):
         meta.put(connection, meta.HEARD_GENERATION, said.incarnation.generation)
     if begin(transaction) == CLONED:
         return False
     if (said.incarnation, said.rev) <= (own.incarnation, own.watermark):
-        if _is_known_beyond(connection, own, said.rev):
+        # One such word at a time: who has others knows more than what was taken then, or less.
+        if disputed(connection) or _is_known_beyond(connection, own, said.rev):
             return False
         meta.put(connection, meta.DISPUTED, record)
     return True

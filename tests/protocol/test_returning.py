@@ -99,14 +99,6 @@ def test_a_device_whose_own_row_is_not_known_asks_nothing() -> None:
 # --- whom it asks --------------------------------------------------------------------------------
 
 
-def test_what_we_remember_of_ourselves_is_asked_of_nobody() -> None:
-    """Though there is less here now, as other rows of ours were taken back."""
-    side = Side(A, owned={A: 5}, life=RESTORING, remembered=8)
-    side.exchange.ours_changed(side.holdings(), 0.0)
-    asked = asked_by(behind(side, Vectors({A: OwnedPosition(LIFE, 8)})))
-    assert not [pull for pull in asked if isinstance(pull, PullState) and pull.owner == A]
-
-
 def test_rows_at_a_rev_of_ours_that_was_used_again_are_asked_for() -> None:
     """Of who is level with that rev, and not of who holds more."""
     side = Side(A, owned={A: 8}, life=RESTORING, disputed=5)

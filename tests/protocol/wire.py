@@ -62,7 +62,6 @@ class Side:
     uncovered: frozenset[bytes] = frozenset()
     suspected: frozenset[bytes] = frozenset()
     life: str = ""
-    remembered: int = 0
     disputed: int | None = None
     others: frozenset[bytes] = frozenset()
 
@@ -88,7 +87,6 @@ class Side:
             uncovered=self.uncovered,
             suspected=self.suspected,
             life=self.life,
-            remembered=self.remembered,
             disputed=self.disputed,
         )
 

@@ -93,6 +93,17 @@ def test_what_was_given_back_takes_the_place_of_our_own_rows(replicas: list[Repl
     assert within(device, lambda c: meta.get(c, meta.OWN_EPOCH)) == taken.epoch
 
 
+def test_rows_from_before_a_floor_of_ours_are_taken(replicas: list[Replica]) -> None:
+    """Nobody held what was deleted since, and then somebody came back who knows nothing of it."""
+    device, given = known(replicas)
+    add_tree(device, 2, "more")
+    device.store.write_here(lambda tx: tx.raise_floor(given[-1].head + 1))
+    for batch in given:
+        keep(device, batch)
+    taken = device.store.write_here(given_back.take)
+    assert (taken.watermark, taken.floor, taken.floor_word) == (given[-1].head, 0, None)
+
+
 def test_rows_of_a_later_incarnation_can_be_taken(replicas: list[Replica]) -> None:
     """The device has lived on in it, and was put back to before."""
     device, peer = replicas[:2]

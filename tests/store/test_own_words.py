@@ -26,15 +26,6 @@ def test_every_word_that_is_signed_is_remembered(replica: Replica) -> None:
     add_tree(replica, 3)
     add_tree(replica, 2, "more")
     assert query_file(replica.store.path, "SELECT rev FROM own_word") == [(1,), (7,), (12,)]
-    assert within(replica, own_words.last) == 12
-
-
-def test_a_word_is_remembered_by_its_rev_and_by_what_it_says(replica: Replica) -> None:
-    """Not by one of the two."""
-    add(replica, 5, 7)
-    assert within(replica, lambda c: own_words.remembers(c, WORD))
-    for other in (replace(WORD, row_count=4), replace(WORD, rev=6)):
-        assert not within(replica, lambda c, other=other: own_words.remembers(c, other))
 
 
 def test_a_word_that_was_never_said_here_is_forgotten(replica: Replica) -> None:
@@ -54,7 +45,6 @@ def test_who_has_said_nothing_has_forgotten_nothing(replica: Replica) -> None:
     """As a library that was made by an older version."""
     add(replica)
     assert not within(replica, lambda c: own_words.has_forgotten(c, WORD))
-    assert within(replica, own_words.last) == 0
 
 
 def test_the_newest_words_are_kept(replica: Replica) -> None:

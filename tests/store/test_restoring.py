@@ -113,6 +113,38 @@ def test_a_word_on_other_rows_at_a_rev_that_was_used_again_shows_it_as_well(
     assert within(device, restoring.disputed) is None
 
 
+def test_it_is_shown_to_a_device_that_knows_already_that_it_was_restored(
+    replicas: list[Replica],
+) -> None:
+    """By a commit of its own, say; of two such words the first is followed until it is taken."""
+    device = replicas[0]
+    add_tree(device, 3)
+    other = replace(word(device), row_count=99)
+    add_tree(device, 3, "more")
+    later = replace(word(device), row_count=99)
+    begin(device)
+    assert hear(device, other)
+    assert not hear(device, later)
+    assert within(device, restoring.disputed) == other
+
+
+def test_what_is_behind_what_was_taken_back_is_no_news(replicas: list[Replica]) -> None:
+    """Whoever knows of more gives that afterwards, though as much had been written here."""
+    device, peer = replicas[:2]
+    add_tree(device, 3)
+    pull(device, peer, device)
+    given = list(batches(peer, device))
+    other, later = (replace(word(device, later=at), row_count=99) for at in (-1, 1))
+    add_tree(device, 9, "since")
+    begin(device)
+    for batch in given:
+        within(device, lambda c, batch=batch: given_back.keep(c, batch, peer.identity.device))
+    device.store.write_here(given_back.take)
+    assert not hear(device, other)
+    assert not hear(device, word(device))
+    assert hear(device, later)
+
+
 def test_what_another_member_has_taken_since_is_not_given_up_for_less(
     replicas: list[Replica],
 ) -> None:

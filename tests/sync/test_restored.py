@@ -19,7 +19,15 @@ from leaderless.sync.signed import UnverifiedError
 from registry.changes import Create, Update
 from tests.cluster import Cluster, open_cluster
 from tests.liar import with_changes
-from tests.replicas import START_MS, Replica, add_tree, key_of, make_replicas, open_replica
+from tests.replicas import (
+    START_MS,
+    Replica,
+    add_tree,
+    key_of,
+    make_replicas,
+    open_replica,
+    query_file,
+)
 from tests.store.passing import dump, held, pull, within
 
 TAG = b"t" * 16
@@ -232,6 +240,24 @@ async def test_the_best_of_what_is_given_back_is_kept(tmp_path: Path) -> None:
     assert within(owner, restoring.life) == restoring.RESTORING
     for replica in (owner, most, some):
         replica.store.close()
+
+
+async def test_who_knows_more_than_what_was_taken_is_asked_whatever_was_written_since(
+    tmp_path: Path,
+) -> None:
+    """Of rows that use the same revs, the best that anybody gives who is there."""
+    owner, (most, some) = _own_rows(tmp_path, more=2)
+    add_tree(owner, 20, "since")
+    rows = "SELECT uuid, rev FROM entry ORDER BY uuid"
+    before = query_file(most.store.path, rows)
+    async with open_cluster(tmp_path, 3, [owner, most, some]) as cluster:
+        a = cluster.nodes[0]
+        await cluster.connect(0, 2)
+        await cluster.until(lambda: "took_back" in a.kinds())
+        await cluster.connect(0, 1)
+        await cluster.until(lambda: "restored" in a.kinds())
+        assert a.kinds().count("took_back") == 2
+        assert query_file(owner.store.path, rows) == before
 
 
 async def _went_on_alone(tmp_path: Path, more: int) -> tuple[list[Replica], bytes]:
