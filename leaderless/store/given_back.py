@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from leaderless.store.transaction import Transaction
 
 _MAX_FACT: Final = 128
+MOST_OF_A_REV: Final = 4
+"""Rows, tombstones and batches that come for each rev at most: a row, ahead of its rev and at it, and
+where it is deleted its tombstone, twice as well; or what only says that there is nothing."""
 
 
 class NotSignedError(ProtocolError):
@@ -41,6 +44,8 @@ class Given(NamedTuple):
     reached: int
     as_of: int
     """The highest rev that the peer has said there is."""
+    amount: int = 0
+    """Of how many rows, tombstones and batches what is kept aside consists."""
 
     @property
     def whole(self) -> bool:
@@ -53,15 +58,15 @@ def given(connection: Connection) -> Given | None:
     told = meta.get(connection, meta.GIVEN_BACK)
     if told is None:
         return None
-    source, generation, nonce, reached, as_of = unpack(told, _MAX_FACT)
-    return Given(source, Incarnation(generation, nonce), reached, as_of)
+    source, generation, nonce, *far = unpack(told, _MAX_FACT)
+    return Given(source, Incarnation(generation, nonce), *far)
 
 
 def keep(connection: Connection, batch: StateBatch, sender: bytes) -> Given | None:
     """Put a batch aside, and return how far it goes now; None if it does not go on from there.
 
     One from the start replaces what is aside. The owner's word on the batch is verified before. Of
-    who says itself that it lacks some, nothing is kept.
+    who says itself that it lacks some, nothing is kept, nor of who sends more than there can be.
     """
     if batch.as_of > batch.head:
         return None
@@ -72,11 +77,21 @@ def keep(connection: Connection, batch: StateBatch, sender: bytes) -> Given | No
         held = Given(sender, batch.incarnation, 0, 0)
     elif held is None or not goes_on or batch.lo > held.reached or batch.head < held.reached:
         return None
+    held = held._replace(
+        reached=max(held.reached, batch.hi),
+        as_of=max(held.as_of, batch.as_of),
+        amount=held.amount + _amount(batch),
+    )
+    if held.amount > MOST_OF_A_REV * (held.as_of + 1):
+        discard(connection)
+        return None
     connection.exec_driver_sql("INSERT INTO given_back (batch) VALUES (?)", (codec.encode(batch),))
-    held = held._replace(reached=max(held.reached, batch.hi), as_of=max(held.as_of, batch.as_of))
-    fact = pack([held.source, *held.incarnation, held.reached, held.as_of])
-    meta.put(connection, meta.GIVEN_BACK, fact)
+    meta.put(connection, meta.GIVEN_BACK, pack([held.source, *held.incarnation, *held[2:]]))
     return held
+
+
+def _amount(batch: StateBatch) -> int:
+    return 1 + sum(len(change.rows) + len(change.removed) for change in batch.changes)
 
 
 def take(transaction: Transaction) -> Copy:
