@@ -194,8 +194,10 @@ class Exchange:
         link = peer.link
         match message:
             case Statements() | StateBatch() | LogBatch() | Records():
-                wanted = self._is_wanted(peer, message, now)
-                return [Apply(link, message, size) if wanted else Send(link, Credit(size))]
+                if not self._is_wanted(peer, message, now):
+                    return [Send(link, Credit(size))]
+                meeting.answered(peer, message, self.device)
+                return [Apply(link, message, size)]
             case Positions():
                 return self._on_positions(peer, message, now)
             case PullState() | PullLog() | PullRecords():

@@ -7,10 +7,11 @@ since would take the place of what it can give back (protocol/returning.py).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from leaderless.protocol.commands import Introduce, Key, Send, Stream
-from leaderless.protocol.messages import PullState
+from leaderless.protocol.messages import PullState, StateBatch
 from leaderless.protocol.returning import knows_more
 from leaderless.protocol.serving import serve
 from leaderless.protocol.silence import ANSWER_S
@@ -18,6 +19,7 @@ from leaderless.protocol.silence import ANSWER_S
 if TYPE_CHECKING:
     from leaderless.protocol.commands import Command
     from leaderless.protocol.fetching import Fetching
+    from leaderless.protocol.messages import Message
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings
 
@@ -37,6 +39,16 @@ def meet(peer: Peer, own: bytes, ours: Holdings, now: float) -> list[Command]:
     if knows_more(peer, own, ours):
         return []  # it is asked for all of it anyway
     return [Send(peer.link, PullState(own, theirs.incarnation, theirs.watermark))]
+
+
+def answered(peer: Peer, message: Message, own: bytes) -> None:
+    """A message of a peer is to be applied: if it says what that heard of us, no time ends the wait.
+
+    It may take long until it is durable here, and on a full disk it never is: links begin anew then.
+    """
+    is_of_us = isinstance(message, StateBatch) and message.owner == own
+    if is_of_us and peer.asked_word is not None:
+        peer.asked_word = math.inf
 
 
 def met(peer: Peer, own: bytes, ours: Holdings) -> list[Command]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from leaderless.protocol.commands import Apply, Introduce, Load
 from leaderless.protocol.meeting import ANSWERS
-from leaderless.protocol.messages import PullState, StateBatch, Vectors
+from leaderless.protocol.messages import Pong, PullState, StateBatch, Vectors
 from leaderless.protocol.silence import ANSWER_S, PING_S
 from registry.changes import Incarnation
 from tests.protocol.test_returning import at
-from tests.protocol.wire import LIFE, A, B, Side, asked_by, greeted, until
+from tests.protocol.wire import LIFE, A, B, C, Side, asked_by, greeted, until
 
 
 def heard(rev: int) -> Apply:
@@ -50,6 +50,18 @@ def test_who_does_not_answer_is_told_after_a_moment() -> None:
     assert Introduce(1) not in until(side, ANSWER_S - 0.01)
     assert Introduce(1) not in side.exchange.tick(ANSWER_S - 0.01)
     assert Introduce(1) in until(side, ANSWER_S + 0.01, ANSWER_S - 0.01)
+
+
+def test_an_answer_that_is_not_durable_yet_is_waited_for() -> None:
+    """However long our disk takes, or the write before it; rows of others are no answer."""
+    for owner, waits in [(A, True), (C, False)]:
+        side = Side(A, owned={A: 9})
+        greeted(side, B, 1, at(5), version=ANSWERS)
+        batch = StateBatch(owner, LIFE, 5, 5, 5, 5, ())
+        assert side.exchange.received(1, batch, 10, 0.1, 0) == [Apply(1, batch, 10)]
+        assert (Introduce(1) not in until(side, PING_S - 1)) is waits
+        side.exchange.received(1, Pong(), 10, PING_S, 0)
+        assert (Introduce(1) in side.exchange.applied(heard(5), PING_S, used=False)) is waits
 
 
 def test_who_holds_more_of_us_than_we_do_is_asked_for_all_of_it_instead() -> None:
