@@ -236,14 +236,6 @@ class CommitHeader:
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """A header and the changes of its body: one user action, applied whole or not at all."""
-
-    header: CommitHeader
-    changes: tuple[SharedChange, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class SharedRow:
     """What is to be visible of one record after a merge: its fields, or None if it is not alive.
 

@@ -176,10 +176,3 @@ def missing_contents(connection: Connection, targets: Iterable[Target]) -> list[
             }
             edits.append(Create("content", uuid, fields))
     return edits
-
-
-SHOWN_ENTRIES = (
-    "SELECT e.id AS entry, c.uuid AS item FROM content c JOIN entry e ON e.content = c.hash"
-    " WHERE e.dead = 0 UNION ALL SELECT e.id, e.uuid FROM entry e WHERE e.dead = 0"
-)
-"""Which living entries (local key) a link's or metadata's item stands for, as a subquery to join."""

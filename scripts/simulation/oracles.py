@@ -58,10 +58,6 @@ class Place(NamedTuple):
     rev: int
     proved: int
 
-    def is_newer(self, other: Place) -> bool:
-        """Return whether the owner has written something of this after all of the other."""
-        return (self.incarnation, self.rev) > (other.incarnation, other.rev)
-
 
 class Witness:
     """Reads the files of the devices, on connections of its own."""
