@@ -13,7 +13,7 @@ from leaderless.protocol import checkpoint, codec, floor
 from leaderless.protocol.errors import ProtocolError
 from leaderless.protocol.messages import StateBatch
 from leaderless.protocol.packing import pack, unpack
-from leaderless.store import meta, own_words, state
+from leaderless.store import meta, own_words, relayed, state
 from registry.changes import Incarnation
 
 if TYPE_CHECKING:
@@ -94,8 +94,16 @@ def _amount(batch: StateBatch) -> int:
     return 1 + sum(len(change.rows) + len(change.removed) for change in batch.changes)
 
 
-def take(transaction: Transaction) -> Copy:
-    """Have what was given back take the place of our own rows; return our copy as it is then.
+class Taken(NamedTuple):
+    """Our copy after what was given back took the place of it."""
+
+    copy: Copy
+    displaced: tuple[tuple[bytes, bytes], ...]
+    """(owner, relay) of unproved copies that held ids of ours, and went."""
+
+
+def take(transaction: Transaction) -> Taken:
+    """Have what was given back take the place of our own rows.
 
     Raises NotSignedError if they are not what we had signed, and what applying raises: the
     transaction has to fail as a whole then.
@@ -107,17 +115,18 @@ def take(transaction: Transaction) -> Copy:
         state.forget(connection, registry, held._replace(floor=0, floor_word=None))
     # From here on only what is newer than what was taken is news.
     own_words.forget(connection)
+    displaced: list[tuple[bytes, bytes]] = []
     for batch in _batches(connection):
         said = checkpoint.decode(batch.checkpoint)
         upto = floor.decode(batch.floor).rev if batch.floor else 0
-        state.apply_batch(connection, registry, batch, said, upto)
+        displaced += relayed.apply_making_way(connection, registry, batch, said, upto)[1]
     discard(connection)
     taken = state.copy_of(connection, transaction.own_device)
     if taken is None or not taken.exact or not 0 < taken.verified == taken.watermark:
         raise NotSignedError("rows that were given back are not what this device had signed")
     meta.put(connection, meta.OWN_EPOCH, taken.epoch)
     transaction.facts_changed = True
-    return taken
+    return Taken(taken, tuple(displaced))
 
 
 def _batches(connection: Connection) -> Iterator[StateBatch]:

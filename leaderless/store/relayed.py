@@ -93,7 +93,7 @@ def merge(
         _drop(connection, registry, before)
         before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
     connection.exec_driver_sql("SAVEPOINT merging")
-    (merged, used), displaced = _apply(connection, registry, batch, said, floor)
+    (merged, used), displaced = apply_making_way(connection, registry, batch, said, floor)
     if merged.fault is not None and relay is not None and not had.devices and _is_proved(before):
         if _is_same(before, merged):
             return Verdict(used, merged.fault, displaced=displaced)
@@ -218,24 +218,26 @@ def _drop_all(
 # --- ids that are another device's ----------------------------------------------------------------
 
 
-def _apply(
+def apply_making_way(
     connection: Connection,
     registry: Registry,
     batch: StateBatch,
     said: Checkpoint | None,
     floor: int,
-) -> tuple[tuple[Copy, bool], tuple[tuple[bytes, bytes], ...]]:
-    """Apply a batch; unproved rows of other owners that stand in its way by their ids have to go."""
+) -> tuple[state.Merged, tuple[tuple[bytes, bytes], ...]]:
+    """Apply a batch; unproved rows of other owners that stand in its way by their ids have to go.
+
+    Return what `state.apply_batch` does, and (owner, relay) of the copies that went.
+    """
+    connection.exec_driver_sql("SAVEPOINT applying")
     try:
-        merged = state.apply_batch(connection, registry, batch, said, floor)
+        return state.apply_batch(connection, registry, batch, said, floor), ()
     except NotOwnerError:
-        connection.exec_driver_sql("ROLLBACK TO merging")
+        connection.exec_driver_sql("ROLLBACK TO applying")
         displaced = tuple(_displace(connection, registry, batch))
         if not displaced:
             raise
-        merged = state.apply_batch(connection, registry, batch, said, floor)
-        return (merged.copy, merged.used), displaced
-    return (merged.copy, merged.used), ()
+        return state.apply_batch(connection, registry, batch, said, floor), displaced
 
 
 def _displace(

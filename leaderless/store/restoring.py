@@ -162,18 +162,20 @@ def _heard(connection: Connection) -> int:
     return meta.get(connection, meta.HEARD_GENERATION) or 0
 
 
-def take_back(transaction: Transaction, batch: StateBatch, sender: bytes) -> bool | None:
+def take_back(
+    transaction: Transaction, batch: StateBatch, sender: bytes
+) -> tuple[bool, given_back.Taken | None]:
     """Put rows of ours aside that `sender` gives back, and take them once they are all here.
 
-    Return whether they were taken now; None if the batch does not go on from what is there. Raises
-    what `given_back.take` does; the transaction has to fail as a whole then.
+    Return whether the batch goes on from what is there, and what was taken if that is whole now.
+    Raises what `given_back.take` does; the transaction has to fail as a whole then.
     """
     held = given_back.keep(transaction.conn, batch, sender)
     if held is None or not held.whole:
-        return None if held is None else False
-    given_back.take(transaction)
+        return held is not None, None
+    taken = given_back.take(transaction)
     meta.drop(transaction.conn, meta.DISPUTED)
-    return True
+    return True, taken
 
 
 def after_replacement(transaction: Transaction) -> None:

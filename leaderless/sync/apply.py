@@ -26,7 +26,7 @@ from leaderless.store import (
 from leaderless.store.engine import ConstraintError
 from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import statements, take_statements
-from leaderless.sync.outcome import Notes, Outcome, comings_and_goings, judged
+from leaderless.sync.outcome import Notes, Outcome, comings_and_goings, displacements, judged
 from leaderless.sync.signed import NotAMemberError, UnverifiedError, checkpoint_of, floor_of
 from registry.changes import feed_id, feed_incarnation
 from registry.errors import RegistryError
@@ -195,10 +195,12 @@ class Applier:
             wanted, notes = hear(transaction)
             if not wanted or batch.introduction or said is None:
                 return Outcome(False, notes)
-            taken = restoring.take_back(transaction, batch, sender)
-            if taken:
-                notes = (*notes, ("took_back", {"from": sender, "rev": said.rev}))
-            return Outcome(taken is not None, notes)
+            used, taken = restoring.take_back(transaction, batch, sender)
+            if taken is None:
+                return Outcome(used, notes)
+            notes = (*notes, ("took_back", {"from": sender, "rev": said.rev}))
+            gone = taken.displaced
+            return Outcome(used, (*notes, *displacements(gone)), suspects=gone)
 
         try:
             return await self._store.write(write)

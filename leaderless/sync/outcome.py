@@ -41,10 +41,7 @@ def judged(owner: bytes, verdict: relayed.Verdict) -> Outcome:
             ("state_differs", {"owner": owner, "from": device, "why": verdict.fault})
             for device in verdict.named or (owner,)
         ]
-    notes += [
-        ("state_differs", {"owner": other, "from": device, "why": relayed.TAKEN})
-        for other, device in verdict.displaced
-    ]
+    notes += displacements(verdict.displaced)
     named = tuple((owner, device) for device in verdict.named)
     if verdict.is_certain or verdict.is_taken_back:
         certain, unfit = (named, ()) if verdict.is_certain else ((), named)
@@ -52,6 +49,14 @@ def judged(owner: bytes, verdict: relayed.Verdict) -> Outcome:
         return Outcome(verdict.used, tuple(notes), certain, suspects, unfit=unfit)
     suspects = (*named, *verdict.displaced)
     return Outcome(verdict.used, tuple(notes), suspects=suspects)
+
+
+def displacements(displaced: tuple[tuple[bytes, bytes], ...]) -> Notes:
+    """Return which owners' unproved copies held ids of another device, and who had a part in each."""
+    return tuple(
+        ("state_differs", {"owner": owner, "from": device, "why": relayed.TAKEN})
+        for owner, device in displaced
+    )
 
 
 def comings_and_goings(was: Membership, now: Membership) -> Notes:

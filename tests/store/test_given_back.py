@@ -102,7 +102,7 @@ def test_what_was_given_back_takes_the_place_of_our_own_rows(replicas: list[Repl
     add_tree(device, 2, "more")
     for batch in given:
         keep(device, batch)
-    taken = device.store.write_here(given_back.take)
+    taken, _ = device.store.write_here(given_back.take)
     assert (taken, taken.watermark) == (held(device, device), given[-1].head)
     assert query_file(device.store.path, rows) == before
     assert within(device, given_back.given) is None
@@ -116,7 +116,7 @@ def test_rows_from_before_a_floor_of_ours_are_taken(replicas: list[Replica]) -> 
     device.store.write_here(lambda tx: tx.raise_floor(given[-1].head + 1))
     for batch in given:
         keep(device, batch)
-    taken = device.store.write_here(given_back.take)
+    taken, _ = device.store.write_here(given_back.take)
     assert (taken.watermark, taken.floor, taken.floor_word) == (given[-1].head, 0, None)
 
 
@@ -138,7 +138,7 @@ def test_rows_of_a_later_incarnation_can_be_taken(replicas: list[Replica]) -> No
     )
     for batch in given:
         keep(device, batch)
-    taken = device.store.write_here(given_back.take)
+    taken, _ = device.store.write_here(given_back.take)
     assert taken.incarnation == Incarnation(2, b"nonce--2")
     assert device.store.own_epoch == taken.epoch != before.epoch
 

@@ -198,13 +198,14 @@ def test_rows_that_are_given_back_are_taken_once_all_are_here(replicas: list[Rep
     add_tree(device, 2, "more")
     within(device, lambda c: meta.put(c, meta.DISPUTED, given[0].checkpoint))
 
-    def take(at: int, lo: int | None = None) -> bool | None:
-        batch = given[at] if lo is None else replace(given[at], lo=lo)
+    def take(at: int) -> tuple[bool, bool]:
         source = peer.identity.device
-        return device.store.write_here(lambda tx: restoring.take_back(tx, batch, source))
+        used, taken = device.store.write_here(lambda tx: restoring.take_back(tx, given[at], source))
+        return used, taken is not None
 
-    assert take(1) is None
-    assert [take(at) for at in range(len(given))] == [False] * (len(given) - 1) + [True]
+    assert take(1) == (False, False)
+    kept = [(True, False)] * (len(given) - 1)
+    assert [take(at) for at in range(len(given))] == [*kept, (True, True)]
     assert held(device, device).row_count == 7
     assert within(device, restoring.disputed) is None
     assert said(given[0]) == word(device)

@@ -16,7 +16,7 @@ from leaderless.store import restoring, state_source
 from leaderless.store.rebuild import rebuild
 from leaderless.sync.apply import Applier
 from leaderless.sync.signed import UnverifiedError
-from registry.changes import Create, Update
+from registry.changes import Create, StateChange, Update
 from tests.cluster import Cluster, open_cluster
 from tests.liar import with_changes
 from tests.replicas import (
@@ -225,6 +225,33 @@ async def test_what_one_peer_invented_does_not_keep_a_device_from_its_rows(tmp_p
     outcome = await applier.apply(true, honest.identity.device)
     assert [kind for kind, _ in outcome.notes] == ["took_back"]
     for replica in (owner, liar, honest):
+        replica.store.close()
+
+
+async def test_ids_of_ours_that_somebody_invented_elsewhere_do_not_cost_us_the_rows(
+    tmp_path: Path,
+) -> None:
+    """What holds them and was never proved goes, and who brought that is suspected, not who gives."""
+    owner, (honest, liar) = _own_rows(tmp_path)
+    add_tree(honest, 4, "theirs")
+    true, copied = _batch_of(honest, owner), _batch_of(honest, honest)
+    stolen = [row[0] for change in true.changes for row in change.rows if change.model == "entry"]
+
+    def with_ids_of_ours(change: StateChange) -> StateChange:
+        if change.model != "entry":
+            return change
+        (uuid, *fields), *rest = reversed(change.rows)
+        assert uuid not in stolen
+        return replace(change, rows=[*reversed(rest), (stolen[-1], *fields)])
+
+    lie = with_changes(replace(copied, hi=copied.hi - 1), with_ids_of_ours)
+    applier = Applier(owner.store, await owner.store.membership(key_of))
+    assert (await applier.apply(lie, liar.identity.device)).used
+    outcome = await applier.apply(true, honest.identity.device)
+    assert [kind for kind, _ in outcome.notes] == ["restoring", "took_back", "state_differs"]
+    assert outcome.suspects == ((honest.identity.device, liar.identity.device),)
+    assert held(owner, owner).watermark == true.head
+    for replica in (owner, honest, liar):
         replica.store.close()
 
 
