@@ -136,18 +136,14 @@ def test_words_from_a_gone_link_mean_nothing() -> None:
 def test_comparisons_are_the_business_of_the_shell(message: Compare | Compared) -> None:
     """Nothing is decided here: they are handed on with their size."""
     side = Side(A)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    side.exchange.received(1, hello, 10, 0, 0)
+    greeted(side, B)
     assert side.exchange.received(1, message, 7, 0, 0) == [Reconcile(1, message, 7)]
 
 
 def test_a_goodbye_is_noted_and_a_pong_is_not() -> None:
     """Why a peer left can be read; a pong only shows that it lives."""
     side = Side(A)
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
+    greeted(side, B)
     assert side.exchange.received(1, Pong(), 10, 0, 0) == []
     (note,) = side.exchange.received(1, Bye("stop", "why"), 10, 0, 0)
     assert isinstance(note, Note)
@@ -265,9 +261,7 @@ def test_a_new_link_has_time_for_its_hello() -> None:
 def test_who_relayed_what_its_owner_never_signed_is_asked_no_more() -> None:
     """Rows of an owner are not fetched from a device that forged them."""
     side = Side(A)
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
+    greeted(side, B)
     side.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
     ahead = Positions(Vectors({C: OwnedPosition(LIFE, 9)}), whole=True)
     commands = side.exchange.received(1, ahead, 10, 0, 0)
@@ -284,9 +278,7 @@ def test_who_relayed_what_its_owner_never_signed_is_asked_no_more() -> None:
 def test_who_makes_us_hold_what_was_never_sent_is_left(message: Message) -> None:
     """More credits than frames, and more positions than devices can have, end the link."""
     side = Side(A)
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
+    greeted(side, B)
     side.exchange.received(1, Positions(Vectors({C: NOWHERE}), whole=True), 10, 0, 0)
     (close,) = side.exchange.received(1, message, 10, 0, 0)
     assert isinstance(close, Close)
@@ -297,9 +289,7 @@ def test_a_peer_may_not_ask_for_streams_without_end() -> None:
     side = Side(A)
     side.owned |= {at.to_bytes(16, "big"): 1 for at in range(MAX_STREAMS)}
     side.exchange.ours_changed(side.holdings(), 0.0)
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
+    greeted(side, B)
     for at in range(MAX_STREAMS):
         side.exchange.received(1, PullState(at.to_bytes(16, "big"), LIFE, 0), 10, 0, 0)
     (close,) = side.exchange.received(1, PullState(A, LIFE, 0), 10, 0, 0)
@@ -345,9 +335,7 @@ def test_who_breaks_a_rule_is_not_heard_again_at_once() -> None:
 def test_what_is_held_against_peers_can_be_shown() -> None:
     """Who forged something, and who says that it holds more than it gives; suspects are no liars."""
     side = Side(A)
-    side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0.0, 0)
+    greeted(side, B)
     side.suspect(B, Key(Stream.STATE, A), 0.0)
     side.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
     ((about, found),) = side.exchange.fetching.trust.distrusted.items()
@@ -361,9 +349,7 @@ def test_the_state_of_records_is_asked_for_where_the_log_cannot_go_on() -> None:
     """What was asked for is applied, and credited; what was not is credited alone."""
     side, feed = Side(A), b"f" * 44
     side.exchange.ours_changed(replace(side.holdings(), forgotten={feed: 1}), 0.0)
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 1), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
+    greeted(side, B, version=(1, 1))
     told = Positions(Vectors({}, {feed: FeedPosition(1, 1)}), whole=True)
     assert Send(1, PullRecords(b"")) in side.exchange.received(1, told, 10, 0, 0)
     other = Records(b"u" * 16 + b"tag", {}, (), done=True)
@@ -385,9 +371,7 @@ def test_who_told_what_cannot_be_of_records_is_not_asked_for_them() -> None:
     side, feed = Side(A), b"f" * 44
     side.exchange.ours_changed(replace(side.holdings(), forgotten={feed: 1}), 0.0)
     side.exchange.fetching.trust.disagreed(B, 0)
-    side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    hello = Hello((1, 1), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0, 0)
+    greeted(side, B, version=(1, 1))
     told = Positions(Vectors({}, {feed: FeedPosition(1, 1)}), whole=True)
     assert Send(1, PullRecords(b"")) not in side.exchange.received(1, told, 10, 0, 0)
 
@@ -395,9 +379,7 @@ def test_who_told_what_cannot_be_of_records_is_not_asked_for_them() -> None:
 def test_a_message_of_a_later_version_is_noted_alone() -> None:
     """Neither an answer nor an end."""
     side = Side(A)
-    side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
-    hello = Hello((1, 9), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0.0, 0)
+    greeted(side, B, version=(1, 9))
     about = {"device": B, "kind": 99, "count": 1}
     assert side.exchange.received(1, Unknown(99), 10, 0.0, 0) == [Note("unknown_message", about)]
 
@@ -405,8 +387,6 @@ def test_a_message_of_a_later_version_is_noted_alone() -> None:
 def test_who_is_too_old_for_something_is_told_when_all_else_is_done() -> None:
     """By the last message on its link, as that alone has words."""
     side = Side(A)
-    side.exchange.link_up(1, B, "wire:1", 0.0, 0, dialed=True)
-    hello = Hello((1, 0), LIBRARY, LIFE, {}, b"m" * 32, bytes(32), 0, "x")
-    side.exchange.received(1, hello, 10, 0.0, 0)
+    greeted(side, B)
     side.exchange.peers[1].beyond.add(Key(Stream.LOG, b"f" * 44))
     assert side.exchange.tick(1.0) == [Close(1, "upgrade_needed", UPGRADE)]
