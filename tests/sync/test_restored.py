@@ -12,7 +12,7 @@ import pytest
 
 from leaderless.catalogue.export import export_lines
 from leaderless.protocol.messages import StateBatch
-from leaderless.store import restoring, state_source
+from leaderless.store import given_back, restoring, state_source
 from leaderless.store.rebuild import rebuild
 from leaderless.sync.apply import Applier
 from leaderless.sync.signed import UnverifiedError
@@ -28,7 +28,7 @@ from tests.replicas import (
     open_replica,
     query_file,
 )
-from tests.store.passing import dump, held, pull, within
+from tests.store.passing import batches, dump, held, pull, within
 
 TAG = b"t" * 16
 LATER_MS = START_MS + 60_000
@@ -285,6 +285,33 @@ async def test_who_knows_more_than_what_was_taken_is_asked_whatever_was_written_
         await cluster.until(lambda: "restored" in a.kinds())
         assert a.kinds().count("took_back") == 2
         assert query_file(owner.store.path, rows) == before
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_device_that_is_put_back_while_it_takes_its_rows_back_begins_again(
+    tmp_path: Path, whole: bool
+) -> None:
+    """Whether all of them were taken, or some were aside; whoever gave them then."""
+    owner, (most, some) = _own_rows(tmp_path)
+    rows = "SELECT uuid, rev FROM entry ORDER BY uuid"
+    before = query_file(most.store.path, rows)
+    applier = Applier(owner.store, await owner.store.membership(key_of))
+    for batch in list(batches(some, owner, limit=3))[: None if whole else 2]:
+        assert (await applier.apply(batch, some.identity.device)).used
+    backup(owner, tmp_path / "backup.db")
+    owner.store.close()
+    shutil.copy(tmp_path / "backup.db", tmp_path / "library0.db")
+    owner = open_replica(tmp_path, 0)
+    assert within(owner, restoring.life) == restoring.RESTORING
+    assert (within(owner, given_back.given) is None) is whole
+    async with open_cluster(tmp_path, 3, [owner, most, some]) as cluster:
+        a = cluster.nodes[0]
+        await cluster.connect(0, 1)
+        await cluster.connect(0, 2)
+        await cluster.until(lambda: "restored" in a.kinds())
+        assert ("took_back" in a.kinds()) is not whole
+        assert query_file(owner.store.path, rows) == before
+        assert held(owner, owner).incarnation.generation == 2
 
 
 async def _went_on_alone(tmp_path: Path, more: int) -> tuple[list[Replica], bytes]:
