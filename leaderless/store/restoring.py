@@ -140,13 +140,14 @@ def hear(transaction: Transaction, said: Checkpoint, record: bytes) -> bool:
 def _is_known_beyond(connection: Connection, own: Copy, rev: int) -> bool:
     """Return whether another member has said that it holds what was written here since.
 
-    Then two lives of this device were told of, and the longer one is kept.
+    Then two lives of this device were told of, and the longer one is kept. Who says that it holds more
+    than was written is not told of this life, or lies.
     """
     return bool(
         connection.exec_driver_sql(
             "SELECT count(*) FROM owned_confirmation"
-            " WHERE generation = ? AND nonce = ? AND watermark > ?",
-            (*own.incarnation, rev),
+            " WHERE generation = ? AND nonce = ? AND watermark > ? AND watermark <= ?",
+            (*own.incarnation, rev, own.watermark),
         ).scalar_one()
     )
 

@@ -161,6 +161,20 @@ def test_what_another_member_has_taken_since_is_not_given_up_for_less(
     assert life(device) == restoring.RESTORING
 
 
+def test_who_holds_more_than_was_written_is_not_told_of_this_life(
+    replicas: list[Replica],
+) -> None:
+    """Whatever a peer says of itself, the rows that another one shows are wanted."""
+    device, peer = replicas[:2]
+    add_tree(device, 3)
+    other = replace(word(device), row_count=99)
+    add_tree(device, 3, "more")
+    beyond = OwnedPosition(held(device, device).incarnation, word(device).rev + 1)
+    device.store.write_here(lambda tx: write_down(tx, {}, {peer.identity.device: beyond}))
+    assert hear(device, other)
+    assert within(device, restoring.disputed) == other
+
+
 def test_who_is_restored_twice_within_a_day_was_cloned(replicas: list[Replica]) -> None:
     """It writes nothing more, hears nothing more, and keeps what it has; a day later it may."""
     device = replicas[0]
