@@ -81,6 +81,21 @@ def test_who_was_found_to_give_nothing_is_not_waited_for() -> None:
     assert GoOn() in done
 
 
+def test_who_gives_nothing_and_connects_again_and_again_is_not_waited_for_without_end() -> None:
+    """What it was found to do is remembered whatever the link."""
+    side = Side(A, owned={A: 5}, others=frozenset([B]))
+    restoring(side)
+    done: list[Command] = []
+    now, link = 0.0, 0
+    while GoOn() not in done and now < 10 * WAIT_S:
+        link += 1
+        done += greeted(side, B, link, at(9), now=now)
+        done += until(side, now + WAIT_S - 1.0, now)
+        now += WAIT_S - 1.0
+        done += side.exchange.link_down(link, now)
+    assert GoOn() in done
+
+
 def test_a_device_whose_own_row_is_not_known_asks_nothing() -> None:
     """Nobody can know more of it than that."""
     side = Side(A)
