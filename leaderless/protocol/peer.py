@@ -86,8 +86,10 @@ class Peer:
         for owner, held in self.owned.items():
             mine = ours.owned.get(owner)
             if mine is None or mine.incarnation < held.incarnation:
-                if held.watermark:
-                    found[Key(Stream.STATE, owner)] = held.watermark
+                # That there is a later life is worth knowing though no rows of it are there: the
+                # owner may have been restored since, and has to hear of it.
+                if held.watermark or mine is not None:
+                    found[Key(Stream.STATE, owner)] = max(held.watermark, 1)
             elif mine.behind(held):
                 found[Key(Stream.STATE, owner)] = held.watermark - mine.watermark
         for feed, position in self.feeds.items():

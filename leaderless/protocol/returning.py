@@ -31,7 +31,7 @@ def knows_more(peer: Peer, own: bytes, ours: Holdings) -> int:
     if theirs is None or mine is None or not peer.known:
         return 0
     if theirs.incarnation != mine.incarnation:
-        return theirs.watermark if mine.incarnation < theirs.incarnation else 0
+        return max(theirs.watermark, 1) if mine.incarnation < theirs.incarnation else 0
     if ours.disputed == theirs.watermark:
         return theirs.watermark
     return max(0, theirs.watermark - mine.watermark)

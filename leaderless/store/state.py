@@ -155,7 +155,9 @@ def apply_batch(
         # Rows of the incarnation before stay until this one has replaced them, and count till then.
         rows = (0, hashing.EMPTY_SET) if copy is None else (copy.row_count, copy.set_hash)
         epoch = add_incarnation(connection, batch.owner, batch.incarnation)
-        copy = Copy(epoch, batch.owner, batch.incarnation, 0, 0, 0, *rows, None, 0, None)
+        # Its word is kept whatever becomes of the batch, as proof that there is this incarnation.
+        word = None if checkpoint is None else batch.checkpoint
+        copy = Copy(epoch, batch.owner, batch.incarnation, 0, 0, 0, *rows, word, 0, None)
         put_copy(connection, copy)
     stale = copy.incarnation > batch.incarnation
     if not stale and not batch.introduction:
@@ -285,7 +287,8 @@ def _without_older(connection: Connection, registry: Registry, copy: Copy) -> Co
 def forget(connection: Connection, registry: Registry, copy: Copy) -> None:
     """Drop all that is held of an owner, to fetch it anew; what was wrong with it is forgotten too.
 
-    Rows of its earlier incarnations go along: rows of this one may refer to them.
+    Rows of its earlier incarnations go along: rows of this one may refer to them. The owner's word
+    stays, as proof that there is such an incarnation: it may have been restored since.
     """
     epochs = epochs_of(connection, copy.owner, copy.epoch)
     owned = [model.sync_name for model in reversed(registry.owned())]
@@ -300,7 +303,6 @@ def forget(connection: Connection, registry: Registry, copy: Copy) -> None:
             verified=0,
             row_count=0,
             set_hash=hashing.EMPTY_SET,
-            checkpoint=None,
             checkpoint_rev=0,
             fault=None,
             base=0,
