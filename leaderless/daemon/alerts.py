@@ -59,8 +59,10 @@ def fork_alerts(facts: Facts) -> Iterator[Alert]:
         yield Alert(
             "FORKED",
             f"{called(facts, device)} signed two different commits as number {feed.forked}: it was"
-            " cloned, or restored and not met since, or it is dishonest; both count",
-            "run one machine alone as that device, or take it out with `leaderless device revoke`",
+            " restored a moment ago (then this ends within a minute), or it was cloned, or it is"
+            " dishonest; both count",
+            "if this stays: run one machine alone as that device; only if nobody knows why, take it out"
+            " with `leaderless device revoke`",
         )
 
 
@@ -115,8 +117,9 @@ def life_alerts(facts: Facts) -> Iterator[Alert]:
             "RESTORING",
             "this device was put back to an older state of its files: it waits for members that may"
             " know more of it, and changes nothing until then",
-            "half a minute at most, unless one gives back what it knows; `leaderless device claim`"
-            " goes on as it is, at once",
+            "half a minute at most, unless one gives back what it knows. `leaderless device claim` goes"
+            " on at once, without what they know: files found since the backup get new ids, and lose"
+            " the notes and tags of others",
         )
     if life == restoring.CLONED:
         yield Alert(

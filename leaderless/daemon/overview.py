@@ -115,6 +115,7 @@ class Overview:
             tags=facts.tags,
             revoked=[device for device in gone if device.id != own.hex()],
             is_member=all(device.id != own.hex() for device in gone),
+            writes=not facts.holdings.life,
         )
 
     @property

@@ -111,7 +111,7 @@ class Desk:
                 changed = self.changed()
                 view = await self.overview.view()
                 waited_for = [peer for peer in view.peers if everybody or peer.connected]
-                if waited_for and all(peer.proved for peer in waited_for):
+                if view.writes and waited_for and all(peer.proved for peer in waited_for):
                     return Answer(report(view))
                 await changed.wait()
         shown = report(await self.overview.view())

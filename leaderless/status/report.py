@@ -91,6 +91,8 @@ class View:
     revoked: Sequence[RevokedView] = ()
     is_member: bool = True
     """Whether this device is one itself."""
+    writes: bool = True
+    """Whether this device may change anything: not while it takes its rows back, nor as a clone."""
 
 
 def verdict(view: View) -> str:
@@ -118,6 +120,8 @@ def _peers_verdict(view: View) -> str:
     peers = view.peers
     if not view.is_member:
         return "No member of this library any more."
+    if not view.writes:
+        return "Held up: this device changes nothing for now."
     if not peers:
         return f"Alone: no other device is a member{' any more' if view.revoked else ' yet'}."
     proved = [peer for peer in peers if peer.proved]
@@ -175,7 +179,10 @@ def report(view: View) -> dict[str, Any]:
         "device_id": view.device_id,
         "library": view.library,
         "member": view.is_member,
-        "in_sync": view.is_member and bool(view.peers) and all(peer.proved for peer in view.peers),
+        "in_sync": view.is_member
+        and view.writes
+        and bool(view.peers)
+        and all(peer.proved for peer in view.peers),
         "rows": str(view.rows),
         "tags": str(view.tags),
         "peers": [asdict(peer) for peer in view.peers],

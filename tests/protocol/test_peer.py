@@ -38,7 +38,7 @@ def test_a_peer_is_ahead_by_what_we_lack() -> None:
     peer.learn(Positions(Vectors({OWNER: OwnedPosition(NEW, 0)}, {})))
     # Of a life that we do not know, that it is there counts, rows or none; of a stranger it does not.
     assert peer.ahead(ours) == {state: 1}
-    assert peer.ahead(Vectors()) == {}
+    assert state not in peer.ahead(Vectors())
 
 
 def test_a_peer_holds_a_feed_of_which_it_has_a_commit() -> None:

@@ -166,6 +166,13 @@ def test_a_time_is_in_its_largest_unit(ago_ms: int, said: str) -> None:
     assert verdict(replace(VIEW, peers=[peer])) == f"Not in sync: nas was last seen {said}."
 
 
+def test_who_may_change_nothing_is_not_in_sync_yet() -> None:
+    """It takes its rows back, or was cloned: whoever waits for it goes on waiting."""
+    held_up = replace(VIEW, writes=False)
+    assert verdict(held_up) == "Held up: this device changes nothing for now."
+    assert report(held_up)["in_sync"] is False
+
+
 def test_who_is_no_member_is_in_sync_with_nobody() -> None:
     """Whatever was proved before; and who has revoked all others is alone again."""
     out = replace(VIEW, is_member=False)
