@@ -41,8 +41,7 @@ def read_holdings(connection: Connection) -> Holdings:
     copies = {copy.owner: copy for copy in state.copies(connection)}
     closed.update(owner for owner, known in gone.items() if known.is_settled(copies.get(owner)))
     for copy in copies.values():
-        life = revocations.NOTHING if copy.is_nothing else copy.incarnation
-        owned[copy.owner] = OwnedPosition(life, copy.watermark)
+        owned[copy.owner] = OwnedPosition(copy.incarnation, copy.watermark)
         proofs[copy.owner] = OwnedProof(copy.row_count, copy.set_hash)
         if copy.fault is not None:
             unproved[copy.owner] = copy.fault

@@ -53,11 +53,6 @@ class Copy(NamedTuple):
         """Return whether this is all that any source used so far had."""
         return self.watermark == self.as_of
 
-    @property
-    def is_nothing(self) -> bool:
-        """Return whether nothing at all is held, as of an owner whose copy was dropped."""
-        return not (self.watermark or self.row_count or self.checkpoint)
-
 
 _COPY = (
     "SELECT id, device, generation, nonce, watermark, as_of, verified, row_count, set_hash,"
@@ -151,16 +146,11 @@ def apply_batch(
 ) -> Merged:
     """Apply a batch of somebody's state with its cursor; `checkpoint` is its verified word.
 
-    The cursor moves only if the batch begins at or below it; a batch of an older incarnation than
-    any is held of, or from a source that holds less than we do, is dropped. An introduction moves no
-    cursor. `floor` is that of the batch, verified: a copy that is below it, and did not begin under
-    it, begins anew.
+    The cursor moves only if the batch begins at or below it; a batch of an older incarnation, or
+    from a source that holds less than we do, is dropped. An introduction moves no cursor. `floor`
+    is that of the batch, verified: a copy that is below it, and did not begin under it, begins anew.
     """
     copy = copy_of(connection, batch.owner)
-    if copy is not None and copy.is_nothing and copy.incarnation > batch.incarnation:
-        # Of the later one nobody may hold anything: a clone that ended began it, say.
-        connection.exec_driver_sql("DELETE FROM incarnation WHERE device = ?", (batch.owner,))
-        copy = None
     if copy is None or copy.incarnation < batch.incarnation:
         # Rows of the incarnation before stay until this one has replaced them, and count till then.
         rows = (0, hashing.EMPTY_SET) if copy is None else (copy.row_count, copy.set_hash)

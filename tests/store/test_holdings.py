@@ -7,10 +7,7 @@ from dataclasses import replace
 from leaderless.protocol.hashing import EMPTY_SET
 from leaderless.protocol.messages import FeedPosition, OwnedPosition
 from leaderless.protocol.vectors import Holdings
-from leaderless.store import state
 from leaderless.store.holdings import read_holdings
-from leaderless.store.incarnations import begin_incarnation
-from leaderless.store.revocations import NOTHING
 from registry.changes import Create
 from tests.replicas import Replica, add_tree
 from tests.store.passing import (
@@ -158,24 +155,3 @@ def test_a_feed_that_has_forked_at_its_first_commit_is_told_of_at_zero(
     store_commits(b, first, signed_anew(a.identity, first, command="another"))
     assert _holdings(b).vectors.feeds[own_feed(a)] == FeedPosition(0, 0)
     assert len(_holdings(b).vectors.feeds) == 3
-
-
-def test_a_later_life_of_which_nothing_is_left_stands_in_the_way_of_no_other(
-    replicas: list[Replica],
-) -> None:
-    """Its copy was dropped, and is told of as nothing; whoever has an earlier one is believed."""
-    owner, earlier, target = replicas
-    add_tree(owner, 3)
-    pull(owner, earlier, owner)
-    owner.store.write_here(lambda tx: begin_incarnation(tx, b"nonce--2"))
-    pull(owner, target, owner)
-    (given,) = batches(earlier, owner)
-    assert not take(target, given).used
-    registry, later = target.store.registry, held(target, owner)
-    within(target, lambda c: state.forget(c, registry, later))
-    told = within(target, read_holdings).vectors.owned[owner.identity.device]
-    assert told == OwnedPosition(NOTHING, 0)
-    assert take(target, given).used
-    assert held(target, owner)[2:8] == held(earlier, owner)[2:8]
-    pull(owner, target, owner)
-    assert held(target, owner).incarnation == later.incarnation
