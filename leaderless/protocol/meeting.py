@@ -28,17 +28,12 @@ ANSWERS: Final = (1, 1)
 
 
 def meet(peer: Peer, own: bytes, ours: Holdings, now: float) -> list[Command]:
-    """A peer has said what it holds: tell it who we are, once it has said what it heard of us.
-
-    Of a later life than ours it may have heard no more than that there was one: it would take no row
-    of this one any more.
-    """
+    """A peer has said what it holds: tell it who we are, once it has said what it heard of us."""
     theirs, mine = peer.owned.get(own), ours.vectors.owned.get(own)
     answers = peer.hello is not None and peer.hello.version >= ANSWERS
-    if theirs is None or mine is None or not answers:
+    if theirs is None or mine is None or not answers or not theirs.watermark:
         return [Introduce(peer.link)]
-    is_ours = theirs.incarnation == mine.incarnation and theirs.watermark
-    if not is_ours and theirs.incarnation <= mine.incarnation:
+    if theirs.incarnation != mine.incarnation:
         return [Introduce(peer.link)]
     peer.asked_word = now
     if knows_more(peer, own, ours):

@@ -171,6 +171,8 @@ def went_on(world: World, author: Author) -> None:
             continue
         place = world.witness.place_of(other, own)
         better = (place.incarnation, place.proved) == (said.incarnation, said.watermark)
+        # That there was a later life is told without rows of it, too.
+        better &= bool(said.watermark)
         demand(not better, f"{device.name} went on without rows that {other.name} held for it")
 
 

@@ -43,14 +43,6 @@ def test_who_holds_nothing_of_ours_is_told_at_once() -> None:
     assert Introduce(1) in commands
 
 
-def test_who_has_heard_of_a_later_life_of_ours_says_so_first() -> None:
-    """Though it has no row of it: a clone may have begun it, and ended."""
-    side, later = Side(A, owned={A: 9}), Incarnation(2, b"n" * 8)
-    commands = greeted(side, B, 1, at(0, later), version=ANSWERS)
-    assert PullState(A, later, 0) in asked_by(commands)
-    assert Introduce(1) not in commands
-
-
 def test_who_does_not_answer_is_told_after_a_moment() -> None:
     """A peer that is busy, or was never taught to."""
     side = Side(A, owned={A: 9})
