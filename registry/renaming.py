@@ -61,6 +61,15 @@ class Names:
             feed = move.branch
         return guard._replace(feed=feed)
 
+    def _guard_of(self, write: Write) -> Guard:
+        """Return the guard of a write: that of the lock itself is called as the lock is.
+
+        A device that was put back may have given the stamp of a lock to a commit behind the fork, too.
+        """
+        if write.guard.stamp == write.ref.stamp and write.guard.feed == write.ref.feed:
+            return write.guard._replace(feed=self.feed(write.ref.feed, write.ref.seq))
+        return self.guard(write.guard)
+
     def change(self, change: SharedChange) -> SharedChange:
         """Return a change by the names of what it refers to."""
         return replace(
@@ -85,7 +94,7 @@ class Names:
     def _writes(self, writes: Sequence[Write]) -> tuple[Write, ...]:
         renamed = (
             write._replace(
-                ref=self.ref(write.ref), dots=self.dots(write.dots), guard=self.guard(write.guard)
+                ref=self.ref(write.ref), dots=self.dots(write.dots), guard=self._guard_of(write)
             )
             for write in writes
         )

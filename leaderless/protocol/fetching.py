@@ -264,6 +264,8 @@ class Fetching:
         """Ask the best of those that do not rest: who never failed, then who holds most."""
         commands: list[Command] = []
         ready = []
+        if key.of in holdings.suspected:
+            candidates = self._with_most(key, candidates)
         for amount, peer in candidates:
             commands += self._brought_nothing(key, peer, holdings.vectors, now)
             until = self._rests.until((peer.device, key))
@@ -280,6 +282,16 @@ class Fetching:
         if ready:
             commands.append(self._fetch(max(ready)[-1], key, holdings, now))
         return commands
+
+    def _with_most(self, key: Key, candidates: list[tuple[int, Peer]]) -> list[tuple[int, Peer]]:
+        """Return who holds most of a suspect's rows, unless it has failed again and again.
+
+        Of two lives of a cloned owner the lesser copy would be in the way of the other again.
+        """
+        lengths = {peer.device: self._rests.length_s((peer.device, key)) for _, peer in candidates}
+        patient = (amount for amount, peer in candidates if lengths[peer.device] < WITHHOLDS_S)
+        most = max(patient, default=0)
+        return [item for item in candidates if item[0] >= most]
 
     def _brought_nothing(self, key: Key, peer: Peer, ours: Vectors, now: float) -> list[Command]:
         """Let a peer rest that was asked before, and we still stand where we stood."""

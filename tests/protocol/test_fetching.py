@@ -293,6 +293,27 @@ def test_suspects_are_believed_one_at_a_time() -> None:
     assert side.exchange.received(2, batch, 10, 2.0, 0) == [Send(2, Credit(10))]
 
 
+def test_of_a_suspects_rows_who_holds_most_is_waited_for() -> None:
+    """The lesser copy would be in its way again; one that has failed often is waited for no more."""
+    other = bytes([70]) * 16
+    side = Side(A, owned={C: 0}, unproved={C: "unproved"}, suspected=frozenset([C]))
+    side.exchange.ours_changed(side.holdings(), 0.0)
+    behind(side, Vectors())
+    greeted(side, other, 2, Vectors())
+    side.suspect(B, FAR, 0.0)
+    for link, rev in ((1, 9), (2, 7)):
+        said = Positions(Vectors({C: OwnedPosition(LIFE, rev)}))
+        assert asked_by(side.exchange.received(link, said, 10, 0.0, 0)) == []
+    assert Send(1, PullState(C, LIFE, 0)) in until(side, 2.0)
+    now = 2.0
+    asked: list[Command] = []
+    while Send(2, PullState(C, LIFE, 0)) not in asked and now < 60.0:
+        side.exchange.applied(Apply(1, StateBatch(C, LIFE, 0, 0, 0, 0, ()), 10), now, used=False)
+        now = side.exchange.next_tick(now)
+        asked += side.exchange.tick(now)
+    assert now < 60.0
+
+
 def test_who_promises_and_does_not_give_comes_after_all_others() -> None:
     """It is asked less and less often, and named; from then on others are asked first."""
     side = Side(A)

@@ -39,6 +39,18 @@ def test_a_guard_is_known_by_its_stamp() -> None:
     assert NAMES.guard(UNGUARDED) == UNGUARDED
 
 
+def test_the_guard_of_a_lock_itself_is_called_as_the_lock_is() -> None:
+    """Though its stamp is that of a commit behind the fork, too: a clock was put back."""
+    found = []
+    for seq in (4, 5):
+        ref = WriteRef(LATE, OLD, seq, 0)
+        guard = Guard(1, LATE, OLD)
+        lock = Write("@lock", None, True, ref, frozenset([Dot(OLD, 1)]), guard)
+        (renamed,) = NAMES.state(RecordState(frozenset(), (lock,))).writes
+        found.append((renamed.ref.feed, renamed.guard.feed))
+    assert found == [(OLD, OLD), (NEW, NEW)]
+
+
 def test_all_that_a_change_refers_to_is_renamed() -> None:
     """Dots, what is replaced, what is seen, and the lock; nothing else."""
     change = SharedChange(
