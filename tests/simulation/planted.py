@@ -340,7 +340,7 @@ def unsigned_commits(patch: pytest.MonkeyPatch) -> None:
 
 
 PLANTED = {
-    "a dropped tombstone": Bug(dropped_tombstone, 23, 40),
+    "a dropped tombstone": Bug(dropped_tombstone, 115, 60),
     "a missing ancestor closure": Bug(no_ancestors, 20, 40),
     "a batch without all ancestors": Bug(near_ancestors, 35, 40),
     "a hash that ignores a column": Bug(hash_without_a_column, 1, 40, says="set hash"),
