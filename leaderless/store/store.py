@@ -6,6 +6,7 @@ has it), one write at a time, each in one transaction. Nothing here knows what t
 
 from __future__ import annotations
 
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -87,6 +88,7 @@ class Store:
         self._run = run
         self._writer = engine.writer_engine(path, self.pulse)
         self._write_lock = trio.Lock()
+        self._turn = threading.Lock()
         self._writing = Kept(self._writer)
         self._idle_readers = [Kept(engine.reader_engine(path)) for _ in range(_READERS)]
         self._readers = trio.CapacityLimiter(_READERS)
@@ -169,9 +171,12 @@ class Store:
         return result
 
     def write_here(self, fn: Callable[[Transaction], _T]) -> _T:
-        """Do what `write` does in the calling thread; for start-up and for tools without a loop."""
+        """Do what `write` does in the calling thread, once no other writes; listeners hear nothing.
+
+        For start-up and for tools without a loop.
+        """
         try:
-            with naming(self.path), self._writing.begin() as connection:
+            with self._turn, naming(self.path), self._writing.begin() as connection:
                 self.progress.begin()
                 transaction = Transaction(
                     connection,

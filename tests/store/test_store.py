@@ -360,3 +360,25 @@ async def test_what_blocks_is_done_by_the_runner_that_was_given(replica: Replica
         await store.write(_fact("new"))
         assert await store.read(_read_fact) == "new"
     assert done == [None, 1, 3, None]
+
+
+async def test_a_write_from_another_thread_waits_for_its_turn(replica: Replica) -> None:
+    """Whoever writes without a loop meets no transaction in the middle."""
+    began, may_end = threading.Event(), threading.Event()
+
+    def slow(_: Transaction) -> str:
+        began.set()
+        assert may_end.wait(60)
+        return "slow"
+
+    found: list[str] = []
+
+    async def write() -> None:
+        found.append(await replica.store.write(slow))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        await trio.to_thread.run_sync(began.wait)
+        threading.Timer(0, may_end.set).start()
+        found.append(replica.store.write_here(lambda _: "here"))
+    assert sorted(found) == ["here", "slow"]
