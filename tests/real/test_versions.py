@@ -7,7 +7,6 @@ import os
 import socket
 import sqlite3
 import subprocess
-import tarfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -43,8 +42,9 @@ def checkout(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         f"version {request.param} cannot be run, as git's history here does not reach back to it"
         f" (git fetch --unshallow): {done.stderr}"
     )
-    with tarfile.open(packed) as archive:
-        archive.extractall(folder / request.param, filter="data")
+    # Not tarfile: Python 3.11 took up its filters in the middle of its patches.
+    (folder / request.param).mkdir()
+    subprocess.run(["tar", "-xf", str(packed), "-C", str(folder / request.param)], check=True)
     return folder / request.param
 
 
