@@ -59,12 +59,12 @@ def location_add(
         put_json(answer)
     else:
         say(answer["id"])
-    if mode == "deep":
-        chat(_AS_CONTENT)
         if wait:
             chat(f"Indexed; `{context.command('find')}` looks in it on every device.")
         else:
             chat(f"Indexing; `{context.command('status')}` shows how far it is.")
+    if mode == "deep":
+        chat(_AS_CONTENT)
 
 
 @location.command("list")

@@ -38,6 +38,15 @@ def test_a_folder_is_indexed_when_it_is_added(ask: Ask, tmp_path: Path) -> None:
     assert str(folder / "added-file") in ask("find", "added-file").out
 
 
+def test_who_adds_a_folder_is_told_what_to_do_next(ask: Ask, tmp_path: Path) -> None:
+    """To look how far it is, or to find in it; JSON is not talked into."""
+    said = ask("location", "add", str(_folder(tmp_path, "told-one"))).err
+    assert said.startswith("Indexing; `leaderless")
+    waited = ask("location", "add", str(_folder(tmp_path, "told-two")), "--wait").err
+    assert "Indexed; `leaderless" in waited
+    assert "Index" not in ask("location", "add", str(_folder(tmp_path, "told-three")), "--json").err
+
+
 def test_a_scan_that_is_waited_for_has_seen_what_changed(ask: Ask, tmp_path: Path) -> None:
     """The command returns after the scan that it asked for, not before it began."""
     folder = _folder(tmp_path, "rescanned")
