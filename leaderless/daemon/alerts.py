@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from leaderless.daemon.facts import called
 from leaderless.escape import printable
 from leaderless.status.report import Alert
-from leaderless.store import restoring
+from leaderless.store import restoring, revocations
 from leaderless.words import counted
 from registry.changes import feed_incarnation
 
@@ -41,7 +41,7 @@ def revoked_alerts(gone: Sequence[RevokedView], own: bytes) -> Iterator[Alert]:
                 "REVOKED",
                 f"this device was revoked by {device.by} on {_day(int(device.at_ms))}: nobody"
                 " takes its calls, and it takes no edits; what it holds can still be read",
-                restoring.ADMITTED_ANEW,
+                revocations.ADMITTED_ANEW,
             )
 
 

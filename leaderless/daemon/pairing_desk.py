@@ -22,7 +22,6 @@ from leaderless.pairing.join import join
 from leaderless.protocol.packing import pack, unpack
 from leaderless.store import meta, revocations
 from leaderless.store.joining import check_may_join, join_library
-from leaderless.store.restoring import check_may_share
 from leaderless.store.statements import statements, take_statements
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class PairingDesk:
 
     async def show(self) -> dict[str, Any]:
         """Open a code, in place of the one that was open; raises NotPermittedError."""
-        await self._store.read(check_may_share)
+        await self._store.read(revocations.check_may_share)
         if not self._applier.members.may_admit(self._identity.public_key):
             raise NotPermittedError("this device may not admit others: it is no admin")
         async with self._opening:

@@ -229,15 +229,19 @@ def apply_making_way(
 
     Return what `state.apply_batch` does, and (owner, relay) of the copies that went.
     """
+    displaced: tuple[tuple[bytes, bytes], ...] = ()
     connection.exec_driver_sql("SAVEPOINT applying")
     try:
-        return state.apply_batch(connection, registry, batch, said, floor), ()
+        merged = state.apply_batch(connection, registry, batch, said, floor)
     except NotOwnerError:
         connection.exec_driver_sql("ROLLBACK TO applying")
         displaced = tuple(_displace(connection, registry, batch))
         if not displaced:
             raise
-        return state.apply_batch(connection, registry, batch, said, floor), displaced
+        merged = state.apply_batch(connection, registry, batch, said, floor)
+    # One transaction may apply thousands of batches: each open savepoint keeps pages as they were.
+    connection.exec_driver_sql("RELEASE applying")
+    return merged, displaced
 
 
 def _displace(

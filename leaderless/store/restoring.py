@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from registry.changes import Incarnation
 
 RESTORING, CLONED = "restoring", "cloned"
-ADMITTED_ANEW: Final = (
-    "leaderless pair CODE, with the code that `leaderless pair` shows on a member, admits it anew"
-)
 CLONE_MS: Final = 24 * 3_600 * 1_000
 """Nobody restores a device twice a day, and clones that both run meet within seconds."""
 
@@ -53,21 +50,6 @@ class ClonedError(NotPermittedError):
     """There is another machine that runs as this device."""
 
     code = "cloned"
-
-
-class RevokedError(NotPermittedError):
-    """A device that is no member any more has nobody to tell what it writes."""
-
-    code = "revoked"
-
-
-def check_may_share(connection: Connection) -> None:
-    """Raise RevokedError where nothing that this device says can ever reach anybody."""
-    if meta.get(connection, meta.REVOKED) is not None:
-        raise RevokedError(
-            "this device was revoked: no edit made here reaches anybody",
-            hint=ADMITTED_ANEW,
-        )
 
 
 def life(connection: Connection) -> str:

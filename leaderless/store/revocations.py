@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from leaderless.errors import NotPermittedError
+from leaderless.store import meta
 from registry.changes import Incarnation, feed_device, feed_incarnation
 
 if TYPE_CHECKING:
@@ -18,6 +20,24 @@ if TYPE_CHECKING:
 NONCE_BYTES: Final = 8
 NOTHING: Final = Incarnation(1, bytes(NONCE_BYTES))
 """Of a device of which nothing is held: the least that there is."""
+ADMITTED_ANEW: Final = (
+    "leaderless pair CODE, with the code that `leaderless pair` shows on a member, admits it anew"
+)
+
+
+class RevokedError(NotPermittedError):
+    """A device that is no member any more has nobody to tell what it writes."""
+
+    code = "revoked"
+
+
+def check_may_share(connection: Connection) -> None:
+    """Raise RevokedError where nothing that this device says can ever reach anybody."""
+    if meta.get(connection, meta.REVOKED) is not None:
+        raise RevokedError(
+            "this device was revoked: no edit made here reaches anybody",
+            hint=ADMITTED_ANEW,
+        )
 
 
 class Revoked(NamedTuple):

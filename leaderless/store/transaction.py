@@ -17,7 +17,8 @@ from leaderless.protocol.floor import Floor
 from leaderless.protocol.packing import pack
 from leaderless.store import meta, own_words, state
 from leaderless.store.command import About, Command
-from leaderless.store.restoring import check_may_share, check_may_write
+from leaderless.store.restoring import check_may_write
+from leaderless.store.revocations import check_may_share
 from registry.changes import DeviceId, StateChange, feed_id
 
 if TYPE_CHECKING:

@@ -40,10 +40,8 @@ class GoingOn:
         while True:
             await self._asked.wait()
             self._asked = trio.Event()
-            write, own = (
-                partial(restoring.go_on_as_restored, nonce=self._nonce()),
-                self._store.own_device,
-            )
+            write = partial(restoring.go_on_as_restored, nonce=self._nonce())
+            own = self._store.own_device
             try:
                 begun = await self._store.write(write)
             except DiskError as error:

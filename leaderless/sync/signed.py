@@ -15,6 +15,7 @@ from leaderless.protocol.errors import ProtocolError
 
 if TYPE_CHECKING:
     from leaderless.protocol.checkpoint import Checkpoint
+    from leaderless.protocol.floor import Floor
     from leaderless.protocol.messages import StateBatch
 
 
@@ -46,11 +47,7 @@ def checkpoint_of(
             raise UnverifiedError("relayed rows came without a checkpoint of their owner")
         return None
     said = checkpoints.decode(batch.checkpoint)
-    signature, covered = checkpoints.signed_part(batch.checkpoint)
-    if not verify(key, signature, covered):
-        raise UnverifiedError("a checkpoint is not signed by its owner")
-    if (said.library, said.owner, said.incarnation) != _about(batch, library):
-        raise UnverifiedError("a checkpoint speaks of another state")
+    _check("checkpoint", said, checkpoints.signed_part(batch.checkpoint), batch, key, library)
     if sender != batch.owner and _reaches(batch) > said.rev:
         raise UnverifiedError("relayed rows go beyond the checkpoint of their owner")
     if sender != batch.owner and batch.changes and batch.lo == batch.head:
@@ -63,16 +60,23 @@ def floor_of(batch: StateBatch, key: bytes, library: bytes) -> int:
     if not batch.floor:
         return 0
     said = floors.decode(batch.floor)
-    signature, covered = floors.signed_part(batch.floor)
-    if not verify(key, signature, covered):
-        raise UnverifiedError("a floor is not signed by its owner")
-    if (said.library, said.owner, said.incarnation) != _about(batch, library):
-        raise UnverifiedError("a floor speaks of another state")
+    _check("floor", said, floors.signed_part(batch.floor), batch, key, library)
     return said.rev
 
 
-def _about(batch: StateBatch, library: bytes) -> tuple[object, ...]:
-    return library, batch.owner, batch.incarnation
+def _check(
+    what: str,
+    said: Checkpoint | Floor,
+    signed: tuple[bytes, bytes],
+    batch: StateBatch,
+    key: bytes,
+    library: bytes,
+) -> None:
+    """Raise UnverifiedError unless the owner has signed it, and of the state that a batch is of."""
+    if not verify(key, *signed):
+        raise UnverifiedError(f"a {what} is not signed by its owner")
+    if (said.library, said.owner, said.incarnation) != (library, batch.owner, batch.incarnation):
+        raise UnverifiedError(f"a {what} speaks of another state")
 
 
 def _reaches(batch: StateBatch) -> int:
