@@ -40,17 +40,19 @@ def signed_commit(
     stamp: Stamp | None = None,
     signature: bytes | None = None,
     change: SharedChange | None = None,
+    seq: int = 1,
+    previous: bytes = commits.NO_HASH,
 ) -> SignedCommit:
-    """Return the first commit of a feed, signed by `author`, with what is given in place."""
+    """Return a commit of a feed (the first one), signed by `author`, with what is given in place."""
     made = SharedChange(Form.CREATE, "tag", TAG, (), (FieldWrite("color", None, "red"),))
     body = commits.encode_body([change or made])
     header = commits.encode_header(
         CommitHeader(
             library=library or author.store.library,
             feed=FeedId(feed or own_feed(author)),
-            seq=1,
+            seq=seq,
             stamp=stamp or Stamp(START_MS, 0, 0),
-            previous=commits.NO_HASH,
+            previous=previous,
             membership=bytes(32),
             command="tag.create",
             command_id=bytes(16),

@@ -196,12 +196,15 @@ class Fetching:
     def _sources(
         self, peers: list[Peer], holdings: Holdings, now: float
     ) -> dict[Key, list[tuple[int, Peer]]]:
-        """Return who may be asked for what, and how much more than we it says it holds."""
+        """Return who may be asked for what, and how much more than we it says it holds.
+
+        Of a doubted feed who holds more first: what does not follow from ours came from there.
+        """
         ours = holdings.vectors
         sources: dict[Key, list[tuple[int, Peer]]] = {}
         for peer in peers:
             if peer.known:
-                again = {Key(Stream.LOG, feed): 1 for feed in holdings.doubted if peer.holds(feed)}
+                again = {Key(Stream.LOG, feed): 0 for feed in holdings.doubted if peer.holds(feed)}
                 for key, amount in {**again, **peer.ahead(ours)}.items():
                     if key.of not in holdings.closed and self._may_ask(peer, key, now):
                         sources.setdefault(key, []).append((amount, peer))

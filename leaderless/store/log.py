@@ -54,6 +54,7 @@ __all__ = [
     "put_feed",
     "read_log",
     "receive",
+    "settle",
     "take_effect",
 ]
 
@@ -112,6 +113,22 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     elif not beyond:
         closing.note(connection, header)
     return True
+
+
+def settle(connection: Connection, feed: bytes, last: Received) -> None:
+    """A peer has no more of a feed than up to `last`: doubt the feed no more if that stands here.
+
+    Commits are chained by their hashes, so all before it is the same on both sides. What gave rise
+    to the doubt is held by somebody else, and told again by whoever that is; or by nobody any more.
+    """
+    held = feed_of_or_none(connection, feed)
+    if held is None or held.fault is None:
+        return
+    here = connection.exec_driver_sql(
+        "SELECT 1 FROM commit_log WHERE feed = ? AND hash = ?", (held.key, last.hash)
+    ).first()
+    if here is not None:
+        put_feed(connection, held._replace(fault=None))
 
 
 def apply_ready(

@@ -242,6 +242,8 @@ class Applier:
                 new &= bool(signed.body)
                 if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
                     ahead.add(batch.feed[:16])
+                if seq == batch.head:
+                    log.settle(connection, batch.feed, commit)
             log.apply_ready(connection, self._store.registry, transaction.now_ms)
             notes = tuple(("future_stamp", {"device": author}) for author in ahead)
             forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in forked}

@@ -235,6 +235,18 @@ def test_a_feed_in_doubt_is_read_from_its_start() -> None:
     assert again in side.exchange.tick(STALLED_S + 1)
 
 
+def test_of_a_feed_in_doubt_who_holds_more_is_asked_first() -> None:
+    """What does not follow from what is here came from there, and shows where the fork is."""
+    feed = feed_id(bytes([90]) * 16, LIFE)
+    side = Side(A, feeds={feed: 5})
+    behind(side, Vectors({}, {feed: FeedPosition(5, 5)}))
+    greeted(side, C, 2, Vectors({}, {feed: FeedPosition(6, 6)}))
+    doubtful = replace(side.holdings(), doubted=frozenset([feed]))
+    commands = side.exchange.ours_changed(doubtful, 0.1)
+    assert Send(2, PullLog(feed, 0)) in commands
+    assert Send(1, PullLog(feed, 0)) not in commands
+
+
 def test_a_feed_that_comes_into_doubt_on_the_way_is_read_from_its_start_at_once() -> None:
     """What was asked for from a later position does not have to end before."""
     feed = feed_id(C, LIFE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, event
 
 from leaderless.store import log, meta, shelf
@@ -116,6 +117,29 @@ def test_a_commit_that_does_not_follow_is_not_taken(replicas: list[Replica]) -> 
     feed = held_feed(b, first.header.feed)
     assert feed.fault == "its commit 2 does not follow from the one before it"
     assert feed.received == 2
+
+
+@pytest.mark.parametrize(("last", "is_doubted"), [("same", False), ("other", True)])
+def test_a_feed_is_doubted_until_a_peer_has_no_more_of_it_than_is_here(
+    replicas: list[Replica], last: str, *, is_doubted: bool
+) -> None:
+    """Its last commit stands for all before it: what did not follow is held by nobody it has asked."""
+    a, b, _ = replicas
+    first, second = some_commits(a, 2)
+    astray = signed_anew(a.identity, second, previous=bytes(32))
+    store_commits(b, first, astray)
+    end = {"same": first, "other": signed_anew(a.identity, first, command="tag.other")}[last]
+    within(b, lambda connection: log.settle(connection, first.header.feed, end))
+    assert (held_feed(b, first.header.feed).fault is not None) == is_doubted
+
+
+def test_a_feed_that_is_not_known_is_not_doubted(replicas: list[Replica]) -> None:
+    """To settle what nothing is known of makes nothing."""
+    a, b, _ = replicas
+    (first,) = some_commits(a, 1)
+    before = dump(b, LOG)
+    within(b, lambda connection: log.settle(connection, first.header.feed, first))
+    assert dump(b, LOG) == before
 
 
 def test_a_fork_is_no_matter_of_others(replicas: list[Replica]) -> None:

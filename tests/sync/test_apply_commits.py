@@ -9,6 +9,7 @@ import pytest
 
 from leaderless.identity import load_or_create
 from leaderless.protocol.errors import InvalidCommitError
+from leaderless.store.holdings import read_holdings
 from registry.changes import FieldWrite, Form, Incarnation, RecordId, SharedChange, Update, feed_id
 from registry.hlc import CEILING_MS, MAX_DRIFT_MS, Stamp
 from tests.forgery import TAG, log_batch, own_feed, signed_commit
@@ -47,6 +48,20 @@ async def test_a_feed_without_a_commit_leaves_no_trace(replicas: list[Replica]) 
     before = held(receiver)
     await (await applier(receiver)).apply(log_batch(feed), author.identity.device)
     assert held(receiver) == before
+
+
+async def test_what_does_not_follow_and_nobody_holds_is_doubted_no_more(
+    replicas: list[Replica],
+) -> None:
+    """The author was restored since: whoever has its feed as it is here ends the doubt."""
+    author, relay, receiver = replicas
+    feed, apply = own_feed(author), await applier(receiver)
+    astray = signed_commit(author, seq=2, previous=b"?" * 32)
+    await apply.apply(log_batch(feed, signed_commit(author)), relay.identity.device)
+    await apply.apply(replace(log_batch(feed, astray), after=1, head=2), relay.identity.device)
+    assert feed in await receiver.store.read(lambda c: read_holdings(c).doubted)
+    await apply.apply(log_batch(feed, signed_commit(author)), relay.identity.device)
+    assert feed not in await receiver.store.read(lambda c: read_holdings(c).doubted)
 
 
 async def test_commits_of_who_is_no_member_are_refused(
