@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+import trio.testing
 
 from entities import MODELS
 from leaderless.identity import Identity, certificate_key, load_or_create
@@ -19,15 +22,17 @@ from leaderless.protocol.membership import (
     library_of,
     signed_part,
 )
-from leaderless.store.store import Store, create_store
+from leaderless.store.store import Store, create_store, in_thread
 from registry.changes import Incarnation
 from registry.models import Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from leaderless.store.transaction import Transaction
 
+_T = TypeVar("_T")
 START_MS = 1_800_000_000_000
 DEVICE_COLUMNS = [
     "uuid",
@@ -103,6 +108,14 @@ class SteppedClock:
         return self.seconds
 
 
+async def beside(work: Callable[[], _T], /, *, limiter: trio.CapacityLimiter | None = None) -> _T:
+    """Have a thread do what blocks; where time is virtual it takes none, however busy we are."""
+    if limiter is None or not isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock):
+        return await in_thread(work, limiter=limiter)
+    async with limiter:
+        return work()
+
+
 @dataclass
 class Replica:
     """One device of a test: its identity, clock and open store."""
@@ -145,7 +158,7 @@ def make_replicas(folder: Path, count: int) -> list[Replica]:
         path = folder / f"library{at}.db"
         incarnation = Incarnation(1, bytes([at + 1]) * 8)
         create_store(path, clock, identity.device, incarnation, library, tuple(said))
-        store = Store(path, Registry(MODELS), clock, RecordIds(clock), identity.sign)
+        store = Store(path, Registry(MODELS), clock, RecordIds(clock), identity.sign, run=beside)
         store.load()
         replicas.append(Replica(identity, clock, store))
         add_device_row(replicas[-1], f"device{at}")
@@ -156,7 +169,7 @@ def open_replica(folder: Path, at: int, ms: int = START_MS, file: str | None = N
     """Return the device number `at` as its file is now, or as another file says that it was."""
     identity, clock = load_or_create(folder / f"key{at}"), SteppedClock(ms)
     path = folder / (file or f"library{at}.db")
-    store = Store(path, Registry(MODELS), clock, RecordIds(clock), identity.sign)
+    store = Store(path, Registry(MODELS), clock, RecordIds(clock), identity.sign, run=beside)
     store.load()
     return Replica(identity, clock, store)
 
