@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from leaderless.store import log
+from leaderless.store.disk import DiskError
 from leaderless.store.tombstones import drop_copied, drop_own
 
 if TYPE_CHECKING:
@@ -36,10 +37,15 @@ async def forget(world: World, step: Step) -> bool:
     }
     own, registry = store.own_device, store.registry
     held = [world.witness.applied(other) for other in world.devices]
-    bodies = store.write_here(lambda tx: _drop_bodies(tx, number % 3 + 1, held))
-    tombstones = store.write_here(lambda tx: drop_own(tx, holding))
-    tombstones += store.write_here(lambda tx: drop_copied(tx.conn, registry, own))
-    return bodies or tombstones > 0
+    forgot = False
+    try:
+        forgot = store.write_here(lambda tx: _drop_bodies(tx, number % 3 + 1, held))
+        forgot |= store.write_here(lambda tx: drop_own(tx, holding)) > 0
+        forgot |= store.write_here(lambda tx: drop_copied(tx.conn, registry, own)) > 0
+    except DiskError:
+        # It goes on another time; what was forgotten before is durable.
+        world.counts["forget (full)"] += 1
+    return forgot
 
 
 def _drop_bodies(transaction: Transaction, part: int, held: Sequence[Mapping[bytes, int]]) -> bool:
