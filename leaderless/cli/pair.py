@@ -27,12 +27,23 @@ _ADDRESS = re.compile(r"(\[[^\]]+\]|[^\[\]:]+):[0-9]+")
 @click.argument("code", required=False)
 @click.option("--address", metavar="HOST:PORT", help="Where the other device shows its code.")
 @click.option("--no-wait", is_flag=True, help="Print the code and return; it stays open.")
+@click.option(
+    "--leave-edits",
+    is_flag=True,
+    help="For a revoked device: also where edits that nobody has heard of are gone by that.",
+)
 @verb
-def pair(context: Context, code: str | None, address: str | None, no_wait: bool) -> None:
+def pair(
+    context: Context, code: str | None, address: str | None, no_wait: bool, leave_edits: bool
+) -> None:
     """Show a code, or type CODE to join another device's library."""
     if code is not None:
-        _join(context, code, address)
+        _join(context, code, address, leave_edits)
         return
+    if leave_edits:
+        raise UsageError(
+            "--leave-edits goes with a code", hint="leaderless pair CODE --leave-edits"
+        )
     if address is not None:
         raise UsageError("--address goes with a code", hint="leaderless pair CODE --address …")
     was_open = _is_open(context)
@@ -60,7 +71,7 @@ def pair(context: Context, code: str | None, address: str | None, no_wait: bool)
         raise click.exceptions.Abort from None
 
 
-def _join(context: Context, code: str, address: str | None) -> None:
+def _join(context: Context, code: str, address: str | None, leave_edits: bool) -> None:
     if address is not None and _ADDRESS.fullmatch(address.strip()) is None:
         # Codes are shown at a port of their own, drawn anew for each: there is no default.
         hint = "write HOST:PORT; the other device shows the port beside its code"
@@ -71,7 +82,8 @@ def _join(context: Context, code: str, address: str | None) -> None:
         if address is None
         else f"Asking {name_text(address)} …"
     )
-    answer = context.client.post("/v1/join", {"code": code, "address": address}, timeout_s=90)
+    asked = {"code": code, "address": address, "leave_edits": leave_edits}
+    answer = context.client.post("/v1/join", asked, timeout_s=90)
     if context.json:
         put_json(answer)
     else:

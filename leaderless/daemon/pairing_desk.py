@@ -21,7 +21,7 @@ from leaderless.pairing.host import open_pairing
 from leaderless.pairing.join import join
 from leaderless.protocol.packing import pack, unpack
 from leaderless.store import meta, revocations
-from leaderless.store.joining import check_may_join, join_library
+from leaderless.store.joining import check_leaves_nothing, check_may_join, join_library
 from leaderless.store.statements import statements, take_statements
 
 if TYPE_CHECKING:
@@ -192,13 +192,21 @@ class PairingDesk:
 
     # --- typing a code ----------------------------------------------------------------------------
 
-    async def type_code(self, text: str, address: str | None) -> dict[str, Any]:
-        """Join the library of the device that shows this code."""
+    async def type_code(
+        self, text: str, address: str | None, *, leaves_edits: bool = False
+    ) -> dict[str, Any]:
+        """Join the library of the device that shows this code.
+
+        Raises EditsLeftError if edits may be gone by that, unless `leaves_edits`.
+        """
         code = codes.parse(text)
         if self._open is not None and self._open.code.reveal() == code.reveal():
             raise UsageError("this device shows that code itself", hint="type it on the other one")
         members = len(self._applier.members.members)
         await self._store.read(lambda connection: check_may_join(connection, members))
+        if not leaves_edits:
+            own = self._store.own_device
+            await self._store.read(lambda connection: check_leaves_nothing(connection, own))
         attempt = partial(self._attempt, code)
         if address:
             host = await attempt(parse_address(address))

@@ -136,4 +136,6 @@ class Desk:
 
     async def join(self, request: Request) -> Answer:
         """Join the library of the device that shows a code."""
-        return Answer(await self.pairing.type_code(request.needed("code"), request.text("address")))
+        code, address = request.needed("code"), request.text("address")
+        leaves = request.body.get("leave_edits") is True
+        return Answer(await self.pairing.type_code(code, address, leaves_edits=leaves))

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from leaderless.errors import NotPermittedError
 from leaderless.protocol import hashing
 from leaderless.protocol.records import decode_state
-from leaderless.store import meta, state
+from leaderless.store import closing, meta, state
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.statements import take_statements
+from leaderless.words import counted
 from registry.changes import Create
 from registry.state import set_registers
 
@@ -53,6 +54,40 @@ _FACTS_OF_THE_OLD_LIBRARY = (
     meta.STAGING,
     meta.STATE_WANTED,
 )
+
+
+class EditsLeftError(NotPermittedError):
+    """What was edited here would be gone, and nobody has said that it may be."""
+
+    code = "edits_left"
+
+
+def unheard(connection: Connection, own: bytes) -> int:
+    """Return how many actions of the device `own` nobody else is known to have heard of."""
+    found = connection.exec_driver_sql(
+        "SELECT count(DISTINCT c.command_id) FROM feed f JOIN commit_log c ON c.feed = f.id"
+        " WHERE substr(f.feed, 1, 16) = ?1 AND c.command <> ?2 AND c.seq > coalesce("
+        "(SELECT max(k.received) FROM confirmation k WHERE k.feed = f.feed AND k.device <> ?1), 0)",
+        (own, closing.COMMAND),
+    )
+    return int(found.scalar_one())
+
+
+def check_leaves_nothing(connection: Connection, own: bytes) -> None:
+    """Raise EditsLeftError where the library that revoked this device lacks some of its edits.
+
+    These are not made there again: what they were about may be deleted there by now, by somebody who
+    had seen them. Which library a code is of shows only when it was typed.
+    """
+    count = unheard(connection, own)
+    if meta.get(connection, meta.REVOKED) is None or not count:
+        return
+    raise EditsLeftError(
+        f"this device was revoked before anybody had heard of {counted(count, 'action')} of it: the"
+        " library that it was revoked from does not take them, and they are gone here when it is"
+        " joined again; another library takes along how all is now",
+        hint="`leaderless history` lists them; leaderless pair CODE --leave-edits",
+    )
 
 
 def check_may_join(connection: Connection, members: int) -> None:

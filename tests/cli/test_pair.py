@@ -94,9 +94,19 @@ def test_where_the_other_is_goes_along(tmp_path: Path) -> None:
     assert b'"address": "192.0.2.1:4711"' in requests[0]
 
 
+def test_that_edits_may_be_left_behind_goes_along(tmp_path: Path) -> None:
+    """Only if it is said."""
+    for given, sent in (((), b"false"), (("--leave-edits",), b"true")):
+        home = tmp_path / str(len(given))
+        with answering(home, http({"library": "home"})) as requests:
+            run("--home", str(home), "pair", "4-maple-otter-lemon", *given)
+        assert b'"leave_edits": ' + sent in requests[0]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["--leave-edits"],
         ["4-not-a-code"],
         ["nonsense"],
         ["4-maple-otter-lemon", "--address", "nowhere"],

@@ -16,6 +16,7 @@ from leaderless.pairing import code as codes
 from leaderless.pairing.attempts import LIFETIME_S
 from leaderless.pairing.exchange import Exchange
 from leaderless.protocol.packing import pack
+from leaderless.store import meta
 from registry.changes import Create
 from tests.daemon.rooms import OPTIONS, Rooms, open_rooms
 from tests.pairing.people import calling, framed, hear
@@ -163,6 +164,28 @@ async def test_odd_addresses_in_a_welcome_do_not_spoil_the_joining(
     ):
         status, _ = await _type(joiner, await host.desk.show())
         assert (status, joiner.suggested) == (200, [])
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_revoked_device_with_edits_of_its_own_joins_if_it_is_said_to(
+    tmp_path: Path, strangers: list[Replica], leaves: bool
+) -> None:
+    """Nobody is called before that: the code stays good."""
+    async with (
+        open_rooms(tmp_path / "a", strangers[0]) as host,
+        open_rooms(tmp_path / "b", strangers[1]) as joiner,
+    ):
+        edit = Create("tag", strangers[1].store.ids.new(), {})
+        await joiner.replica.store.write(lambda tx: tx.commit("tag.create", [edit]))
+        await joiner.replica.store.write(lambda tx: meta.put(tx.conn, meta.REVOKED, 1))
+        shown = await host.desk.show()
+        where = f"127.0.0.1:{shown['port']}"
+        given = {"code": shown["code"], "address": where, "leave_edits": leaves}
+        answer = await joiner.ask("POST", "/v1/join", **given)
+        assert answer.status == (200 if leaves else 403)
+        while leaves and host.desk.state()["state"] == "waiting":
+            await host.desk.wait_change()
+        assert host.desk.state()["state"] == ("paired" if leaves else "waiting")
 
 
 # --- without an address ---------------------------------------------------------------------------

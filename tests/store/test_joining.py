@@ -12,7 +12,13 @@ from leaderless.protocol.membership import Signed, membership_of
 from leaderless.store import joining, meta
 from leaderless.store.adoption import TABLES
 from leaderless.store.holdings import read_holdings
-from leaderless.store.joining import check_may_join, join_library
+from leaderless.store.joining import (
+    EditsLeftError,
+    check_leaves_nothing,
+    check_may_join,
+    join_library,
+    unheard,
+)
 from leaderless.store.record_source import read_records
 from leaderless.store.staging import stage
 from leaderless.store.statements import keep_statements, statements
@@ -93,6 +99,41 @@ def test_who_was_revoked_may_join_any(meeting: Meeting) -> None:
     joiner = meeting.joiner
     within(joiner, lambda conn: meta.put(conn, meta.REVOKED, 1))
     within(joiner, lambda conn: check_may_join(conn, 9))
+
+
+def test_actions_that_nobody_has_said_to_hold_are_unheard(meeting: Meeting) -> None:
+    """Each counts once, however many commits it is, until somebody else says that it has it."""
+    joiner, host = meeting.joiner, meeting.host.identity.device
+    tag, own = joiner.store.ids.new(), joiner.identity.device
+    meeting.tag(joiner, Create("tag", tag, {}))
+    meeting.tag(joiner, Update("tag", tag, {"color": "red"}))
+    before = within(joiner, lambda conn: unheard(conn, own))
+    say = "INSERT INTO confirmation (device, feed, received, applied) VALUES (?, ?, ?, ?)"
+    for device, upto in ((own, 2), (host, 1)):
+        told = (device, own_feed(joiner), upto, upto)
+        within(joiner, lambda conn: conn.exec_driver_sql(say, told))  # noqa: B023
+    assert (before, within(joiner, lambda conn: unheard(conn, own))) == (2, 1)
+
+
+def test_who_was_revoked_is_told_what_would_be_gone(meeting: Meeting) -> None:
+    """The number of its actions that nobody has heard of, and how to join all the same."""
+    joiner = meeting.joiner
+    meeting.tag(joiner, Create("tag", joiner.store.ids.new(), {}))
+    within(joiner, lambda conn: meta.put(conn, meta.REVOKED, 1))
+    with pytest.raises(EditsLeftError, match="1 action of it") as refused:
+        within(joiner, lambda conn: check_leaves_nothing(conn, joiner.identity.device))
+    assert "--leave-edits" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("is_revoked", [True, False])
+def test_who_leaves_no_edits_behind_is_asked_nothing(meeting: Meeting, is_revoked: bool) -> None:
+    """A revoked device all of whose edits were heard of, and one that was never revoked."""
+    joiner = meeting.joiner
+    if is_revoked:
+        within(joiner, lambda conn: meta.put(conn, meta.REVOKED, 1))
+    else:
+        meeting.tag(joiner, Create("tag", joiner.store.ids.new(), {}))
+    within(joiner, lambda conn: check_leaves_nothing(conn, joiner.identity.device))
 
 
 def test_rows_of_others_are_left_behind(tmp_path: Path, meeting: Meeting) -> None:
