@@ -14,14 +14,17 @@ from registry.changes import Dot, WriteRef
 from registry.state import Death, RecordState, Write, canonical_order
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Sequence
+    from collections.abc import Callable, Collection, Container, Sequence
 
     from registry.changes import Guard, SharedChange
     from registry.hlc import Stamp
 
 
 class Move(NamedTuple):
-    """Positions of `feed` from `first` on are called `branch`; `stamps` are those of their commits."""
+    """Positions of `feed` from `first` on are called `branch`.
+
+    `stamps` are those of their commits, as far as whoever names them had applied these.
+    """
 
     feed: bytes
     first: int
@@ -53,22 +56,16 @@ class Names:
         return ref._replace(feed=self.feed(ref.feed, ref.seq))
 
     def guard(self, guard: Guard) -> Guard:
-        """Return a guard by the name of the lock that it is of: known by its stamp alone."""
+        """Return a guard by the name of the lock that it is of: the last that its author had applied.
+
+        It has no number, and of an honest author no two commits in one line have the same stamp.
+        """
         feed = guard.feed
         while (move := self._moves.get(feed)) is not None and guard.stamp is not None:
             if guard.stamp not in move.stamps:
                 break
             feed = move.branch
         return guard._replace(feed=feed)
-
-    def _guard_of(self, write: Write) -> Guard:
-        """Return the guard of a write: that of the lock itself is called as the lock is.
-
-        A device that was put back may have given the stamp of a lock to a commit behind the fork, too.
-        """
-        if write.guard.stamp == write.ref.stamp and write.guard.feed == write.ref.feed:
-            return write.guard._replace(feed=self.feed(write.ref.feed, write.ref.seq))
-        return self.guard(write.guard)
 
     def change(self, change: SharedChange) -> SharedChange:
         """Return a change by the names of what it refers to."""
@@ -83,18 +80,25 @@ class Names:
             guard=self.guard(change.guard),
         )
 
-    def state(self, state: RecordState) -> RecordState:
-        """Return what is remembered of a record, by the names of all positions in it."""
+    def state(self, state: RecordState, guard_of: Callable[[Write], Guard]) -> RecordState:
+        """Return what is remembered of a record, by the names of all positions in it.
+
+        `guard_of` is asked for the guard of each write by its new name, as that follows from what
+        the author of that write had applied.
+        """
         deaths = frozenset(
             Death(self.ref(death.ref), self.dots(death.dots)) for death in state.deaths
         )
-        writes, remains = self._writes(state.writes), self._writes(state.remains)
+        writes = self._writes(state.writes, guard_of)
+        remains = self._writes(state.remains, guard_of)
         return RecordState(self.dots(state.dots), writes, deaths, remains)
 
-    def _writes(self, writes: Sequence[Write]) -> tuple[Write, ...]:
+    def _writes(
+        self, writes: Sequence[Write], guard_of: Callable[[Write], Guard]
+    ) -> tuple[Write, ...]:
         renamed = (
             write._replace(
-                ref=self.ref(write.ref), dots=self.dots(write.dots), guard=self._guard_of(write)
+                ref=self.ref(write.ref), dots=self.dots(write.dots), guard=guard_of(write)
             )
             for write in writes
         )

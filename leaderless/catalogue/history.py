@@ -18,7 +18,7 @@ from leaderless.catalogue.text import plain_json
 from leaderless.protocol import commits, limits
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import unpack_each
-from leaderless.store import branches, closing
+from leaderless.store import closing, meant
 from registry.changes import FeedId, Form
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Action:
         """Yield (header, place in the commit, change) in the order in which they were written."""
         for header, body in self.bodies(connection):
             changes = commits.decode_body(header, body)
-            changes = branches.as_here(connection, self.feed, header, changes)
+            changes = meant.as_here(connection, self.feed, header.seq, changes)
             for place, change in enumerate(changes):
                 yield header, place, change
 

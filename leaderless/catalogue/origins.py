@@ -14,7 +14,7 @@ from leaderless.catalogue.history import ActionKey
 from leaderless.catalogue.pages import Pages
 from leaderless.catalogue.undone import UNDO, taken_back
 from leaderless.protocol.records import decode_ref
-from leaderless.store import branches
+from leaderless.store import meant
 from leaderless.store.feeds import forked
 from registry.changes import LOCK_FIELD, Form, WriteRef
 from registry.errors import InvalidStampError
@@ -118,7 +118,7 @@ class Origins:
         if loser is None or not self._is_forked:
             return loser
         first = action.headers[0]
-        return branches.write_as_here(self._connection, first.feed, first, loser)
+        return meant.write_as_here(self._connection, first.feed, first.seq, loser)
 
     def _may_repeat(self, feed: bytes, seq: int) -> bool:
         """Return whether a commit may write what stood there before: cheap, as nothing is decoded.
@@ -146,7 +146,7 @@ class Origins:
         change = None if page is None else page.change(place)
         if page is None or change is None or not self._is_forked:
             return change
-        return branches.as_here(self._connection, feed, page.header, (change,))[0]
+        return meant.as_here(self._connection, feed, page.header.seq, (change,))[0]
 
 
 def loser_of(action: Action) -> WriteRef | None:

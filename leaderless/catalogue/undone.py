@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from leaderless.catalogue.history import ActionKey, actions_called
 from leaderless.protocol import commits, limits
 from leaderless.protocol.packing import unpack_each
-from leaderless.store import branches
+from leaderless.store import meant
 from leaderless.store.feeds import feed_with
 from registry.changes import LIFE_BYTES, FeedId
 
@@ -64,7 +64,7 @@ def taken_back(connection: Connection, header: CommitHeader) -> Action | None:
     for action in actions_called(connection, command_id):
         # Undos of before the feed was named go by the id alone.
         # What is in a branch now went by its feed's name when it was taken back.
-        named = (None, action.feed, branches.signed_name(action.feed))
+        named = (None, action.feed, meant.signed_name(action.feed))
         if feed in named and _comes_after(connection, first, action):
             if action.forgotten or _is_forgotten(connection, first):
                 return action
@@ -90,9 +90,9 @@ def _first_part(connection: Connection, header: CommitHeader) -> CommitHeader:
 
 def _comes_after(connection: Connection, header: CommitHeader, action: Action) -> bool:
     """Return whether the author of a commit had an action before it, by what it has signed."""
-    if branches.is_at_or_behind(connection, header.feed, action.feed):
+    if meant.is_at_or_behind(connection, header.feed, action.feed):
         return header.seq > action.last_seq
-    signed = branches.signed_name(action.feed)
+    signed = meant.signed_name(action.feed)
     # A commit names the heads that changed since the one before it: the last one named counts.
     rows = connection.exec_driver_sql(
         "SELECT c.header FROM commit_log c JOIN feed f ON f.id = c.feed"
@@ -114,7 +114,7 @@ def _comes_after(connection: Connection, header: CommitHeader, action: Action) -
 def _leads_to(connection: Connection, needed: Dependency, action: Action) -> bool:
     """Return whether what a header names by the name of a feed is in the branch of an action."""
     at = feed_with(connection, needed)
-    return at is not None and branches.is_at_or_behind(connection, at.feed, action.feed)
+    return at is not None and meant.is_at_or_behind(connection, at.feed, action.feed)
 
 
 def _changes(connection: Connection, action: Action, about: About) -> bool:

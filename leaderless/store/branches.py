@@ -2,13 +2,12 @@
 
 A fork ends its feed before that position. Each branch is a feed of its own from there on, named by the
 hash of its first commit, and counts like any other: who built on one of them waits for nothing, and
-who meets both merges both. Commits keep the feed and the numbers that were signed; where they, or
-the registers, name a position behind the fork, the branch is meant that its author had before it.
+who meets both merges both. Commits keep the feed and the numbers that were signed; which branch they
+mean by a position behind the fork is meant.py's.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from leaderless.protocol import commits, hashing
@@ -20,28 +19,23 @@ from leaderless.protocol.records import (
     encode_state,
     record_element,
 )
-from leaderless.store import closing, meta
+from leaderless.store import closing, meant, meta
 from leaderless.store.discarding import discard
 from leaderless.store.feeds import (
     Feed,
     branches_of,
     feed_at,
     feed_of,
-    feed_of_or_none,
-    feed_with,
     feeds,
-    forked,
 )
-from registry.changes import LIFE_BYTES, feed_id, feed_incarnation, is_branch
-from registry.hlc import Stamp
+from registry.changes import LIFE_BYTES, Position
 from registry.renaming import Move, Names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
     from sqlalchemy import Connection
 
-    from registry.changes import CommitHeader, FeedId, SharedChange, WriteRef
+    from registry.changes import CommitHeader, Guard
+    from registry.state import Write
 
 
 class Place(NamedTuple):
@@ -166,34 +160,27 @@ def _split(connection: Connection, feed: Feed, at: int) -> None:
         ),
     )
     if has_effect:
-        stamps = _Stamps(connection, (branch.key,))
-        _rename_all(connection, Move(feed.feed, at, branch.feed, stamps))
+        _rename_all(connection, feed_at(connection, feed.key), feed_at(connection, branch.key))
     if feed.counts is not None:
         # What is said to count under the feed's name may be meant of a branch that is not here yet.
         closing.recount(connection)
 
 
-class _Stamps:
-    """The stamps of the commits of some feeds, looked up one by one."""
-
-    def __init__(self, connection: Connection, keys: Sequence[int]) -> None:
-        self._connection = connection
-        self._keys = keys
-
-    def __contains__(self, stamp: object) -> bool:
-        """Return whether a commit of these feeds has a stamp."""
-        packed = stamp.pack() if isinstance(stamp, Stamp) else b""
-        query = "SELECT feed FROM commit_log WHERE stamp = ?"
-        found = self._connection.exec_driver_sql(query, (packed,)).scalars()
-        return any(key in self._keys for key in found.all())
-
-
 # --- names ----------------------------------------------------------------------------------------
 
 
-def _rename_all(connection: Connection, move: Move) -> None:
+def _rename_all(connection: Connection, feed: Feed, branch: Feed) -> None:
     """Call what has taken effect of a feed, and is in a branch now, by the branch's name."""
+    stamps = meant.Stamps(connection, [branch.key], branch.received)
+    move = Move(feed.feed, feed.received + 1, branch.feed, stamps)
     names = Names([move])
+
+    def guard_of(write: Write) -> Guard:
+        if write.guard.feed != move.feed or write.guard.stamp not in move.stamps:
+            return write.guard
+        at = names.ref(write.ref)
+        return meant.guard_of(connection, write.guard, Position(at.feed, at.seq), feed)
+
     total = 0
     rows = connection.exec_driver_sql(
         "SELECT model, uuid, state, deaths, remains FROM record WHERE instr(state, ?) > 0"
@@ -201,7 +188,7 @@ def _rename_all(connection: Connection, move: Move) -> None:
         (move.feed,) * 3,
     ).all()
     for model, uuid, packed, *beside in rows:
-        state = names.state(decode_state(packed, *beside))
+        state = names.state(decode_state(packed, *beside), guard_of)
         renamed = encode_state(state)
         total += record_element(model, uuid, renamed) - record_element(model, uuid, packed)
         remains = encode_state(state.remembered) if state.remains else None
@@ -239,111 +226,3 @@ def records(connection: Connection) -> list[tuple[str, bytes]]:
             )
             found.update(dict.fromkeys((model, uuid) for model, uuid in rows))
     return list(found)
-
-
-def names_for(
-    connection: Connection, feed: Feed, header: CommitHeader, changes: Sequence[SharedChange]
-) -> Names | None:
-    """Return what the author of a stored commit calls by other names than we do; None for nothing."""
-    ends = _ends(connection)
-    if not ends:
-        return None
-    named = {at.feed for at in commits.positions(changes) if at.seq > ends.get(at.feed, at.seq)}
-    named |= {change.guard.feed for change in changes if change.guard.feed in ends}
-    return _names_known_to(connection, feed, header, named, ends)
-
-
-def _ends(connection: Connection) -> dict[bytes, int]:
-    """Return where those feeds end, as they are signed, that are forked."""
-    return {trunk.feed: trunk.received for trunk in forked(connection) if not is_branch(trunk.feed)}
-
-
-def _names_known_to(
-    connection: Connection,
-    feed: Feed,
-    header: CommitHeader,
-    named: Collection[bytes],
-    ends: Mapping[bytes, int],
-) -> Names | None:
-    """Return what the author of a commit means by what it names behind the ends of some feeds."""
-    moves: list[Move] = []
-    for of in sorted(named):
-        own = of == header.feed
-        known = feed if own else _branch_known_to(connection, feed, header, of, ends[of])
-        moves += [] if known is None else _path(connection, known)
-    return Names(moves) if moves else None
-
-
-def as_here(
-    connection: Connection, held: bytes, header: CommitHeader, changes: tuple[SharedChange, ...]
-) -> tuple[SharedChange, ...]:
-    """Return changes of a commit that stands in the feed `held` by the names that we have."""
-    feed = feed_of_or_none(connection, held)
-    if feed is None:
-        return changes
-    names = names_for(connection, feed, replace(header, feed=signed_name(held)), changes)
-    return changes if names is None else tuple(map(names.change, changes))
-
-
-def write_as_here(
-    connection: Connection, held: bytes, header: CommitHeader, ref: WriteRef
-) -> WriteRef:
-    """Return a write that a commit in the feed `held` names, by the name that we have."""
-    feed, ends = feed_of_or_none(connection, held), _ends(connection)
-    if feed is None or ref.seq <= ends.get(ref.feed, ref.seq):
-        return ref
-    header = replace(header, feed=signed_name(held))
-    names = _names_known_to(connection, feed, header, (ref.feed,), ends)
-    return ref if names is None else names.ref(ref)
-
-
-def signed_name(feed: bytes) -> FeedId:
-    """Return what the commits of a feed or branch call it."""
-    return feed_id(feed[:16], feed_incarnation(feed))
-
-
-def is_at_or_behind(connection: Connection, feed: bytes, of: bytes) -> bool:
-    """Return whether a feed is `of`, or a branch that begins behind it."""
-    at = feed_of_or_none(connection, feed)
-    while at is not None and at.feed != of:
-        at = None if at.trunk is None else feed_at(connection, at.trunk)
-    return at is not None
-
-
-def _path(connection: Connection, feed: Feed) -> list[Move]:
-    """Return the moves that lead from the feed as it is signed to a branch of it."""
-    moves: list[Move] = []
-    keys: list[int] = []
-    while feed.trunk is not None:
-        trunk = feed_at(connection, feed.trunk)
-        keys.append(feed.key)
-        stamps = _Stamps(connection, tuple(keys))
-        moves.append(Move(trunk.feed, trunk.received + 1, feed.feed, stamps))
-        feed = trunk
-    return moves
-
-
-def _branch_known_to(
-    connection: Connection, feed: Feed, header: CommitHeader, trunk: bytes, end: int
-) -> Feed | None:
-    """Return the branch of a feed that the author of a commit had applied, as it has said last.
-
-    It said so in this feed, in what this one begins behind, or in an earlier incarnation.
-    """
-    rows = connection.exec_driver_sql(
-        "SELECT c.header FROM commit_log c JOIN feed f ON f.id = c.feed"
-        " WHERE substr(f.feed, 1, 16) = ? AND instr(c.header, ?) > 0"
-        " ORDER BY f.id = ? DESC, c.stamp DESC, c.seq DESC",
-        (feed.feed[:16], trunk, feed.key),
-    )
-    try:
-        for packed in rows.scalars():
-            said = commits.decode_header(packed)
-            if said.feed == header.feed and said.seq > header.seq:
-                continue
-            for needed in said.dependencies:
-                if needed.feed == trunk and needed.seq > end:
-                    return feed_with(connection, needed)
-    finally:
-        rows.close()
-    return None

@@ -22,7 +22,7 @@ from leaderless.protocol.retention import (
 )
 from leaderless.protocol.traces import in_record, replaced_by
 from leaderless.store import log, meta
-from leaderless.store.branches import signed_name
+from leaderless.store.meant import signed_name
 from leaderless.store.statements import statements
 from registry.hlc import Stamp
 

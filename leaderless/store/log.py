@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits, limits
 from leaderless.protocol.messages import LogBatch, SignedCommit
-from leaderless.store import branches, closing, meta, shelf
+from leaderless.store import branches, closing, meant, meta, shelf
 from leaderless.store.feeds import (
     Feed,
     asked_for,
@@ -196,7 +196,7 @@ class _Applying:
             "SELECT body FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, header.seq)
         ).scalar_one()
         changes = commits.decode_body(header, body)
-        names = branches.names_for(self._connection, feed, header, changes)
+        names = meant.names_for(self._connection, feed, header.seq, changes)
         if names is not None:
             changes = tuple(map(names.change, changes))
         if self._changes and self._changes + len(changes) > AT_ONCE:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits
-from leaderless.store import branches
+from leaderless.store import meant
 from leaderless.store.feeds import feed_of_or_none, feed_with, put_feed
 from registry.changes import CommitKind
 
@@ -96,7 +96,7 @@ def _waits_for_named(connection: Connection, feed: Feed, group: Group) -> str | 
         ).scalar_one()
         if commits.names_others(header, body):
             changes = commits.decode_body(header, body)
-            names = branches.names_for(connection, feed, header, changes)
+            names = meant.names_for(connection, feed, header.seq, changes)
             for at in commits.positions(changes):
                 of = at.feed if names is None else names.feed(at.feed, at.seq)
                 named[of] = max(named.get(of, 0), at.seq)

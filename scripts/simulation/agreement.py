@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from leaderless.protocol import commits
-from leaderless.store import branches, meta, state
+from leaderless.store import meant, meta, state
 from leaderless.store.holdings import read_holdings
 from registry.changes import WriteRef
 from scripts.simulation.hashes import element, opaque_sum, sum_of
@@ -138,7 +138,7 @@ def _is_as_replayed(witness: Witness, devices: Sequence[Device], authors: Sequen
             header = commits.decode_header(packed)
             said = commits.decode_body(header, witness.bodies[hashed])
             # Behind a fork positions are called otherwise than the commits call them.
-            for place, change in enumerate(branches.as_here(connection, feed, header, said)):
+            for place, change in enumerate(meant.as_here(connection, feed, header.seq, said)):
                 told.append(Told(change, WriteRef(header.stamp, feed, seq, place)))
     for author in authors:
         lost = [seq for hashed, seq in author.commits.items() if hashed not in kept]

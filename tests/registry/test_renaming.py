@@ -39,18 +39,6 @@ def test_a_guard_is_known_by_its_stamp() -> None:
     assert NAMES.guard(UNGUARDED) == UNGUARDED
 
 
-def test_the_guard_of_a_lock_itself_is_called_as_the_lock_is() -> None:
-    """Though its stamp is that of a commit behind the fork, too: a clock was put back."""
-    found = []
-    for seq in (4, 5):
-        ref = WriteRef(LATE, OLD, seq, 0)
-        guard = Guard(1, LATE, OLD)
-        lock = Write("@lock", None, True, ref, frozenset([Dot(OLD, 1)]), guard)
-        (renamed,) = NAMES.state(RecordState(frozenset(), (lock,))).writes
-        found.append((renamed.ref.feed, renamed.guard.feed))
-    assert found == [(OLD, OLD), (NEW, NEW)]
-
-
 def test_all_that_a_change_refers_to_is_renamed() -> None:
     """Dots, what is replaced, what is seen, and the lock; nothing else."""
     change = SharedChange(
@@ -68,7 +56,7 @@ def test_all_that_a_change_refers_to_is_renamed() -> None:
 
 
 def test_all_that_is_remembered_of_a_record_is_renamed() -> None:
-    """Writes come in the order of their new names."""
+    """Writes come in the order of their new names; whoever knows their authors says their guards."""
     writes = tuple(
         Write("color", None, value, _ref(seq, feed), frozenset([Dot(OLD, 5)]))
         for value, seq, feed in (("a", 6, OLD), ("b", 6, OTHER))
@@ -79,8 +67,10 @@ def test_all_that_is_remembered_of_a_record_is_renamed() -> None:
         frozenset([Death(_ref(7), frozenset([Dot(OLD, 8)]))]),
         writes[:1],
     )
-    renamed = NAMES.state(state)
+    renamed = NAMES.state(state, lambda write: Guard(1, EARLY, write.ref.feed))
     assert renamed.dots == {Dot(NEW, 5)}
     assert [write.ref.feed for write in renamed.writes] == [NEW, OTHER]
     assert renamed.deaths == {Death(_ref(7, NEW), frozenset([Dot(DEEP, 8)]))}
     assert renamed.remains[0].dots == {Dot(NEW, 5)}
+    guards = [write.guard.feed for write in (*renamed.writes, *renamed.remains)]
+    assert guards == [OLD, OTHER, OLD]
