@@ -21,7 +21,7 @@ from leaderless.store.registers import Records
 from registry.authoring import change_for
 from registry.changes import UNSET, CommitHeader, CommitKind, Dependency, FeedId
 from registry.errors import InvalidChangeError, InvalidStampError, LockedError
-from registry.hlc import stamp_above
+from registry.hlc import MAX_COUNTER, MAX_TAG, Stamp, stamp_above
 from registry.merge import highest_seen
 from registry.models import FieldKind
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from leaderless.store.called import Called
     from leaderless.store.progress import Progress
     from registry.changes import DeviceId, Edit, SharedChange, Value
-    from registry.hlc import Stamp
     from registry.models import Registry
 
 _PART_BYTES: Final = limits.MAX_BODY_BYTES // 4 * 3
@@ -198,7 +197,7 @@ class Command:
         tag = int.from_bytes(self._author[-6:], "big")
         clock, tick = meta.clock(self._connection).tick(self._now_ms, tag)
         try:
-            stamp = stamp_above(tick, highest_seen(changes))
+            stamp = self._unused(stamp_above(tick, highest_seen(changes)))
         except InvalidStampError as error:
             raise UsageError(
                 "a value of it is stamped with the end of time: nothing can be written over it",
@@ -206,6 +205,27 @@ class Command:
             ) from error
         meta.put_clock(self._connection, clock.observe(stamp, self._now_ms))
         return stamp
+
+    def _unused(self, stamp: Stamp) -> Stamp:
+        """Return a stamp, or a higher one if a commit of ours has it: a lock is known by its stamp.
+
+        Two values of one stamp, by a clock far ahead, are replaced by commits that would share one.
+        Raises InvalidStampError at the ceiling.
+        """
+        parts = {part.stamp for part in self._parts}
+        while stamp in parts or self._highest(stamp, stamp) is not None:
+            end = Stamp(stamp.ms, MAX_COUNTER, MAX_TAG)
+            held = {part for part in parts if stamp <= part <= end}
+            stamp = max(held | {self._highest(stamp, end) or stamp}).successor(stamp.tag)
+        return stamp
+
+    def _highest(self, least: Stamp, most: Stamp) -> Stamp | None:
+        """Return the highest stamp in the log that is within bounds, or None."""
+        packed = self._connection.exec_driver_sql(
+            "SELECT max(stamp) FROM commit_log WHERE stamp BETWEEN ? AND ?",
+            (least.pack(), most.pack()),
+        ).scalar()
+        return None if packed is None else Stamp.parse(packed)
 
     def _sign(self, about: About, number: int, part: _Part, sign: Callable[[bytes], bytes]) -> None:
         """Put a part into the log; what it builds on is what was applied here before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 from collections.abc import Iterator
 
@@ -140,6 +141,35 @@ def test_the_parts_of_an_action_rise_in_time(replica: Replica) -> None:
     _commit(replica, _create(limits.MAX_CHANGES + 1))
     stamps = query_file(replica.store.path, "SELECT stamp FROM commit_log ORDER BY seq")
     assert stamps == sorted(set(stamps))
+    assert len(stamps) == 2
+
+
+def _stamps_over_a_clock_ahead(replicas: list[Replica], *commits: Iterator[Edit]) -> list[Stamp]:
+    """Return the stamps of commits that replace what was written at one time of the next day."""
+    ahead, device, _ = replicas
+    ahead.clock.ms += 86_400_000
+    _commit(ahead, _create(3))
+    store_commits(device, *log_of(ahead, own_feed(ahead)))
+    for edits in commits:
+        _commit(device, edits)
+    made = log_of(device, own_feed(device))
+    assert {item.header.stamp.ms for item in made} == {ahead.clock.ms}
+    return [item.header.stamp for item in made]
+
+
+def test_no_two_commits_of_a_device_have_one_stamp(replicas: list[Replica]) -> None:
+    """Though each replaces a value of the same stamp: a lock is known by its stamp."""
+    edits = (iter([Update("tag", _uuid(at), {"color": "blue"})]) for at in (1, 2, 3))
+    stamps = _stamps_over_a_clock_ahead(replicas, *edits)
+    assert sorted(set(stamps)) == stamps
+
+
+def test_no_two_parts_of_an_action_have_one_stamp(replicas: list[Replica]) -> None:
+    """Each replaces a value of the same stamp, and neither is in the log yet."""
+    first, last = (Update("tag", _uuid(at), {"color": "blue"}) for at in (1, 2))
+    edits = itertools.chain([first], _create(limits.MAX_CHANGES - 1, start=4), [last])
+    stamps = _stamps_over_a_clock_ahead(replicas, edits)
+    assert sorted(set(stamps)) == stamps
     assert len(stamps) == 2
 
 
