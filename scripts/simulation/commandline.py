@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.simulation.kept import Kept, Meant, add_up, whole_lines
 from scripts.simulation.plan import Plan, plan_of
 from scripts.simulation.shrink import shrink
 from scripts.simulation.totals import Totals
 from scripts.simulation.world import Result, simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 SHOWN_LINES = 200
 
@@ -41,31 +42,33 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--shrink-minutes", type=float, default=5.0, help="for the first failure")
     parser.add_argument("--transcript", action="store_true", help="print the whole conversation")
     parser.add_argument(
-        "--sum", nargs="+", type=Path, metavar="FILE", help="add up what --json has printed before"
+        "--out", type=Path, metavar="FILE", help="add a line for each seed; those there are done"
+    )
+    parser.add_argument(
+        "--sum", nargs="+", type=Path, metavar="FILE", help="add up files of --out and of --json"
     )
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
     return parser.parse_args(arguments)
 
 
-def _one(steps: int, devices: tuple[int, int], seed: int) -> Result:
-    return simulate(plan_of(seed, steps, *devices))
+def _one(meant: Meant, until: float, seed: int) -> Result | None:
+    """Run a seed, unless there is no time left to begin it."""
+    return simulate(plan_of(seed, *meant)) if time.monotonic() < until else None
 
 
-def _results(options: argparse.Namespace, until: float) -> Iterator[Result]:
-    """Yield the result of seed after seed, as they come."""
-    work = partial(_one, options.steps, options.devices)
-    seeds = range(options.start, options.start + options.seeds)
+def _results(
+    options: argparse.Namespace, meant: Meant, done: Collection[int], until: float
+) -> Iterator[Result]:
+    """Yield the result of seed after seed, as they come; what had begun in time is finished."""
+    work = partial(_one, meant, until)
+    wanted = range(options.start, options.start + options.seeds)
+    seeds = [seed for seed in wanted if seed not in done]
     if options.jobs == 1:
-        for seed in seeds:
-            if time.monotonic() >= until:
-                return
-            yield work(seed)
+        yield from (result for result in map(work, seeds) if result is not None)
         return
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
-        for result in pool.imap_unordered(work, seeds):
-            yield result
-            if time.monotonic() >= until:
-                return
+        found = pool.imap_unordered(work, seeds)
+        yield from (result for result in found if result is not None)
 
 
 def explain(result: Result, shrink_s: float) -> list[str]:
@@ -105,11 +108,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(shown.violation or f"All of it held: {shown.digest}")
         return 1 if shown.violation else 0
     if options.sum:
-        return _report(_summed(options.sum), as_json=options.json)
-    began = time.monotonic()
+        told = [line for path in options.sum for line in whole_lines(path)]
+        return _report(add_up(told), as_json=options.json)
+    return _explore(options)
+
+
+def _explore(options: argparse.Namespace) -> int:
+    meant = Meant(options.steps, *options.devices)
+    kept = None if options.out is None else Kept(options.out, meant)
+    began = last = time.monotonic()
     until = began + options.minutes * 60 if options.minutes is not None else float("inf")
     totals, failed = Totals(), []
-    for result in _results(options, until):
+    for result in _results(options, meant, kept.seeds if kept else (), until):
+        now = time.monotonic()
+        if kept is not None:
+            kept.add(result, now - last)
+        last = now
         totals.add(result)
         if result.violation is not None:
             failed.append(result)
@@ -118,15 +132,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if failed and options.shrink_minutes > 0:
         print("\n".join(explain(failed[0], options.shrink_minutes * 60)), file=sys.stderr)
     return _report(totals, as_json=options.json)
-
-
-def _summed(paths: Sequence[Path]) -> Totals:
-    """Return the sum over files, each with the totals of one session or of several, line by line."""
-    totals = Totals()
-    for path in paths:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            totals.add_json(json.loads(line))
-    return totals
 
 
 def _report(totals: Totals, *, as_json: bool) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.simulation.commandline import main
+from scripts.simulation.kept import whole_lines
 from tests.simulation.planted import PLANTED
 
 FEW = ["--seeds", "2", "--steps", "30", "--devices", "3-3"]
@@ -45,6 +46,42 @@ def test_sessions_are_summed(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         key: whole[key] for key in whole if key not in timed
     }
     assert summed["virtual_s"] == pytest.approx(whole["virtual_s"], abs=0.01)
+
+
+def test_a_session_that_was_stopped_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was done is not done again; a line that was cut off is; the sum is that of all seeds."""
+    path = tmp_path / "seeds.jsonl"
+    one = ["--seeds", "1", *FEW[2:], "--out", str(path)]
+    assert main(one) == 0
+    first = path.read_bytes()
+    path.write_bytes(first + b'{"seed": 1, "pl')
+    capsys.readouterr()
+    assert main([*FEW, "--out", str(path)]) == 0
+    assert capsys.readouterr().out.startswith("1 seeds, 30 steps")
+    assert path.read_bytes().startswith(first)
+    assert main(["--sum", str(path)]) == 0
+    assert capsys.readouterr().out.startswith("2 seeds, 60 steps")
+
+
+def test_processes_share_the_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is run once, and tells the same as in one process."""
+    paths = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    for jobs, path in enumerate(paths, start=1):
+        assert main([*FEW, "--jobs", str(jobs), "--out", str(path)]) == 0
+    one, two = ({told["seed"]: told["digest"] for told in whole_lines(path)} for path in paths)
+    assert one == two
+    capsys.readouterr()
+    assert main(["--sum", *map(str, paths)]) == 0
+    assert capsys.readouterr().out.startswith("2 seeds")
+
+
+def test_no_seed_is_begun_when_time_is_over(capsys: pytest.CaptureFixture[str]) -> None:
+    """In one process as in several."""
+    for jobs in ("1", "2"):
+        assert main([*FEW, "--minutes", "0", "--jobs", jobs]) == 0
+        assert capsys.readouterr().out.startswith("0 seeds")
 
 
 def test_a_violation_is_made_small_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
