@@ -47,6 +47,10 @@ class GoneError(Exception):
     """The device died before the work was done, or is not running."""
 
 
+class UnforeseenError(Exception):
+    """A link ended by an error that the product has no name for."""
+
+
 @dataclass
 class SimulatedClock:
     """A wall clock that is off by some ms and runs at a speed of its own."""
@@ -306,6 +310,9 @@ class Device:
             self._network.transcript.told(self.name, kind, shown)
             if kind == "cloned":
                 self.is_stopped = True
+            elif kind == "peer_error" and data["code"] == "bug":
+                # The link is called anew, so nothing else might show it.
+                self.failure = self.failure or UnforeseenError(str(data["why"]))
             elif kind in ("took_back", "restored"):
                 self.on_returning(self, kind)
 

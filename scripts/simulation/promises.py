@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.store.state import Copy
+    from registry.models import Registry
     from scripts.simulation.device import Device
     from scripts.simulation.world import World
 
@@ -58,7 +59,7 @@ class Promises:
         # Of a device that was restored, or runs twice, nobody knows what it wrote under which rev.
         if author.is_unsure:
             return
-        held = _rows(connection, device, copy.epoch)
+        held = rows_of(connection, device.registry, copy.epoch)
         path = str(author.device.path)
         written = self._written.get(path)
         if written is None or not _is_told(written, copy) or _lacks(held, written, copy):
@@ -88,12 +89,26 @@ def _written_by(world: World, owner: Device) -> Written:
         own = state.copy_of(connection, owner.id)
         if own is None or restoring.life(connection):
             return Written(Incarnation(0, b""), 0, {})
-        return Written(own.incarnation, own.watermark, _rows(connection, owner, own.epoch))
+        return Written(
+            own.incarnation, own.watermark, rows_of(connection, owner.registry, own.epoch)
+        )
 
 
-def _rows(connection: Connection, device: Device, epoch: int) -> dict[bytes, int]:
-    """Return the rev of each live row of an incarnation, whether its model is known or not."""
-    named = [model.sync_name for model in device.registry.owned()]
+def rows_of(connection: Connection, registry: Registry, epoch: int) -> dict[bytes, int]:
+    """Return the rev of each live row of an incarnation, whether its model is known or not.
+
+    A package's model has no table yet in a file of before, whose device has not started since.
+    """
+    named = [
+        model.sync_name
+        for model in registry.owned()
+        if not model.schema or _is_there(connection, model.sync_name)
+    ]
     parts = [f"SELECT uuid, rev FROM {name} WHERE epoch = ?1 AND dead = 0" for name in named]  # noqa: S608
     query = " UNION ALL ".join([*parts, "SELECT uuid, rev FROM opaque_row WHERE epoch = ?1"])
     return dict(connection.exec_driver_sql(query, (epoch,)).all())
+
+
+def _is_there(connection: Connection, table: str) -> bool:
+    query = "SELECT 1 FROM sqlite_master WHERE name = ?"
+    return connection.exec_driver_sql(query, (table,)).first() is not None
