@@ -9,16 +9,16 @@ SQLAlchemy's, as everywhere. Whoever listens to statements gets the long way.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, MultipleResultsFound, NoResultFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sqlalchemy import CursorResult, Engine
+    from sqlalchemy.engine import RootTransaction
 
 
 class Rows:
@@ -153,6 +153,10 @@ class Mappings:
         return dict(zip(names, self._rows.one(), strict=True))
 
 
+def _nothing() -> None:
+    """Tell nobody."""
+
+
 class BareConnection(Connection):
     """A connection of which `exec_driver_sql` goes straight to the driver.
 
@@ -160,6 +164,12 @@ class BareConnection(Connection):
     """
 
     is_bare = True
+    mode = "DEFERRED"
+    """How a transaction begins."""
+    executed: Callable[[], object] = staticmethod(_nothing)
+    """Called after each statement."""
+    _raw: sqlite3.Connection | None = None
+    _raw_of: object = None
 
     def exec_driver_sql(
         self,
@@ -169,17 +179,44 @@ class BareConnection(Connection):
     ) -> CursorResult[Any]:
         """Execute a statement, or the same with each of a list of parameters."""
         transaction = self._transaction
-        is_bare = self.is_bare and transaction is not None and transaction.is_active
-        if not is_bare or execution_options or self.dispatch.before_cursor_execute:
-            return super().exec_driver_sql(statement, parameters, execution_options)
+        if (
+            transaction is None
+            or not transaction.is_active
+            or not self.is_bare
+            or execution_options
+            or self._has_events
+            or self.engine._has_events  # noqa: SLF001 - as SQLAlchemy's own connection asks it
+        ):
+            result = super().exec_driver_sql(statement, parameters, execution_options)
+            self.executed()
+            return result
         return cast("CursorResult[Any]", self._execute_bare(statement, parameters))
 
-    def begin_bare(self, mode: str) -> None:
-        """Begin a transaction of SQLite; for the handler of SQLAlchemy's own beginning."""
-        self._execute_bare(f"BEGIN {mode}", None)
+    def execute(self, *about: Any, **options: Any) -> CursorResult[Any]:  # noqa: ANN401 - as there
+        """Execute what SQLAlchemy, or a tool of its, has made."""
+        result = super().execute(*about, **options)
+        self.executed()
+        return result
+
+    def _begin_impl(self, transaction: RootTransaction) -> None:
+        """Begin here and now: the driver would begin late, and deferred.
+
+        A transaction that reads first and then writes could then fail at once, whatever the timeout.
+        """
+        if self._has_events or self.engine._has_events:  # noqa: SLF001 - as above
+            super()._begin_impl(transaction)
+        self._execute_bare(f"BEGIN {self.mode}", None)
+
+    def raw(self) -> sqlite3.Connection:
+        """Return the driver's own connection."""
+        held = self.connection
+        if self._raw is None or self._raw_of is not held:
+            self._raw = cast("sqlite3.Connection", held.driver_connection)
+            self._raw_of = held
+        return self._raw
 
     def _execute_bare(self, statement: str, parameters: Any) -> Rows:  # noqa: ANN401 - as above
-        cursor = cast("sqlite3.Connection", self.connection.driver_connection).cursor()
+        cursor = self.raw().cursor()
         try:
             if parameters is None:
                 cursor.execute(statement)
@@ -190,9 +227,45 @@ class BareConnection(Connection):
         except sqlite3.Error as error:
             cursor.close()
             _fail(error, statement)
-        for heard in self.dispatch.after_cursor_execute:
-            heard(self, cursor, statement, parameters, None, isinstance(parameters, list))
+        self.executed()
         return Rows(cursor, statement)
+
+
+class Open:
+    """A transaction for the length of a block."""
+
+    __slots__ = ("_connection", "_transaction")
+
+    def __init__(self, connection: BareConnection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Connection:
+        """Begin it."""
+        try:
+            self._transaction = self._connection.begin()
+        except BaseException:
+            self._leave_nothing_open()
+            raise
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Commit, or roll back if an error ends the block."""
+        try:
+            if kind is None:
+                self._transaction.commit()
+        except BaseException:
+            kind = BaseException
+            raise
+        finally:
+            if kind is not None:
+                self._transaction.rollback()
+                self._leave_nothing_open()
+
+    def _leave_nothing_open(self) -> None:
+        # A COMMIT that fails (a deferred key) leaves SQLite's transaction open.
+        raw = self._connection.raw()
+        if raw.in_transaction:
+            raw.rollback()
 
 
 class Kept:
@@ -203,23 +276,13 @@ class Kept:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._connection: Connection | None = None
+        self._connection: BareConnection | None = None
 
-    @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """Open a transaction; it is rolled back where an error leaves it."""
-        connection = self._connection
-        if connection is None:
-            connection = self._connection = self.engine.connect()
-        try:
-            with connection.begin():
-                yield connection
-        except BaseException:
-            # A COMMIT that fails (a deferred key) leaves SQLite's transaction open.
-            raw = cast("sqlite3.Connection", connection.connection.driver_connection)
-            if raw.in_transaction:
-                raw.rollback()
-            raise
+    def begin(self) -> Open:
+        """Open a transaction for a block; it is rolled back where an error leaves it."""
+        if self._connection is None:
+            self._connection = cast("BareConnection", self.engine.connect())
+        return Open(self._connection)
 
     def dispose(self) -> None:
         """Close the connection."""
@@ -229,9 +292,18 @@ class Kept:
         self.engine.dispose()
 
 
-def go_bare(engine: Engine) -> None:
-    """Have the connections of an engine on SQLite's driver be of this kind."""
-    engine._connection_cls = BareConnection  # noqa: SLF001 - SQLAlchemy's own hook, not documented
+def go_bare(engine: Engine, mode: str, executed: Callable[[], object] = _nothing) -> None:
+    """Have the connections of an engine on SQLite's driver be of this kind.
+
+    Their transactions begin in `mode`; `executed` is called after each statement.
+    """
+
+    def connection(of: Engine) -> BareConnection:
+        made = BareConnection(of)
+        made.mode, made.executed = mode, executed
+        return made
+
+    engine._connection_cls = connection  # type: ignore[assignment]  # noqa: SLF001 - SQLAlchemy's own hook, not documented
 
 
 def _fail(error: sqlite3.Error, statement: str) -> NoReturn:

@@ -60,24 +60,25 @@ class ConstraintError(InvalidDataError):
 def writer_engine(path: Path, pulse: Pulse | None = None) -> Engine:
     """Return an engine with the one connection that writes; `pulse` beats as it gets on."""
     engine = _engine(path, _WRITER_CACHE_KIB, ("journal_mode = WAL", "synchronous = FULL"))
-    if pulse is not None:
-        _beat(engine, pulse)
+    if pulse is None:
+        go_bare(engine, "IMMEDIATE")
+    else:
+        go_bare(engine, "IMMEDIATE", pulse.beat)
+        _beat_within_statements(engine, pulse)
     return engine
 
 
-def _beat(engine: Engine, pulse: Pulse) -> None:
+def _beat_within_statements(engine: Engine, pulse: Pulse) -> None:
     @event.listens_for(engine, "connect")
-    def _within_statements(connection: DBAPIConnection, _: object) -> None:
+    def _connected(connection: DBAPIConnection, _: object) -> None:
         cast("sqlite3.Connection", connection).set_progress_handler(pulse.beat, STEPS)
-
-    @event.listens_for(engine, "after_cursor_execute")
-    def _after_statements(*_: object) -> None:
-        pulse.beat()
 
 
 def reader_engine(path: Path) -> Engine:
     """Return an engine with one connection that can only read; each reader thread has its own."""
-    return _engine(path, _READER_CACHE_KIB, ("query_only = ON",))
+    engine = _engine(path, _READER_CACHE_KIB, ("query_only = ON",))
+    go_bare(engine, "DEFERRED")
+    return engine
 
 
 def _engine(path: Path, cache_kib: int, pragmas: tuple[str, ...]) -> Engine:
@@ -90,7 +91,6 @@ def _engine(path: Path, cache_kib: int, pragmas: tuple[str, ...]) -> Engine:
             "cached_statements": _CACHED_STATEMENTS,
         },
     )
-    go_bare(engine)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: DBAPIConnection, _: object) -> None:
@@ -104,13 +104,6 @@ def _engine(path: Path, cache_kib: int, pragmas: tuple[str, ...]) -> Engine:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # The driver would begin late and deferred: a transaction that reads first and then
-        # writes could then fail at once, whatever the timeout.
-        mode = "DEFERRED" if "query_only = ON" in pragmas else "IMMEDIATE"
-        cast("BareConnection", connection).begin_bare(mode)
 
     return engine
 
