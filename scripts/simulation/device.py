@@ -287,11 +287,11 @@ class Device:
         return result
 
     async def _take_time(self) -> None:
-        with trio.CancelScope(shield=True):
-            if self._chance.random() < 0.1:
+        if self._chance.random() < 0.1:
+            with trio.CancelScope(shield=True):
                 await trio.sleep(self._chance.uniform(0, 0.03))
-            else:
-                await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.cancel_shielded_checkpoint()
         if self._dead:
             await trio.sleep_forever()  # it is cancelled
 

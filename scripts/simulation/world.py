@@ -302,13 +302,18 @@ def _described(error: BaseException) -> str:
 
 @contextmanager
 def seldom_collected() -> Iterator[None]:
-    """Look for cycles of objects a hundred times less often: a run makes few of them."""
+    """Look for cycles of objects a hundred times less often, and not among what was there before.
+
+    A run makes few of them.
+    """
     was = gc.get_threshold()
+    gc.freeze()
     gc.set_threshold(100_000, 20, 20)
     try:
         yield
     finally:
         gc.set_threshold(*was)
+        gc.unfreeze()
 
 
 def simulate(
