@@ -1,4 +1,4 @@
-"""A device and its clone, others that build on either, and commits that come in any order."""
+"""A device and its clones, others that build on any, and commits that come in any order."""
 
 from __future__ import annotations
 
@@ -71,9 +71,12 @@ def _memory(replica: Replica) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(10))
 def test_all_end_alike_and_as_a_rebuild_would(tmp_path: Path, seed: int) -> None:
-    """Whatever the device and its clone have written, and who has heard of what in which order."""
+    """Whatever the device and its clones have written, and who has heard of what in which order.
+
+    Every other time there is a clone of the clone, so that a branch forks, and a clock far ahead.
+    """
     chance = random.Random(seed)
     replicas = make_replicas(tmp_path, 3)
     for _ in range(4):
@@ -81,6 +84,11 @@ def test_all_end_alike_and_as_a_rebuild_would(tmp_path: Path, seed: int) -> None
     backup(replicas[0], tmp_path / "clone.db")
     clone = open_replica(tmp_path, 0, file="clone.db")
     everybody = [*replicas, clone]
+    if seed % 2:
+        _write(clone, chance)
+        backup(clone, tmp_path / "second.db")
+        everybody.append(open_replica(tmp_path, 0, file="second.db"))
+        replicas[1].clock.ms += 86_400_000
     for _ in range(STEPS):
         if chance.random() < 0.6:
             _write(chance.choice(everybody), chance)
