@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from leaderless.catalogue import matching
 from leaderless.catalogue.text import name_json
 from leaderless.errors import UsageError
+from leaderless.store.revocations import without_membership
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -80,7 +81,8 @@ def find_entries(
         f" WHERE {condition} ORDER BY e.mtime_ns DESC, e.name, e.uuid LIMIT ?",
         (*values, query.limit),
     ).all()
-    return [_found(connection, row, own, online) for row in rows]
+    gone = without_membership(connection)
+    return [_found(connection, row, own, online, gone) for row in rows]
 
 
 def fitting(connection: Connection, query: Query) -> tuple[str, list[object]]:
@@ -135,12 +137,13 @@ def _found(
     row: Sequence[Any],
     own: bytes,
     online: Collection[bytes],
+    gone: Collection[bytes],
 ) -> dict[str, Any]:
     key, uuid, device, device_name, drive, root, kind, size, mtime_ns, offline, mount, location = (
         row
     )
     path = entry_path(connection, key, root)
-    why = why_away(connection, device, own, online, mount, offline)
+    why = why_away(device, own, online, gone, mount, offline)
     return {
         "id": uuid.hex(),
         "device": device_name or device.hex()[:8],
@@ -157,18 +160,19 @@ def _found(
 
 
 def why_away(
-    connection: Connection,
     device: bytes,
     own: bytes,
     online: Collection[bytes],
+    gone: Collection[bytes],
     mount: bytes | None,
     offline: int | None,
 ) -> str | None:
-    """Return why an entry cannot be reached now, None if it can; `mount` is where its drive is."""
+    """Return why an entry cannot be reached now, None if it can.
+
+    `gone` are the devices that were revoked, `mount` is where its drive is.
+    """
     if device != own and device not in online:
-        query = "SELECT 1 FROM revoked WHERE device = ? AND below IS NULL"
-        is_gone = connection.exec_driver_sql(query, (device,)).first() is not None
-        return "its device was revoked" if is_gone else "its device is not connected"
+        return "its device was revoked" if device in gone else "its device is not connected"
     if mount is None:
         return "its drive is not plugged in"
     if offline:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from leaderless.catalogue.find import entry_path, why_away
 from leaderless.catalogue.text import name_json
+from leaderless.store.revocations import WITHOUT_MEMBERSHIP, without_membership
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -22,7 +23,7 @@ PLACE: Final = (
     " SELECT l.id, (SELECT min(o.id) FROM incarnation o WHERE o.device = i.device),"
     " coalesce((SELECT min(w.id) FROM volume w WHERE w.fingerprint = v.fingerprint"
     " AND (v.is_removable = 1 OR v.is_network = 1)), v.id),"
-    " EXISTS (SELECT 1 FROM revoked r WHERE r.device = i.device AND r.below IS NULL)"
+    f" i.device IN ({WITHOUT_MEMBERSHIP})"
     " FROM location l JOIN volume v ON v.id = l.volume JOIN incarnation i ON i.id = l.epoch"
     " WHERE l.dead = 0),"
     " place (location, owner, device, drive) AS MATERIALIZED ("
@@ -53,15 +54,20 @@ def entries_json(
             tuple(some),
         )
         rows.update((row[0], row) for row in found)
-    return [_entry(connection, rows[key], own, online) for key in keys if key in rows]
+    gone = without_membership(connection)
+    return [_entry(connection, rows[key], own, online, gone) for key in keys if key in rows]
 
 
 def _entry(
-    connection: Connection, row: Sequence[Any], own: bytes, online: Collection[bytes]
+    connection: Connection,
+    row: Sequence[Any],
+    own: bytes,
+    online: Collection[bytes],
+    gone: Collection[bytes],
 ) -> dict[str, Any]:
     key, uuid, device, name, drive, fingerprint, location, root, offline, mount, *about = row
     kind, size, mtime_ns, content, quick_hash = about
-    why = why_away(connection, device, own, online, mount, offline)
+    why = why_away(device, own, online, gone, mount, offline)
     return {
         "id": uuid.hex(),
         "device": name or device.hex()[:8],

@@ -52,10 +52,10 @@ class MemberDesk:
 
     async def whom(self, request: Request) -> Answer:
         """Return whose membership a revoke would take away, or why it cannot; nothing is done."""
-        said = await self._said(request)
-        device = device_id(certificate_key(decode(said.body).certificate))
+        said = decode((await self._said(request)).body)
+        device = device_id(certificate_key(said.certificate))
         names = await self.store.read(device_names)
-        name = names.get(device) or decode(said.body).name or device.hex()[:8]
+        name = names.get(device) or said.name or device.hex()[:8]
         is_own = device == self.store.own_device
         return Answer({"device_id": device.hex(), "name": name, "this_device": is_own})
 

@@ -125,9 +125,8 @@ def asked_for(connection: Connection, feed: Feed) -> int | None:
     return max(feed.counts, trunk.received + 1)
 
 
-def shown(connection: Connection, feed: Feed) -> int:
-    """Return how much of a feed peers are told of and sent."""
-    end = asked_for(connection, feed)
+def shown(feed: Feed, end: int | None) -> int:
+    """Return how much of a feed peers are told of and sent, where `end` is what is `asked_for`."""
     return feed.received if end is None else min(feed.received, end)
 
 

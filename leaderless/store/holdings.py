@@ -55,10 +55,10 @@ def read_holdings(connection: Connection) -> Holdings:
     doubted: set[bytes] = set()
     lives = frozenset(of.feed[:LIFE_BYTES] for of in closing.lacking(connection).values())
     for feed in log.feeds(connection):
-        # Where that is nothing, too: a peer that was told of more has to hear that it is gone.
-        told = shown(connection, feed)
-        feeds[feed.feed] = FeedPosition(told, min(feed.applied, told))
         end = asked_for(connection, feed)
+        # Where that is nothing, too: a peer that was told of more has to hear that it is gone.
+        told = shown(feed, end)
+        feeds[feed.feed] = FeedPosition(told, min(feed.applied, told))
         is_wanted = feed.forked is None and (end is None or feed.received < end)
         (wanted if is_wanted else closed).add(feed.feed)
         # What is not read again cannot be mended by it: branches of it come by their own names.

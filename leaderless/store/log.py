@@ -259,7 +259,7 @@ def read_log(connection: Connection, feed: bytes, after: int) -> LogBatch | None
     nothing before it begins: the batch says after which number it does.
     """
     known = feed_of_or_none(connection, feed)
-    head = 0 if known is None else shown(connection, known)
+    head = 0 if known is None else shown(known, asked_for(connection, known))
     if known is None or head <= after:
         return None
     if known.trunk is not None:

@@ -25,6 +25,11 @@ ADMITTED_ANEW: Final = (
 )
 
 
+WITHOUT_MEMBERSHIP: Final = "SELECT device FROM revoked WHERE below IS NULL"
+"""The devices that are no members now, as a query: who was admitted anew has a generation below which
+its feeds are closed."""
+
+
 class RevokedError(NotPermittedError):
     """A device that is no member any more has nobody to tell what it writes."""
 
@@ -84,6 +89,11 @@ def revoked(connection: Connection) -> dict[bytes, Revoked]:
         )
         for device, below, generation, nonce, rev in rows
     }
+
+
+def without_membership(connection: Connection) -> frozenset[bytes]:
+    """Return the devices that were revoked and are no members now."""
+    return frozenset(connection.exec_driver_sql(WITHOUT_MEMBERSHIP).scalars())
 
 
 def begins_with(connection: Connection, feed: bytes) -> int | None:

@@ -6,13 +6,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, event
 
-from leaderless.catalogue.find import KINDS, Query
+from leaderless.catalogue.find import KINDS, Query, find_entries
 from leaderless.errors import UsageError
 from leaderless.store.transaction import Transaction
 from tests.catalogue.shelf import File, ask, found, paths, put_files
 from tests.cluster import open_cluster
 from tests.replicas import ENTRY_COLUMNS, Replica
+from tests.store.passing import pull
 
 
 def test_a_result_says_where_the_file_is(replica: Replica) -> None:
@@ -250,3 +252,24 @@ def test_a_device_is_asked_for(replica: Replica) -> None:
     """Another device's id leaves nothing of this one."""
     put_files(replica, [File(b"a")])
     assert paths(replica, device=bytes(16)) == set()
+
+
+def test_of_a_revoked_device_it_is_said_so_for_all_entries_at_once(
+    replicas: list[Replica],
+) -> None:
+    """That is why nothing of it can be reached; it is looked up once."""
+    anna, ben, _ = replicas
+    put_files(ben, [File(b"a"), File(b"b")])
+    pull(ben, anna, ben)
+    asked: list[str] = []
+
+    def whys(connection: Connection) -> list[str]:
+        connection.exec_driver_sql(
+            "INSERT INTO revoked (device, statement) VALUES (?, x'')", (ben.identity.device,)
+        )
+        event.listen(connection, "before_cursor_execute", lambda *about: asked.append(about[2]))
+        entries = find_entries(connection, Query(kind="file"), anna.identity.device, ())
+        return [entry["why"] for entry in entries]
+
+    assert ask(anna, whys) == ["its device was revoked"] * 2
+    assert sum("FROM revoked" in query for query in asked) == 1

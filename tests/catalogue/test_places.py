@@ -78,6 +78,32 @@ def test_entries_come_in_the_order_asked_for(replica: Replica) -> None:
     )
 
 
+def test_who_was_revoked_is_looked_up_once_for_all_entries(replicas: list[Replica]) -> None:
+    """However many of them are on devices that are not connected."""
+    anna, ben, _ = replicas
+    disk = Drive(ben, "disk")
+    for name in "abc":
+        disk.put(name)
+    meet(anna, ben)
+    asked: list[str] = []
+
+    def told(connection: Any) -> list[dict[str, Any]]:
+        connection.exec_driver_sql(
+            "INSERT INTO revoked (device, statement) VALUES (?, x'')", (ben.identity.device,)
+        )
+        keys = connection.exec_driver_sql("SELECT id FROM entry WHERE kind = 'file'").scalars()
+        keys = keys.all()
+        raw = connection.connection.driver_connection
+        raw.set_trace_callback(asked.append)
+        found = entries_json(connection, keys, anna.identity.device, ())
+        raw.set_trace_callback(None)
+        return found
+
+    whys = [entry["why"] for entry in within(anna, told)]
+    assert whys == ["its device was revoked"] * 3
+    assert sum("FROM revoked" in query for query in asked) == 1
+
+
 def test_parts_of_a_list_fit_into_a_query() -> None:
     """All of it comes, in order."""
     parts = list(chunks(list(range(1_200))))
