@@ -31,6 +31,14 @@ def test_who_holds_rows_of_ours_says_first_what_it_has_heard_of_us() -> None:
     assert side.exchange.own_device_changed() == [Introduce(1)]
 
 
+def test_rows_of_others_are_handed_on_meanwhile() -> None:
+    """What a peer has heard of us says nothing of them."""
+    side = Side(A, owned={A: 9, C: 7})
+    assert Introduce(1) not in greeted(side, B, 1, at(5), version=ANSWERS)
+    commands = side.exchange.received(1, PullState(C, LIFE, 0), 10, 0.0, 0)
+    assert [command.key.of for command in commands if isinstance(command, Load)] == [C]
+
+
 def test_who_holds_nothing_of_ours_is_told_at_once() -> None:
     """And so is who has rows of an earlier life of ours, or cannot answer."""
     nothing = Vectors()

@@ -91,6 +91,13 @@ def test_a_mark_is_of_one_position() -> None:
     assert (marked, (OF_BEN, 1) in marks, "nonsense" in marks) == ([8], False, False)
 
 
+def test_the_last_that_has_taken_effect_can_be_marked() -> None:
+    """Of twenty the twentieth, too."""
+    marks = Marks({OF_ANNA: 20})
+    marks.add(OF_ANNA, 20)
+    assert (OF_ANNA, 20) in marks
+
+
 @pytest.mark.parametrize("age_days", [1, 100])
 def test_what_is_superseded_goes_at_any_age(age_days: int) -> None:
     """Nothing of it is left, so nobody needs it to be whole."""
@@ -118,7 +125,7 @@ def test_the_newest_stay_whatever_became_of_them() -> None:
 
 def test_what_has_not_taken_effect_stays() -> None:
     """A commit on the shelf is needed as it is."""
-    assert not _retention().may_go(_commit(seq=10))
+    assert not _retention(elsewhere=10).may_go(_commit(seq=10))
     assert not _retention().may_go(_commit()._replace(feed=OF_BEN))
 
 
@@ -132,5 +139,6 @@ def test_the_newest_and_the_young_in_effect_are_reversible() -> None:
     known = _retention(in_effect=[5])
     assert known.is_reversible(_commit(newest=True, seq=6))
     assert known.is_reversible(_commit(age_days=1))
+    assert known.is_reversible(_commit(age_days=30))
     assert not known.is_reversible(_commit(age_days=100))
     assert not known.is_reversible(_commit(age_days=1, seq=6))

@@ -278,6 +278,21 @@ def test_forgetting_in_the_middle_of_a_new_incarnation_drops_the_old_one_too(
     assert query_file(b.store.path, _COUNTS) == [(0, 0)]
 
 
+def test_the_word_on_a_later_incarnation_is_kept_though_its_rows_are_not_taken(
+    replicas: list[Replica],
+) -> None:
+    """It is the proof that there is one, for an owner that was restored since; it covers nothing."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    pull(a, b, a)
+    _next_life(a)
+    late = list(batches(a, a, limit=4))[1]
+    assert not take(b, late).used
+    copy = held(b, a)
+    assert (copy.incarnation, copy.checkpoint) == (late.incarnation, late.checkpoint)
+    assert (copy.watermark, copy.checkpoint_rev) == (0, 0)
+
+
 def test_the_newest_word_of_an_owner_is_kept(replicas: list[Replica]) -> None:
     """An older checkpoint does not replace a newer one."""
     a, b, _ = replicas

@@ -7,7 +7,7 @@ from dataclasses import replace
 from entities import MODELS
 from leaderless.protocol import limits
 from leaderless.protocol.messages import StateBatch
-from leaderless.store import state_source
+from leaderless.store import restoring, state_source
 from registry.models import Registry
 from tests.replicas import (
     VOLUME_COLUMNS,
@@ -65,6 +65,18 @@ def test_a_batch_names_the_source_s_own_position(replicas: list[Replica]) -> Non
     take(b, first)
     (relayed,) = batches(b, a)
     assert (relayed.lo, relayed.hi, relayed.head, relayed.as_of) == (0, 10, 10, 24)
+
+
+def test_who_takes_its_own_rows_back_hands_on_those_of_others_alone(
+    replicas: list[Replica],
+) -> None:
+    """What it has of its own would take the place of what peers can give."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    pull(a, b, a)
+    add_tree(b, 3)
+    b.store.write_here(restoring.begin)
+    assert (len(list(batches(b, a))), list(batches(b, b))) == (1, [])
 
 
 def test_there_is_no_batch_beyond_what_is_held(replica: Replica) -> None:
