@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from leaderless.store import restoring
 from leaderless.transport.memory import memory_pair
 from tests.daemon.rooms import Rooms, open_rooms
 from tests.replicas import Replica
@@ -92,6 +93,31 @@ async def test_wait_answers_once_all_connected_are_proved(
         nursery.start_soon(_other_side, rooms, other)
         report = await rooms.data("GET", "/v1/wait", timeout_s="60")
         assert report["in_sync"] is True
+        nursery.cancel_scope.cancel()
+
+
+async def test_wait_waits_for_a_device_that_takes_its_rows_back(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """Though all others are proved to hold what it holds: that is not all that it had."""
+    answered: list[object] = []
+    async with (
+        open_rooms(tmp_path / "a", pair[0]) as rooms,
+        open_rooms(tmp_path / "b", pair[1]) as other,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(_other_side, rooms, other)
+        await rooms.data("GET", "/v1/wait", timeout_s="60")
+        await pair[0].store.write(restoring.begin)
+
+        async def wait() -> None:
+            answered.append(await rooms.data("GET", "/v1/wait", timeout_s="60"))
+
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(3):
+            view = await rooms.overview.view()
+        assert ([peer.proved for peer in view.peers], answered) == ([True], [])
         nursery.cancel_scope.cancel()
 
 

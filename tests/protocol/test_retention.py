@@ -109,6 +109,7 @@ def test_what_is_in_effect_goes_when_it_is_old_and_everybody_holds_it() -> None:
     held, lacking = _retention(5, [5]), _retention(4, [5])
     assert held.may_go(_commit())
     assert not held.may_go(_commit(age_days=1))
+    assert not held.may_go(_commit(age_days=30))
     assert not lacking.may_go(_commit())
 
 
@@ -124,7 +125,8 @@ def test_the_newest_stay_whatever_became_of_them() -> None:
 
 
 def test_what_has_not_taken_effect_stays() -> None:
-    """A commit on the shelf is needed as it is."""
+    """A commit on the shelf is needed as it is; the last that is not may go."""
+    assert _retention().may_go(_commit(seq=9))
     assert not _retention(elsewhere=10).may_go(_commit(seq=10))
     assert not _retention().may_go(_commit()._replace(feed=OF_BEN))
 

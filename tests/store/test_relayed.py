@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from leaderless.protocol import checkpoint as checkpoints
 from leaderless.protocol.messages import StateBatch
@@ -14,6 +15,7 @@ from leaderless.store import relayed
 from leaderless.store.relayed import Parts, Verdict
 from leaderless.store.state import copy_of
 from leaderless.store.state_source import nothing_more, read_batch
+from leaderless.store.transaction import Transaction
 from registry.errors import NotOwnerError
 from tests.liar import up_to, with_changes
 from tests.replicas import Replica, add_tree, make_replicas, query_file
@@ -259,3 +261,18 @@ def test_who_has_nothing_more_says_so_with_the_word_it_has(replicas: list[Replic
     assert copy.verified == copy.watermark
     assert said is not None
     assert (said.lo, said.hi, said.head, said.as_of, said.changes) == (*[older.hi] * 4, ())
+
+
+def test_a_batch_leaves_no_savepoint_open(replicas: list[Replica]) -> None:
+    """Thousands may be applied in one transaction, and each would keep pages as they were."""
+    anna, ben, _ = replicas
+    batch = batch_of(anna)
+    said = checkpoints.decode(batch.checkpoint)
+
+    def apply(tx: Transaction) -> None:
+        relayed.apply_making_way(tx.conn, ben.store.registry, batch, said, 0)
+        with pytest.raises(OperationalError):
+            tx.conn.exec_driver_sql("RELEASE applying")
+
+    ben.store.write_here(apply)
+    assert files(ben) == 5
