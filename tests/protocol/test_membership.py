@@ -88,6 +88,30 @@ def test_another_genesis_makes_another_library() -> None:
     assert list(membership_of(LIBRARY, [GENESIS, forged], _key).members) == [_key(b"anna")]
 
 
+def test_a_genesis_in_the_name_of_a_library_that_is_there_counts_for_nothing() -> None:
+    """Else whoever signs one would be an admin; nor does the library get its name."""
+    eve = replace(FIRST, certificate=b"eve", author_key=_key(b"eve"), name="eve's")
+    for library in (LIBRARY, NO_LIBRARY):
+        forged = _signed(replace(eve, library=library))
+        found = membership_of(LIBRARY, [forged, GENESIS], _key)
+        assert (list(found.members), found.library_name) == ([_key(b"anna")], "home")
+
+
+def test_what_an_admin_says_of_another_library_is_nothing_in_this_one() -> None:
+    """Who is an admin of two admits to the one alone, whoever carries it to the other."""
+    ben = _signed(replace(decode(_add(b"ben", b"anna").body), library=b"another library!"))
+    found = membership_of(LIBRARY, [GENESIS, ben], _key)
+    assert list(found.members) == [_key(b"anna")]
+    assert counted(LIBRARY, [GENESIS, ben], _key) == {GENESIS.hash}
+
+
+def test_a_genesis_is_of_no_library_and_builds_on_nothing() -> None:
+    """One that says otherwise makes none, whatever its hash."""
+    for said in (replace(FIRST, library=b"l" * 16), replace(FIRST, parents=(b"p" * 32,))):
+        made = _signed(said)
+        assert not membership_of(library_of(made), [made], _key).members
+
+
 def test_the_first_word_on_a_device_stays() -> None:
     """A device that is added twice is one member."""
     twice = [GENESIS, _add(b"ben", b"anna"), _add(b"ben", b"anna", Role.MEMBER)]
@@ -105,6 +129,7 @@ _FIELDS = unpack(FIRST.encode(), 1 << 10)
         pack([*_FIELDS[:7], [b"short"], *_FIELDS[8:]]),
         pack([*_FIELDS[:9], "text"]),
         pack([*_FIELDS, -1]),
+        pack([*_FIELDS, 1 << 31]),
         pack([*_FIELDS, 1, 2]),
     ],
 )
