@@ -197,7 +197,7 @@ class Overview:
             found = distrusted.get((peer.device, key))
             if found is not None and (found.link == peer.link or now < found.until):
                 return f"; it is not asked for that now: {printable(found.why)}"
-        withheld = any(device == peer.device for device, _ in self._fetching.withheld)
+        withheld = any(device == peer.device for device, _ in self._fetching.promises.withheld)
         return "; it gives less than it says" if withheld else ""
 
     def _scan(self, uuid: bytes, name: str, state: str, message: str | None) -> ScanView:

@@ -18,9 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from leaderless.protocol.commands import Command, Key, Note, Send, Stream
+from leaderless.protocol.commands import Command, Key, Send, Stream
 from leaderless.protocol.messages import PullLog, PullState, StateBatch
 from leaderless.protocol.patience import Rests
+from leaderless.protocol.promising import SPENT_S, Promises, is_all_it_has
 from leaderless.protocol.returning import knows_more
 from leaderless.protocol.trusting import NEVER, Trust
 from registry.changes import feed_id
@@ -40,8 +41,6 @@ TOLD_S: Final = 1.0
 LEAST_REST_S: Final = 0.5
 MOST_REST_S: Final = 60.0
 """Of a source that brought us no further: a question a minute is no burden for anybody."""
-WITHHOLDS_S: Final = 4.0
-"""After a pause of this length (the fourth in a row) it is told that a peer withholds something."""
 
 
 @dataclass(slots=True)
@@ -61,6 +60,7 @@ class _Asked(NamedTuple):
 
     position: object
     until: float
+    link: int
 
 
 def key_of(batch: StateBatch | LogBatch) -> Key:
@@ -82,8 +82,7 @@ class Fetching:
         self._doubted: frozenset[bytes] = frozenset()
         self._rests: Rests[tuple[bytes, Key]] = Rests(LEAST_REST_S, MOST_REST_S)
         self.trust = Trust()
-        self.withheld: set[tuple[bytes, Key]] = set()
-        """Who says that it holds more of something than it gives; told to people."""
+        self.promises = Promises()
         self.replan_at: float | None = None
         """When `plan` comes to another answer if nothing happens before."""
 
@@ -137,6 +136,8 @@ class Fetching:
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
         self._pulls = {key: pull for key, pull in self._pulls.items() if pull.link != link}
+        if self.promises.lost(link):
+            self._asked = {what: at for what, at in self._asked.items() if at.link != link}
         self.trust.lost(link)
 
     def subscribe(self, peer: Peer, ours: Vectors, now: float) -> list[Command]:
@@ -167,11 +168,9 @@ class Fetching:
         self._end_fallen(peers)
         sources = self._sources(peers, holdings, now)
         self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
-        self.withheld = {
-            (device, key)
-            for device, key in self.withheld
-            if any(peer.device == device for _, peer in sources.get(key, ()))
-        }
+        self.promises.forget(
+            lambda device, key: any(peer.device == device for _, peer in sources.get(key, ()))
+        )
         commands: list[Command] = []
         for key, candidates in sources.items():
             free = self._free_to_serve(key, candidates, now)
@@ -240,7 +239,7 @@ class Fetching:
 
     def may_bring(self, peer: Peer, key: Key, now: float) -> bool:
         """Return whether a peer may still give what it says it has: it was not found to lie."""
-        return (peer.device, key) not in self.withheld and self._may_ask(peer, key, now)
+        return (peer.device, key) not in self.promises.spent and self._may_ask(peer, key, now)
 
     def _free_to_serve(
         self, key: Key, candidates: list[tuple[int, Peer]], now: float
@@ -292,7 +291,7 @@ class Fetching:
         Of two lives of a cloned owner the lesser copy would be in the way of the other again.
         """
         lengths = {peer.device: self._rests.length_s((peer.device, key)) for _, peer in candidates}
-        patient = (amount for amount, peer in candidates if lengths[peer.device] < WITHHOLDS_S)
+        patient = (amount for amount, peer in candidates if lengths[peer.device] < SPENT_S)
         most = max(patient, default=0)
         return [item for item in candidates if item[0] >= most]
 
@@ -307,11 +306,8 @@ class Fetching:
         if asked.position != self._position(key, ours):
             return []
         self._rests.add((peer.device, key), now)
-        is_new = (peer.device, key) not in self.withheld
-        if self._rests.length_s((peer.device, key)) < WITHHOLDS_S or not is_new:
-            return []
-        self.withheld.add((peer.device, key))
-        return [Note("withholds", {"device": peer.device, "of": key.of[:16]})]
+        rest_s = self._rests.length_s((peer.device, key))
+        return self.promises.broken(peer.device, key, rest_s, asked.link, peer.link)
 
     def _position(self, key: Key, ours: Vectors) -> object:
         """Return from where a stream would be asked for; None for a feed from its start again."""
@@ -327,7 +323,7 @@ class Fetching:
 
     def _fetch(self, peer: Peer, key: Key, holdings: Holdings, now: float) -> Command:
         ours = holdings.vectors
-        self._asked[peer.device, key] = _Asked(self._position(key, ours), now)
+        self._asked[peer.device, key] = _Asked(self._position(key, ours), now, peer.link)
         if key.stream is Stream.LOG and key.of in self._doubted:
             return self._ask(peer, key, PullLog(key.of, 0), now)
         if key.stream is Stream.LOG:
@@ -367,12 +363,16 @@ class Fetching:
         pull = self._pulls.get(key)
         if pull is None or pull.link != link:
             return
+        if peer is not None and done:
+            lacks = is_all_it_has(batch, self._device)
+            self.promises.answered(peer.device, key, lacks=lacks)
         if used and reaches > pull.reached:
             pull.reached, pull.since = reaches, now
             if peer is not None:
                 # Of our own rows it counts only that all have come, which shows by our position.
                 if key.of != self._device:
                     self._rests.clear((peer.device, key))
+                    self.promises.kept(peer.device, key)
                 self._told_soon(peer.device, key, now)
         # What does not fit ours any more (we dropped a copy) is asked for anew, from our position on.
         if not used or (done and not pull.is_open):

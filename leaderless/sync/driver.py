@@ -256,6 +256,7 @@ class Driver:
         except DiskError as error:
             # Not acknowledged, so no more is sent than fits on the way; what is asked of us goes on
             # being answered. It is asked for anew by `reconnect`, once the disk is well.
+            self.exchange.fetching.promises.excuse(link.number)
             self._tell("not_kept", {"device": link.device, "code": error.code})
             return
         except ProtocolError as error:

@@ -349,7 +349,7 @@ async def test_a_peer_that_gives_less_than_it_says_is_shown_so(
         await ours.send(encode(Positions(claims, whole=True)))
         while not any(peer.known for peer in rooms.driver.exchange.peers.values()):
             await trio.lowlevel.checkpoint()
-        rooms.driver.exchange.fetching.withheld.add(
+        rooms.driver.exchange.fetching.promises.withheld.add(
             (far.identity.device, Key(Stream.STATE, bytes(16)))
         )
         (peer,) = (await rooms.overview.view()).peers

@@ -340,7 +340,7 @@ def test_what_is_held_against_peers_can_be_shown() -> None:
     side.distrust(B, Key(Stream.STATE, C), "forged", 0.0)
     ((about, found),) = side.exchange.fetching.trust.distrusted.items()
     assert (about, found.why) == ((B, Key(Stream.STATE, C)), "forged")
-    assert side.exchange.fetching.withheld == set()
+    assert side.exchange.fetching.promises.withheld == set()
     batch = StateBatch(C, LIFE, 0, 1, 1, 1, ())
     assert side.exchange.received(1, batch, 10, 0.0, 0) == [Send(1, Credit(10))]
 

@@ -279,7 +279,7 @@ def test_part_of_our_own_rows_does_not_end_the_rests_of_its_source() -> None:
         side.exchange.applied(Apply(1, replace(part, lo=9), 10), now, used=False)
         now = side.exchange.next_tick(now)
         side.exchange.tick(now)
-    assert (B, mine) in fetching.withheld
+    assert (B, mine) in fetching.promises.spent
 
 
 # --- who is not believed --------------------------------------------------------------------------
@@ -326,6 +326,16 @@ def test_of_a_suspects_rows_who_holds_most_is_waited_for() -> None:
     assert now < 60.0
 
 
+def test_what_our_disk_did_not_take_is_asked_for_at_once_on_the_next_link() -> None:
+    """No pause is left over from the link on which it was not kept."""
+    side, ahead = Side(A), Vectors({C: OwnedPosition(LIFE, 9)})
+    behind(side, ahead)
+    side.exchange.fetching.promises.excuse(1)
+    side.exchange.link_down(1, 1.0)
+    greeted(side, B, 2, ahead, 1.0)
+    assert side.exchange.fetching._pulls[FAR].link == 2
+
+
 def test_who_promises_and_does_not_give_comes_after_all_others() -> None:
     """It is asked less and less often, and named; from then on others are asked first."""
     side = Side(A)
@@ -345,7 +355,7 @@ def test_who_promises_and_does_not_give_comes_after_all_others() -> None:
     assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, MOST_REST_S]
     notes = [command for command in told if isinstance(command, Note)]
     assert notes == [Note("withholds", {"device": B, "of": C})]
-    assert side.exchange.fetching.withheld == {(B, FAR)}
+    assert side.exchange.fetching.promises.withheld == {(B, FAR)}
     side.exchange.applied(Apply(1, StateBatch(C, LIFE, 0, 0, 0, 0, ()), 10), now, used=True)
     greeted(side, bytes([70]) * 16, 2, Vectors({C: OwnedPosition(LIFE, 5)}), now)
     assert side.exchange.fetching._pulls[FAR].link == 2

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import trio
+import trio.testing
+
+from leaderless.protocol.promising import TIMES
 from registry.changes import Create
 from tests.cluster import Node, open_cluster, rows
 from tests.replicas import add_tree
@@ -55,3 +59,21 @@ async def test_a_device_with_a_full_disk_still_gives(tmp_path: Path) -> None:
         tag = b.store.ids.new()
         await b.store.write(lambda tx: tx.commit("tag.create", [Create("tag", tag, {})]))
         await cluster.until(lambda: rows(a, _TAGS) == [(2,)])
+
+
+async def test_what_a_full_disk_does_not_take_is_held_against_nobody(
+    tmp_path: Path, clock: trio.testing.MockClock
+) -> None:
+    """However often it is asked for meanwhile, its source is not said to withhold it."""
+    async with open_cluster(tmp_path, 3) as cluster:
+        a, b, _ = cluster.nodes
+        add_tree(a.replica, 20_000)
+        a.driver.on_store_change()
+        await cluster.connect(0, 2)
+        await cluster.until_in_sync((0, 2))
+        await _has_room(b, 40)
+        await cluster.connect(2, 1)
+        await cluster.connect(0, 1)
+        await trio.sleep(300)
+        assert b.kinds().count("not_kept") > TIMES
+        assert "withholds" not in b.kinds()
