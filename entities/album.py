@@ -22,7 +22,7 @@ ALBUM = shared_table(
 FIELDS = (
     Field("name"),
     Field("description"),
-    Field("cover", (bytes,)),
+    Field("cover", (bytes,), about="entry"),
     Field("sort_order"),
     Field("created_by_device", (bytes,), bookkeeping=True),
 )

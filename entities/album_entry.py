@@ -24,7 +24,7 @@ ALBUM_ENTRY = shared_table(
 )
 
 FIELDS = (
-    Field("item", (bytes,), nullable=False, bookkeeping=True),
+    Field("item", (bytes,), nullable=False, bookkeeping=True, about="entry"),
     Field("scope", nullable=False, bookkeeping=True),
     Field(
         "album",

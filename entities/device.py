@@ -25,7 +25,7 @@ DEVICE = owned_table(
 )
 
 FIELDS = (
-    Field("name", nullable=False),
+    Field("name", nullable=False, said=True),
     Field("os"),
     Field("os_version"),
     Field("hardware_model"),

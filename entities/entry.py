@@ -56,4 +56,5 @@ MODEL = Model(
     query_state=ROWS.query_state,
     query_rows=ROWS.query_rows,
     sweep_state=ROWS.sweep_state,
+    identity=("parent", "location", "name", "kind"),
 )

@@ -27,9 +27,9 @@ LOCATION = owned_table(
 
 FIELDS = (
     Field("volume", (bytes,), nullable=False, reference="volume"),
-    Field("name", nullable=False),
+    Field("name", nullable=False, said=True),
     Field("path", (bytes,), nullable=False),
-    Field("index_mode", nullable=False),
+    Field("index_mode", nullable=False, said=True),
     Field("total_file_count", (int,)),
     Field("total_byte_size", (int,)),
     # 1 while its folder is not there; else null, so that nothing is sent for those that are.
@@ -49,4 +49,5 @@ MODEL = Model(
     query_state=ROWS.query_state,
     query_rows=ROWS.query_rows,
     sweep_state=ROWS.sweep_state,
+    identity=("volume", "path"),
 )

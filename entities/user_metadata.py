@@ -8,7 +8,7 @@ its own; unset differs from empty. custom_data has a register per key. Local-onl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entities._schema import number, raw, shared_table, text
 from entities._shared import SharedRows
@@ -16,6 +16,8 @@ from registry.derived import derived_id
 from registry.models import Field, FieldKind, Model, Ownership
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from registry.changes import RecordId
 
 USER_METADATA = shared_table(
@@ -31,7 +33,7 @@ USER_METADATA = shared_table(
 
 FIELDS = (
     Field("scope", nullable=False, bookkeeping=True),
-    Field("target", (bytes,), nullable=False, bookkeeping=True),
+    Field("target", (bytes,), nullable=False, bookkeeping=True, about="entry"),
     Field("note"),
     Field("favorite", (bool,)),
     Field("hidden", (bool,)),
@@ -45,10 +47,15 @@ def metadata_id(scope: str, target: bytes) -> RecordId:
     return derived_id("user_metadata", scope.encode(), target)
 
 
+def _record_id(fields: Mapping[str, Any]) -> RecordId:
+    return metadata_id(fields["scope"], fields["target"])
+
+
 MODEL = Model(
     sync_name="user_metadata",
     version=1,
     ownership=Ownership.SHARED,
     fields=FIELDS,
     apply_shared_change=SharedRows("user_metadata", FIELDS).apply_shared_change,
+    record_id=_record_id,
 )

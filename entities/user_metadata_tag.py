@@ -24,7 +24,7 @@ USER_METADATA_TAG = shared_table(
 )
 
 FIELDS = (
-    Field("item", (bytes,), nullable=False, bookkeeping=True),
+    Field("item", (bytes,), nullable=False, bookkeeping=True, about="entry"),
     Field("scope", nullable=False, bookkeeping=True),
     Field(
         "tag",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
-from registry.changes import SharedRow, StateChange, Value
+from registry.changes import RecordId, SharedRow, StateChange, Value
 from registry.errors import ModelError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -68,6 +68,8 @@ class Field:
     bookkeeping: bool = False
     least: float | None = None
     most: float | None = None
+    about: str | None = None
+    said: bool = False
 
     def accepts(self, value: Value) -> bool:
         """Return whether `value` may stand in this field (of a map or set: in one register)."""
@@ -133,6 +135,7 @@ ApplyShared = Callable[[Any, Sequence[SharedRow]], None]
 QueryState = Callable[[Any, int, int, int, int], StateQuery]
 QueryRows = Callable[[Any, int, int, Sequence[int]], StateQuery]
 Sweep = Callable[[Any], None]
+RecordIdOf = Callable[[Mapping[Any, Value]], RecordId]
 
 
 class Link(NamedTuple):
@@ -156,8 +159,10 @@ class Model:
     Owned models carry `apply_state_change(connection, epochs, change)`, which upserts and removes
     one batch and returns its effect; `query_state(connection, epoch, lo, hi, limit)`, the rows with
     lo < rev <= hi in rev order; `query_rows(connection, epoch, lo, keys)`, rows by local key; and
-    `sweep_state(connection)`, which removes dead rows nothing refers to any more. Shared models
-    carry `apply_shared_change(connection, rows)`, which makes the visible table agree with `rows`.
+    `sweep_state(connection)`, which removes dead rows nothing refers to any more. Two rows of one owner
+    that agree in the fields of `identity` are one thing under two uuids; the first of these fields
+    has an index. Shared models carry `apply_shared_change(connection, rows)`, which makes the visible
+    table agree with `rows`, and `record_id(fields)` where no link but what is said makes the id.
     """
 
     sync_name: str
@@ -173,6 +178,8 @@ class Model:
     query_state: QueryState | None = None
     query_rows: QueryRows | None = None
     sweep_state: Sweep | None = None
+    identity: tuple[str, ...] = ()
+    record_id: RecordIdOf | None = None
 
     def __post_init__(self) -> None:
         owned = (self.apply_state_change, self.query_state, self.query_rows, self.sweep_state)
@@ -185,6 +192,8 @@ class Model:
         names = [item.name for item in self.fields]
         if len(set(names)) != len(names) or set(names) & set(self.local_only):
             raise ModelError(f"{self.sync_name}: a field is named twice")
+        if not set(self.identity) <= set(names):
+            raise ModelError(f"{self.sync_name}: its identity is of its fields")
         if self.link and not {self.link.item, self.link.group} <= set(names):
             raise ModelError(f"{self.sync_name}: a link joins two of its fields")
         for item in self.fields:
@@ -199,6 +208,10 @@ class Model:
             for item in self.fields
             if item.reference is not None and item.when_gone is not WhenGone.KEEP
         )
+
+    def above(self) -> Field | None:
+        """Return the field by which rows of this model hang below one another, None if they do not."""
+        return next((item for item in self.fields if item.reference == self.sync_name), None)
 
     def field(self, name: str) -> Field | None:
         """Return the synced field of that name, or None where this version has none."""

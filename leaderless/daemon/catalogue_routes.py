@@ -111,7 +111,7 @@ class CatalogueDesk:
         nonce = secrets.token_bytes(8)
         begun = await self.store.write(lambda tx: restoring.go_on(tx, nonce))
         await self.indexer.request_all()
-        return Answer({"generation": begun.generation})
+        return Answer({"generation": begun.incarnation.generation})
 
     # --- what is indexed --------------------------------------------------------------------------
 

@@ -67,14 +67,14 @@ def keeps_content(known: Known, observed: Observed) -> bool:
 
 def compare(known: Iterable[Known], observed: Iterable[Observed]) -> Compared:
     """Return what stayed, changed, appeared and went in one directory."""
-    missing = {entry.name: entry for entry in known}
+    # After a restore a file and a directory may be known by one name: one of them is gone.
+    missing = {(entry.name, entry.kind): entry for entry in known}
     result = Compared([], [], [], [])
     for item in observed:
-        held = missing.get(item.name)
-        if held is None or held.kind != item.kind:
+        held = missing.pop((item.name, item.kind), None)
+        if held is None:
             result.appeared.append(Appeared(item, None))
             continue
-        del missing[item.name]
         if is_same(held, item):
             result.same.append((held, item))
         elif held.kind == "directory" and held.inode != item.inode:

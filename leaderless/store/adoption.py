@@ -43,6 +43,7 @@ TABLES = frozenset(
         "replaced",
         "revoked",
         "schema_version",
+        "since_backup",
         "staged_position",
         "staged_record",
         "statement",

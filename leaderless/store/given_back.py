@@ -13,7 +13,7 @@ from leaderless.protocol import checkpoint, codec, floor
 from leaderless.protocol.errors import ProtocolError
 from leaderless.protocol.messages import StateBatch
 from leaderless.protocol.packing import pack, unpack
-from leaderless.store import meta, own_words, relayed, state
+from leaderless.store import meta, own_words, relayed, since_backup, state
 from registry.changes import Incarnation
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Taken(NamedTuple):
 
 
 def take(transaction: Transaction) -> Taken:
-    """Have what was given back take the place of our own rows.
+    """Have what was given back take the place of our own rows; those since the backup are put aside.
 
     Raises NotSignedError if they are not what we had signed, and what applying raises: the
     transaction has to fail as a whole then.
@@ -111,6 +111,7 @@ def take(transaction: Transaction) -> Taken:
     connection, registry = transaction.conn, transaction.registry
     held = state.copy_of(connection, transaction.own_device)
     if held is not None:
+        since_backup.put_aside(connection, registry, held, _batches(connection))
         # What was deleted up to a floor of ours is in rows that were signed before.
         state.forget(connection, registry, held._replace(floor=0, floor_word=None))
     # From here on only what is newer than what was taken is news.
@@ -124,6 +125,7 @@ def take(transaction: Transaction) -> Taken:
     taken = state.copy_of(connection, transaction.own_device)
     if taken is None or not taken.exact or not 0 < taken.verified == taken.watermark:
         raise NotSignedError("rows that were given back are not what this device had signed")
+    since_backup.leave_out(connection, registry, taken)
     meta.put(connection, meta.OWN_EPOCH, taken.epoch)
     transaction.facts_changed = True
     return Taken(taken, tuple(displaced))

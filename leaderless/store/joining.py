@@ -40,6 +40,7 @@ OF_THE_OLD_LIBRARY = (
     "given_back",
     "replaced",
     "revoked",
+    "since_backup",
     "staged_position",
     "staged_record",
     "statement",
@@ -51,6 +52,7 @@ _FACTS_OF_THE_OLD_LIBRARY = (
     meta.JOURNAL_DROPPED,
     meta.RENAMED,
     meta.RESTORING,
+    meta.SINCE_BACKUP,
     meta.STAGING,
     meta.STATE_WANTED,
 )

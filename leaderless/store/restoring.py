@@ -18,11 +18,19 @@ which of the two it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.errors import NotPermittedError
 from leaderless.protocol import checkpoint
-from leaderless.store import closing, given_back, meta, own_words, repair
+from leaderless.store import (
+    closing,
+    given_back,
+    meta,
+    own_words,
+    repair,
+    since_backup,
+    starts,
+)
 from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.state import copies, copy_of
 
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
 
     from leaderless.protocol.checkpoint import Checkpoint
     from leaderless.protocol.messages import StateBatch
+    from leaderless.store.since_backup import Regained
     from leaderless.store.state import Copy
     from leaderless.store.transaction import Transaction
     from registry.changes import Incarnation
@@ -50,6 +59,13 @@ class ClonedError(NotPermittedError):
     """There is another machine that runs as this device."""
 
     code = "cloned"
+
+
+class GoneOn(NamedTuple):
+    """How a device went on: in which incarnation, and with what of the time since its backup."""
+
+    incarnation: Incarnation
+    regained: Regained
 
 
 def life(connection: Connection) -> str:
@@ -173,7 +189,7 @@ def after_replacement(transaction: Transaction) -> None:
         go_on_as_restored(transaction, b"")
 
 
-def go_on_as_restored(transaction: Transaction, nonce: bytes) -> Incarnation | None:
+def go_on_as_restored(transaction: Transaction, nonce: bytes) -> GoneOn | None:
     """Go on in a new incarnation with what is here; None if the device is not restoring.
 
     `nonce` names the incarnation, unless one was chosen when the database was replaced.
@@ -187,7 +203,7 @@ def go_on_as_restored(transaction: Transaction, nonce: bytes) -> Incarnation | N
     return _begin(transaction, nonce if replaced is None else bytes.fromhex(replaced.nonce))
 
 
-def go_on(transaction: Transaction, nonce: bytes) -> Incarnation:
+def go_on(transaction: Transaction, nonce: bytes) -> GoneOn:
     """Go on in a new incarnation as this device is now, whatever others know of it.
 
     For a device that is not to be the clone, and for one whose peers will never come back.
@@ -196,7 +212,7 @@ def go_on(transaction: Transaction, nonce: bytes) -> Incarnation:
     return _begin(transaction, nonce, 1)
 
 
-def _begin(transaction: Transaction, nonce: bytes, skipped: int = 0) -> Incarnation:
+def _begin(transaction: Transaction, nonce: bytes, skipped: int = 0) -> GoneOn:
     """Begin an incarnation above all that are known, and those that a damaged file had used."""
     connection = transaction.conn
     for name in (meta.RESTORING, meta.CLONED, meta.DISPUTED):
@@ -209,5 +225,7 @@ def _begin(transaction: Transaction, nonce: bytes, skipped: int = 0) -> Incarnat
     used = 0 if replaced is None else replaced.above
     begun = begin_incarnation(transaction, nonce, max(known + skipped, used))
     repair.left(transaction)
+    starts.forget(connection)
+    regained = since_backup.write_again(transaction)
     closing.close_pending(transaction)
-    return begun
+    return GoneOn(begun, regained)

@@ -7,7 +7,7 @@ has it), one write at a time, each in one transaction. Nothing here knows what t
 from __future__ import annotations
 
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
@@ -17,7 +17,7 @@ from leaderless.clock import wall_ms
 from leaderless.errors import LeaderlessError
 from leaderless.protocol import hashing
 from leaderless.protocol.membership import membership_of
-from leaderless.store import engine, log, meta, relayed, state
+from leaderless.store import engine, log, meta, relayed, starts, state
 from leaderless.store.adoption import adopt
 from leaderless.store.bare import Kept
 from leaderless.store.disk import ROOM_BYTES, Disk, DiskError, from_system, naming, probe
@@ -111,6 +111,9 @@ class Store:
                 log.apply_ready(connection, self.registry, self.now_ms())
             self._load_facts()
         if self.library:
+            with suppress(DiskError):
+                # A disk that takes nothing stops nobody from reading.
+                self.write_here(starts.note)
             self.write_here(after_replacement)
             self.write_here(lambda tx: relayed.doubt(tx.conn, self.registry, self.own_device))
 

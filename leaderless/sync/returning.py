@@ -48,4 +48,6 @@ class GoingOn:
                 self._tell("not_kept", {"device": own, "code": error.code})
                 continue
             if begun is not None:
-                self._tell("restored", {"from": own, "generation": begun.generation})
+                generation = begun.incarnation.generation
+                about = {"from": own, "generation": generation, **begun.regained._asdict()}
+                self._tell("restored", about)

@@ -38,3 +38,10 @@ def test_a_rating_has_bounds(rating: int, fits: bool) -> None:
     """Whoever sends another one."""
     (field,) = (item for item in FIELDS if item.name == "rating")
     assert field.accepts(rating) is fits
+
+
+def test_the_id_of_a_record_follows_from_what_it_says() -> None:
+    """Whoever says it of another file writes the record of that one."""
+    assert MODEL.record_id is not None
+    said = {"scope": "entry", "target": b"e" * 16, "note": "x"}
+    assert MODEL.record_id(said) == metadata_id("entry", b"e" * 16)

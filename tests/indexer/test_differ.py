@@ -132,6 +132,14 @@ def test_a_directory_of_a_known_inode_has_its_mtime_or_a_child(
     assert may_be_moved(held, now, {1: {b"a", b"c"}}, inside) is moved
 
 
+def test_of_a_file_and_a_directory_of_one_name_the_one_that_is_there_stays() -> None:
+    """The other one is missing, whichever was known first."""
+    file, folder = known(1, b"x"), known(2, b"x", "directory")
+    for held in ([file, folder], [folder, file]):
+        found = compare(held, [observed(b"x")])
+        assert ([held for held, _ in found.same], found.missing) == ([file], [folder])
+
+
 @pytest.mark.parametrize(
     ("drops", "of", "asks"),
     [(1_000, 1_000, False), (1_001, 5_004, True), (1_001, 5_005, False), (1_001, 1_001, True)],

@@ -184,3 +184,24 @@ def test_what_a_model_refers_to_decides_what_is_shown(when_gone: WhenGone, decid
 def test_a_number_lies_within_the_bounds_of_its_field(value: float, fits: bool) -> None:
     """Both bounds are within."""
     assert Field("x", (int, float), least=0, most=5).accepts(value) is fits
+
+
+def test_an_identity_is_made_of_fields_of_its_model() -> None:
+    """What tells two rows apart is something that they say."""
+    functions: dict[str, Any] = {
+        "apply_state_change": _apply,
+        "query_state": _query,
+        "query_rows": _query,
+        "sweep_state": _nothing,
+    }
+    made = Model("x", 1, Ownership.DEVICE, (Field("a"),), identity=("a",), **functions)
+    assert made.identity == ("a",)
+    with pytest.raises(ModelError):
+        Model("x", 1, Ownership.DEVICE, (Field("a"),), identity=("b",), **functions)
+
+
+def test_rows_of_a_model_may_hang_below_one_another() -> None:
+    """By the field that refers to the model itself."""
+    below = Field("parent", (bytes,), reference="x")
+    assert owned("x", Field("a"), below).above() is below
+    assert owned("x", Field("a")).above() is None

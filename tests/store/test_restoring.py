@@ -63,7 +63,8 @@ def test_it_goes_on_in_a_new_incarnation_with_what_it_has(replicas: list[Replica
     device = replicas[0]
     begin(device)
     begun = device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE))
-    assert begun == Incarnation(2, NONCE) == held(device, device).incarnation
+    assert begun is not None
+    assert begun.incarnation == Incarnation(2, NONCE) == held(device, device).incarnation
     assert device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE)) is None
     assert life(device) == ""
     add_tree(device, 1)
@@ -94,7 +95,8 @@ def test_a_word_beyond_what_a_device_remembers_shows_that_it_was_restored(
     assert life(device) == restoring.RESTORING
     assert within(device, restoring.disputed) is None
     begun = device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE))
-    assert begun == Incarnation(2 + generations, NONCE)
+    assert begun is not None
+    assert begun.incarnation == Incarnation(2 + generations, NONCE)
 
 
 def test_a_word_on_other_rows_at_a_rev_that_was_used_again_shows_it_as_well(
@@ -197,9 +199,9 @@ def test_a_person_lets_a_device_go_on_as_it_is(replicas: list[Replica]) -> None:
     add_tree(device, 3)
     within(device, lambda c: meta.put(c, meta.CLONED, 1))
     begun = device.store.write_here(lambda tx: restoring.go_on(tx, NONCE))
-    assert (begun.generation, life(device)) == (3, "")
+    assert (begun.incarnation.generation, life(device)) == (3, "")
     copy = held(device, device)
-    assert (copy.incarnation, copy.row_count) == (begun, 7)
+    assert (copy.incarnation, copy.row_count) == (begun.incarnation, 7)
     add_tree(device, 1)
 
 
@@ -261,7 +263,8 @@ def test_a_replaced_device_goes_on_above_what_the_damaged_file_had_used(
     device = replicas[0]
     _replaced(device)
     begun = device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, b"another!"))
-    assert begun == Incarnation(6, NONCE)
+    assert begun is not None
+    assert begun.incarnation == Incarnation(6, NONCE)
     assert within(device, repair.to_leave) is None
     assert begin(device) == restoring.RESTORING
 
@@ -275,5 +278,5 @@ def test_a_person_may_decide_that_a_replaced_device_goes_on(replicas: list[Repli
     _replaced(device)
     device.store.write_here(lambda tx: restoring.take_back(tx, first, peer.identity.device))
     begun = device.store.write_here(lambda tx: restoring.go_on(tx, NONCE))
-    assert (begun.generation, life(device)) == (6, "")
+    assert (begun.incarnation.generation, life(device)) == (6, "")
     assert within(device, given_back.given) is None

@@ -208,6 +208,14 @@ CREATE TABLE schema_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT schema_version_pkc PRIMARY KEY (version_num)
 );
+CREATE TABLE since_backup (
+    uuid BLOB NOT NULL PRIMARY KEY CHECK (length(uuid) = 16),
+    model TEXT NOT NULL,
+    key INTEGER NOT NULL,                       -- the local key: what was made later has a higher one
+    above BLOB,                                 -- the row of the same model that it hangs below
+    fields BLOB NOT NULL,                       -- MessagePack map without absent fields
+    stays BLOB                                  -- the row that stands for it, or null; its own id: `fields` are said of it
+) STRICT, WITHOUT ROWID;
 CREATE TABLE sqlite_sequence(name,seq);
 CREATE TABLE staged_position (
     feed BLOB NOT NULL PRIMARY KEY CHECK (length(feed) = 44),
@@ -329,6 +337,7 @@ CREATE INDEX location_by_rev ON location (epoch, rev);
 CREATE INDEX location_by_volume ON location (volume);
 CREATE INDEX opaque_row_by_rev ON opaque_row (epoch, rev);
 CREATE INDEX reference_by_record ON reference (model, record);
+CREATE INDEX since_backup_by_above ON since_backup (model, above) WHERE stays IS NULL;
 CREATE INDEX tag_by_canonical ON tag (canonical) WHERE canonical IS NOT NULL;
 CREATE INDEX tag_by_name ON tag (canonical_name);
 CREATE INDEX tag_relation_by_child ON tag_relation (child);

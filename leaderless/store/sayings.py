@@ -1,0 +1,152 @@
+"""What people said of a row that is known under another id now: it follows to the one that stays.
+
+A restored device has found a file that it had found before the restore, too; people tagged either.
+One commit, of this device, says of the id that stays what was said of the other one, where nobody has
+said anything later of that; the records that nobody would see any more are deleted. It reaches
+everybody like any edit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from leaderless.errors import LeaderlessError
+from leaderless.store import meta
+from leaderless.store.registers import read_state
+from registry.changes import UNSET, Create, Delete, RecordId, Update
+from registry.derived import derived_id, link_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+    from leaderless.store.transaction import Transaction
+    from registry.changes import Edit, FieldKey, Value
+    from registry.models import Field, Model
+    from registry.state import RecordState, Write
+
+COMMAND: Final = "device.restore"
+"""The name of these commits in the history."""
+
+
+def follow(transaction: Transaction) -> int:
+    """Let what is said of rows follow to those that stay for them; return of how much that fails.
+
+    Of what another device holds locked nothing changes.
+    """
+    connection = transaction.conn
+    following = _Following(transaction)
+    for model in transaction.registry.shared():
+        for field in model.fields:
+            if field.about is not None:
+                for record, stays in _records(connection, model, field):
+                    following.add(model, field, record, stays)
+    edits = following.edits()
+    if not edits:
+        return following.failed
+    if meta.get(connection, meta.REVOKED) is not None:
+        return following.failed + len(edits)
+    connection.exec_driver_sql("SAVEPOINT following")
+    try:
+        transaction.commit(COMMAND, edits, {"count": len(edits)})
+    except LeaderlessError:
+        # A record may have grown beyond what one change holds: the rows are worth more than that.
+        connection.exec_driver_sql("ROLLBACK TO following")
+        following.failed += len(edits)
+    connection.exec_driver_sql("RELEASE following")
+    return following.failed
+
+
+def _records(connection: Connection, model: Model, field: Field) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the records that name a row by a field, and the id that stays for that row."""
+    found = connection.exec_driver_sql(
+        f"SELECT r.uuid, s.stays FROM since_backup s JOIN {model.sync_name} r"
+        f" ON r.{field.name} = s.uuid WHERE s.model = ? AND s.stays <> s.uuid ORDER BY r.uuid",
+        (field.about,),
+    ).all()
+    yield from ((record, stays) for record, stays in found)
+
+
+class _Following:
+    """Collects what is to be said where, at most one edit of a record."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._connection = transaction.conn
+        self._author = transaction.own_device
+        self._said: dict[tuple[str, bytes], dict[FieldKey, Write]] = {}
+        self._ends: dict[tuple[str, bytes], dict[FieldKey, Value]] = {}
+        self._gone: dict[tuple[str, bytes], list[Edit]] = {}
+        self.failed = 0
+
+    def add(self, model: Model, field: Field, record: bytes, stays: bytes) -> None:
+        """Let what a record says follow to the row that stays; it may do so itself."""
+        held = read_state(self._connection, model.sync_name, record)
+        target = _id_for(model, field, record, held, stays)
+        key = (model.sync_name, record if target is None else bytes(target))
+        self._ends.setdefault(key, {})[field.name, None] = stays
+        if target is None:
+            return
+        said = self._said.setdefault(key, {})
+        for name, write in held.shown().items():
+            known = None if name[0] == field.name else model.field(name[0])
+            fits = known is not None and write.value is not UNSET and known.accepts(write.value)
+            if fits and (name not in said or said[name].ref < write.ref):
+                said[name] = write
+        if self._may_edit(held):
+            self._gone.setdefault(key, []).append(Delete(model.sync_name, RecordId(record)))
+
+    def edits(self) -> list[Edit]:
+        """Return the edits; what another device holds locked is counted as failed."""
+        made: list[Edit] = []
+        for (model, record), ends in self._ends.items():
+            held = read_state(self._connection, model, record)
+            said = self._said.get((model, record), {})
+            if not held.alive:
+                values = {name: write.value for name, write in said.items()} | ends
+                made.append(Create(model, RecordId(record), _named(values)))
+            elif news := _news(held, said) if said else ends:
+                if not self._may_edit(held):
+                    self.failed += 1
+                    continue
+                made.append(Update(model, RecordId(record), _named(news)))
+            made += self._gone.get((model, record), [])
+        return made
+
+    def _may_edit(self, held: RecordState) -> bool:
+        return held.locked_by in (None, self._author)
+
+
+def _id_for(
+    model: Model, field: Field, record: bytes, held: RecordState, stays: bytes
+) -> RecordId | None:
+    """Return the id of the record that says of `stays` what this one says, None for this one itself."""
+    ends: dict[Any, Any] = {name: write.value for (name, _), write in held.shown().items()}
+    if model.record_id is not None:
+        return model.record_id({**ends, field.name: stays})
+    if model.link is None or field.name not in (model.link.item, model.link.group):
+        return None
+    before, after = (
+        link_id(model.sync_name, said[model.link.item], said[model.link.group])
+        for said in (ends, {**ends, field.name: stays})
+    )
+    # The same file in an album once more has an id of its own.
+    return after if before == record else derived_id(COMMAND, record, stays)
+
+
+def _news(held: RecordState, said: dict[FieldKey, Write]) -> dict[FieldKey, Value]:
+    """Return what was said that a record does not say, or said earlier."""
+    now = held.shown()
+    return {
+        name: write.value
+        for name, write in said.items()
+        if name not in now or (now[name].ref < write.ref and now[name].value != write.value)
+    }
+
+
+def _named(values: dict[FieldKey, Value]) -> dict[str | tuple[str, str], Value]:
+    """Return values under the names by which an edit knows registers."""
+    return {
+        name if subkey is None else (name, subkey): value
+        for (name, subkey), value in values.items()
+    }

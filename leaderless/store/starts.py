@@ -1,0 +1,100 @@
+"""How far this device's own rows were at each of its starts: where an older file of it went on.
+
+A backup does not know when it was made. But whoever puts it back starts it: what was written before is
+up to what was noted then, what was written since is above it. Local keys tell, as these are given out
+in their order; a rev is that of the last change, and an id tells no time.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from leaderless.protocol.packing import pack, unpack
+from leaderless.store import meta
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from leaderless.store.transaction import Transaction
+    from registry.models import Registry
+
+KEPT: Final = 64
+"""So many starts are remembered: a device that is alone for longer counts from the oldest of these."""
+_MOST_BYTES: Final = 4 << 20
+
+
+class Start(NamedTuple):
+    """What a device held of itself when it was started."""
+
+    rev: int
+    keys: Mapping[str, int]
+    """Of each owned model, the highest local key."""
+    said: Mapping[bytes, Mapping[str, Any]]
+    """By uuid the fields of own rows that a person has said."""
+
+
+def note(transaction: Transaction) -> None:
+    """Remember how far the own rows are now, unless nothing was written since the last time."""
+    connection, registry = transaction.conn, transaction.registry
+    epoch = meta.get(connection, meta.OWN_EPOCH)
+    rev = connection.exec_driver_sql(
+        "SELECT watermark FROM incarnation WHERE id = ?", (epoch,)
+    ).scalar_one()
+    noted = _packed(connection)
+    if noted and noted[-1][0] == rev:
+        return
+    keys = [[model.sync_name, _highest(connection, model.sync_name)] for model in registry.owned()]
+    said = [
+        [uuid, name, value]
+        for uuid, fields in said_now(connection, registry, epoch).items()
+        for name, value in fields.items()
+    ]
+    noted.append([rev, keys, said])
+    meta.put(connection, meta.STARTS, pack(noted[-KEPT:]))
+
+
+def said_now(connection: Connection, registry: Registry, epoch: int) -> dict[bytes, dict[str, Any]]:
+    """Return by uuid the fields of the rows of an incarnation that a person has said."""
+    found: dict[bytes, dict[str, Any]] = {}
+    for model in registry.owned():
+        names = [field.name for field in model.fields if field.said]
+        if names:
+            query = (
+                f"SELECT uuid, {', '.join(names)} FROM {model.sync_name}"
+                " WHERE epoch = ? AND dead = 0"
+            )
+            for uuid, *values in connection.exec_driver_sql(query, (epoch,)):
+                found[uuid] = dict(zip(names, values, strict=True))
+    return found
+
+
+def first_above(connection: Connection, keys: Mapping[str, int]) -> Start | None:
+    """Return the first start at which all rows up to these local keys were there, None if unknown."""
+    for rev, held, said in _packed(connection):
+        highest = dict(held)
+        if all(highest.get(model, 0) >= key for model, key in keys.items()):
+            by_uuid = groupby(said, key=itemgetter(0))
+            return Start(
+                rev,
+                highest,
+                {uuid: {name: value for _, name, value in rows} for uuid, rows in by_uuid},
+            )
+    return None
+
+
+def forget(connection: Connection) -> None:
+    """Forget all starts: the own rows are others than those that were counted then."""
+    meta.drop(connection, meta.STARTS)
+
+
+def _packed(connection: Connection) -> list[Any]:
+    held = meta.get(connection, meta.STARTS)
+    return [] if held is None else list(unpack(held, _MOST_BYTES))
+
+
+def _highest(connection: Connection, model: str) -> int:
+    return int(connection.exec_driver_sql(f"SELECT max(id) FROM {model}").scalar() or 0)

@@ -1,0 +1,183 @@
+"""What was said of a file that was found twice is there under the id that stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entities.user_metadata import metadata_id
+from leaderless.protocol import limits
+from leaderless.store import meta
+from leaderless.store.since_backup import Regained
+from registry.changes import UNSET, Create, Delete, Edit, Lock, RecordId, Update
+from registry.derived import link_id
+from tests.replicas import Replica, add_tree
+from tests.store.passing import log_of, own_feed, store_commits, within
+from tests.store.restored import Lives
+
+TAG, ALBUM = b"t" * 16, b"a" * 16
+
+
+class Twice(Lives):
+    """A device that found a file, was put back, and found it again."""
+
+    def __init__(self, folder: Path, replicas: list[Replica]) -> None:
+        super().__init__(folder, replicas)
+        _, root = add_tree(self.device, 1)
+        self.say(Create("tag", TAG, {}), Create("album", ALBUM, {"name": "album"}))
+        self.back_up()
+        self.theirs = self.add("file", root)
+        self.tell()
+        self.put_back()
+        self.ours = self.add("file", root)
+
+    def say(self, *edits: Edit) -> None:
+        """Edit shared records at the device."""
+        self.device.clock.ms += 1_000
+        self.device.store.write_here(lambda tx: tx.commit("said", edits))
+
+    def note(self, entry: bytes, **fields: Any) -> None:
+        """Write metadata of an entry."""
+        record = metadata_id("entry", entry)
+        self.say(Create("user_metadata", record, {"scope": "entry", "target": entry, **fields}))
+
+    def shown(self, columns: str, table: str) -> list[tuple[Any, ...]]:
+        """Return what a table shows."""
+        return self.ask(f"SELECT {columns} FROM {table} ORDER BY 1")  # noqa: S608
+
+
+@pytest.fixture
+def twice(tmp_path: Path, replicas: list[Replica]) -> Twice:
+    """Return a device that is about to take its rows back."""
+    return Twice(tmp_path, replicas)
+
+
+def link(item: bytes, **fields: Any) -> Create:
+    """Return the edit that tags an entry."""
+    ends = {"item": item, "scope": "entry", "tag": TAG}
+    record = link_id("user_metadata_tag", item, TAG)
+    return Create("user_metadata_tag", record, {**ends, **fields})
+
+
+def place(item: bytes, record: bytes | None = None, **fields: Any) -> Create:
+    """Return the edit that puts an entry into an album."""
+    ends = {"item": item, "scope": "entry", "album": ALBUM}
+    chosen = record or link_id("album_entry", item, ALBUM)
+    return Create("album_entry", chosen, {**ends, **fields})  # type: ignore[arg-type]
+
+
+def test_notes_tags_and_albums_follow(twice: Twice) -> None:
+    """With all that was said there, under the ids that every device derives; nothing is left over."""
+    twice.note(twice.ours, note="mine", rating=3)
+    twice.say(link(twice.ours, context="c"), place(twice.ours, caption="x"))
+    assert twice.returned().regained == Regained(joined=1)
+    theirs = twice.theirs
+    assert twice.shown("target, note, rating", "user_metadata") == [(theirs, "mine", 3)]
+    assert twice.shown("uuid, item, context", "user_metadata_tag") == [
+        (link_id("user_metadata_tag", theirs, TAG), theirs, "c")
+    ]
+    assert twice.shown("uuid, item, caption", "album_entry") == [
+        (link_id("album_entry", theirs, ALBUM), theirs, "x")
+    ]
+
+
+def test_it_is_one_commit_of_this_device(twice: Twice) -> None:
+    """So it reaches everybody, and the history says what came to pass."""
+    twice.note(twice.ours, note="mine")
+    twice.returned()
+    commits = "SELECT command, count(*) FROM commit_log GROUP BY 1 ORDER BY 1"
+    assert twice.ask(commits) == [("device.restore", 1), ("said", 2)]
+
+
+def test_of_two_values_the_later_one_is_shown(twice: Twice) -> None:
+    """As if both had been said of one file; what nobody has said there comes along."""
+    twice.note(twice.ours, note="mine", favorite=True, rating=1)
+    twice.note(twice.theirs, note="theirs", rating=2)
+    twice.say(Update("user_metadata", metadata_id("entry", twice.ours), {"rating": 5}))
+    twice.returned()
+    shown = twice.shown("target, note, favorite, rating", "user_metadata")
+    assert shown == [(twice.theirs, "theirs", 1, 5)]
+
+
+def test_what_was_said_of_both_alike_is_said_once(twice: Twice) -> None:
+    """Nothing is written where the one that stays says all of it, and later."""
+    twice.say(link(twice.ours))
+    twice.say(link(twice.theirs))
+    twice.returned()
+    assert twice.shown("item", "user_metadata_tag") == [(twice.theirs,)]
+
+
+def test_what_a_person_took_back_alone_is_not_said(twice: Twice) -> None:
+    """A value that is unset hides none of the one that stays."""
+    twice.note(twice.theirs, note="theirs")
+    twice.note(twice.ours, note="mine")
+    twice.say(Update("user_metadata", metadata_id("entry", twice.ours), {"note": UNSET}))
+    twice.returned()
+    assert twice.shown("note", "user_metadata") == [("theirs",)]
+
+
+def test_a_file_that_is_in_an_album_again_stays_so(twice: Twice) -> None:
+    """The second time has an id of its own, there as here."""
+    twice.say(place(twice.ours, caption="1"), place(twice.ours, b"s" * 16, caption="2"))
+    twice.returned()
+    shown = twice.shown("caption, item", "album_entry")
+    assert shown == [("1", twice.theirs), ("2", twice.theirs)]
+
+
+def test_an_album_keeps_its_cover(twice: Twice) -> None:
+    """It names the file that stays."""
+    twice.say(Update("album", ALBUM, {"cover": twice.ours}))
+    twice.returned()
+    assert twice.shown("cover, name", "album") == [(twice.theirs, "album")]
+
+
+def _lock_elsewhere(twice: Twice, model: str, record: bytes) -> None:
+    """Let another device hold a record locked."""
+    store_commits(twice.peer, *log_of(twice.device, own_feed(twice.device)))
+    lock = Lock(model, RecordId(record))
+    twice.peer.clock.ms = twice.device.clock.ms
+    twice.peer.store.write_here(lambda tx: tx.commit("lock", [lock]))
+    store_commits(twice.device, *log_of(twice.peer, own_feed(twice.peer)))
+
+
+def test_what_another_device_has_locked_stays_as_it_is(twice: Twice) -> None:
+    """What is said there is said of the one that stays; nothing is said over a lock on that."""
+    twice.note(twice.ours, note="mine")
+    twice.note(twice.theirs, note="theirs", rating=1)
+    twice.say(link(twice.ours))
+    _lock_elsewhere(twice, "user_metadata", metadata_id("entry", twice.theirs))
+    _lock_elsewhere(twice, "user_metadata_tag", link_id("user_metadata_tag", twice.ours, TAG))
+    twice.say(Update("user_metadata", metadata_id("entry", twice.ours), {"rating": 2}))
+    assert twice.returned().regained == Regained(joined=1, unsaid=1)
+    assert twice.shown("note, rating", "user_metadata") == [("mine", 2), ("theirs", 1)]
+    items = {item for (item,) in twice.shown("item", "user_metadata_tag")}
+    assert items == {twice.ours, twice.theirs}
+
+
+def test_what_cannot_be_said_is_counted_and_keeps_no_row(
+    twice: Twice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that needs more than one change holds stays where it is."""
+    twice.say(link(twice.ours))
+    twice.note(twice.ours, note="n" * 2_000)
+    monkeypatch.setattr(limits, "MAX_HEAD_BYTES", 1_000)
+    assert twice.returned().regained == Regained(joined=1, unsaid=4)
+    assert twice.shown("item", "user_metadata_tag") == [(twice.ours,)]
+
+
+def test_who_was_revoked_says_nothing(twice: Twice) -> None:
+    """It would reach nobody; the rows are its own."""
+    twice.say(link(twice.ours))
+    within(twice.device, lambda c: meta.put(c, meta.REVOKED, 1))
+    assert twice.returned().regained == Regained(joined=1, unsaid=2)
+
+
+def test_a_tag_that_was_taken_off_in_the_other_life_is_on_again(twice: Twice) -> None:
+    """It was put on later, by somebody who had not seen that."""
+    twice.say(link(twice.theirs))
+    twice.say(Delete("user_metadata_tag", link_id("user_metadata_tag", twice.theirs, TAG)))
+    twice.say(link(twice.ours))
+    twice.returned()
+    assert twice.shown("item", "user_metadata_tag") == [(twice.theirs,)]

@@ -1,0 +1,182 @@
+"""What a restored device has written since its backup is there when it has got its rows back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from leaderless.store import meta, restoring
+from leaderless.store.restoring import RestoringError
+from leaderless.store.since_backup import Regained
+from tests.replicas import DEVICE_COLUMNS, Replica, add_device_row, add_tree
+from tests.store.passing import held, pull, within
+from tests.store.restored import NONCE, Lives
+
+
+@pytest.fixture
+def lives(tmp_path: Path, replicas: list[Replica]) -> Lives:
+    """Return a device with two files, of which a backup was made."""
+    lives = Lives(tmp_path, replicas)
+    add_tree(lives.device, 2)
+    lives.back_up()
+    return lives
+
+
+def root(lives: Lives) -> bytes:
+    """Return the root of the first folder."""
+    ((uuid,),) = lives.ask("SELECT uuid FROM entry WHERE parent IS NULL AND name = x'646f6373'")
+    return bytes(uuid)
+
+
+def test_files_that_were_found_alone_keep_their_ids(lives: Lives) -> None:
+    """In folders that are new, too; beside those that others know, at later revs, and signed."""
+    lives.add("known", root(lives))
+    lives.tell()
+    lives.put_back()
+    folder = lives.add("folder", root(lives), "directory")
+    file = lives.add("file", folder)
+    assert lives.returned().regained == Regained(kept=2)
+    names = lives.names()
+    assert {*names.values()} == {"docs", "file0", "file1", "known", "folder", "file"}
+    assert (names[folder], names[file]) == ("folder", "file")
+    own = held(lives.device, lives.device)
+    revs = lives.ask("SELECT rev FROM entry WHERE name IN (x'666f6c646572', x'66696c65')")
+    assert own.watermark == own.verified == max(rev for (rev,) in revs)
+    pull(lives.device, lives.peer, lives.device)
+    assert held(lives.peer, lives.device).set_hash == own.set_hash
+
+
+def test_folders_that_were_added_alone_stay(lives: Lives) -> None:
+    """On the drive that is known; nobody is told of it twice."""
+    lives.tell()
+    lives.put_back()
+    location, _ = add_tree(lives.device, 3, "more")
+    assert lives.returned().regained == Regained(kept=5, joined=1)
+    assert lives.ask("SELECT count(*) FROM volume") == [(1,)]
+    assert (location,) in lives.ask("SELECT uuid FROM location WHERE dead = 0")
+
+
+def test_what_was_found_in_both_lives_is_there_once(lives: Lives) -> None:
+    """Under the id that others know; what only one of them has in it is in it."""
+    theirs = lives.add("folder", root(lives), "directory")
+    same = lives.add("same", theirs)
+    lives.tell()
+    lives.put_back()
+    ours = lives.add("folder", root(lives), "directory")
+    lives.add("same", ours)
+    more = lives.add("more", ours)
+    assert lives.returned().regained == Regained(kept=1, joined=2)
+    assert {theirs, same, more} < lives.names().keys()
+    assert ours not in lives.names()
+    parent = "SELECT p.uuid FROM entry e JOIN entry p ON p.id = e.parent WHERE e.uuid = ?"
+    assert lives.ask(parent, more) == [(theirs,)]
+
+
+def test_a_file_and_a_folder_of_one_name_are_two_things(lives: Lives) -> None:
+    """The next look at the disk tells which of them is there."""
+    theirs = lives.add("name", root(lives))
+    lives.tell()
+    lives.put_back()
+    ours = lives.add("name", root(lives), "directory")
+    assert lives.returned().regained == Regained(kept=1)
+    assert {theirs, ours} < lives.names().keys()
+
+
+def test_what_was_deleted_in_the_other_life_stays_deleted(lives: Lives) -> None:
+    """And what was found in a folder that was deleted there is left behind, and counted."""
+    folder = lives.add("folder", root(lives), "directory")
+    lives.back_up()
+    lives.drop("entry", folder)
+    lives.tell()
+    lives.put_back()
+    inside = lives.add("inside", folder)
+    lives.add("below", lives.add("deeper", folder, "directory"))
+    assert lives.returned().regained == Regained(left=3)
+    assert not {folder, inside} & lives.names().keys()
+    assert lives.ask("SELECT count(*) FROM since_backup") == [(0,)]
+
+
+def test_what_was_deleted_and_is_not_told_of_any_more_stays_deleted(lives: Lives) -> None:
+    """Below a floor the time of its making tells: what was made since the backup was found alone."""
+    lives.add("last", root(lives))
+    lives.back_up()
+    gone = [uuid for uuid, name in lives.names().items() if name in ("last", "file0")]
+    lives.drop("entry", *gone)
+    own = held(lives.device, lives.device)
+    lives.device.store.write_here(lambda tx: tx.raise_floor(own.watermark))
+    within(lives.device, lambda c: c.exec_driver_sql("DELETE FROM tombstone"))
+    lives.tell()
+    lives.put_back()
+    found = lives.add("found", root(lives))
+    lives.start_anew()
+    later = lives.add("later", root(lives))
+    assert lives.returned().regained == Regained(kept=2)
+    assert {found, later} < lives.names().keys()
+    assert not {*gone} & lives.names().keys()
+
+
+def test_a_device_that_noted_no_start_goes_by_what_others_know(lives: Lives) -> None:
+    """What was made after all that they know was found alone."""
+    own = held(lives.device, lives.device)
+    lives.add("known", root(lives))
+    lives.device.store.write_here(lambda tx: tx.raise_floor(own.watermark + 1))
+    lives.tell()
+    lives.put_back()
+    found = lives.add("found", root(lives))
+    within(lives.device, lambda c: meta.drop(c, meta.STARTS))
+    assert lives.returned().regained == Regained(kept=1)
+    assert found in lives.names()
+
+
+def test_what_was_written_since_is_put_aside_once(lives: Lives) -> None:
+    """Who gives more afterwards takes nothing of it away; nothing is written meanwhile."""
+    lives.tell()
+    lives.put_back()
+    found = lives.add("found", root(lives))
+    lives.take_back()
+    assert found not in lives.names()
+    with pytest.raises(RestoringError):
+        lives.add("more", root(lives))
+    lives.take_back()
+    assert lives.go_on().regained == Regained(kept=1)
+    assert found in lives.names()
+
+
+def test_a_person_who_lets_a_device_go_on_loses_nothing_of_it(lives: Lives) -> None:
+    """What was given back, and what was put aside, is both there."""
+    known = lives.add("known", root(lives))
+    lives.tell()
+    lives.put_back()
+    found = lives.add("found", root(lives))
+    lives.take_back()
+    begun = lives.device.store.write_here(lambda tx: restoring.go_on(tx, NONCE))
+    assert begun.regained == Regained(kept=1)
+    assert {known, found} < lives.names().keys()
+
+
+def test_the_name_that_a_device_was_given_alone_stays(lives: Lives) -> None:
+    """So does how a folder is indexed; the rest of these rows is as others know it."""
+    ((location,),) = lives.ask("SELECT uuid FROM location")
+    lives.device.store.write_here(
+        lambda tx: tx.put(
+            "device", DEVICE_COLUMNS, [(lives.device.identity.device, "old", "os", *[None] * 8)]
+        )
+    )
+    lives.tell()
+    lives.put_back()
+    add_device_row(lives.device, "new")
+    lives.set_mode(location, "content")
+    lives.returned()
+    assert lives.ask("SELECT name, os FROM device") == [("new", "os")]
+    assert lives.ask("SELECT index_mode FROM location") == [("content",)]
+
+
+def test_a_name_that_was_given_in_the_other_life_stays(lives: Lives) -> None:
+    """A device that only says again what it knew has not been given a name alone."""
+    add_device_row(lives.device, "named")
+    lives.tell()
+    lives.put_back()
+    add_device_row(lives.device, "device0")
+    lives.returned()
+    assert lives.ask("SELECT name FROM device") == [("named",)]

@@ -1,0 +1,83 @@
+"""A device remembers how far it was at each of its starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from leaderless.store import starts
+from leaderless.store.starts import KEPT, Start
+from tests.limits import limited
+from tests.replicas import Replica, add_device_row, add_tree
+from tests.store.passing import within
+from tests.store.restored import Lives
+
+
+@pytest.fixture
+def lives(tmp_path: Path, replicas: list[Replica]) -> Lives:
+    """Return a device that was started twice, with a folder of two files at the second time."""
+    lives = Lives(tmp_path, replicas)
+    add_tree(lives.device, 2)
+    lives.start_anew()
+    return lives
+
+
+def first(lives: Lives, entries: int) -> Start | None:
+    """Return the first start at which so many entries were there."""
+    return within(lives.device, lambda c: starts.first_above(c, {"entry": entries}))
+
+
+def test_a_start_tells_how_far_the_rows_were(lives: Lives) -> None:
+    """By their local keys, and the rev; and what a person had said by then."""
+    found = first(lives, 3)
+    assert found is not None
+    assert (found.rev, found.keys["entry"], found.keys["location"]) == (6, 3, 1)
+    assert found.said[lives.device.identity.device] == {"name": "device0"}
+    ((location,),) = lives.ask("SELECT uuid FROM location")
+    assert found.said[location] == {"name": "docs", "index_mode": "shallow"}
+
+
+def test_the_first_of_several_starts_is_told(lives: Lives) -> None:
+    """None where more was there than at any of them."""
+    add_tree(lives.device, 1, "more")
+    assert first(lives, 4) is None
+    lives.start_anew()
+    nothing, some, all_ = first(lives, 0), first(lives, 1), first(lives, 4)
+    assert nothing is not None
+    assert some is not None
+    assert all_ is not None
+    assert (nothing.rev, some.rev, all_.rev) == (0, 6, 10)
+
+
+def test_a_start_at_which_nothing_was_new_is_not_noted_again(lives: Lives) -> None:
+    """A device that is started every day and changes little remembers as much."""
+    before = lives.ask("SELECT value FROM meta WHERE name = 'starts'")
+    lives.start_anew()
+    assert lives.ask("SELECT value FROM meta WHERE name = 'starts'") == before
+
+
+def test_only_the_newest_starts_are_remembered(lives: Lives) -> None:
+    """Of those before nobody can tell what was there."""
+    for at in range(KEPT):
+        add_device_row(lives.device, f"name{at}")
+        lives.device.store.write_here(starts.note)
+    oldest = first(lives, 0)
+    assert oldest is not None
+    assert oldest.rev == 7
+
+
+def test_starts_are_forgotten_with_the_rows_that_they_were_of(lives: Lives) -> None:
+    """Other rows have other keys."""
+    within(lives.device, starts.forget)
+    assert first(lives, 0) is None
+
+
+def test_a_disk_that_takes_nothing_keeps_no_device_from_starting(lives: Lives) -> None:
+    """It reads, and says what it lacks."""
+    add_device_row(lives.device, "changed")
+    before = lives.ask("SELECT value FROM meta WHERE name = 'starts'")
+    with limited(4_096):
+        lives.device.store.load()
+    assert lives.ask("SELECT value FROM meta WHERE name = 'starts'") == before
+    assert lives.ask("SELECT count(*) FROM location") == [(1,)]
