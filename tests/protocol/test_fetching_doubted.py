@@ -1,0 +1,46 @@
+"""Feeds in doubt: read from their start, of whom it is likely to show where they fork."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leaderless.protocol.commands import Apply, Send
+from leaderless.protocol.fetching import STALLED_S
+from leaderless.protocol.messages import FeedPosition, LogBatch, PullLog, SignedCommit, Vectors
+from registry.changes import feed_id
+from tests.protocol.wire import LIFE, A, C, Side, behind, greeted
+
+
+def test_a_feed_in_doubt_is_read_from_its_start() -> None:
+    """Of whoever holds some of it, and of each only once in a while."""
+    side = Side(A, feeds={feed_id(C, LIFE): 5})
+    feed = feed_id(C, LIFE)
+    holdings = replace(side.holdings(), doubted=frozenset([feed]))
+    side.exchange.ours_changed(holdings, 0.0)
+    again = Send(1, PullLog(feed, 0))
+    assert again in behind(side, Vectors({}, {feed: FeedPosition(5, 5)}))
+    batch = LogBatch(feed, 0, 1, (SignedCommit(b"", bytes(64), b""),))
+    side.exchange.applied(Apply(1, batch, 10), 0.0, used=True)
+    assert again not in side.exchange.ours_changed(holdings, 1.0)
+    assert again in side.exchange.tick(STALLED_S + 1)
+
+
+def test_of_a_feed_in_doubt_who_holds_more_is_asked_first() -> None:
+    """What does not follow from what is here came from there, and shows where the fork is."""
+    feed = feed_id(bytes([90]) * 16, LIFE)
+    side = Side(A, feeds={feed: 5})
+    behind(side, Vectors({}, {feed: FeedPosition(5, 5)}))
+    greeted(side, C, 2, Vectors({}, {feed: FeedPosition(6, 6)}))
+    doubtful = replace(side.holdings(), doubted=frozenset([feed]))
+    commands = side.exchange.ours_changed(doubtful, 0.1)
+    assert Send(2, PullLog(feed, 0)) in commands
+    assert Send(1, PullLog(feed, 0)) not in commands
+
+
+def test_a_feed_that_comes_into_doubt_on_the_way_is_read_from_its_start_at_once() -> None:
+    """What was asked for from a later position does not have to end before."""
+    feed = feed_id(C, LIFE)
+    side = Side(A, feeds={feed: 5})
+    assert Send(1, PullLog(feed, 5)) in behind(side, Vectors({}, {feed: FeedPosition(9, 9)}))
+    doubtful = replace(side.holdings(), doubted=frozenset([feed]))
+    assert Send(1, PullLog(feed, 0)) in side.exchange.ours_changed(doubtful, 0.1)
