@@ -76,10 +76,28 @@ def relay_alert(facts: Facts, device: bytes, owner: bytes, why: str) -> Alert:
     return Alert("RELAY_DISTRUSTED", text, hint)
 
 
+def altered_alerts(facts: Facts, altered: Mapping[bytes, float], now: float) -> Iterator[Alert]:
+    """Yield who gave other shared records than most hold; `altered`: until when it is not asked."""
+    for device in sorted(device for device, until in altered.items() if now < until):
+        yield Alert(
+            "RELAY_DISTRUSTED",
+            f"the tags, albums and notes that {called(facts, device)} gave were not those that"
+            " others agree about: they are replaced, and not taken from it for an hour",
+            "run leaderless verify on that device",
+        )
+
+
 def fetching_alerts(holdings: Holdings, connected: Mapping[bytes, Peer]) -> Iterator[Alert]:
     """Yield that the state of the records is fetched, or that nobody is here to give it."""
     if holdings.staging is not None or (holdings.forgotten and connected):
         yield Alert("FETCHING_RECORDS", fetched(holdings))
+    elif holdings.outvoted:
+        yield Alert(
+            "FETCHING_RECORDS",
+            "the tags, albums and notes here were given by a device, and are not those that others"
+            " agree about: theirs are needed",
+            "connect a device that holds what most hold",
+        )
     elif holdings.damaged:
         yield Alert(
             "FETCHING_RECORDS",
@@ -98,8 +116,9 @@ def fetched(holdings: Holdings) -> str:
     """Return how far the state of the records has been fetched."""
     staging = holdings.staging
     so_far = "nothing" if staging is None else counted(staging.count, "record")
+    why = "most others hold other ones" if holdings.outvoted else "old edits are forgotten"
     rest = "so far" if staging is None or not staging.done else "are here, the log is still to come"
-    return f"the state of the records is fetched, as old edits are forgotten: {so_far} {rest}"
+    return f"the state of the records is fetched, as {why}: {so_far} {rest}"
 
 
 def life_alerts(facts: Facts) -> Iterator[Alert]:

@@ -10,6 +10,7 @@ import trio
 
 from leaderless.advice import LOST
 from leaderless.daemon.alerts import (
+    altered_alerts,
     circle_alerts,
     fetched,
     fetching_alerts,
@@ -255,6 +256,8 @@ class Overview:
             for (device, key), found in self._fetching.trust.distrusted.items()
             if found.link in self._driver.exchange.peers or trio.current_time() < found.until
         ]
+        altered = self._fetching.trust.altered
+        alerts += altered_alerts(facts, altered, trio.current_time())
         for _, name, state, message in facts.scans:
             if state in ("blocked", "offline", "error"):
                 alerts.append(Alert(f"LOCATION_{state.upper()}", f"{name}: {message}"))

@@ -134,6 +134,21 @@ class GoOn:
     """Go on in a new incarnation: nobody who can be reached knows more of this device."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Note that most others hold other shared records than these, which somebody had given."""
+
+
 Command = (
-    Send | SendFrame | Load | SendStatements | Introduce | Apply | Reconcile | Close | Note | GoOn
+    Send
+    | SendFrame
+    | Load
+    | SendStatements
+    | Introduce
+    | Apply
+    | Reconcile
+    | Close
+    | Note
+    | GoOn
+    | Doubt
 )

@@ -49,6 +49,7 @@ from leaderless.protocol.fetching import Fetching, key_of
 from leaderless.protocol.gathering import Gathering
 from leaderless.protocol.greeting import CROSSED, Greeter, welcome
 from leaderless.protocol.limits import MAX_POSITIONS, MAX_STREAMS
+from leaderless.protocol.majority import Majority
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
     Bye,
@@ -113,6 +114,7 @@ class Exchange:
         self.fetching = Fetching(device)
         self._rests: Rests[bytes] = Rests(LEAST_REST_S, MOST_REST_S)
         self.gathering = Gathering(self.fetching.trust)
+        self._majority = Majority(self.fetching.trust, self.gathering)
         self._announcing = Announcing()
         self._upgrades = Upgrades()
         self._returning = Returning(device, others)
@@ -325,7 +327,8 @@ class Exchange:
             else [self._positions(peer, news.vectors) for peer in self._open_peers()]
         )
         returned = self._returning.plan(self.peers.values(), self.ours, self.fetching, now)
-        return [*told, *proofs, *self._plan(now), *returned]
+        doubted = self._majority.plan(self.peers.values(), self.ours, self._proof, now)
+        return [*told, *proofs, *self._plan(now), *returned, *doubted]
 
     def _positions(self, peer: Peer, vectors: Vectors, *, whole: bool = False) -> Send:
         version = PROTOCOL_VERSION if peer.hello is None else peer.hello.version
@@ -371,8 +374,8 @@ class Exchange:
         times = [now + PING_S]
         times += [next_look(peer) for peer in self.peers.values() if not peer.closing]
         news = self._announcing.due(self.ours.vectors)
-        waits = (self.fetching.replan_at, self.gathering.replan_at, self._returning.replan_at)
-        others = (news, *waits)
+        waits = (self.fetching, self.gathering, self._returning, self._majority)
+        others = (news, *(waiting.replan_at for waiting in waits))
         return min([*times, *(when for when in others if when is not None)])
 
 

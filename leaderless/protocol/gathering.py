@@ -1,10 +1,11 @@
 """The state of the shared records that comes in: when it is needed, and whom to ask for it.
 
 It is needed where the log cannot go on, as the body of the next commit of a feed is forgotten, or
-where records were damaged that it cannot make anew. One batch is asked for at a time, from a source
-that has applied all that the first one had at the start; if it sends nothing for `STALLED_S`, or its
-link is gone, another goes on. If nobody can, or the headers that are still lacking do not come, it
-begins anew with whoever has what is needed, another than before if there is one.
+where records were damaged that it cannot make anew, or are others than those of most devices
+(protocol/majority.py). One batch is asked for at a time, from a source that has applied all that the
+first one had at the start; if it sends nothing for `STALLED_S`, or its link is gone, another goes
+on. If nobody can, or the headers that are still lacking do not come, it begins anew with whoever has
+what is needed, another than before if there is one.
 """
 
 from __future__ import annotations
@@ -60,8 +61,13 @@ class Gathering:
         self._lacking: dict[bytes, int] = {}
         self._begun: Counter[bytes] = Counter()
         self._stuck_since: float | None = None
+        self._preferred: frozenset[bytes] = frozenset()
         self.replan_at: float | None = None
         """When `plan` comes to another answer if nothing happens before."""
+
+    def prefer(self, devices: frozenset[bytes]) -> None:
+        """Ask these, if they are there, once our records are to give way to those of most."""
+        self._preferred = devices
 
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
@@ -103,6 +109,9 @@ class Gathering:
             if now < self._trust.hears_records_at(peer.device):
                 self._wake_at(self._trust.hears_records_at(peer.device))
         able = [peer for peer in able if now >= self._trust.hears_records_at(peer.device)]
+        if ours.outvoted:
+            able = [peer for peer in able if peer.device not in ours.givers]
+            able = [peer for peer in able if peer.device in self._preferred] or able
         staging = ours.staging
         need = (staging, ours.forgotten, ours.damaged)
         changed, self._need = need != self._need, need

@@ -29,7 +29,7 @@ def prove(peers: Iterable[Peer], ours: Proof | None, now: float) -> list[Command
     for peer in peers:
         if ours is None:
             peer.proof_sent = None  # what we hold may be another state when we can tell it again
-        elif not _is_level(peer, ours):
+        elif not is_level(peer, ours):
             peer.proved = b""
         else:
             if peer.proof_sent != ours:
@@ -39,7 +39,7 @@ def prove(peers: Iterable[Peer], ours: Proof | None, now: float) -> list[Command
     return commands
 
 
-def _is_level(peer: Peer, ours: Proof) -> bool:
+def is_level(peer: Peer, ours: Proof) -> bool:
     """Return whether a peer has last said that it stands where we do."""
     return peer.known and vectors_digest(peer.vectors()) == ours.vectors
 
@@ -48,7 +48,7 @@ def compare(peer: Peer, ours: Proof | None, now: float) -> list[Command]:
     """Hold a peer's proof against ours, where both speak of the positions at which both stand."""
     if peer.proof is None or ours is None or peer.proof.vectors != ours.vectors:
         return []
-    if not _is_level(peer, ours):
+    if not is_level(peer, ours):
         return []  # it has not said yet that it is there
     if peer.proof.state == ours.state:
         if peer.proved == ours.vectors:

@@ -43,6 +43,8 @@ class Trust:
     def __init__(self) -> None:
         self._lies: Rests[tuple[bytes, Key]] = Rests(LEAST_DISTRUST_S, MOST_DISTRUST_S)
         self._disagreed: Rests[bytes] = Rests(LEAST_DISAGREED_S, MOST_DISAGREED_S)
+        self.altered: dict[bytes, float] = {}
+        """Whose state of the shared records was altered, and until when it is not asked for it."""
         self._suspects: set[tuple[bytes, Key]] = set()
         self._forged: set[tuple[int | None, Key]] = set()
         self.distrusted: dict[tuple[bytes, Key], Distrusted] = {}
@@ -65,9 +67,13 @@ class Trust:
         """A device sent a state of the shared records that does not fit what others have signed."""
         self._disagreed.add(device, now)
 
+    def altered_records(self, device: bytes, now: float) -> None:
+        """A device gave a state of the shared records that most others hold otherwise."""
+        self.altered[device] = now + MOST_DISAGREED_S
+
     def hears_records_at(self, device: bytes) -> float:
         """Return from when on a device is asked for the state of the shared records."""
-        return self._disagreed.until(device)
+        return max(self._disagreed.until(device), self.altered.get(device, -math.inf))
 
     def suspect(self, device: bytes, key: Key) -> None:
         """A device is one of several that had a part in what was forged."""

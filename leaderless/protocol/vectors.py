@@ -101,6 +101,10 @@ class Holdings:
     """Whether the shared records here are damaged, and only a peer can say what they were."""
     suspected: frozenset[bytes] = frozenset()
     """Owners of whom each source has to bring a whole copy by itself: several brought a wrong one."""
+    givers: frozenset[bytes] = frozenset()
+    """Devices whose word the shared records here are: they gave a state of them that nobody signs."""
+    outvoted: bool = False
+    """Whether most others hold other records than these, and one of them is to give them."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""

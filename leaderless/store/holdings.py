@@ -8,6 +8,7 @@ from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Closed, Holdings, OwnedProof
 from leaderless.store import (
     closing,
+    givers,
     log,
     meta,
     restoring,
@@ -70,6 +71,8 @@ def read_holdings(connection: Connection) -> Holdings:
     damaged = meta.get(connection, meta.STATE_WANTED) is not None
     if damaged:
         unproved[meta.get(connection, meta.OWN_DEVICE)] = "the records here are damaged"
+    if outvoted := givers.is_outvoted(connection):
+        unproved[meta.get(connection, meta.OWN_DEVICE)] = "most others hold other records"
     return Holdings(
         Vectors(owned, feeds),
         proofs,
@@ -89,6 +92,8 @@ def read_holdings(connection: Connection) -> Holdings:
         frozenset(doubted),
         damaged,
         meta.suspected_owners(connection),
+        givers.givers(connection),
+        outvoted,
     )
 
 

@@ -49,6 +49,7 @@ _FACTS_OF_THE_OLD_LIBRARY = (
     meta.DISPUTED,
     meta.EVIDENCE,
     meta.GIVEN_BACK,
+    meta.GIVERS,
     meta.JOURNAL_DROPPED,
     meta.RENAMED,
     meta.RESTORING,

@@ -19,6 +19,7 @@ REBUILD = "rebuild"  # set by a schema upgrade after which the log has to be run
 DISK_TRIED = "disk_tried"  # when a write showed last that a disk that had failed is well again
 REPLACED = "replaced"  # how this file came to replace a damaged one (store/repair.py)
 STATE_WANTED = "state_wanted"  # set while shared records are damaged that the log cannot make anew
+GIVERS = "givers"  # whose word the shared records here are: the devices that gave a state of them
 EVIDENCE = "evidence"  # the last commit (rowid) whose header was read for what it proves
 JOURNAL_DROPPED = "journal_dropped"  # losses that were noted before (ms) were dropped for their age
 MEMBERSHIP = "membership"  # digest of the statements that were known last

@@ -18,7 +18,7 @@ from leaderless.protocol.packing import pack, unpack
 from leaderless.protocol.records import encode_deaths, encode_ref, encode_state
 from leaderless.protocol.transfer import cursor, decode_record, place
 from leaderless.protocol.vectors import Staging
-from leaderless.store import log, meta
+from leaderless.store import givers, log, meta
 from leaderless.store.discarding import discard
 from leaderless.store.feeds import feed_at, feed_of_or_none, standing_in
 from leaderless.store.rebuild import clear
@@ -191,6 +191,8 @@ class Taken(NamedTuple):
 
     records: int
     commits: int
+    altered: frozenset[bytes] = frozenset()
+    """Who had given the state before, where it was not what the one that replaced it says."""
 
 
 def take(
@@ -214,6 +216,8 @@ def take(
         return Taken(0, 0)
     _check_start(connection, held.start)
     mine = applied(connection)
+    gave, before = _sources(connection), meta.get(connection, meta.SHARED_HASH)
+    is_level = mine == {feed: seq for feed, seq in held.start.items() if seq}
     if damaged := meta.get(connection, meta.STATE_WANTED) is not None:
         # Nothing here is believed; what was applied beyond the start comes again with the log.
         clear(connection, registry)
@@ -227,9 +231,31 @@ def take(
             commits += start - feed.applied
         elif damaged:
             log.put_feed(connection, _applied_to(connection, feed, start))
+    altered = frozenset[bytes]()
+    if givers.is_outvoted(connection) and is_level:
+        altered, gave = _judged(connection, before, gave)
+    givers.note(connection, gave if damaged else gave | givers.givers(connection))
     discard(connection)
     meta.drop(connection, meta.STATE_WANTED)
-    return Taken(records, commits)
+    return Taken(records, commits, altered)
+
+
+def _sources(connection: Connection) -> frozenset[bytes]:
+    """Return the devices that sent what is staged."""
+    found = connection.exec_driver_sql("SELECT DISTINCT source FROM staged_record").scalars()
+    return frozenset((first_source(connection), *found))
+
+
+def _judged(
+    connection: Connection, before: bytes, gave: frozenset[bytes]
+) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """Return who had given what was not so, and whose word the records are now.
+
+    Where they are the same again at the same positions they were right, and are doubted no more.
+    """
+    if meta.get(connection, meta.SHARED_HASH) == before:
+        return frozenset(), frozenset()
+    return givers.givers(connection), gave
 
 
 def _check_start(connection: Connection, start: Mapping[bytes, int]) -> None:

@@ -92,7 +92,8 @@ class Applier:
                 outcome = await self._log(message)
             taken = await self.take_staged()
             notes = outcome.notes + taken.notes
-            return Outcome(outcome.used, notes, disagrees=outcome.disagrees or taken.disagrees)
+            disagrees = outcome.disagrees or taken.disagrees
+            return Outcome(outcome.used, notes, disagrees=disagrees, altered=taken.altered)
         except RegistryError as error:
             raise RefusedError(str(error)) from error
 
@@ -287,8 +288,9 @@ class Applier:
             taken = staging.take(connection, registry, transaction.now_ms, tell)
             log.apply_ready(connection, registry, transaction.now_ms)
             # What was of a fork that is not known here yet is discarded.
-            notes = (("took_records", taken._asdict()),) if any(taken) else ()
-            return Outcome(any(taken), notes)
+            about = {"records": taken.records, "commits": taken.commits}
+            notes = (("took_records", about),) if any(taken) else ()
+            return Outcome(any(taken), notes, altered=taken.altered)
 
         try:
             return await self._store.write(write)

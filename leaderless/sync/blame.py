@@ -36,6 +36,9 @@ class Blame:
         for owner, device in outcome.suspects:
             key, link = Key(Stream.STATE, owner), exchange.link_to(device)
             exchange.fetching.suspect(device, key, link, now)
+        for device in sorted(outcome.altered):
+            exchange.fetching.trust.altered_records(device, now)
+            self._tell("records_altered", {"device": device})
         if outcome.disagrees is not None:
             exchange.fetching.trust.disagreed(outcome.disagrees, now)
 

@@ -20,6 +20,7 @@ from leaderless.identity import device_id
 from leaderless.protocol import codec
 from leaderless.protocol.commands import (
     Apply,
+    Doubt,
     GoOn,
     Key,
     Note,
@@ -45,6 +46,7 @@ from leaderless.sync.apply import Applier
 from leaderless.sync.blame import Blame
 from leaderless.sync.comparing import Comparer
 from leaderless.sync.confirmations import Confirmations
+from leaderless.sync.doubting import Doubting
 from leaderless.sync.farewell import Doorkeeper, say_bye
 from leaderless.sync.link import Link
 from leaderless.sync.outbox import Outbox
@@ -92,6 +94,7 @@ class Driver:
         self._writes = self._told = 0
         self._rearm = trio.Event()
         self.going_on = GoingOn(store, tell, nonce)
+        self.doubting = Doubting(store, tell)
         self._blame = Blame(lambda: self.exchange, tell)
         self.exchange = self._new_exchange()
 
@@ -291,6 +294,9 @@ class Driver:
             if isinstance(command, GoOn):
                 self.going_on.ask()
                 continue
+            if isinstance(command, Doubt):
+                self.doubting.ask()
+                continue
             if isinstance(command, Note):
                 self._tell(command.kind, command.data)
                 continue
@@ -350,6 +356,7 @@ async def open_sync(
         nursery.start_soon(driver.watch_store)
         nursery.start_soon(driver.keep_time)
         nursery.start_soon(driver.going_on.keep)
+        nursery.start_soon(driver.doubting.keep)
         nursery.start_soon(driver.confirmations.keep)
         try:
             yield driver

@@ -29,6 +29,8 @@ class Outcome(NamedTuple):
     """The same where several devices had a part, and it is not known whose it was."""
     disagrees: bytes | None = None
     """The device whose records are not what the log says."""
+    altered: frozenset[bytes] = frozenset()
+    """Devices that had given a state of the shared records which most others hold otherwise."""
     unfit: tuple[tuple[bytes, bytes], ...] = ()
     """The same where all was taken back: the device may lack a deletion that it never heard of."""
 

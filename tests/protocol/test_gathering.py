@@ -200,3 +200,19 @@ def test_damaged_records_are_asked_of_who_has_applied_all_that_is_here() -> None
         2, FIRST
     )
     assert Gathering(Trust()).plan([_peer(1, {F: 3})], ours, 0.0) == []
+
+
+def test_records_that_give_way_are_asked_of_those_that_agree() -> None:
+    """Never of who gave them; of others only if none of those is there."""
+    giver, other, agrees = _peer(1, {F: 4}), _peer(2, {F: 4}), _peer(3, {F: 4})
+    vectors = Vectors({}, {F: FeedPosition(4, 4)})
+    ours = replace(
+        _ours({}), damaged=True, outvoted=True, givers=frozenset({giver.device}), vectors=vectors
+    )
+    gathering = Gathering(Trust())
+    gathering.prefer(frozenset({giver.device, agrees.device}))
+    assert gathering.plan([giver, other, agrees], ours, 0.0) == _asks(3, FIRST)
+    gathering = Gathering(Trust())
+    gathering.prefer(frozenset({agrees.device}))
+    assert gathering.plan([giver], ours, 0.0) == []
+    assert gathering.plan([giver, other], ours, 0.0) == _asks(2, FIRST)

@@ -16,7 +16,12 @@ from leaderless.protocol.messages import (
     StateBatch,
     Vectors,
 )
-from leaderless.protocol.trusting import LEAST_DISAGREED_S, LEAST_DISTRUST_S, Trust
+from leaderless.protocol.trusting import (
+    LEAST_DISAGREED_S,
+    LEAST_DISTRUST_S,
+    MOST_DISAGREED_S,
+    Trust,
+)
 from registry.changes import feed_id
 from tests.protocol.wire import (
     LIFE,
@@ -118,3 +123,11 @@ def test_whose_state_does_not_fit_is_left_alone_for_longer_each_time() -> None:
     trust.disagreed(B, LEAST_DISAGREED_S)
     assert trust.hears_records_at(B) == 3 * LEAST_DISAGREED_S
     assert trust.distrusted == {}
+
+
+def test_whose_state_was_altered_is_not_asked_for_it_for_an_hour() -> None:
+    """Until when is told to people."""
+    trust = Trust()
+    trust.disagreed(B, 5.0)
+    trust.altered_records(B, 5.0)
+    assert trust.hears_records_at(B) == trust.altered[B] == 5.0 + MOST_DISAGREED_S

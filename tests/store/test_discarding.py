@@ -86,7 +86,7 @@ def test_a_state_is_discarded_where_other_commits_have_come_since(
     assert _stage(c, _state(b))
     store_commits(c, *_log(a))
     taken = within(c, lambda conn: staging.take(conn, c.store.registry, 5))
-    assert (taken, within(c, staging.read_staging)) == ((0, 0), None)
+    assert (taken, within(c, staging.read_staging)) == (staging.Taken(0, 0), None)
     assert _alive(c) == [TAG, OTHER]
 
 

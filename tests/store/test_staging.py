@@ -79,7 +79,7 @@ def test_what_is_staged_takes_effect_with_the_headers(three: list[Replica]) -> N
     assert not within(target, staging.is_whole)
     receive_all(source, target)
     taken = within(target, lambda conn: staging.take(conn, target.store.registry, 5))
-    assert taken == (9, 9)
+    assert taken == staging.Taken(9, 9)
     assert (staged(target), within(target, read_staging)) == (0, None)
     receive_all(target, source)
     within(source, lambda conn: log.apply_ready(conn, source.store.registry, 5))
@@ -305,5 +305,5 @@ def test_a_branch_of_which_nothing_has_taken_effect_is_in_no_start(three: list[R
     for batch in batches(source):
         assert stage(target, batch)
     taken = within(target, lambda conn: staging.take(conn, target.store.registry, 5))
-    assert taken == (8, 9)
+    assert taken == staging.Taken(8, 9)
     assert sorted(held.applied for held in within(target, log.feeds)) == [8, 8, 9]

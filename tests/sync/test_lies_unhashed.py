@@ -10,16 +10,20 @@ import pytest
 import trio
 import trio.testing
 
+from leaderless.protocol.majority import CALM_S
 from leaderless.protocol.membership import StatementKind, decode
 from leaderless.protocol.messages import Message, Records, StateBatch, Statements
+from registry.changes import Create
 from tests.cluster import Cluster, Node, open_cluster, rows
 from tests.liar import Lying, gone, of_owner, with_changes
+from tests.merge.devices import edit
 from tests.replicas import add_tree
 from tests.sync.scene import ENTRIES, HEALED_WITHIN_S
 from tests.sync.test_forgotten import many_forgotten
 from tests.sync.test_revoked import revoke
 
 OWNER, LIAR, VICTIM, OTHER = range(4)
+NAMES = "SELECT canonical_name FROM tag ORDER BY uuid"
 
 
 async def _passes(what: Callable[[], bool]) -> None:
@@ -120,18 +124,44 @@ def _renamed(message: Message) -> list[Message]:
     return [replace(message, records=tuple(r.replace(b"tag 9", b"bad 9") for r in message.records))]
 
 
-async def test_a_state_with_other_values_is_in_sync_with_nobody(
+async def test_a_state_with_other_values_gives_way_to_what_the_others_agree_about(
     tmp_path: Path, clock: trio.testing.MockClock
 ) -> None:
-    """The digests differ from those of everybody: who brought it, and who did not, are named."""
+    """What was written meanwhile stays; who gave the state is named, and not asked for it again."""
     replicas = many_forgotten(tmp_path, 3)
     async with open_cluster(tmp_path, 3, replicas) as cluster, trio.open_nursery() as nursery:
         liar, honest, victim = cluster.nodes
         nursery.start_soon(Lying(liar, victim, _renamed).run)
         await _passes(lambda: "took_records" in victim.kinds())
+        edit(victim.replica, Create("tag", b"late" * 4, {"canonical_name": "written meanwhile"}))
+        victim.driver.on_store_change()
         await cluster.connect(1, 2)
-        await _passes(lambda: victim.kinds().count("differs") == 2)
-        assert not _proves(victim, liar)
+        await cluster.connect(0, 1)
+        await _passes(lambda: _proves(victim, honest) and _proves(honest, victim))
+        assert rows(victim, NAMES) == rows(honest, NAMES) == rows(liar, NAMES)
+        assert "written meanwhile" in {name for (name,) in rows(victim, NAMES)}
+        altered = [data["device"] for kind, data in victim.told if kind == "records_altered"]
+        assert altered == [liar.device]
+        trust = victim.driver.exchange.fetching.trust
+        assert trust.hears_records_at(liar.device) > trio.current_time() + 3_000.0
+        assert {"records_doubted", "records_altered"} & {*honest.kinds(), *liar.kinds()} == set()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_state_with_other_values_is_in_sync_with_nobody_while_one_stands_against_one(
+    tmp_path: Path, clock: trio.testing.MockClock
+) -> None:
+    """Nobody signed what would tell the two apart: nothing changes, and both say that they differ."""
+    replicas = many_forgotten(tmp_path, 3)
+    async with open_cluster(tmp_path, 3, replicas) as cluster:
+        liar, honest, victim = cluster.nodes
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Lying(liar, victim, _renamed).run)
+            await _passes(lambda: "took_records" in victim.kinds())
+            nursery.cancel_scope.cancel()
+        await cluster.connect(1, 2)
+        await _passes(lambda: "differs" in victim.kinds() and "differs" in honest.kinds())
+        await trio.sleep(4 * CALM_S)
+        assert "records_doubted" not in victim.kinds()
         assert not _proves(victim, honest)
         assert not _proves(honest, victim)
-        nursery.cancel_scope.cancel()
