@@ -80,6 +80,7 @@ class Fetching:
         self._behind_since: dict[Key, float] = {}
         self._asked: dict[tuple[bytes, Key], _Asked] = {}
         self._doubted: frozenset[bytes] = frozenset()
+        self._beside: frozenset[bytes] = frozenset((device,))
         self._rests: Rests[tuple[bytes, Key]] = Rests(LEAST_REST_S, MOST_REST_S)
         self.trust = Trust()
         self.promises = Promises()
@@ -163,6 +164,7 @@ class Fetching:
         """
         self.replan_at = None
         self._doubt(holdings.doubted)
+        self._beside = holdings.beside | {self._device}
         self.trust.clear(lambda key: _is_proved(key, holdings))
         peers = list(peers)
         self._end_fallen(peers)
@@ -313,10 +315,7 @@ class Fetching:
         """Return from where a stream would be asked for; None for a feed from its start again."""
         if key.stream is Stream.STATE:
             return ours.owned.get(key.of)
-        held = ours.feeds.get(key.of)
-        if key.of in self._doubted:
-            return None
-        return 0 if held is None else held.received
+        return None if key.of in self._doubted else _log_pull(key.of, ours).after
 
     def _wake_at(self, when: float) -> None:
         self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
@@ -324,10 +323,9 @@ class Fetching:
     def _fetch(self, peer: Peer, key: Key, holdings: Holdings, now: float) -> Command:
         ours = holdings.vectors
         self._asked[peer.device, key] = _Asked(self._position(key, ours), now, peer.link)
-        if key.stream is Stream.LOG and key.of in self._doubted:
-            return self._ask(peer, key, PullLog(key.of, 0), now)
         if key.stream is Stream.LOG:
-            return self._ask(peer, key, _log_pull(key.of, ours), now)
+            all_of_it = PullLog(key.of, 0) if key.of in self._doubted else None
+            return self._ask(peer, key, all_of_it or _log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
         pull = _state_pull(key.of, incarnation, ours)
         if key.of == self._device or key.of in holdings.suspected:
@@ -369,8 +367,8 @@ class Fetching:
         if used and reaches > pull.reached:
             pull.reached, pull.since = reaches, now
             if peer is not None:
-                # Of our own rows it counts only that all have come, which shows by our position.
-                if key.of != self._device:
+                # Of what is kept aside it counts only that all has come: our position shows it.
+                if key.of not in self._beside:
                     self._rests.clear((peer.device, key))
                     self.promises.kept(peer.device, key)
                 self._told_soon(peer.device, key, now)

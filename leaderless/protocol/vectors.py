@@ -105,6 +105,8 @@ class Holdings:
     """Devices whose word the shared records here are: they gave a state of them that nobody signs."""
     outvoted: bool = False
     """Whether most others hold other records than these, and one of them is to give them."""
+    beside: frozenset[bytes] = frozenset()
+    """Suspected owners of whom a proved copy stays here, until a whole one takes its place at once."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""

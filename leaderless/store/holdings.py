@@ -73,6 +73,7 @@ def read_holdings(connection: Connection) -> Holdings:
         unproved[meta.get(connection, meta.OWN_DEVICE)] = "the records here are damaged"
     if outvoted := givers.is_outvoted(connection):
         unproved[meta.get(connection, meta.OWN_DEVICE)] = "most others hold other records"
+    suspected = meta.suspected_owners(connection)
     return Holdings(
         Vectors(owned, feeds),
         proofs,
@@ -91,9 +92,10 @@ def read_holdings(connection: Connection) -> Holdings:
         staging.read_staging(connection),
         frozenset(doubted),
         damaged,
-        meta.suspected_owners(connection),
+        frozenset(suspected),
         givers.givers(connection),
         outvoted,
+        frozenset(owner for owner, stays in suspected.items() if stays),
     )
 
 

@@ -48,7 +48,6 @@ OF_THE_OLD_LIBRARY = (
 _FACTS_OF_THE_OLD_LIBRARY = (
     meta.DISPUTED,
     meta.EVIDENCE,
-    meta.GIVEN_BACK,
     meta.GIVERS,
     meta.JOURNAL_DROPPED,
     meta.RENAMED,
@@ -121,6 +120,7 @@ def join_library(
         _leave_others(transaction)
     for fact in _FACTS_OF_THE_OLD_LIBRARY:
         meta.drop(connection, fact)
+    meta.drop_all(connection, meta.ASIDE)
     meta.put(connection, meta.LIBRARY, library)
     meta.put(connection, meta.SHARED_HASH, hashing.EMPTY_SET)
     begin_incarnation(transaction, nonce, since - 1)

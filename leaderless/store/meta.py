@@ -26,7 +26,6 @@ MEMBERSHIP = "membership"  # digest of the statements that were known last
 RESTORING = "restoring"  # since when (ms) this device takes its own rows back from its peers
 RESTORED = "restored"  # when (ms) it had done so last
 STAGING = "staging"  # how far the state of the shared records has been fetched from others
-GIVEN_BACK = "given_back"  # how far a peer has given them back
 SINCE_BACKUP = "since_backup"  # what is kept of the rows since then, and from where they count
 STARTS = "starts"  # how far the own rows were at each start
 DISPUTED = "disputed"  # our own word on other rows than those that we have at its rev
@@ -35,6 +34,8 @@ CLONED = "cloned"  # since when (ms) another machine runs as this device
 REVOKED = "revoked"  # since when (ms) this device knows that it is no member any more
 RENAMED = "renamed"  # set when positions got other names: tables are to be shown again
 _SUSPECTED = "suspected/"
+STAYS = 2  # what such a fact says where the proved copy is still there
+ASIDE = "aside/"
 _CLOCK_MS = "clock_ms"
 _CLOCK_COUNTER = "clock_counter"
 
@@ -58,6 +59,13 @@ def drop(connection: Connection, name: str) -> None:
     connection.exec_driver_sql("DELETE FROM meta WHERE name = ?", (name,))
 
 
+def drop_all(connection: Connection, kind: str) -> None:
+    """Forget the facts of a kind, of whatever owner they are."""
+    connection.exec_driver_sql(
+        "DELETE FROM meta WHERE name > ? AND name < ?", (kind, kind[:-1] + "0")
+    )
+
+
 def relayed(owner: bytes) -> str:
     """Return the fact that names who relayed rows of an owner since its copy was proved last."""
     return f"relayed/{owner.hex()}"
@@ -79,16 +87,24 @@ def taken_back(owner: bytes) -> str:
 
 
 def suspected(owner: bytes) -> str:
-    """Return the fact that several relays of an owner are suspects, until a copy of it is proved."""
+    """Return the fact that sources of an owner are suspects, until a copy of it is proved.
+
+    Its value is 1 where the copy was dropped for it, STAYS where a proved one stays until then.
+    """
     return _SUSPECTED + owner.hex()
 
 
-def suspected_owners(connection: Connection) -> frozenset[bytes]:
-    """Return the owners of whom that is so."""
-    names = connection.exec_driver_sql(
-        "SELECT name FROM meta WHERE name > ? AND name < ?", (_SUSPECTED, "suspected0")
-    ).scalars()
-    return frozenset(bytes.fromhex(name.removeprefix(_SUSPECTED)) for name in names)
+def aside(owner: bytes) -> str:
+    """Return the fact that says how far a peer has given an owner's rows that are kept aside."""
+    return ASIDE + owner.hex()
+
+
+def suspected_owners(connection: Connection) -> dict[bytes, bool]:
+    """Return the owners of whom that is so, and whether a proved copy stays."""
+    found = connection.exec_driver_sql(
+        "SELECT name, value FROM meta WHERE name > ? AND name < ?", (_SUSPECTED, "suspected0")
+    )
+    return {bytes.fromhex(name.removeprefix(_SUSPECTED)): at == STAYS for name, at in found}
 
 
 def clock(connection: Connection) -> Clock:

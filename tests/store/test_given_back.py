@@ -8,7 +8,8 @@ import pytest
 
 from leaderless.protocol.messages import StateBatch
 from leaderless.store import given_back, meta
-from leaderless.store.given_back import MOST_OF_A_REV, Given, NotSignedError
+from leaderless.store.aside import MOST_OF_A_REV, Given
+from leaderless.store.given_back import NotSignedError
 from leaderless.store.incarnations import begin_incarnation
 from registry.changes import Incarnation
 from tests.liar import with_changes

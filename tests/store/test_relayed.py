@@ -12,13 +12,19 @@ from sqlalchemy.exc import OperationalError
 from leaderless.protocol import checkpoint as checkpoints
 from leaderless.protocol.messages import StateBatch
 from leaderless.store import relayed
-from leaderless.store.relayed import Parts, Verdict
+from leaderless.store.displacing import apply_making_way
+from leaderless.store.holdings import read_holdings
+from leaderless.store.parts import Parts
+from leaderless.store.parts import parts as parts_of
+from leaderless.store.relayed import Verdict
 from leaderless.store.state import copy_of
 from leaderless.store.state_source import nothing_more, read_batch
 from leaderless.store.transaction import Transaction
+from registry.changes import Incarnation
 from registry.errors import NotOwnerError
 from tests.liar import up_to, with_changes
 from tests.replicas import Replica, add_tree, make_replicas, query_file
+from tests.store.passing import within
 
 C, D = b"c" * 16, b"d" * 16
 
@@ -53,7 +59,7 @@ def merged(receiver: Replica, batch: StateBatch, sender: bytes) -> Verdict:
 def parts(receiver: Replica, owner: Replica) -> Parts:
     """Return who had a part."""
     device = owner.identity.device
-    return receiver.store.write_here(lambda tx: relayed.parts(tx.conn, device))
+    return receiver.store.write_here(lambda tx: parts_of(tx.conn, device))
 
 
 def files(receiver: Replica) -> int:
@@ -120,9 +126,84 @@ def test_a_proved_copy_outlives_a_lie_and_is_given_up_for_a_whole_one_only(
     assert files(receiver) == held
     second = merged(receiver, wrong, C)
     assert (second.named, second.is_certain, second.is_taken_back) == ((C,), False, False)
-    assert files(receiver) == 0
+    assert files(receiver) == held
+    assert parts(receiver, owner) == Parts((), 0, suspected=True, stays=True)
     assert merged(receiver, batch_of(owner), C).used
     assert files(receiver) == files(owner)
+    assert parts(receiver, owner) == Parts((), 0, suspected=False)
+
+
+def doubted(owner: Replica, receiver: Replica) -> StateBatch:
+    """Have a receiver ask for all again that it held proved; return what the owner has by then."""
+    merged(receiver, batch_of(owner), owner.identity.device)
+    add_tree(owner, 1, "later")
+    for _ in range(2):
+        merged(receiver, altered(batch_of(owner, 7)), C)
+    assert parts(receiver, owner).stays
+    return batch_of(owner)
+
+
+def test_a_whole_copy_that_is_altered_changes_nothing_either(replicas: list[Replica]) -> None:
+    """Who brought it did so alone, and is named; what is right comes from anybody else."""
+    owner, receiver, _ = replicas
+    whole = doubted(owner, receiver)
+    held = files(receiver)
+    assert merged(receiver, half(altered(whole), 5), C) == Verdict(used=True)
+    verdict = merged(receiver, batch_of(owner, 5), C)
+    assert (verdict.used, verdict.named, verdict.is_certain) == (False, (C,), True)
+    assert files(receiver) == held
+    assert merged(receiver, half(whole, 5), D) == Verdict(used=True)
+    assert not merged(receiver, batch_of(owner, 5), C).used
+    assert files(receiver) == held
+    assert merged(receiver, batch_of(owner, 5), D) == Verdict(used=True)
+    assert files(receiver) == files(owner)
+    assert query_file(receiver.store.path, "SELECT * FROM given_back") == []
+
+
+def test_a_whole_copy_without_a_word_on_it_waits_for_one(replicas: list[Replica]) -> None:
+    """Nobody is blamed for it; what is added to it may come with one."""
+    owner, receiver, _ = replicas
+    whole = doubted(owner, receiver)
+    held = files(receiver)
+    add_tree(owner, 1, "latest")
+    rest = batch_of(owner, whole.hi)
+    assert merged(receiver, replace(whole, checkpoint=rest.checkpoint), C) == Verdict(used=True)
+    assert files(receiver) == held
+    assert merged(receiver, rest, C) == Verdict(used=True)
+    assert files(receiver) == files(owner)
+
+
+def test_a_copy_of_less_than_is_here_is_no_better_one(replicas: list[Replica]) -> None:
+    """Nor is one of an earlier life; nor what does not begin at the start."""
+    owner, receiver, _ = replicas
+    whole = doubted(owner, receiver)
+    earlier = Incarnation(0, bytes(8))
+    for batch in (up_to(whole, 5), replace(whole, incarnation=earlier), batch_of(owner, 7)):
+        assert merged(receiver, batch, D) == Verdict(used=False)
+    assert query_file(receiver.store.path, "SELECT * FROM given_back") == []
+
+
+def test_a_copy_that_stays_is_proved_as_before(replicas: list[Replica]) -> None:
+    """Whoever holds the same is in sync with it: nothing of it is gone."""
+    owner, receiver, _ = replicas
+    whole = doubted(owner, receiver)
+    merged(receiver, half(whole, 5), C)
+    held = within(receiver, read_holdings)
+    device = owner.identity.device
+    assert device not in held.unproved
+    assert (device in held.suspected, device in held.beside) == (True, True)
+
+
+def test_rows_of_two_owners_are_kept_aside_at_once(replicas: list[Replica]) -> None:
+    """Neither is mixed into the other."""
+    owner, receiver, other = replicas
+    add_tree(other, 3, "other")
+    first, second = doubted(owner, receiver), doubted(other, receiver)
+    for whole in (first, second):
+        assert merged(receiver, half(whole, 5), C) == Verdict(used=True)
+    assert merged(receiver, batch_of(owner, 5), C) == Verdict(used=True)
+    assert merged(receiver, batch_of(other, 5), C) == Verdict(used=True)
+    assert files(receiver) == files(owner) + files(other)
 
 
 def test_two_words_of_an_owner_at_one_rev_are_its_own_fault(replicas: list[Replica]) -> None:
@@ -172,9 +253,10 @@ def test_a_copy_that_its_owner_s_own_rows_do_not_fit_is_read_anew_once(
     owner, receiver, _ = replicas
     device, first = owner.identity.device, batch_of(owner)
     assert merged(receiver, first, device) == Verdict(used=True)
+    held = files(receiver)
     add_tree(owner, 1, "more")
     verdict = merged(receiver, altered(batch_of(owner, first.hi)), device)
-    assert (verdict.used, verdict.named, files(receiver)) == (False, (), 0)
+    assert (verdict.used, verdict.named, files(receiver)) == (False, (), held)
     whole = batch_of(owner)
     merged(receiver, half(whole, first.hi), device)
     verdict = merged(receiver, altered(batch_of(owner, first.hi)), device)
@@ -236,6 +318,11 @@ def test_what_cannot_be_applied_is_the_fault_of_who_brought_what_it_builds_on(
     merged(receiver, batch_of(owner), C)
     assert disputed(D) == Verdict(False, "why", (D,), is_taken_back=True)
     assert disputed(D) == Verdict(False, "why", (D,))
+    held = files(receiver)
+    assert disputed(C) == Verdict(False, "why", (C,), is_certain=True)
+    assert files(receiver) == held
+    assert disputed(device) == Verdict(False, "why")
+    assert files(receiver) == 0
     merged(receiver, half(batch_of(owner), 5), C)
     assert disputed(device) == Verdict(False, "why", (C,), is_certain=True)
 
@@ -270,7 +357,7 @@ def test_a_batch_leaves_no_savepoint_open(replicas: list[Replica]) -> None:
     said = checkpoints.decode(batch.checkpoint)
 
     def apply(tx: Transaction) -> None:
-        relayed.apply_making_way(tx.conn, ben.store.registry, batch, said, 0)
+        apply_making_way(tx.conn, ben.store.registry, batch, said, 0)
         with pytest.raises(OperationalError):
             tx.conn.exec_driver_sql("RELEASE applying")
 

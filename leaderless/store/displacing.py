@@ -1,0 +1,96 @@
+"""Batches whose ids are another device's already: unproved rows of other owners make way for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from leaderless.protocol import checkpoint, floor
+from leaderless.store import state
+from leaderless.store.parts import drop, parts
+from registry.errors import NotOwnerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Connection
+
+    from leaderless.protocol.checkpoint import Checkpoint
+    from leaderless.protocol.messages import StateBatch
+    from registry.models import Registry
+
+_LOOKUP: Final = 500
+
+
+def apply_all(
+    connection: Connection, registry: Registry, batches: Iterable[StateBatch]
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Apply batches that were kept aside, verified; return (owner, relay) of copies that went."""
+    displaced: list[tuple[bytes, bytes]] = []
+    for batch in batches:
+        said = checkpoint.decode(batch.checkpoint) if batch.checkpoint else None
+        upto = floor.decode(batch.floor).rev if batch.floor else 0
+        displaced += apply_making_way(connection, registry, batch, said, upto)[1]
+    return tuple(displaced)
+
+
+def apply_making_way(
+    connection: Connection,
+    registry: Registry,
+    batch: StateBatch,
+    said: Checkpoint | None,
+    upto: int,
+) -> tuple[state.Merged, tuple[tuple[bytes, bytes], ...]]:
+    """Apply a batch; unproved rows of other owners that stand in its way by their ids have to go.
+
+    Return what `state.apply_batch` does, and (owner, relay) of the copies that went.
+    """
+    displaced: tuple[tuple[bytes, bytes], ...] = ()
+    connection.exec_driver_sql("SAVEPOINT applying")
+    try:
+        merged = state.apply_batch(connection, registry, batch, said, upto)
+    except NotOwnerError:
+        connection.exec_driver_sql("ROLLBACK TO applying")
+        displaced = tuple(_displace(connection, registry, batch))
+        if not displaced:
+            raise
+        merged = state.apply_batch(connection, registry, batch, said, upto)
+    # One transaction may apply thousands of batches: each open savepoint keeps pages as they were.
+    connection.exec_driver_sql("RELEASE applying")
+    return merged, displaced
+
+
+def _displace(
+    connection: Connection, registry: Registry, batch: StateBatch
+) -> Iterator[tuple[bytes, bytes]]:
+    """Drop the copies that hold ids of a batch, if a relay had a part in each; yield (owner, relay)."""
+    epochs = set(_epochs_that_hold(connection, registry, batch))
+    owners = {
+        owner
+        for epoch, owner in connection.exec_driver_sql("SELECT id, device FROM incarnation")
+        if epoch in epochs and owner != batch.owner
+    }
+    holders = {owner: parts(connection, owner).devices for owner in sorted(owners)}
+    if not all(holders.values()):
+        return
+    for owner, devices in holders.items():
+        copy = state.copy_of(connection, owner)
+        if copy is not None:
+            drop(connection, registry, copy)
+            yield from ((owner, device) for device in devices)
+
+
+def _epochs_that_hold(
+    connection: Connection, registry: Registry, batch: StateBatch
+) -> Iterator[int]:
+    tables = [*(model.sync_name for model in registry.owned()), "tombstone", "opaque_row"]
+    uuids = [
+        uuid
+        for change in batch.changes
+        for uuid in (*(row[0] for row in change.rows), *(uuid for uuid, _ in change.removed))
+    ]
+    for at in range(0, len(uuids), _LOOKUP):
+        some = tuple(uuids[at : at + _LOOKUP])
+        listed = ", ".join("?" * len(some))
+        for table in tables:
+            query = f"SELECT DISTINCT epoch FROM {table} WHERE uuid IN ({listed})"  # noqa: S608 - ours
+            yield from connection.exec_driver_sql(query, some).scalars()
