@@ -136,6 +136,27 @@ async def test_wrong_rows_are_named_dropped_and_healed(
         await scene.heal()
 
 
+async def test_what_was_proved_is_in_view_all_the_time(
+    tmp_path: Path, clock: trio.testing.MockClock
+) -> None:
+    """Also while all of it is read anew, as something did not fit it twice."""
+    async with lied_to(tmp_path, WRONG_ROWS["alters"], knows=True) as scene:
+        device, victim = scene.owner.device, scene.victim
+        shown = {scene.files_of_owner()}
+        beside: list[bool] = []
+
+        def look() -> None:
+            shown.add(scene.files_of_owner())
+            beside.append(device in victim.driver.exchange.ours.beside)
+
+        victim.store.listen(look)
+        await scene.passes(lambda: any(beside), 300.0)
+        assert device not in victim.driver.exchange.ours.unproved
+        await scene.heal()
+        assert min(shown) == 7
+        assert device not in victim.driver.exchange.ours.beside
+
+
 async def test_a_liar_that_connects_again_and_again_is_asked_once_in_a_while(
     tmp_path: Path, clock: trio.testing.MockClock
 ) -> None:
