@@ -3,9 +3,8 @@
 A state of them that was given is its giver's word, as nobody signs what forgotten commits had said.
 It shows that it was altered where positions are equal and digests are not. Which of the two is right
 no digest tells; so it counts how many others agree with each other, and with us. Where several
-do, and more than with us, one of them is asked for the state instead. Who gave ours counts for
-nothing where it agrees with it, and is not asked again for long. A device that made its records of
-what authors have signed doubts them for nobody.
+do, and more than with us, one of them is asked for the state instead, and who gave ours is not asked
+again for long. A device that made its records of what authors have signed doubts them for nobody.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from leaderless.protocol.commands import Doubt
 from leaderless.protocol.proving import is_level
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from leaderless.protocol.gathering import Gathering
     from leaderless.protocol.messages import Proof
@@ -48,7 +47,7 @@ class Majority:
         if proof is None or not ours.givers:
             self._since = None
             return []
-        most = outvoting(peers, ours.givers, proof)
+        most = outvoting(peers, proof)
         if not most:
             self._since = None
             return []
@@ -66,14 +65,17 @@ class Majority:
         return [Doubt()]
 
 
-def outvoting(peers: Iterable[Peer], givers: Collection[bytes], proof: Proof) -> frozenset[bytes]:
-    """Return the devices at our positions that agree and outnumber who agrees with us, if any do."""
+def outvoting(peers: Iterable[Peer], proof: Proof) -> frozenset[bytes]:
+    """Return the devices at our positions that agree and outnumber who agrees with us, if any do.
+
+    Two against two say nothing, whoever gave what to whom: it could be the other two who are wrong.
+    """
     agreeing: dict[bytes, set[bytes]] = defaultdict(set)
     for peer in peers:
         said = peer.proof
         if said is not None and said.vectors == proof.vectors and is_level(peer, proof):
             agreeing[said.state].add(peer.device)
-    ours = 1 + len(agreeing.pop(proof.state, set()) - set(givers))
+    ours = 1 + len(agreeing.pop(proof.state, set()))
     sizes = sorted((len(devices) for devices in agreeing.values()), reverse=True)
     if not sizes or sizes[0] <= max([ours, *sizes[1:2]]):
         return frozenset()
