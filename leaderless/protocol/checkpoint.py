@@ -7,11 +7,15 @@ the domain `leaderless/checkpoint/1`. A record on the wire and at rest is signat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from leaderless.protocol.errors import MalformedError
+from leaderless.protocol.fields import incarnation_of, number, sized
 from leaderless.protocol.hashing import SET_HASH_BYTES
 from leaderless.protocol.packing import pack, unpack
-from registry.changes import Incarnation
+
+if TYPE_CHECKING:
+    from registry.changes import Incarnation
 
 DOMAIN = b"leaderless/checkpoint/1\0"
 SIGNATURE_BYTES = 64
@@ -49,19 +53,18 @@ def signed_part(record: bytes) -> tuple[bytes, bytes]:
 
 
 def decode(record: bytes) -> Checkpoint:
-    """Return the checkpoint in a record; the signature is the caller's to verify."""
-    fields = unpack(record[SIGNATURE_BYTES:], limit=1024)
-    match fields:
-        case [
-            1,
-            bytes(library),
-            bytes(owner),
-            int(generation),
-            bytes(nonce),
-            int(rev),
-            int(row_count),
-            bytes(set_hash),
-        ] if len(set_hash) == SET_HASH_BYTES and len(nonce) == 8 and len(owner) == 16:
-            incarnation = Incarnation(generation, nonce)
-            return Checkpoint(library, owner, incarnation, rev, row_count, set_hash)
+    """Return the checkpoint in a record; the signature is the caller's to verify.
+
+    Raises MalformedError, also for numbers that no database holds.
+    """
+    match unpack(record[SIGNATURE_BYTES:], limit=1024):
+        case [1, bytes(library), owner, generation, nonce, rev, row_count, set_hash]:
+            return Checkpoint(
+                library,
+                sized(owner, 16),
+                incarnation_of(generation, nonce),
+                number(rev),
+                number(row_count),
+                sized(set_hash, SET_HASH_BYTES),
+            )
     raise MalformedError("a checkpoint has another shape")

@@ -118,13 +118,6 @@ def _header(fields: Any) -> CommitHeader:  # noqa: ANN401 - bytes from outside, 
         raise InvalidCommitError("a commit names no command")
     if not isinstance(dependencies, list) or len(dependencies) > limits.MAX_DEPENDENCIES:
         raise InvalidCommitError("a commit has too many dependencies")
-    for item in dependencies:
-        match item:
-            case [bytes(of), int(at), bytes(known)] if len(of) == FEED_BYTES and len(known) == 32:
-                if at < 1 or of == feed:
-                    raise InvalidCommitError("a commit depends on nothing or on itself")
-            case _:
-                raise InvalidCommitError("a commit's dependency has another shape")
     return CommitHeader(
         library=library,
         feed=FeedId(feed),
@@ -137,11 +130,22 @@ def _header(fields: Any) -> CommitHeader:  # noqa: ANN401 - bytes from outside, 
         body_hash=body_hash,
         body_bytes=body_bytes,
         data=data,
-        dependencies=tuple(Dependency(*item) for item in dependencies),
+        dependencies=tuple(_dependency(item, feed) for item in dependencies),
         part=part,
         parts=parts,
         kind=kinds[kind],
     )
+
+
+def _dependency(item: Any, own: bytes) -> Dependency:  # noqa: ANN401 - checked here
+    if not isinstance(item, list) or len(item) != 3:
+        raise InvalidCommitError("a commit's dependency has another shape")
+    feed, seq, known = item
+    if not _is_bytes(feed, FEED_BYTES) or not _is_bytes(known, 32):
+        raise InvalidCommitError("a commit's dependency has another shape")
+    if feed == own:
+        raise InvalidCommitError("a commit depends on itself")
+    return Dependency(feed, _positive(seq), known)
 
 
 def _is_bytes(value: object, size: int) -> bool:

@@ -9,12 +9,15 @@ start, and drops what did not come.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from leaderless.protocol.checkpoint import SIGNATURE_BYTES
 from leaderless.protocol.errors import MalformedError
+from leaderless.protocol.fields import incarnation_of, number, sized
 from leaderless.protocol.packing import pack, unpack
-from registry.changes import Incarnation
+
+if TYPE_CHECKING:
+    from registry.changes import Incarnation
 
 DOMAIN: Final = b"leaderless/floor/1\0"
 MAX_BYTES: Final = 256
@@ -43,8 +46,7 @@ def signed_part(record: bytes) -> tuple[bytes, bytes]:
 def decode(record: bytes) -> Floor:
     """Return the floor in a record; the signature is the caller's to verify."""
     match unpack(record[SIGNATURE_BYTES:], limit=MAX_BYTES):
-        case [1, bytes(library), bytes(owner), int(generation), bytes(nonce), int(rev)] if (
-            len(nonce) == 8 and len(owner) == 16 and 0 < rev < 1 << 62
-        ):
-            return Floor(library, owner, Incarnation(generation, nonce), rev)
+        case [1, bytes(library), owner, generation, nonce, rev] if rev:
+            of = incarnation_of(generation, nonce)
+            return Floor(library, sized(owner, 16), of, number(rev))
     raise MalformedError("a floor has another shape")

@@ -169,6 +169,11 @@ def _fields(**changed: Any) -> bytes:
         _fields(dependencies=[[OTHER, 1]]),
         _fields(dependencies=[[FEED, 1, b"h" * 32]]),
         _fields(dependencies=[[OTHER, 0, b"h" * 32]]),
+        _fields(dependencies=[[OTHER, True, b"h" * 32]]),
+        _fields(dependencies=[[OTHER, 1 << 62, b"h" * 32]]),
+        _fields(dependencies=[[OTHER, 1, b"short"]]),
+        _fields(dependencies=[[b"short", 1, b"h" * 32]]),
+        _fields(dependencies=["text"]),
     ],
 )
 def test_an_invalid_header_is_refused(data: bytes) -> None:
