@@ -173,6 +173,16 @@ def test_who_was_a_member_is_known_with_who_says_that_it_is_none_any_more() -> N
     assert (found.members[_key(b"ben")].since, found.former) == (3, {})
 
 
+def test_who_was_revoked_is_so_by_whoever_said_it_and_when() -> None:
+    """Not by whoever had admitted it."""
+    ben = _add(b"ben", b"anna", parents=(GENESIS.hash,))
+    carl = _add(b"carl", b"ben", parents=(ben.hash,))
+    about = (LIBRARY, StatementKind.REVOKE, b"carl", Role.MEMBER, "", _key(b"anna"))
+    out = _signed(Statement(*about, (carl.hash,), 99, b"n"))
+    found = membership_of(LIBRARY, [GENESIS, ben, carl, out], _key).former[_key(b"carl")]
+    assert (found.by, found.at_ms, found.name) == (_key(b"anna"), 99, "carl")
+
+
 def test_without_its_genesis_a_library_has_no_members() -> None:
     """Nor a name."""
     found = membership_of(LIBRARY, [_add(b"ben", b"anna")], _key)

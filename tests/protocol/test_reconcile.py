@@ -164,6 +164,25 @@ def test_items_that_were_not_asked_for_are_refused(items: tuple[int, ...]) -> No
         asker.heard((Answer(within, items=tuple(map(_item, items))),))
 
 
+@pytest.mark.parametrize(
+    ("bounds", "is_so"),
+    [
+        ([], True),
+        ([(b"", b"")], True),
+        ([(b"", b"b"), (b"b", b"c"), (b"d", b"")], True),
+        ([(b"b", b"b")], False),
+        ([(b"c", b"b")], False),
+        ([(b"", b"c"), (b"b", b"d")], False),
+        ([(b"", b""), (b"c", b"d")], False),
+    ],
+)
+def test_ranges_that_overlap_or_hold_nothing_are_not_in_order(
+    bounds: list[tuple[bytes, bytes]], is_so: bool
+) -> None:
+    """One without an end is the last."""
+    assert are_in_order([Range(*item) for item in bounds]) is is_so
+
+
 def test_questions_are_in_order_whatever_order_they_came_up_in() -> None:
     """So whoever answers can refuse to look anything up twice."""
     here, there = _many(30_000), _many(30_000)

@@ -111,6 +111,14 @@ def test_of_two_that_revoke_each_other_the_senior_stays() -> None:
     assert members(BEN, CARL, revoke(B, C, CARL), revoke(C, B, CARL)) == {A, B}
 
 
+def test_who_is_admitted_anew_has_its_seniority_again() -> None:
+    """It counts from the first admission."""
+    out = revoke(B, A, CARL)
+    again = add(B, A, out)
+    items = (BEN, CARL, out, again)
+    assert members(*items, revoke(B, C, again), revoke(C, B, again)) == {A, B}
+
+
 def test_a_junior_may_revoke_its_senior() -> None:
     """Every admin may; seniority decides between those who do not know of each other."""
     assert members(BEN, revoke(A, B, BEN)) == {B}
@@ -171,6 +179,16 @@ def test_of_two_roles_at_a_time_the_senior_s_counts() -> None:
         assert judged(*items, *said).roles[D] is mine
 
 
+def test_who_gives_up_its_own_role_has_it_no_more() -> None:
+    """It need not have seen its own word before it said it."""
+    assert judged(BEN, let(B, Role.MEMBER, B, BEN)).roles[B] is Role.MEMBER
+
+
+def test_who_is_said_to_be_an_admin_loses_nothing_by_it() -> None:
+    """What it says at the same time counts."""
+    assert members(BEN, let(B, Role.ADMIN, A, BEN), CARL) == {A, B, C}
+
+
 def test_a_role_from_before_a_revoke_says_nothing_of_whoever_is_admitted_anew() -> None:
     """It begins as it is admitted."""
     less = let(B, Role.MEMBER, A, CARL)
@@ -194,6 +212,24 @@ def test_a_revoke_is_the_cause_where_a_role_was_taken_too() -> None:
     assert judged(BEN, less, add(C, A, BEN), revoke(B, A, less), late).gone[B].loss.kind is (
         StatementKind.REVOKE
     )
+
+
+def test_a_revoke_is_the_cause_though_a_senior_took_the_role_at_that_time() -> None:
+    """Seniority decides between causes of one kind."""
+    less, out = let(B, Role.MEMBER, A, CARL), revoke(B, C, CARL)
+    assert judged(BEN, CARL, less, out).gone[B].loss == out
+
+
+def test_the_cause_is_found_behind_an_admission_that_does_not_count() -> None:
+    """Though whoever was admitted by it is a member by another one, of which the next knew nothing."""
+    out = revoke(B, A, BEN)
+    standing = judged(BEN, add(C, A, ROOT), CARL, out, add(D, C, CARL))
+    assert (set(standing.admitted), standing.gone[D].loss) == ({A, C}, out)
+
+
+def test_what_builds_on_early_and_late_statements_comes_after_both() -> None:
+    """A device may have heard of some long ago."""
+    assert members(BEN, CARL, add(D, A, ROOT, CARL)) == {A, B, C, D}
 
 
 def test_a_statement_waits_for_all_that_it_builds_on() -> None:
