@@ -139,10 +139,16 @@ def test_items_of_one_uuid_are_never_parted() -> None:
                 (Part(b"b" * 16, b"f" * 16), Part(b"a" * 16, b"f" * 16), Part(b"", b"f" * 16)),
             ),
         ),
+        (
+            Answer(
+                Range(*WHOLE),
+                (Part(b"b" * 16, b"f" * 16), Part(b"b" * 16, b"f" * 16), Part(b"", b"f" * 16)),
+            ),
+        ),
     ],
 )
 def test_an_answer_that_does_not_fit_is_refused(answers: tuple[Answer, ...]) -> None:
-    """To another question, of one part, of parts that leave something out or run back."""
+    """To another question, of one part, of parts that leave something out, run back or hold nothing."""
     asker = Reconciliation(inventory({}))
     asker.ask()
     with pytest.raises(ValueError, match=r"answer|parts"):

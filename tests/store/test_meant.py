@@ -7,7 +7,7 @@ from typing import Any
 from leaderless.protocol.records import decode_state
 from leaderless.store import log, meta, restoring
 from leaderless.store.rebuild import rebuild
-from registry.changes import Create, Edit, Lock, Unlock, Update
+from registry.changes import Create, Dependency, Edit, FeedId, Lock, Unlock, Update
 from tests.replicas import Replica
 from tests.store.passing import chained, log_of, own_feed, signed_anew, store_commits, within
 
@@ -53,6 +53,18 @@ def _guards(replica: Replica, record: bytes, field: str) -> list[tuple[int, byte
             for item in state.writes
             if item.field == field
         ]
+
+    return within(replica, read)
+
+
+def _dots(replica: Replica, record: bytes, field: str) -> list[set[bytes]]:
+    """Return by their feeds on which dots the writes to a field hang."""
+
+    def read(connection: Any) -> list[set[bytes]]:
+        query = "SELECT state FROM record WHERE uuid = ?"
+        state = decode_state(connection.exec_driver_sql(query, (record,)).scalar())
+        writes = [item for item in state.writes if item.field == field]
+        return [{bytes(dot.feed[28:32]) for dot in item.dots} for item in writes]
 
     return within(replica, read)
 
@@ -132,23 +144,56 @@ def test_what_its_author_wrote_later_is_not_meant_by_a_guard(replicas: list[Repl
     assert _memory(b) == _memory(c)
 
 
+def test_who_heard_of_a_fork_means_what_it_had_said_before(replicas: list[Replica]) -> None:
+    """Of a branch that forks again: it had applied its commits when they went by the feed's name."""
+    a, b, c = replicas
+    made = _write(a, Create("tag", TAG, {}), *[Update("tag", TAG, {"color": x}) for x in "abcd"])
+    early, late = _other(a, made[1]), _other(a, made[3], made[4])
+    store_commits(b, *made)
+    _write(b, Create("tag", OTHER, {}))
+    store_commits(b, *early)
+    built = _write(b, Update("tag", TAG, {"color": "built"}))
+    named = {needed.feed for needed in built[1].header.dependencies}
+    assert made[0].header.feed[:28] + made[1].hash[:16] not in named
+    store_commits(b, *late)
+    store_commits(c, *made, *early, *late, *built)
+    assert _memory(b) == _memory(c)
+    _is_as_rebuilt(c)
+
+
+def test_a_name_from_before_a_fork_means_what_was_said_by_that_name(
+    replicas: list[Replica],
+) -> None:
+    """Not a branch of which its author has heard since, and that has a name of its own."""
+    a, b, c = replicas
+    made = _write(a, Create("tag", TAG, {}), Create("tag", OTHER, {}))
+    twin = _other(a, made[1])
+    store_commits(b, *made)
+    built = _write(b, Update("tag", TAG, {"icon": "sun"}), Update("tag", OTHER, {"color": "red"}))
+    branch = FeedId(made[0].header.feed[:28] + twin[0].hash[:16])
+    since = Dependency(branch, 2, twin[0].hash)
+    later = signed_anew(b.identity, built[1], dependencies=(since,))
+    store_commits(c, *made, *twin, built[0], later)
+    assert _dots(c, OTHER, "color") == [{made[1].hash[:4]}]
+
+
 def test_who_goes_on_in_a_new_incarnation_means_the_branch_that_it_had_applied_before(
     replicas: list[Replica],
 ) -> None:
     """It has said so in the incarnation before, by hash."""
     a, b, c = replicas
-    made = _write(a, Create("tag", TAG, {}), Update("tag", TAG, {"color": "red"}))
+    made = _write(a, Create("tag", TAG, {}), Create("tag", OTHER, {"color": "red"}))
     twin = _other(a, made[1])
     store_commits(b, *made)
-    first = _write(b, Create("tag", OTHER, {}))
+    first = _write(b, Update("tag", TAG, {"color": "red"}))
     feed = own_feed(b)
     b.store.write_here(lambda tx: restoring.go_on(tx, b"nonce--2"))
-    b.store.write_here(lambda tx: tx.commit("t", [Update("tag", TAG, {"color": "blue"})]))
+    b.store.write_here(lambda tx: tx.commit("t", [Update("tag", OTHER, {"color": "blue"})]))
     lives = within(b, log.feeds)
     (later,) = [item.feed for item in lives if item.feed[:16] == feed[:16] and item.feed != feed]
     built = log_of(b, later)
     assert not any(needed.feed == made[0].header.feed for needed in built[0].header.dependencies)
     store_commits(b, *twin)
-    store_commits(c, *twin, *made, *first, *built)
+    store_commits(c, made[0], *twin, made[1], *first, *built)
     assert _memory(b) == _memory(c)
     _is_as_rebuilt(c)
