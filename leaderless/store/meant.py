@@ -193,7 +193,7 @@ def _said(connection: Connection, feed: Feed, seq: int, life: bytes) -> Iterator
     for at, upto in lives:
         yield from _naming(connection, at, upto, life)
         while at.trunk is not None and (trunk := feed_at(connection, at.trunk)).received:
-            at, upto = trunk, min(upto, trunk.received)  # noqa: PLW2901 - down to the first commit
+            at = trunk  # noqa: PLW2901 - down to the first commit
             yield from _naming(connection, at, upto, life)
         for needed in sorted(_first_of(connection, at).dependencies, reverse=True):
             if feed_device(needed.feed) == feed_device(feed.feed):

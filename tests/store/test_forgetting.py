@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
 
 from leaderless.protocol.retention import Terms
 from leaderless.store import forgetting, meta
 from leaderless.store.forgetting import At
 from leaderless.store.inventory import shared_items
+from leaderless.store.log import Received, receive
 from leaderless.store.rebuild import rebuild
-from registry.changes import Create, Delete, Edit, Update
+from registry.changes import Create, Delete, Dependency, Edit, FeedId, Update
 from tests.replicas import START_MS, Replica, make_replicas, open_replica, query_file
-from tests.store.passing import log_of, own_feed, signed_anew, store_commits, within
+from tests.store.passing import chained, log_of, own_feed, signed_anew, store_commits, within
 
 TAG, TRIP = b"t" * 16, b"u" * 16
 DAY_MS = 86_400_000
@@ -145,6 +149,41 @@ def test_a_commit_proves_what_its_author_had(replicas: list[Replica]) -> None:
     assert within(a, lambda c: meta.get(c, meta.EVIDENCE)) == 4
 
 
+def test_what_a_header_proves_never_goes_back(replicas: list[Replica]) -> None:
+    """Whatever order the commits come in, at once or one by one."""
+    a, b, c = replicas
+    feed = FeedId(a.identity.device + bytes(28))
+    _edit(b, Create("tag", TAG))
+    made = log_of(b, own_feed(b))
+    for seq in (2, 5, 3, 4):
+        needed = (Dependency(feed, seq, b"h" * 32),)
+        told = signed_anew(b.identity, made[0], dependencies=needed)
+        made += chained(b.identity, made[-1], told)[1:]
+
+    def heard(*items: Received) -> list[Any]:
+        def take(connection: Connection) -> list[Any]:
+            for item in items:
+                receive(connection, item, c.clock.ms)
+            assert not forgetting.note_evidence(connection)
+            return connection.exec_driver_sql("SELECT * FROM confirmation").all()
+
+        return within(c, take)
+
+    assert heard(*made[:2]) == [(b.identity.device, feed, 2, 2)]
+    assert heard(*made[2:4]) == [(b.identity.device, feed, 5, 5)]
+    assert heard(made[4]) == [(b.identity.device, feed, 5, 5)]
+
+
+def test_our_own_headers_prove_nothing(replicas: list[Replica]) -> None:
+    """What we hold is in the log itself."""
+    a, b, _ = replicas
+    _edit(a, Create("tag", TAG))
+    store_commits(b, *log_of(a, own_feed(a)))
+    _edit(b, Create("tag", TRIP))
+    within(b, forgetting.note_evidence)
+    assert query_file(b.store.path, "SELECT count(*) FROM confirmation") == [(0,)]
+
+
 def test_a_commit_is_seen_when_it_comes_not_when_a_clock_says(replicas: list[Replica]) -> None:
     """A stamp of the future does not hold a lease for ever, one of the past is as old as it says."""
     a, b, c = replicas
@@ -158,6 +197,23 @@ def test_a_commit_is_seen_when_it_comes_not_when_a_clock_says(replicas: list[Rep
     seen = within(a, lambda conn: forgetting.seen_ms(conn, _others(a, replicas), (), now_ms))
     assert seen[b.identity.device] == a.clock.ms
     assert seen[c.identity.device] == c.clock.ms
+
+
+def test_who_was_connected_is_seen_as_of_then(replicas: list[Replica]) -> None:
+    """Though it has written nothing since; who was only heard of is not."""
+    a, b, c = replicas
+    met_ms = START_MS + 200 * DAY_MS
+    within(
+        a,
+        lambda conn: conn.exec_driver_sql(
+            "INSERT INTO presence (device, last_seen_at) VALUES (?, ?), (?, NULL)",
+            (b.identity.device, met_ms, c.identity.device),
+        ),
+    )
+    seen = within(
+        a, lambda conn: forgetting.seen_ms(conn, _others(a, replicas), (), met_ms + DAY_MS)
+    )
+    assert seen == {b.identity.device: met_ms, c.identity.device: START_MS}
 
 
 def test_who_is_connected_is_seen_now(replicas: list[Replica]) -> None:
