@@ -39,16 +39,28 @@ class Named:
 
     def _end(self, feed: Feed) -> int:
         """Return the number of the last commit of a feed that is here and is named."""
-        found = self._connection.exec_driver_sql(
-            "SELECT c.header FROM commit_log c JOIN feed f ON f.id = c.feed"
-            " WHERE instr(c.header, ?) > 0 AND (f.counts IS NULL OR c.seq <= f.counts)",
-            (feed.feed[:LIFE_BYTES],),
-        ).scalars()
-        named: set[bytes] = set()
-        for packed in found:
-            named.update(needed.hash for needed in commits.decode_header(packed).dependencies)
         waiting = self._connection.exec_driver_sql(
-            "SELECT seq, hash FROM commit_log WHERE feed = ? AND seq > ? AND seq <= ?",
+            "SELECT hash, seq FROM commit_log WHERE feed = ? AND seq > ? AND seq <= ?"
+            " ORDER BY seq DESC",
             (feed.key, feed.applied, feed.reach),
         ).all()
-        return max((seq for seq, at in waiting if at in named), default=feed.applied)
+        # Most often the last one is: it is why the feed counts so far, and was named not long ago.
+        for commit, seq in waiting[:1]:
+            if commit in self._named_by(commit, 1):
+                return int(seq)
+        named = self._named_by(feed.feed[:LIFE_BYTES], -1)
+        return max((seq for commit, seq in waiting if commit in named), default=feed.applied)
+
+    def _named_by(self, about: bytes, limit: int) -> set[bytes]:
+        """Return, by their hashes, what the last commits build on that count and hold some bytes."""
+        rows = self._connection.exec_driver_sql(
+            "SELECT c.header FROM commit_log c CROSS JOIN feed f ON f.id = c.feed"
+            " WHERE instr(c.header, ?) > 0 AND (f.counts IS NULL OR c.seq <= f.counts)"
+            " ORDER BY c.rowid DESC LIMIT ?",
+            (about, limit),
+        )
+        return {
+            needed.hash
+            for packed in rows.scalars()
+            for needed in commits.decode_header(packed).dependencies
+        }

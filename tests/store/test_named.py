@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Connection, event
+
 from leaderless.store import closing, log, shelf
 from leaderless.store.closing import NOT_COUNTED
+from leaderless.store.named import Named
 from registry.changes import Dependency
 from tests.replicas import Replica
 from tests.store.passing import chained, own_feed, signed_anew, store_commits, within
@@ -54,3 +57,38 @@ def test_what_is_named_takes_effect_though_more_is_still_to_come(replicas: list[
     assert _standing(a, c) == [(2, 2, 3)]
     assert store_commits(a, made[2]) == [True]
     assert _standing(a, c) == [(3, 3, 3)]
+
+
+def test_what_a_commit_says_about_itself_names_nothing(replicas: list[Replica]) -> None:
+    """Though the bytes are those of a hash: only what it builds on is meant."""
+    a, b, c = replicas
+    made = _edit(c, 3)
+    other = chained(c.identity, signed_anew(c.identity, made[1], command="other"), made[2])
+    store_commits(b, *made)
+    store_commits(a, made[0])
+    revoke(a, c)
+    (built,) = _edit(b)
+    store_commits(a, signed_anew(b.identity, built, data={"about": other[1].hash}))
+    assert store_commits(a, *other) == [True, True]
+    assert _standing(a, c) == [(3, 1, 3)]
+
+
+def test_the_last_commit_that_is_named_is_found_by_one_look(replicas: list[Replica]) -> None:
+    """However many build on earlier ones: that is why the feed counts so far."""
+    a, b, c = replicas
+    made = _edit(c, 3)
+    for item in made:
+        store_commits(b, item)
+        built = _edit(b)
+    store_commits(a, made[0])
+    revoke(a, c)
+    store_commits(a, *built)
+    within(a, lambda conn: [log.receive(conn, item, 0) for item in made[1:]])
+    asked: list[str] = []
+
+    def end(connection: Connection) -> str | None:
+        event.listen(connection, "before_cursor_execute", lambda *about: asked.append(about[2]))
+        return Named(connection).lacks(log.feed_of(connection, own_feed(c)), 3)
+
+    assert within(a, end) is None
+    assert len([query for query in asked if "c.header" in query]) == 1
