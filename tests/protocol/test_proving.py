@@ -13,7 +13,7 @@ from leaderless.protocol.messages import (
     Vectors,
 )
 from leaderless.protocol.peer import Peer
-from leaderless.protocol.proving import compare
+from leaderless.protocol.proving import compare, prove
 from leaderless.protocol.vectors import vectors_digest
 from registry.changes import feed_id
 from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
@@ -135,3 +135,46 @@ def test_who_stands_where_we_do_and_differs_is_asked_for_the_last_of_each_feed()
     assert note == Note("differs", {"device": B})
     assert asked == [Send(1, PullLog(feed, 3))]
     assert compare(peer, Proof(digest, b"ours"), 1.0) == []
+
+
+def _level(state: bytes, *, known: bool = True) -> tuple[Peer, Proof]:
+    """Return a peer that has shown this state at positions, and our proof of ours at the same."""
+    peer = Peer(1, B, True, "wire:1", 0, 0, Vectors(), known=known)
+    digest = vectors_digest(peer.vectors())
+    peer.proof = Proof(digest, state)
+    return peer, Proof(digest, b"ours")
+
+
+def test_a_proof_is_sent_once_as_long_as_it_holds() -> None:
+    """It is asked for at every change, also where nothing came of that."""
+    peer, ours = _level(b"ours")
+    assert prove([peer], ours, 0.0) == [Send(1, ours), Note("proved", {"device": B})]
+    assert prove([peer], ours, 1.0) == []
+    later = Proof(ours.vectors, b"more")
+    assert Send(1, later) in prove([peer], later, 2.0)
+
+
+def test_who_has_not_said_where_it_stands_is_not_compared_with() -> None:
+    """That it has said nothing is no position, though ours were nothing, too."""
+    peer, ours = _level(b"ours", known=False)
+    assert prove([peer], ours, 0.0) == []
+    assert compare(peer, ours, 0.0) == []
+
+
+def test_what_was_shown_of_other_positions_is_not_held_against_these() -> None:
+    """A peer that has come to where we are shows what it holds there next."""
+    peer, ours = _level(b"theirs")
+    peer.proof = Proof(b"v" * 32, b"before")
+    assert compare(peer, ours, 0.0) == []
+
+
+def test_a_difference_ends_the_claim_and_a_proof_ends_the_difference() -> None:
+    """Each is told again if it comes again."""
+    peer, ours = _level(b"ours")
+    digest = ours.vectors
+    told: list[object] = []
+    for state in (b"ours", b"theirs", b"ours", b"theirs"):
+        peer.proof = Proof(digest, state)
+        told += [item.kind for item in compare(peer, ours, 0.0) if isinstance(item, Note)]
+        assert (peer.proved == digest, peer.differs) == (state == b"ours", state != b"ours")
+    assert told == ["proved", "differs"] * 2

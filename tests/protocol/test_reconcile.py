@@ -155,11 +155,23 @@ def test_an_answer_that_does_not_fit_is_refused(answers: tuple[Answer, ...]) -> 
         asker.heard(answers)
 
 
+def test_an_answer_is_heard_once() -> None:
+    """The same one again is to no question."""
+    asker = Reconciliation(inventory({}))
+    answers = inventory({("tag", b"t" * 16): b"x"}).answer(asker.ask())
+    asker.heard(answers)
+    with pytest.raises(ValueError, match="question"):
+        asker.heard(answers)
+    assert len(asker.differences) == 1
+
+
 def _item(last: int) -> Listed:
     return Listed(bytes(15) + bytes([last]), b"d" * 16, "tag")
 
 
-@pytest.mark.parametrize("items", [(1,), (7,), (4, 3)], ids=["below", "above", "back"])
+@pytest.mark.parametrize(
+    "items", [(1,), (6,), (7,), (4, 3)], ids=["below", "at the end", "above", "back"]
+)
 def test_items_that_were_not_asked_for_are_refused(items: tuple[int, ...]) -> None:
     """Whoever answers lists what is in the range, in order, and nothing else."""
     within = Range(_item(2).uuid, _item(6).uuid)

@@ -113,7 +113,7 @@ def test_a_device_alone_forgets_what_is_superseded(replicas: list[Replica]) -> N
 def test_a_member_that_never_said_anything_keeps_what_is_in_effect(
     replicas: list[Replica],
 ) -> None:
-    """However old it is: only its silence for a whole lease lets it go."""
+    """However old it is: only its silence for a whole lease lets it go; to hold it is enough."""
     a, b, c = replicas
     _edit(a, Create("tag", TAG), Create("tag", TRIP))
     for at in range(3):
@@ -121,8 +121,20 @@ def test_a_member_that_never_said_anything_keeps_what_is_in_effect(
     a.clock.ms += 100 * DAY_MS
     _tell(a, b, own_feed(a), 4)
     assert _forget(a, _others(a, replicas)) == 0
-    _tell(a, c, own_feed(a), 4)
+    _tell(a, c, own_feed(a), 4, 0)
     assert _forget(a, _others(a, replicas)) == 2
+
+
+def test_what_is_left_in_the_last_of_many_records_is_found(replicas: list[Replica]) -> None:
+    """They are looked through in more than one piece."""
+    a, b, _ = replicas
+    _edit(a, Create("tag", TAG))
+    _edit(a, *(Create("album", at.to_bytes(16, "big")) for at in range(forgetting.RECORDS)))
+    for color in COLORS[:2]:
+        _edit(a, Update("tag", TAG, {"color": color}))
+    _tell(a, b, own_feed(a), 4)
+    assert _forget(a, _others(a, replicas)) == 0
+    assert _bodies(a) == [1, 2, 3, 4]
 
 
 def test_a_lapsed_member_holds_nothing_back(replicas: list[Replica]) -> None:

@@ -193,7 +193,8 @@ def test_who_goes_on_in_a_new_incarnation_means_the_branch_that_it_had_applied_b
     (later,) = [item.feed for item in lives if item.feed[:16] == feed[:16] and item.feed != feed]
     built = log_of(b, later)
     assert not any(needed.feed == made[0].header.feed for needed in built[0].header.dependencies)
-    store_commits(b, *twin)
-    store_commits(c, made[0], *twin, made[1], *first, *built)
+    again = _other(b, built[0])  # its own feed forks where it begins
+    store_commits(b, *twin, *again)
+    store_commits(c, made[0], *twin, made[1], *first, *again, *built)
     assert _memory(b) == _memory(c)
     _is_as_rebuilt(c)
