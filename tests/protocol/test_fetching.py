@@ -5,15 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from leaderless.protocol.commands import (
-    Apply,
-    Command,
-    Key,
-    Load,
-    Note,
-    Send,
-    Stream,
-)
+from leaderless.protocol.commands import Apply, Command, Key, Load, Note, Send, Stream
 from leaderless.protocol.fetching import (
     GRACE_S,
     LEAST_REST_S,
