@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from leaderless.daemon.facts import called
 from leaderless.escape import printable
-from leaderless.status.report import Alert
-from leaderless.store import restoring, revocations
+from leaderless.status.report import Alert, listed
+from leaderless.store import came_back, restoring, revocations
 from leaderless.words import counted
 from registry.changes import feed_incarnation
 
@@ -121,21 +122,27 @@ def fetched(holdings: Holdings) -> str:
     return f"the state of the records is fetched, as {why}: {so_far} {rest}"
 
 
-def life_alerts(facts: Facts) -> Iterator[Alert]:
-    """Yield why this device writes nothing of its own, if that is so."""
+def life_alerts(
+    facts: Facts, awaited: Sequence[str], left_s: float | None, now_ms: int
+) -> Iterator[Alert]:
+    """Yield why this device writes nothing of its own, if that is so, or that this is over.
+
+    `awaited` are the names of members that it waits for, for so many seconds at most if that is known.
+    """
     life, given = facts.holdings.life, facts.given
     if life == restoring.RESTORING and given is not None:
         yield Alert(
             "RESTORING",
-            "this device was put back to an older state of its files, and takes its newer one back"
-            f" from {called(facts, given.source)}: {given.reached} of {given.as_of} changes are"
-            " here; until then it changes nothing",
+            f"this device was put back to an older state of its files{_since(facts, now_ms)}, and takes"
+            f" its newer one back from {called(facts, given.source)}: {given.reached} of"
+            f" {given.as_of} changes are here; until then it changes nothing",
         )
     elif life == restoring.RESTORING:
+        left = "" if left_s is None else f", {counted(math.ceil(left_s), 'second')} more at most"
         yield Alert(
             "RESTORING",
-            "this device was put back to an older state of its files: it waits for members that may"
-            " know more of it, and changes nothing until then",
+            f"this device was put back to an older state of its files{_since(facts, now_ms)}: it waits"
+            f" for {_awaited(awaited)}{left}, and changes nothing until then",
             "half a minute at most, unless one gives back what it knows. `leaderless device claim` goes"
             " on at once, without what they know: files found since the backup get new ids, and lose"
             " the notes and tags of others",
@@ -146,3 +153,38 @@ def life_alerts(facts: Facts) -> Iterator[Alert]:
             "another machine runs as this device, with the same key: one of the two has to go",
             "on the one that stays: leaderless device claim; on the other: leaderless init anew",
         )
+    if not life:
+        yield from _came_back(facts, now_ms)
+
+
+def _since(facts: Facts, now_ms: int) -> str:
+    """Return since when this device knows that it was restored; nothing in its first second."""
+    seconds = 0 if facts.restoring_ms is None else (now_ms - facts.restoring_ms) // 1_000
+    return f", as it found {counted(seconds, 'second')} ago" if seconds > 0 else ""
+
+
+def _awaited(names: Sequence[str]) -> str:
+    if not names:
+        return "members that may know more of it"
+    return f"{listed(names)}, who may know more of it"
+
+
+def _came_back(facts: Facts, now_ms: int) -> Iterator[Alert]:
+    """Yield that this device was restored and goes on, for a week or until that was seen."""
+    told = facts.came_back
+    if told is None or not told.at_ms or now_ms >= told.at_ms + came_back.TOLD_MS:
+        return
+    at = datetime.fromtimestamp(told.at_ms / 1_000, UTC)
+    parts = ["nobody who was there knew more of its files than it did"]
+    if told.source:
+        parts = [f"{counted(told.rows, 'row')} of it came back from {called(facts, told.source)}"]
+    if told.kept:
+        parts.append(f"{told.kept} that it had found since the backup stay")
+    if told.left:
+        parts.append(f"{told.left} of these went, as their folders were deleted meanwhile")
+    yield Alert(
+        "RESTORED",
+        f"this device was restored from a backup, and goes on since {at:%Y-%m-%d %H:%M} UTC:"
+        f" {', '.join(parts)}",
+        "leaderless status --acknowledge",
+    )

@@ -158,6 +158,8 @@ class CatalogueDesk:
     async def location_scan(self, request: Request) -> Answer:
         """Scan a location now."""
         uuid = await self._own_location(request)
+        # What a scan finds could not be written, and nobody would hear of it.
+        await self.store.read(restoring.check_may_write)
         accept_deletes = request.body.get("accept_deletes") is True
         number = self.indexer.request(uuid, accept_deletes=accept_deletes)
         return Answer({"id": uuid.hex(), "pass": number})

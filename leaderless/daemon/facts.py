@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
-from leaderless.store import given_back, log, revocations, shelf
+from leaderless.store import came_back, given_back, log, meta, revocations, shelf
 from leaderless.store.holdings import read_holdings
 from leaderless.store.repair import replacement_in
 from registry.hlc import MAX_DRIFT_MS, Stamp
@@ -45,6 +45,9 @@ class Facts:
         self.circles = circles(connection)
         self.replaced = replacement_in(connection)
         self.given = given_back.given(connection)
+        self.restoring_ms: int | None = meta.get(connection, meta.RESTORING)
+        """Since when this device takes its rows back, None if it does not."""
+        self.came_back = came_back.came_back(connection)
         self.lapsed: Mapping[bytes, int] = {}
         """Members whose lease is over, and when each was seen last (ms)."""
         self.forked = log.forked(connection)

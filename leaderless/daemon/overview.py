@@ -27,8 +27,9 @@ from leaderless.escape import printable
 from leaderless.identity import device_id
 from leaderless.protocol.commands import Stream
 from leaderless.protocol.retention import LEASE_MS
+from leaderless.protocol.returning import knows_more
 from leaderless.status.report import Alert, PeerView, ScanView, View
-from leaderless.store import shelf
+from leaderless.store import came_back, shelf
 from leaderless.store.forgetting import away_since
 from leaderless.store.repair import acknowledge
 from leaderless.words import counted
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from leaderless.protocol.membership import Membership
     from leaderless.protocol.peer import Peer
     from leaderless.store.store import Store
+    from leaderless.store.transaction import Transaction
     from leaderless.sync.driver import Driver
 
 CLOCK_SUSPECT_MS = 60_000
@@ -124,8 +126,13 @@ class Overview:
         return self._driver.exchange.fetching
 
     async def acknowledge(self) -> None:
-        """Tell no more of what has happened and is over: a replaced database."""
-        await self._store.write(acknowledge)
+        """Tell no more of what has happened and is over: a replaced database, a restore."""
+
+        def write(transaction: Transaction) -> None:
+            acknowledge(transaction)
+            came_back.seen(transaction)
+
+        await self._store.write(write)
 
     def _peer(self, facts: Facts, device: bytes, name: str, peer: Peer | None) -> PeerView:
         sighting = self._presence.of(device)
@@ -214,7 +221,7 @@ class Overview:
 
     def _alerts(self, facts: Facts, connected: Mapping[bytes, Peer]) -> list[Alert]:
         alerts = [
-            *life_alerts(facts),
+            *life_alerts(facts, *self._awaited(facts, connected), self._store.now_ms()),
             *disk_alerts(self._store.disk, facts.replaced, self._store.now_ms()),
         ]
         alerts += other_versions(connected.values(), facts.names)
@@ -278,6 +285,21 @@ class Overview:
             text = f"{least}{lost} lost against others that had not seen them"
             alerts.append(Alert("CONFLICTS", text, "leaderless conflicts"))
         return alerts + circle_alerts(facts) + self._lost(facts, connected)
+
+    def _awaited(
+        self, facts: Facts, connected: Mapping[bytes, Peer]
+    ) -> tuple[list[str], float | None]:
+        """Return whom a restored device waits for, and for how many seconds more if that is known."""
+        own, now = self._store.own_device, trio.current_time()
+        names = []
+        for key, member in self._members().members.items():
+            device = device_id(key)
+            peer = connected.get(device)
+            gives = peer is not None and knows_more(peer, own, facts.holdings)
+            if device != own and (peer is None or not peer.known or gives):
+                names.append(facts.names.get(device) or member.name or short(device))
+        until = self._driver.exchange.returning.replan_at
+        return sorted(names), None if until is None else max(until - now, 0.0)
 
     def _lost(self, facts: Facts, connected: Mapping[bytes, Peer]) -> list[Alert]:
         """Return a warning where who is away may never be met again."""

@@ -117,7 +117,7 @@ class Exchange:
         self._majority = Majority(self.fetching.trust, self.gathering)
         self._announcing = Announcing()
         self._upgrades = Upgrades()
-        self._returning = Returning(device, others)
+        self.returning = Returning(device, others)
 
     @property
     def ours(self) -> Holdings:
@@ -326,7 +326,7 @@ class Exchange:
             if news is None
             else [self._positions(peer, news.vectors) for peer in self._open_peers()]
         )
-        returned = self._returning.plan(self.peers.values(), self.ours, self.fetching, now)
+        returned = self.returning.plan(self.peers.values(), self.ours, self.fetching, now)
         doubted = self._majority.plan(self.peers.values(), self.ours, self._proof, now)
         return [*told, *proofs, *self._plan(now), *returned, *doubted]
 
@@ -374,7 +374,7 @@ class Exchange:
         times = [now + PING_S]
         times += [next_look(peer) for peer in self.peers.values() if not peer.closing]
         news = self._announcing.due(self.ours.vectors)
-        waits = (self.fetching, self.gathering, self._returning, self._majority)
+        waits = (self.fetching, self.gathering, self.returning, self._majority)
         others = (news, *(waiting.replan_at for waiting in waits))
         return min([*times, *(when for when in others if when is not None)])
 

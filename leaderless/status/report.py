@@ -101,7 +101,7 @@ def verdict(view: View) -> str:
     scanning = [scan.location for scan in view.scans if scan.state == "scanning"]
     parts = [_peers_verdict(view)]
     if scanning:
-        parts.append(f"Indexing {_listed(scanning)}.")
+        parts.append(f"Indexing {listed(scanning)}.")
     if alarms:
         parts.append(_alarmed(alarms))
     return " ".join(parts)
@@ -127,7 +127,7 @@ def _peers_verdict(view: View) -> str:
     proved = [peer for peer in peers if peer.proved]
     rest = [peer for peer in peers if not peer.proved]
     if not rest:
-        names = _listed([peer.name for peer in proved])
+        names = listed([peer.name for peer in proved])
         return f"In sync with {names}." if len(peers) < 4 else f"In sync with all {len(peers)}."
     whys = [_why(peer, view.now_ms) for peer in rest[:NAMED]]
     if len(rest) > NAMED:
@@ -155,7 +155,8 @@ def _ago(milliseconds: int) -> str:
     return "just now"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence has them: with an "and" before the last."""
     if len(names) < 2:
         return "".join(names)
     return ", ".join(names[:-1]) + " and " + names[-1]

@@ -46,6 +46,7 @@ OF_THE_OLD_LIBRARY = (
     "statement",
 )
 _FACTS_OF_THE_OLD_LIBRARY = (
+    meta.CAME_BACK,
     meta.DISPUTED,
     meta.EVIDENCE,
     meta.GIVERS,

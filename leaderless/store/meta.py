@@ -25,6 +25,7 @@ JOURNAL_DROPPED = "journal_dropped"  # losses that were noted before (ms) were d
 MEMBERSHIP = "membership"  # digest of the statements that were known last
 RESTORING = "restoring"  # since when (ms) this device takes its own rows back from its peers
 RESTORED = "restored"  # when (ms) it had done so last
+CAME_BACK = "came_back"  # that it goes on, and what it was given back (store/came_back.py)
 STAGING = "staging"  # how far the state of the shared records has been fetched from others
 SINCE_BACKUP = "since_backup"  # what is kept of the rows since then, and from where they count
 STARTS = "starts"  # how far the own rows were at each start

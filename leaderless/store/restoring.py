@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from leaderless.errors import NotPermittedError
 from leaderless.protocol import checkpoint
 from leaderless.store import (
+    came_back,
     closing,
     given_back,
     meta,
@@ -200,7 +201,11 @@ def go_on_as_restored(transaction: Transaction, nonce: bytes) -> GoneOn | None:
     replaced = repair.to_leave(connection)
     if replaced is None:
         meta.put(connection, meta.RESTORED, transaction.now_ms)
-    return _begin(transaction, nonce if replaced is None else bytes.fromhex(replaced.nonce))
+    begun = _begin(transaction, nonce if replaced is None else bytes.fromhex(replaced.nonce))
+    if replaced is None:
+        regained = begun.regained
+        came_back.went_on(transaction, regained.kept + regained.joined, regained.left)
+    return begun
 
 
 def go_on(transaction: Transaction, nonce: bytes) -> GoneOn:

@@ -14,6 +14,7 @@ from leaderless.protocol.errors import InvalidCommitError, ProtocolError
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statements
 from leaderless.store import (
+    came_back,
     discarding,
     given_back,
     log,
@@ -199,6 +200,7 @@ class Applier:
             used, taken = restoring.take_back(transaction, batch, sender)
             if taken is None:
                 return Outcome(used, notes)
+            came_back.took(transaction, sender, taken.copy.row_count)
             notes = (*notes, ("took_back", {"from": sender, "rev": said.rev}))
             gone = taken.displaced
             return Outcome(used, (*notes, *displacements(gone)), suspects=gone)

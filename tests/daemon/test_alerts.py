@@ -1,4 +1,4 @@
-"""What the status report says of shared records that most others hold otherwise."""
+"""What status warns of: devices that were restored, records that most others hold otherwise."""
 
 from __future__ import annotations
 
@@ -7,9 +7,104 @@ from pathlib import Path
 import trio
 
 from leaderless.protocol.trusting import MOST_DISAGREED_S
-from leaderless.store import givers
+from leaderless.status.report import View
+from leaderless.store import came_back, givers, meta, restoring
+from registry.changes import Create, Delete
 from tests.daemon.rooms import open_rooms
-from tests.replicas import Replica
+from tests.replicas import Replica, add_tree
+
+
+async def test_whom_a_restored_device_waits_for_is_said_and_for_how_long(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """Members that are away, by name; since when it knows, and how many seconds are left."""
+    near, _ = pair
+    now_ms = near.store.now_ms()
+    near.store.write_here(lambda tx: meta.put(tx.conn, meta.RESTORING, now_ms - 2_000))
+    async with open_rooms(tmp_path, near) as rooms:
+        exchange = rooms.driver.exchange
+        exchange.tick(trio.current_time())
+        (alert, *_) = (await rooms.overview.view()).warnings
+        name = rooms.driver.applier.members.members[pair[1].identity.public_key].name
+        assert f"as it found 2 seconds ago: it waits for {name}, who may know more" in alert.text
+        assert "30 seconds more at most" in alert.text
+
+
+async def test_a_restore_is_told_of_until_it_was_seen(tmp_path: Path, pair: list[Replica]) -> None:
+    """When, from whom, how much; while it goes on nothing is over yet."""
+    near, far = pair
+    near.store.write_here(lambda tx: came_back.took(tx, far.identity.device, 34))
+    async with open_rooms(tmp_path, near) as rooms:
+        assert _told(await rooms.overview.view(), "RESTORED") == []
+        await near.store.write(lambda tx: came_back.went_on(tx, 3, 1))
+        (text,) = _told(await rooms.overview.view(), "RESTORED")
+        assert "34 rows of it came back from" in text
+        assert text.endswith(
+            "3 that it had found since the backup stay, 1 of these went, as their folders were"
+            " deleted meanwhile"
+        )
+        await rooms.overview.acknowledge()
+        assert _told(await rooms.overview.view(), "RESTORED") == []
+
+
+async def test_a_restore_that_brought_nothing_says_so_for_a_week(
+    tmp_path: Path, replica: Replica
+) -> None:
+    """Nobody was there, or nobody knew more."""
+    replica.store.write_here(lambda tx: came_back.went_on(tx, 0, 0))
+    async with open_rooms(tmp_path, replica) as rooms:
+        (text,) = _told(await rooms.overview.view(), "RESTORED")
+        assert text.endswith(": nobody who was there knew more of its files than it did")
+        replica.clock.ms += came_back.TOLD_MS
+        assert _told(await rooms.overview.view(), "RESTORED") == []
+
+
+def _told(view: View, code: str) -> list[str]:
+    return [alert.text for alert in view.warnings if alert.code == code]
+
+
+async def test_whatever_would_be_written_is_refused_with_the_reason_meanwhile(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """A restored device, and one that was cloned, accept nothing that would come to nothing."""
+    replica, folder = pair[0], tmp_path / "folder"
+    folder.mkdir()
+    store, tag, item = replica.store, replica.store.ids.new(), replica.store.ids.new()
+    location, _ = add_tree(replica, 1)
+    deleted = replica.store.ids.new()
+    made = [Create("tag", tag, {"canonical_name": "trip"}), Create("album", item, {"name": "best"})]
+    store.write_here(lambda tx: tx.commit("test", made))
+    gone = [Create("tag", deleted, {"canonical_name": "old"})]
+    store.write_here(lambda tx: tx.commit("test", gone))
+    store.write_here(lambda tx: tx.commit("test", [Delete("tag", deleted)]))
+    asked: dict[str, dict[str, object]] = {
+        "devices/rename": {"name": "other"},
+        "locations": {"path": str(folder)},
+        "locations/scan": {"location": location.hex()},
+        "locations/mode": {"location": location.hex(), "index_mode": "content"},
+        "locations/remove": {"location": location.hex()},
+        "undo": {},
+        "lock": {"model": "tag", "record": tag.hex(), "target": "tag:trip"},
+        "tags/create": {"name": "new"},
+        "tags/set": {"tag": "trip", "fields": {"color": "red"}},
+        "tags/rename": {"tag": "trip", "name": "journey"},
+        "tags/delete": {"tag": "trip"},
+        "tags/restore": {"tag": deleted.hex()},
+        "tags/add": {"tag": "trip", "where": {"location": location.hex()}},
+        "albums/create": {"name": "new"},
+        "albums/rename": {"album": "best", "name": "better"},
+        "albums/delete": {"album": "best"},
+        "records/create": {"model": "tag", "fields": {"canonical_name": "x"}},
+    }
+    async with open_rooms(tmp_path, replica) as rooms:
+        for life in (restoring.RESTORING, restoring.CLONED):
+            await store.write(lambda tx: meta.put(tx.conn, life, 1))  # noqa: B023
+            said = {
+                path: (answer.status, answer.data.get("error", {}).get("code"))
+                for path, given in asked.items()
+                if (answer := await rooms.ask("POST", f"/v1/{path}", **given))
+            }
+            assert said == dict.fromkeys(asked, (403, life))
 
 
 async def test_who_gave_altered_records_is_a_warning_for_as_long_as_it_is_not_asked(
