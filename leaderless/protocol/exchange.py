@@ -178,6 +178,8 @@ class Exchange:
             return []
         peer.heard = now
         peer.pinged = False
+        if isinstance(message, Bye) and message.code == CROSSED:
+            return [Note("link_closed", {"device": peer.device, "code": CROSSED})]
         if isinstance(message, Bye):
             return [Note("peer_left", {"device": peer.device, "why": message.text})]
         if isinstance(message, Statements) and peer.hello is None:

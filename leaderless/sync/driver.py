@@ -28,7 +28,6 @@ from leaderless.protocol.commands import (
 from leaderless.protocol.errors import ProtocolError
 from leaderless.protocol.exchange import CLONED, Exchange
 from leaderless.protocol.fetching import key_of
-from leaderless.protocol.greeting import CROSSED
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
@@ -176,7 +175,6 @@ class Driver:
         """
         number = next(self._numbers)
         device = device_id(connection.peer_key)
-        why: str | None = "the connection was lost"
         async with trio.open_nursery() as nursery:
             outbox = Outbox()
             source = Source(self.store, outbox, self._batch_rows)
@@ -188,7 +186,7 @@ class Driver:
             self._links[number] = link
             try:
                 if not self._door.is_welcome(device):
-                    why = None
+                    link.why = None
                     await self._turn_away(link)
                     return False
                 nursery.start_soon(link.send)
@@ -207,12 +205,12 @@ class Driver:
             except ConnectionLostError:
                 pass
             except Exception as error:  # noqa: BLE001 - what one peer sends must not end the daemon
-                why = await self._failed(link, error)
+                link.why = await self._failed(link, error)
             finally:
                 comparer.close()
                 self._links.pop(number, None)
-                if why is not None:
-                    self._tell("peer_disconnected", {"device": device, "why": why})
+                if link.why is not None:
+                    self._tell("peer_disconnected", {"device": device, "why": link.why})
                 self._do(self.exchange.link_down(number, trio.current_time()))
                 nursery.cancel_scope.cancel()
         return not link.refused
@@ -239,7 +237,7 @@ class Driver:
             await link.outbox.may_ask_more()
             message, size = codec.decode_sized(await link.connection.receive())
             if isinstance(message, Bye):
-                link.refused = message.code != CROSSED
+                link.heard_bye(message)
             if isinstance(message, PullState):
                 link.source.start_over(message.owner)
             now, wall_ms = trio.current_time(), self.store.now_ms()
@@ -332,6 +330,7 @@ class Driver:
     def reconnect(self) -> None:
         """End every link: what is held here changed other than by what peers sent."""
         for link in self._links.values():
+            link.why = "it begins anew: what is held here has changed"
             link.nursery.cancel_scope.cancel()
 
 

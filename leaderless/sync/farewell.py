@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 AGAIN_S: Final = 5.0
 """A device is told so often at most: all statements are read for it."""
+_NO_MEMBER: Final = "one of these two devices is no member any more"
 _BYE_S: Final = 1.0
 _FIRST_S: Final = 1.0
 """For the first word of the other side, which says what it can read."""
@@ -62,6 +63,7 @@ class Doorkeeper:
     async def see_off(self, link: Link, version: tuple[int, int] = PROTOCOL_VERSION) -> None:
         """End a link whose other side is told by which statements, if it can read these."""
         if not link.refused:
+            link.why = _NO_MEMBER
             await self._tell_why(link, version)
         link.nursery.cancel_scope.cancel()
 
@@ -69,8 +71,7 @@ class Doorkeeper:
         link.refused = True
         if version >= (1, 1):
             await _say(link.connection, Statements(await self._store.read(statements)))
-        text = "one of these two devices is no member any more"
-        await say_bye(link.connection, "revoked", text)
+        await say_bye(link.connection, "revoked", _NO_MEMBER)
 
     async def turn_away(self, link: Link) -> Outcome | None:
         """See off who has not said hello, and hear whether it knows more; return what came of that.

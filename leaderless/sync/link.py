@@ -23,7 +23,7 @@ from leaderless.protocol.commands import (
 )
 from leaderless.protocol.greeting import CROSSED
 from leaderless.protocol.membership import readable
-from leaderless.protocol.messages import Compare, Statements
+from leaderless.protocol.messages import Bye, Compare, Statements
 from leaderless.store import state_source
 from leaderless.store.statements import statements
 from leaderless.sync.farewell import say_bye
@@ -59,6 +59,17 @@ class Link:
     """Names an error that ends the link, to us and to the peer."""
     refused: bool = False
     """Whether one side ends it because of what the other is, or does."""
+    why: str | None = "the connection was lost"
+    """Why it ends, for people; None if that is told otherwise, or nothing is lost by it."""
+
+    def heard_bye(self, bye: Bye) -> None:
+        """The other side has said why it ends the link."""
+        self.end_for(bye.code, f"it has ended the connection: {bye.text}")
+
+    def end_for(self, code: str, why: str) -> None:
+        """Note why one side ends the link: nobody is gone where two had called each other at once."""
+        self.refused = code != CROSSED
+        self.why = None if code == CROSSED else why
 
     async def send(self) -> None:
         """Send what is put into the outbox, until the connection is lost.
@@ -133,7 +144,7 @@ class Link:
         await self.source.run(partial(loaded, self))
 
     async def _close(self, command: Close) -> None:
-        self.refused = command.code != CROSSED
+        self.end_for(command.code, f"this device has ended the connection: {command.text}")
         self.tell("link_closed", {"device": self.device, "code": command.code})
         await say_bye(self.connection, command.code, command.text)
         self.nursery.cancel_scope.cancel()

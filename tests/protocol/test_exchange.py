@@ -141,12 +141,14 @@ def test_comparisons_are_the_business_of_the_shell(message: Compare | Compared) 
 
 
 def test_a_goodbye_is_noted_and_a_pong_is_not() -> None:
-    """Why a peer left can be read; a pong only shows that it lives."""
+    """Why a peer left can be read, but not if it is there; a pong only shows that it lives."""
     side = Side(A)
     greeted(side, B)
     assert side.exchange.received(1, Pong(), 10, 0, 0) == []
     (note,) = side.exchange.received(1, Bye("stop", "why"), 10, 0, 0)
-    assert isinstance(note, Note)
+    assert note == Note("peer_left", {"device": B, "why": "why"})
+    (note,) = side.exchange.received(1, Bye("crossed", "why"), 10, 0, 0)
+    assert note == Note("link_closed", {"device": B, "code": "crossed"})
 
 
 def test_a_silent_peer_is_asked_and_then_left() -> None:

@@ -314,3 +314,15 @@ async def test_a_write_takes_back_in_sync_at_once(tmp_path: Path) -> None:
         assert a.driver.is_proved(peer)
         a.driver.on_store_change()
         assert not a.driver.is_proved(peer)
+
+
+async def test_of_two_calls_at_once_none_is_lost(tmp_path: Path) -> None:
+    """One is given up for the other: neither side says that the other has gone."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        await cluster.connect(0, 1)
+        await cluster.connect(1, 0)
+        await cluster.until_in_sync((0, 1))
+        await cluster.until(lambda: any("link_closed" in node.kinds() for node in cluster.nodes))
+        for node in cluster.nodes:
+            assert "peer_disconnected" not in node.kinds()
+            assert "peer_left" not in node.kinds()

@@ -65,6 +65,18 @@ async def test_a_link_that_is_closed_says_why_to_both_sides(replicas: list[Repli
             bench.link.do(Send(1, Ping()), (1, 1))
             assert await _heard(bench.far) == Ping()
             bench.link.do(Close(1, code, "words"), (1, 1))
-            ends.append((await _heard(bench.far), bench.link.refused))
+            ends.append((await _heard(bench.far), bench.link.refused, bench.link.why))
         assert bench.told == ["link_closed"]
-    assert ends == [(Bye("silent", "words"), True), (Bye("crossed", "words"), False)]
+    why = "this device has ended the connection: words"
+    assert ends == [(Bye("silent", "words"), True, why), (Bye("crossed", "words"), False, None)]
+
+
+async def test_what_the_other_side_says_last_is_why_it_ended(replicas: list[Replica]) -> None:
+    """Nothing is lost by a link of two that is given up; what says nothing was lost."""
+    async with trio.open_nursery() as nursery:
+        link = Bench(replicas[0], nursery).link
+        assert link.why == "the connection was lost"
+        link.heard_bye(Bye("silent", "words"))
+        assert (link.refused, link.why) == (True, "it has ended the connection: words")
+        link.heard_bye(Bye("crossed", "words"))
+        assert (link.refused, link.why) == (False, None)
