@@ -52,9 +52,10 @@ class Presence:
         """Return what is known of a device."""
         return self._sightings.get(device, Sighting())
 
-    def addresses(self) -> list[str]:
-        """Return where devices answered our calls last."""
-        return [seen.address for seen in self._sightings.values() if seen.address is not None]
+    def addresses(self) -> list[tuple[bytes, str]]:
+        """Return where each device answered our calls last."""
+        found = ((device, seen.address) for device, seen in self._sightings.items())
+        return [(device, address) for device, address in found if address is not None]
 
     def heard(self, kind: str, device: bytes) -> None:
         """Take in an event about a device; some of them mean that it is there."""

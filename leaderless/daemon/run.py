@@ -206,12 +206,13 @@ class Daemon:
             random.SystemRandom().random,
             self._tell,
             driver.may_call,
+            lambda device: any(device_id(key) == device for key in driver.applier.members.former),
         )
         for address in config.peers:
             dialer.suggest(*parse_address(address), keep=True)
-        for address in self._presence.addresses():
+        for device, address in self._presence.addresses():
             for host, port in parsed_addresses([address]):
-                dialer.suggest(host, port)
+                dialer.suggest(host, port, of=device)
         settings = Settings(
             config.ignore,
             config.watch,

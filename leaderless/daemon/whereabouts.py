@@ -102,13 +102,13 @@ class Whereabouts:
             changed = self._changed()
             rows = await store.read(
                 lambda connection: connection.exec_driver_sql(
-                    "SELECT addresses FROM device WHERE dead = 0 AND uuid <> ?",
+                    "SELECT uuid, addresses FROM device WHERE dead = 0 AND uuid <> ?",
                     (store.own_device,),
                 ).all()
             )
-            for (text,) in rows:
+            for device, text in rows:
                 for host, port in named_addresses(text):
-                    dialer.suggest(host, port)
+                    dialer.suggest(host, port, of=device)
             await changed.wait()
             await trio.sleep(LOOK_S)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MAX_ADDRESSES = 256
 """Hints come from anybody on the network; of more than this the worst that fail are forgotten."""
 CONCURRENT = 8
+_SELDOM = 32
+"""So many failures make the longest wait there is."""
 _REST_S = 5.0
 LONG_S = 60.0
 """A connection that was used for so long was of use, however it ended."""
@@ -40,6 +42,11 @@ class Candidate:
     kept: bool = False
     """Whether a person named it: it is never forgotten."""
     device: bytes | None = None
+    """Who answered there last."""
+    named_by: bytes | None = None
+    """Whose address it is said to be."""
+    seen_off: bool = False
+    """Whether it was called when it was a former member's already."""
     last_error: str | None = None
 
 
@@ -56,8 +63,11 @@ class Dialer:
         chance: Callable[[], float],
         tell: Callable[[str, Mapping[str, object]], None],
         may_call: Callable[[], bool] = lambda: True,
+        is_former: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         """Call by `dial`; nobody while `may_call` says no, as for a device that is no member.
+
+        Who `is_former`, a member once and no more, is called a last time, to be told so.
 
         Everybody is called as soon as it says yes again. `use` returns False where one side refused
         the other: that is like a call that failed.
@@ -70,13 +80,23 @@ class Dialer:
         self._chance = chance
         self._tell = tell
         self._may_call = may_call
+        self._is_former = is_former
         self._wake = trio.Event()
         self.candidates: dict[tuple[str, int], Candidate] = {}
 
-    def suggest(self, host: str, port: int, *, now: bool = False, keep: bool = False) -> None:
+    def suggest(
+        self,
+        host: str,
+        port: int,
+        *,
+        now: bool = False,
+        keep: bool = False,
+        of: bytes | None = None,
+    ) -> None:
         """Take an address into the list, in place of one that fails if it is full.
 
-        `now` calls it at once even if it failed before; `keep` has it stay whatever happens.
+        `now` calls it at once even if it failed before; `keep` has it stay whatever happens; `of` is
+        the device whose it is said to be.
         """
         candidate = self.candidates.get((host, port))
         if candidate is None:
@@ -86,6 +106,8 @@ class Dialer:
             self.candidates[host, port] = candidate
             self._wake.set()
         candidate.kept |= keep
+        if of is not None and (candidate.named_by is None or self._is_former(candidate.named_by)):
+            candidate.named_by = of
         if now and not candidate.busy:
             candidate.due = trio.current_time()
             candidate.failures = 0
@@ -142,12 +164,20 @@ class Dialer:
         for candidate in sorted(self.candidates.values(), key=lambda item: item.due):
             if candidate.busy or candidate.due > now:
                 continue
+            if candidate.seen_off and self._is_over(candidate):
+                candidate.due = now + self._backoff.wait_s(_SELDOM, 1.0)
+                continue
             if candidate.device is not None and candidate.device in connected:
                 candidate.due = now + self._backoff.wait_s(3, self._chance())
                 continue
             if busy < CONCURRENT + len(connected):
                 busy += 1
                 yield candidate
+
+    def _is_over(self, candidate: Candidate) -> bool:
+        """Return whether an address is that of former members, as far as anything is known of it."""
+        known = {candidate.device, candidate.named_by} - {None}
+        return bool(known) and all(who is not None and self._is_former(who) for who in known)
 
     def _failed(self, candidate: Candidate, why: str) -> None:
         candidate.failures += 1
@@ -170,7 +200,7 @@ class Dialer:
                 was_long = trio.current_time() - since > LONG_S
                 candidate.failures = min(refusals, 1) if was_long else refusals
             except SelfDialError:
-                candidate.failures = 32
+                candidate.failures = _SELDOM
             except LeaderlessError as error:
                 self._failed(candidate, error.message)
             except UnicodeError:
@@ -178,6 +208,7 @@ class Dialer:
                 self._failed(candidate, "this can be no name of a host")
             nursery.cancel_scope.cancel()
         candidate.busy = False
+        candidate.seen_off = self._is_over(candidate)
         candidate.due = trio.current_time() + self._backoff.wait_s(
             candidate.failures, self._chance()
         )

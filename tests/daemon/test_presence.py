@@ -144,7 +144,7 @@ async def test_addresses_are_those_where_somebody_answered(replica: Replica) -> 
         presence.heard("peer_connected", b"q" * 16)
         for address in ("b:1", "b:2"):
             presence.reached(PEER, address)
-    assert (await _seen(replica)).addresses() == ["b:2"]
+    assert (await _seen(replica)).addresses() == [(PEER, "b:2")]
 
 
 async def test_a_write_that_was_cut_off_is_done_again(replica: Replica) -> None:

@@ -209,6 +209,7 @@ async def test_members_are_called_where_their_rows_say(
         while not calls.candidates:
             await trio.lowlevel.checkpoint()
         assert list(calls.candidates) == [("192.0.2.1", 1)]
+        assert calls.candidates["192.0.2.1", 1].named_by == pair[1].identity.device
         _name(pair[0], pair[1], ["192.0.2.2:2"])
         changed = events[-1]
         events.append(trio.Event())
