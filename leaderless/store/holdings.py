@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Closed, Holdings, OwnedProof
@@ -23,6 +23,8 @@ from registry.changes import LIFE_BYTES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+_FACTS = (meta.STATE_WANTED, meta.OWN_DEVICE, meta.SHARED_HASH, meta.MEMBERSHIP)
 
 
 def _of_ourselves(connection: Connection) -> tuple[str, int | None]:
@@ -54,7 +56,8 @@ def read_holdings(connection: Connection) -> Holdings:
     feeds: dict[bytes, FeedPosition] = {}
     wanted: set[bytes] = set()
     doubted: set[bytes] = set()
-    lives = frozenset(of.feed[:LIFE_BYTES] for of in closing.lacking(connection).values())
+    lacking = closing.lacking(connection) if gone else {}
+    lives = frozenset(of.feed[:LIFE_BYTES] for of in lacking.values())
     for feed in log.feeds(connection):
         end = asked_for(connection, feed)
         # Where that is nothing, too: a peer that was told of more has to hear that it is gone.
@@ -68,17 +71,18 @@ def read_holdings(connection: Connection) -> Holdings:
             doubted.add(feed.feed)
         elif feed.applied < feed.reach:
             unproved[feed.feed] = _on_the_shelf(feed.reach - feed.applied)
-    damaged = meta.get(connection, meta.STATE_WANTED) is not None
+    facts: dict[str, Any] = dict.fromkeys(_FACTS) | meta.known(connection, *_FACTS)
+    damaged = facts[meta.STATE_WANTED] is not None
     if damaged:
-        unproved[meta.get(connection, meta.OWN_DEVICE)] = "the records here are damaged"
+        unproved[facts[meta.OWN_DEVICE]] = "the records here are damaged"
     if outvoted := givers.is_outvoted(connection):
-        unproved[meta.get(connection, meta.OWN_DEVICE)] = "most others hold other records"
+        unproved[facts[meta.OWN_DEVICE]] = "most others hold other records"
     suspected = meta.suspected_owners(connection)
     return Holdings(
         Vectors(owned, feeds),
         proofs,
-        meta.get(connection, meta.SHARED_HASH),
-        meta.get(connection, meta.MEMBERSHIP),
+        facts[meta.SHARED_HASH],
+        facts[meta.MEMBERSHIP],
         unproved,
         Closed(
             frozenset(closed),

@@ -39,6 +39,10 @@ STAYS = 2  # what such a fact says where the proved copy is still there
 ASIDE = "aside/"
 _CLOCK_MS = "clock_ms"
 _CLOCK_COUNTER = "clock_counter"
+_PUT = (
+    "INSERT INTO meta (name, value) VALUES (?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
 
 
 def get(connection: Connection, name: str) -> Any:  # noqa: ANN401 - a fact of any type
@@ -46,13 +50,16 @@ def get(connection: Connection, name: str) -> Any:  # noqa: ANN401 - a fact of a
     return connection.exec_driver_sql("SELECT value FROM meta WHERE name = ?", (name,)).scalar()
 
 
+def known(connection: Connection, *names: str) -> dict[str, Any]:
+    """Return those of some facts that are known, in one statement."""
+    marks = ", ".join("?" * len(names))
+    query = f"SELECT name, value FROM meta WHERE name IN ({marks})"  # noqa: S608 - marks alone
+    return dict(connection.exec_driver_sql(query, names).all())
+
+
 def put(connection: Connection, name: str, value: bytes | int | str) -> None:
     """Set a fact."""
-    connection.exec_driver_sql(
-        "INSERT INTO meta (name, value) VALUES (?, ?)"
-        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (name, value),
-    )
+    connection.exec_driver_sql(_PUT, (name, value))
 
 
 def drop(connection: Connection, name: str) -> None:
@@ -110,10 +117,11 @@ def suspected_owners(connection: Connection) -> dict[bytes, bool]:
 
 def clock(connection: Connection) -> Clock:
     """Return the clock as it was made durable last."""
-    return Clock(get(connection, _CLOCK_MS) or 0, get(connection, _CLOCK_COUNTER) or 0)
+    found = known(connection, _CLOCK_MS, _CLOCK_COUNTER)
+    return Clock(found.get(_CLOCK_MS, 0), found.get(_CLOCK_COUNTER, 0))
 
 
 def put_clock(connection: Connection, state: Clock) -> None:
     """Make the clock durable with whatever the transaction writes beside it."""
-    put(connection, _CLOCK_MS, state.ms)
-    put(connection, _CLOCK_COUNTER, state.counter)
+    facts = [(_CLOCK_MS, state.ms), (_CLOCK_COUNTER, state.counter)]
+    connection.exec_driver_sql(_PUT, facts)

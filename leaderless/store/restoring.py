@@ -71,10 +71,8 @@ class GoneOn(NamedTuple):
 
 def life(connection: Connection) -> str:
     """Return "" for a device that writes, else why it does not: RESTORING or CLONED."""
-    for name in (CLONED, RESTORING):
-        if meta.get(connection, name) is not None:
-            return name
-    return ""
+    found = meta.known(connection, CLONED, RESTORING)
+    return next((name for name in (CLONED, RESTORING) if name in found), "")
 
 
 def check_may_write(connection: Connection) -> None:
