@@ -200,7 +200,8 @@ async def remember(world: World, author: Author) -> None:
     What it was doing when it died has happened whole or not at all; which of the two is known now.
     """
     device = author.device
-    world.witness.wrote(device)
+    with world.witness.at(device).begin() as connection:
+        world.witness.wrote(device, connection)
     held = world.witness.tree_of(device)
     if author.pending is not None and held == author.pending.shape():
         author.tree = author.pending

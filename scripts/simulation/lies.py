@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.protocol.messages import Message
+    from leaderless.store.feeds import Feed
     from registry.changes import StateChange
     from scripts.simulation.behind import OldLine
     from scripts.simulation.device import Device
     from scripts.simulation.network import End
-    from scripts.simulation.oracles import Witness
     from scripts.simulation.plan import Step
     from scripts.simulation.world import World
 
@@ -288,13 +288,12 @@ class Truth:
         self._upto.pop(device.index, None)
         self._feeds.pop(device.index, None)
 
-    def wrote(self, witness: Witness, device: Device) -> None:
+    def wrote(self, connection: Connection, device: Device, feeds: Sequence[Feed]) -> None:
         """A device has written something: take in what is its own."""
-        with witness.at(device).begin() as connection:
-            # What a restored device takes back is its own only once it is whole and proved.
-            if not restoring.life(connection):
-                self._take_rows(connection, device)
-            self._take_commits(connection, device)
+        # What a restored device takes back is its own only once it is whole and proved.
+        if not restoring.life(connection):
+            self._take_rows(connection, device)
+        self._take_commits(connection, device, feeds)
 
     def _take_rows(self, connection: Connection, device: Device) -> None:
         upto = self._upto.setdefault(device.index, {})
@@ -312,36 +311,36 @@ class Truth:
             )
             upto[epoch] = mark
 
-    def _take_commits(self, connection: Connection, device: Device) -> None:
+    def _take_commits(self, connection: Connection, device: Device, feeds: Sequence[Feed]) -> None:
         seen = self._feeds.setdefault(device.index, {})
-        for key, received in connection.exec_driver_sql(
-            "SELECT id, received FROM feed WHERE substr(feed, 1, 16) = ?", (device.id,)
-        ).all():
+        for feed in feeds:
+            after = seen.get(feed.key, 0)
+            if feed.received == after or not feed.feed.startswith(device.id):
+                continue
             self.commits.update(
                 (hashed, signature)
                 for hashed, signature in connection.exec_driver_sql(
                     "SELECT hash, signature FROM commit_log WHERE feed = ? AND seq > ?",
-                    (key, seen.get(key, 0)),
+                    (feed.key, after),
                 )
             )
-            seen[key] = received
+            seen[feed.key] = feed.received
 
-    def check(self, witness: Witness, device: Device) -> None:
+    def check(self, connection: Connection, device: Device) -> None:
         """No commit is stored that nobody wrote; no row that counts as proved is another."""
-        with witness.at(device).begin() as connection:
-            for hashed, signature in connection.exec_driver_sql(
-                "SELECT hash, signature FROM commit_log"
-            ):
-                demand(
-                    self.commits.get(hashed) == signature,
-                    f"{device.name} holds a commit that nobody has signed",
-                )
-            for owner, *row in connection.exec_driver_sql(
-                "SELECT i.device, e.uuid, e.rev, e.name, e.size_bytes FROM entry e"
-                " JOIN incarnation i ON i.id = e.epoch WHERE e.dead = 0"
-                " AND i.verified = i.watermark AND i.as_of = i.watermark AND i.fault IS NULL"
-            ):
-                demand(
-                    tuple(row) in self.rows.get(owner, ()),
-                    f"{device.name} takes a row for proved that its owner never had",
-                )
+        for hashed, signature in connection.exec_driver_sql(
+            "SELECT hash, signature FROM commit_log"
+        ):
+            demand(
+                self.commits.get(hashed) == signature,
+                f"{device.name} holds a commit that nobody has signed",
+            )
+        for owner, *row in connection.exec_driver_sql(
+            "SELECT i.device, e.uuid, e.rev, e.name, e.size_bytes FROM entry e"
+            " JOIN incarnation i ON i.id = e.epoch WHERE e.dead = 0"
+            " AND i.verified = i.watermark AND i.as_of = i.watermark AND i.fault IS NULL"
+        ):
+            demand(
+                tuple(row) in self.rows.get(owner, ()),
+                f"{device.name} takes a row for proved that its owner never had",
+            )

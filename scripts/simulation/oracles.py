@@ -98,40 +98,39 @@ class Witness:
 
     # --- at every commit --------------------------------------------------------------------------
 
-    def wrote(self, device: Device) -> None:
+    def wrote(self, device: Device, connection: Connection) -> None:
         """A transaction of a device is durable: what it applied builds on what is applied.
 
         What a commit builds on is what its author had applied, as was seen when it was written, and
         not what the commit says of it.
         """
-        self.truth.wrote(self, device)
         seen = self._seen.setdefault(device.index, {})
-        with self.at(device).begin() as connection:
-            feeds = log.feeds(connection)
-            now = meta.clock(connection)
-            before = self._clocks.get(device.index, now)
-            demand(
-                (now.ms, now.counter) >= (before.ms, before.counter),
-                f"the clock of {device.name} ran back",
-            )
-            self._clocks[device.index] = now
-            applied = {feed.feed: feed.applied for feed in feeds}
-            heads = heads_of(feeds)
-            for feed in feeds:
-                after = seen.get(feed.key, 0)
-                if feed.applied == after:
-                    continue
-                seen[feed.key] = feed.applied
-                is_own = feed.feed.startswith(device.id)
-                for hashed in _hashes(connection, feed.key, after, feed.applied):
-                    if is_own:
-                        self.bodies.setdefault(hashed, _body(connection, hashed))
-                        self._needs.setdefault(hashed, {**heads, feed.feed: (0, b"")})
-                    for needed, (seq, head) in self._needs.get(hashed, {}).items():
-                        demand(
-                            applied.get(needed, 0) >= seq or _is_applied(connection, head),
-                            f"{device.name} applied a commit before commit {seq} that it builds on",
-                        )
+        feeds = log.feeds(connection)
+        self.truth.wrote(connection, device, feeds)
+        now = meta.clock(connection)
+        before = self._clocks.get(device.index, now)
+        demand(
+            (now.ms, now.counter) >= (before.ms, before.counter),
+            f"the clock of {device.name} ran back",
+        )
+        self._clocks[device.index] = now
+        applied = {feed.feed: feed.applied for feed in feeds}
+        heads = heads_of(feeds)
+        for feed in feeds:
+            after = seen.get(feed.key, 0)
+            if feed.applied == after:
+                continue
+            seen[feed.key] = feed.applied
+            is_own = feed.feed.startswith(device.id)
+            for hashed in _hashes(connection, feed.key, after, feed.applied):
+                if is_own:
+                    self.bodies.setdefault(hashed, _body(connection, hashed))
+                    self._needs.setdefault(hashed, {**heads, feed.feed: (0, b"")})
+                for needed, (seq, head) in self._needs.get(hashed, {}).items():
+                    demand(
+                        applied.get(needed, 0) >= seq or _is_applied(connection, head),
+                        f"{device.name} applied a commit before commit {seq} that it builds on",
+                    )
 
     # --- at every check ---------------------------------------------------------------------------
 
@@ -147,16 +146,17 @@ class Witness:
             for device in devices
         }
         for device in devices:
-            self.truth.wrote(self, device)  # what is durable there, also if it died of it
+            with self.at(device).begin() as connection:
+                # What is durable there, also if it died of it.
+                self.truth.wrote(connection, device, log.feeds(connection))
         for device in devices:
             with self.at(device).begin() as connection:
                 broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
                 demand(not broken, f"{device.name} has rows that refer to nothing: {broken[:1]}")
                 held[device.id] = (device, read_holdings(connection))
                 self._no_ghosts(connection, device, authors, lives)
-            # Who died right after a write that is durable has told nobody of it.
-            self.truth.wrote(self, device)
-            self.truth.check(self, device)
+                self.truth.check(connection, device)
+        shown: dict[int, list[bytes]] = {}
         for device, ours in held.values():
             # What is durable and was not reported yet is in no claim: nobody was told of it.
             if device.up is None or device.up.driver.exchange.ours.vectors != ours.vectors:
@@ -168,8 +168,11 @@ class Witness:
                 self._is_claimed_rightly(device, ours, other, theirs)
                 # One who has heard more since (a device introduced itself) can say so only later.
                 if theirs.state_digest() and ours.vectors_digest() == theirs.vectors_digest():
+                    for one in (device, other):
+                        if one.index not in shown:
+                            shown[one.index] = self.export(one)
                     demand(
-                        self.export(device) == self.export(other),
+                        shown[device.index] == shown[other.index],
                         f"{_claim(device, other)}, which shows something else",
                     )
 

@@ -40,19 +40,18 @@ class Promises:
         self._marks: dict[tuple[str, bytes], tuple[Incarnation, int]] = {}
         """Of the file of a device and an owner, the last watermark that was looked at."""
 
-    def wrote(self, world: World, device: Device) -> None:
+    def wrote(self, world: World, device: Device, connection: Connection) -> None:
         """A transaction of a device is durable: look at the watermarks that it has moved."""
         path = str(device.path)
-        with world.witness.at(device).begin() as connection:
-            for copy in state.copies(connection):
-                reached = copy.incarnation, copy.watermark
-                if self._marks.get((path, copy.owner)) == reached:
-                    continue
-                self._marks[path, copy.owner] = reached
-                if copy.owner == device.id:
-                    continue
-                if not world.witness.truth.has_liars or copy.verified == copy.watermark:
-                    self._look(world, device, connection, copy)
+        for copy in state.copies(connection):
+            reached = copy.incarnation, copy.watermark
+            if self._marks.get((path, copy.owner)) == reached:
+                continue
+            self._marks[path, copy.owner] = reached
+            if copy.owner == device.id:
+                continue
+            if not world.witness.truth.has_liars or copy.verified == copy.watermark:
+                self._look(world, device, connection, copy)
 
     def _look(self, world: World, device: Device, connection: Connection, copy: Copy) -> None:
         author = next(item for item in world.authors if item.device.id == copy.owner)

@@ -110,8 +110,9 @@ class World:
 
     def _wrote(self, device: Device) -> None:
         try:
-            self.witness.wrote(device)
-            self.promises.wrote(self, device)
+            with self.witness.at(device).begin() as connection:
+                self.witness.wrote(device, connection)
+                self.promises.wrote(self, device, connection)
         except Exception as error:  # noqa: BLE001 - an oracle that fails looks like no device's fault
             self._violation = self._violation or error
 
