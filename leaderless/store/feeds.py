@@ -96,7 +96,7 @@ def standing_in(connection: Connection, feed: Feed, seq: int) -> Feed:
 def feed_with(connection: Connection, needed: Dependency) -> Feed | None:
     """Return the feed or branch in which the commit of a dependency is here, by its hash."""
     key = connection.exec_driver_sql(
-        "SELECT f.id FROM feed f JOIN commit_log c ON c.feed = f.id AND c.seq = ?"
+        "SELECT f.id FROM feed f CROSS JOIN commit_log c ON c.feed = f.id AND c.seq = ?"
         " WHERE substr(f.feed, 1, 28) = ? AND c.hash = ?",
         (needed.seq, needed.feed[:LIFE_BYTES], needed.hash),
     ).scalar()

@@ -128,7 +128,7 @@ class Shelved(NamedTuple):
 def waiting(connection: Connection) -> list[Shelved]:
     """Return the first waiting commit of each feed, with its reason."""
     found = connection.exec_driver_sql(
-        "SELECT f.feed, c.seq, c.command, c.waits_for FROM feed f JOIN commit_log c"
+        "SELECT f.feed, c.seq, c.command, c.waits_for FROM feed f CROSS JOIN commit_log c"
         " ON c.feed = f.id AND c.seq = f.applied + 1"
         " WHERE f.received > f.applied AND (f.counts IS NULL OR f.counts > f.applied)"
     )
@@ -138,7 +138,7 @@ def waiting(connection: Connection) -> list[Shelved]:
 def forgotten(connection: Connection) -> dict[bytes, int]:
     """Return, by feed, the next commit where the log cannot go on as its body is not here."""
     found = connection.exec_driver_sql(
-        "SELECT f.feed, c.seq FROM feed f JOIN commit_log c ON c.feed = f.id"
+        "SELECT f.feed, c.seq FROM feed f CROSS JOIN commit_log c ON c.feed = f.id"
         " AND c.seq = f.applied + 1 WHERE f.received > f.applied AND c.waits_for = ?"
         " AND (f.counts IS NULL OR f.counts > f.applied)",
         (FORGOTTEN,),

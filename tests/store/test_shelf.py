@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
+from sqlalchemy import Connection, event
 
 from leaderless.ids import RecordIds
 from leaderless.protocol import commits
 from leaderless.protocol.hashing import digest
 from leaderless.store import log, meta, shelf
+from leaderless.store.feeds import feed_with
 from leaderless.store.store import Store
-from registry.changes import Dependency, Dot, FieldWrite, Form, RecordId, SharedChange
+from registry.changes import Dependency, Dot, FeedId, FieldWrite, Form, RecordId, SharedChange
 from tests import forgery
 from tests.replicas import Replica, query_file
 from tests.store.passing import chained, dump, log_of, own_feed, signed_anew, store_commits, within
@@ -147,3 +152,26 @@ def test_a_commit_waits_for_what_its_changes_name_whatever_its_header_says(
     hashes = [within(replica, lambda c: meta.get(c, meta.SHARED_HASH)) for replica in (a, b)]
     assert hashes[0] == hashes[1]
     assert dump(a, LOG[2:5]) == dump(b, LOG[2:5])
+
+
+def test_a_long_log_is_not_read_for_what_waits(replica: Replica) -> None:
+    """It is asked for after every write: one look at each feed, and at its next commit."""
+    asked: list[str] = []
+    needed = Dependency(FeedId(bytes(44)), 1, b"h" * 32)
+
+    def ask(connection: Connection) -> list[str]:
+        def note(*about: Any) -> None:
+            asked.append(about[2])
+
+        event.listen(connection, "before_cursor_execute", note)
+        for question in (shelf.forgotten, shelf.waiting, partial(feed_with, needed=needed)):
+            question(connection)
+        event.remove(connection, "before_cursor_execute", note)
+        plans = [
+            connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", ("x",) * query.count("?"))
+            for query in asked
+        ]
+        return [row[3] for plan in plans for row in plan]
+
+    steps = within(replica, ask)
+    assert sum(step.startswith("SEARCH c USING") for step in steps) == len(asked) == 3
