@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from leaderless.protocol.commands import Key, Stream
-from leaderless.protocol.messages import FeedPosition, Vectors
+from leaderless.protocol.messages import Vectors
 
 if TYPE_CHECKING:
-    from leaderless.protocol.messages import Hello, OwnedPosition, Positions, Proof
+    from leaderless.protocol.messages import FeedPosition, Hello, OwnedPosition, Positions, Proof
 
 
 @dataclass(slots=True)
@@ -90,10 +90,11 @@ class Peer:
                 # owner may have been restored since, and has to hear of it.
                 if held.watermark or mine is not None:
                     found[Key(Stream.STATE, owner)] = max(held.watermark, 1)
-            elif mine.behind(held):
+            elif mine.watermark < held.watermark and mine.incarnation == held.incarnation:
                 found[Key(Stream.STATE, owner)] = held.watermark - mine.watermark
         for feed, position in self.feeds.items():
-            received = ours.feeds.get(feed, FeedPosition(0, 0)).received
+            known = ours.feeds.get(feed)
+            received = 0 if known is None else known.received
             if position.received > received:
                 found[Key(Stream.LOG, feed)] = position.received - received
         return found
