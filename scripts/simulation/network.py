@@ -90,8 +90,10 @@ class End:
                 network = self.line.network
                 network.transcript.delivered(self.other.name, self.own.name, frame.data)
                 return frame.data
-            due = trio.current_time() + 3600 if held_up or next_s is None else next_s
-            with trio.move_on_at(due):
+            if held_up or next_s is None:
+                await self._changed.wait()
+                continue
+            with trio.move_on_at(next_s):
                 await self._changed.wait()
 
     async def aclose(self) -> None:
