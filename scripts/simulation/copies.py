@@ -17,6 +17,7 @@ from leaderless.protocol.returning import knows_more
 from leaderless.store import restoring
 from scripts.simulation.device import Device
 from scripts.simulation.oracles import File, demand
+from scripts.simulation.regained import all_is_regained, tree_of_both
 
 if TYPE_CHECKING:
     from leaderless.store.transaction import Transaction
@@ -104,7 +105,7 @@ async def clone(world: World, step: Step) -> bool:
     second.on_write = device.on_write
     world.witness.forget(second)
     world.clones[device.index] = second
-    author.is_unsure = True
+    author.is_unsure, author.alone = True, []
     await world.start_beside(second)
     return True
 
@@ -158,6 +159,8 @@ def went_on(world: World, author: Author) -> None:
     """A device has begun a new incarnation: with the best that anybody gave whom it could reach."""
     device = author.device
     adopt(world, author)
+    all_is_regained(world, author)
+    author.alone = []
     if device.up is None:
         return
     exchange = device.up.driver.exchange
@@ -179,13 +182,19 @@ def went_on(world: World, author: Author) -> None:
 def adopt(world: World, author: Author) -> None:
     """A device holds other rows than it did: some that it had acknowledged once."""
     demand(author.is_unsure, f"{author.device.name} took itself for restored, and never was")
+    before = [tree for tree in (author.tree, author.pending) if tree is not None]
     author.tree, author.pending = _tree_in(world, author), None
+    if not author.alone and author.tree not in before:
+        author.alone = before
 
 
 def _tree_in(world: World, author: Author) -> Tree:
     """Return the tree that stands in a device's file: one that it has had."""
     shape = world.witness.tree_of(author.device)
     found = [tree for tree in author.history if tree.shape() == shape]
+    if not found and (both := tree_of_both(world, author)) is not None:
+        author.history.append(both)
+        return both
     demand(bool(found), f"{author.device.name} took rows for its own that it never had")
     return found[-1]
 
@@ -193,7 +202,7 @@ def _tree_in(world: World, author: Author) -> Tree:
 def _look_again(world: World, author: Author) -> None:
     """A file is an older one now: what is in no file any more may be gone for good."""
     world.witness.forget(author.device)
-    author.is_unsure = True
+    author.is_unsure, author.alone = True, []
     let_go(world)
 
 

@@ -278,7 +278,7 @@ class Truth:
     has_liars: bool = False
     has_been_behind: bool = False
     """Whether since the last heal a device was of a version that knows no floors."""
-    _upto: dict[int, dict[int, int]] = field(default_factory=dict)
+    _upto: dict[int, dict[bytes, int]] = field(default_factory=dict)
     """Of each machine and each of its own incarnations, the rev that was looked at."""
     _feeds: dict[int, dict[int, int]] = field(default_factory=dict)
     """The same of each of its own feeds, the number of the commit."""
@@ -298,18 +298,18 @@ class Truth:
     def _take_rows(self, connection: Connection, device: Device) -> None:
         upto = self._upto.setdefault(device.index, {})
         mine = self.rows.setdefault(device.id, set())
-        for epoch, mark in connection.exec_driver_sql(
-            "SELECT id, watermark FROM incarnation WHERE device = ?", (device.id,)
+        for epoch, nonce, mark in connection.exec_driver_sql(
+            "SELECT id, nonce, watermark FROM incarnation WHERE device = ?", (device.id,)
         ).all():
             mine.update(
                 (uuid, rev, name, size)
                 for uuid, rev, name, size in connection.exec_driver_sql(
                     "SELECT uuid, rev, name, size_bytes FROM entry"
                     " WHERE epoch = ? AND rev > ? AND dead = 0",
-                    (epoch, upto.get(epoch, 0)),
+                    (epoch, upto.get(nonce, 0)),
                 )
             )
-            upto[epoch] = mark
+            upto[nonce] = mark
 
     def _take_commits(self, connection: Connection, device: Device, feeds: Sequence[Feed]) -> None:
         seen = self._feeds.setdefault(device.index, {})

@@ -86,6 +86,8 @@ class Author:
         """Those of them that stand in this device's own file, whatever was done to that."""
         self.history: list[Tree] = []
         """Every tree that this device had or may have had."""
+        self.alone: list[Tree] = []
+        """What it held when it began to take its rows back: one of these, since it was put back."""
         self.backup: Backup | None = None
         self.is_unsure = False
         """Whether it may still have to take its rows back, since the last heal."""

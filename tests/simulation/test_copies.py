@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from leaderless.store import since_backup
 from scripts.simulation.plan import Plan, Step, plan_of
 from scripts.simulation.world import Result, simulate
 
@@ -62,3 +63,20 @@ def test_what_is_written_at_a_restored_device_at_once_arrives_as_well() -> None:
     result = simulate(plan.with_steps(tuple(steps)), readable=True)
     assert result.violation is None
     assert any("forked" in line for line in result.lines)
+
+
+def test_what_a_restored_device_writes_before_it_meets_anybody_is_there_in_the_end() -> None:
+    """On top of what its peers held for it; the same seed notices where that is lost."""
+    plan = _plan("own", "own", "backup", "own", "own", "wait", "restore", "own", "own", "wait")
+    steps = list(plan.steps)
+    for at in (7, 8):
+        steps[at] = steps[at]._replace(gap_ms=0, numbers=(1, at, at, at))
+    alone = plan.with_steps(tuple(steps))
+    result = simulate(alone, readable=True)
+    assert result.violation is None
+    (line,) = [line for line in result.lines if "anna: restored from anna, generation 2" in line]
+    assert "kept 0" not in line
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(since_backup, "_keep", lambda *_: None)
+        violation = simulate(alone).violation
+    assert "lost what it had written since it was put back" in str(violation)
