@@ -45,7 +45,7 @@ from leaderless.sync.apply import Applier
 from leaderless.sync.blame import Blame
 from leaderless.sync.comparing import Comparer
 from leaderless.sync.confirmations import Confirmations
-from leaderless.sync.doubting import Doubting
+from leaderless.sync.doubting import doubt
 from leaderless.sync.farewell import Doorkeeper, say_bye
 from leaderless.sync.link import Link
 from leaderless.sync.outbox import Outbox
@@ -93,7 +93,8 @@ class Driver:
         self._writes = self._told = 0
         self._rearm = trio.Event()
         self.going_on = GoingOn(store, tell, nonce)
-        self.doubting = Doubting(store, tell)
+        self.nursery: trio.Nursery | None = None
+        """Where it runs, as long as it does."""
         self._blame = Blame(lambda: self.exchange, tell)
         self.exchange = self._new_exchange()
 
@@ -293,7 +294,8 @@ class Driver:
                 self.going_on.ask()
                 continue
             if isinstance(command, Doubt):
-                self.doubting.ask()
+                if self.nursery is not None:
+                    self.nursery.start_soon(doubt, self.store, self._tell)
                 continue
             if isinstance(command, Note):
                 self._tell(command.kind, command.data)
@@ -352,10 +354,10 @@ async def open_sync(
     await driver.start()
     store.listen(driver.on_store_change)
     async with trio.open_nursery() as nursery:
+        driver.nursery = nursery
         nursery.start_soon(driver.watch_store)
         nursery.start_soon(driver.keep_time)
         nursery.start_soon(driver.going_on.keep)
-        nursery.start_soon(driver.doubting.keep)
         nursery.start_soon(driver.confirmations.keep)
         try:
             yield driver
