@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from leaderless.protocol.commands import Note, Send
+from leaderless.protocol.limits import MAX_STREAMS
 from leaderless.protocol.messages import (
     FeedPosition,
     Hello,
@@ -178,3 +179,14 @@ def test_a_difference_ends_the_claim_and_a_proof_ends_the_difference() -> None:
         told += [item.kind for item in compare(peer, ours, 0.0) if isinstance(item, Note)]
         assert (peer.proved == digest, peer.differs) == (state == b"ours", state != b"ours")
     assert told == ["proved", "differs"] * 2
+
+
+def test_of_many_feeds_only_some_are_asked_for_at_once() -> None:
+    """Half of the streams that a peer may ask for: the rest of its work goes on."""
+    devices = [at.to_bytes(16, "big") for at in range(MAX_STREAMS)]
+    feeds = {feed_id(device, LIFE): FeedPosition(4, 4) for device in devices}
+    peer = Peer(1, B, True, "wire:1", 0, 0, Vectors(), known=True, feeds=feeds)
+    digest = vectors_digest(peer.vectors())
+    peer.proof = Proof(digest, b"theirs")
+    _, *asked = compare(peer, Proof(digest, b"ours"), 0.0)
+    assert len(asked) == MAX_STREAMS // 2

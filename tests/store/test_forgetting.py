@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection
 
 from leaderless.protocol.retention import Terms
@@ -261,6 +262,16 @@ def test_forgetting_changes_nothing_that_is_held(replicas: list[Replica]) -> Non
     assert within(a, lambda c: list(shared_items(c))) == before
     _edit(a, Update("tag", TAG, {"color": "white"}))
     assert query_file(a.store.path, "SELECT color, icon FROM tag") == [("white", "sun")]
+
+
+def test_bodies_are_looked_into_a_few_at_a_time_and_all_of_them(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the last of them has replaced is kept as what the first has."""
+    monkeypatch.setattr(forgetting, "BODIES_BYTES", 1)
+    _repaint(replica)
+    assert _forget(replica, set()) == 2
+    assert _bodies(replica) == [1, 4, 5, 6]
 
 
 def test_a_pass_that_was_cut_off_is_made_again(tmp_path: Path) -> None:

@@ -2,11 +2,66 @@
 
 from __future__ import annotations
 
+from leaderless.protocol.checkpoint import Checkpoint
 from leaderless.store import revocations
+from leaderless.store.revocations import Revoked
+from leaderless.store.state import Copy
 from registry.changes import Incarnation, feed_id
 from tests.replicas import Replica, add_tree
 from tests.store.passing import pull, within
 from tests.store.test_closing import revoke
+
+FIRST, LATER = Incarnation(2, b"f" * 8), Incarnation(3, b"l" * 8)
+
+
+def _revoked(
+    below: int | None = None, named: tuple[Incarnation, int] | None = (FIRST, 5)
+) -> Revoked:
+    return Revoked(b"d" * 16, below, named)
+
+
+def _word(incarnation: Incarnation, rev: int) -> Checkpoint:
+    return Checkpoint(b"l" * 16, b"d" * 16, incarnation, rev, 0, bytes(256))
+
+
+def _copy(incarnation: Incarnation, watermark: int) -> Copy:
+    rest = (0, 0, bytes(256), None, 0, None)
+    return Copy(1, b"d" * 16, incarnation, watermark, watermark, *rest)
+
+
+def test_feeds_are_closed_below_the_generation_that_it_was_admitted_anew_with() -> None:
+    """All of them while it is no member."""
+    feeds = [feed_id(b"d" * 16, item) for item in (FIRST, LATER)]
+    assert [_revoked(3).closes(feed) for feed in feeds] == [True, False]
+    assert [_revoked().closes(feed) for feed in feeds] == [True, True]
+
+
+def test_rows_are_taken_as_far_as_a_closing_commit_names_them() -> None:
+    """Where none does, and without its word, none are; of a member all."""
+    gone = _revoked()
+    assert [gone.takes(_word(FIRST, rev)) for rev in (4, 5, 6)] == [True, True, False]
+    assert not gone.takes(_word(LATER, 1))
+    assert not gone.takes(None)
+    assert not _revoked(named=None).takes(_word(FIRST, 1))
+    assert _revoked(3).takes(None)
+
+
+def test_nothing_more_is_wanted_once_what_is_named_is_here() -> None:
+    """Nor where nothing is; of a member there may always be more."""
+    gone = _revoked()
+    held = [gone.is_settled(_copy(FIRST, rev)) for rev in (4, 5)]
+    assert held == [False, True]
+    assert not gone.is_settled(None)
+    assert _revoked(named=None).is_settled(None)
+    assert not _revoked(3).is_settled(_copy(LATER, 9))
+
+
+def test_who_was_admitted_anew_is_not_without_membership(replica: Replica) -> None:
+    """Though feeds of its earlier lives are closed."""
+    rows = [(b"g" * 16, None), (b"m" * 16, 3)]
+    insert = "INSERT INTO revoked (device, statement, below) VALUES (?, X'', ?)"
+    within(replica, lambda conn: conn.exec_driver_sql(insert, rows))
+    assert within(replica, revocations.without_membership) == {b"g" * 16}
 
 
 def test_feeds_of_a_revoked_device_begin_closed(replicas: list[Replica]) -> None:
