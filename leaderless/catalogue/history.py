@@ -20,6 +20,7 @@ from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import unpack_each
 from leaderless.store import closing, meant
 from registry.changes import FeedId, Form
+from registry.hlc import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -152,6 +153,27 @@ def actions_called(connection: Connection, command_id: bytes) -> list[Action]:
         (command_id,),
     ).scalars()
     return [_gathered(connection, ActionKey(feed, command_id)) for feed in feeds.all()]
+
+
+def forgotten_until(connection: Connection) -> int | None:
+    """Return when (ms) the last action was done whose content is forgotten; None if none is.
+
+    What it was done to is not known any more: a history of one thing lacks some from up to then.
+    """
+    stamp = connection.exec_driver_sql(
+        "SELECT c.stamp FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE c.body IS NULL AND c.seq <= f.applied ORDER BY c.stamp DESC LIMIT 1"
+    ).scalar()
+    return None if stamp is None else Stamp.parse(stamp).ms
+
+
+def in_words(connection: Connection, action: Action) -> str:
+    """Return an action in a few words: its command, and what it was first done to."""
+    first, count = _summary(connection, action)
+    if not first:
+        return action.command
+    name = record_name(connection, first[0].model, first[0].record)
+    return f"{action.command} {name}" + (f" and {count - 1:,} more" if count > 1 else "")
 
 
 def _by_command(connection: Connection, wanted: Filter) -> Iterator[Action]:

@@ -248,7 +248,8 @@ class Reversal:
     def _stands(self, change: SharedChange, why: str) -> StandsOnError:
         name = record_name(self._connection, change.model, change.record)
         return StandsOnError(
-            f"{change.model} {name}: {why}", hint="leaderless history shows what came after"
+            f"{change.model} {name}: {why.replace(LOCK_FIELD, 'lock')}",
+            hint="leaderless history shows what came after",
         )
 
 

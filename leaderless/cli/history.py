@@ -38,7 +38,10 @@ def history(
     device: str | None,
     limit: int,
 ) -> None:
-    """Say who did what, newest first; of TARGET alone (a path, an id, tag:NAME or album:NAME)."""
+    """Say who did what, newest first; of TARGET alone (a path, an id, tag:NAME or album:NAME).
+
+    The id of an action, as it stands here, names that action.
+    """
     now_ms = int(time.time() * 1000)
     query = {
         "target": None if target is None else record_reference(target),
@@ -47,7 +50,14 @@ def history(
         "device": device,
         "limit": limit,
     }
-    _show(context, context.client.get("/v1/history", query), "Nothing was done.")
+    answer = context.client.get("/v1/history", query)
+    until = answer.get("forgotten_until_ms")
+    _show(context, answer, "Nothing is known that was done." if until else "Nothing was done.")
+    if until and not context.json:
+        chat(
+            f"Of what was done up to {time_text(until)} some is not listed, as its content has been"
+            f" forgotten; `{context.command('history')}` has the headers of all."
+        )
 
 
 @click.command()
@@ -103,7 +113,9 @@ def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
 def _about(item: dict[str, Any]) -> str:
     said = item["data"]
     if item["command"] == "undo" and "command" in said:
-        return f"{said['command']} ({str(said.get('command_id'))[-8:]})"
+        about = _about(item["undid"]) if "undid" in item else ""
+        named = ", ".join(filter(None, (str(said["command"]), about)))
+        return f"{named} ({str(said.get('command_id'))[-8:]})"
     named = _named(item["command"], said)
     if "count" in said:
         named = ": ".join(filter(None, _with_files(item, named)))

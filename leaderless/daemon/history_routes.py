@@ -13,14 +13,14 @@ from leaderless.catalogue.locks import check_guard
 from leaderless.catalogue.names import record_name
 from leaderless.catalogue.records import find_reference
 from leaderless.catalogue.reversal import StandsOnError
-from leaderless.catalogue.undone import undone_actions
-from leaderless.errors import UsageError
+from leaderless.catalogue.undone import taken_back, undone_actions
+from leaderless.errors import NotFoundError, UsageError
 from leaderless.status.http import Answer
 from leaderless.store.rebuild import rebuild
 from registry.changes import Lock, Unlock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from sqlalchemy import Connection
 
@@ -61,19 +61,32 @@ class HistoryDesk:
         limit = request.within("limit", 50, 1, MAX_ACTIONS)
         since_ms, epoch = request.number("since_ms"), self.store.own_epoch
 
-        def listed(connection: Connection) -> list[dict[str, Any]]:
+        def listed(connection: Connection) -> tuple[list[dict[str, Any]], int | None]:
             records = None
             if target is not None:
-                found = find_reference(connection, epoch, target)
+                try:
+                    found = find_reference(connection, epoch, target)
+                except NotFoundError:
+                    if not (named := history.find_action(connection, target)):
+                        raise
+                    return self._json(connection, named), None
                 records = said_of.records_of((found.record, found.item), connection)
             elif device is not None:
                 records = said_of.records_on(connection, find_device(connection, device))
             author = None if by is None else find_device(connection, by)
             wanted = Filter(since_ms, author, records, None, limit + 1)
-            return self._json(connection, wanted)
+            # Of actions that are forgotten the header is listed, but not what they were done to.
+            until = None if records is None else history.forgotten_until(connection)
+            return self._json(connection, history.actions(connection, wanted)), until
 
-        found = await self.store.read(listed)
-        return Answer({"actions": found[:limit], "more": len(found) > limit})
+        found, until = await self.store.read(listed)
+        return Answer(
+            {
+                "actions": found[:limit],
+                "more": len(found) > limit,
+                "forgotten_until_ms": None if until is None else str(until),
+            }
+        )
 
     async def changes(self, request: Request) -> Answer:
         """Return what others did since a person here last asked; `seen` remembers this look.
@@ -96,7 +109,8 @@ class HistoryDesk:
                 since = look.at_ms
                 wanted = replace(wanted, seen=look.seen, after_applied_ms=look.after_applied_ms)
             # Up to what this look can see: what is being applied meanwhile is for the next one.
-            return since, looks.applied(connection), self._json(connection, wanted)
+            found = self._json(connection, history.actions(connection, wanted))
+            return since, looks.applied(connection), found
 
         since, upto, found = await self.store.read(listed)
         # What did not fit was not seen.
@@ -105,12 +119,16 @@ class HistoryDesk:
         shown = None if since is None else str(since)
         return Answer({"since_ms": shown, "actions": found[:limit], "more": len(found) > limit})
 
-    def _json(self, connection: Connection, wanted: Filter) -> list[dict[str, Any]]:
+    def _json(self, connection: Connection, actions: Iterable[Action]) -> list[dict[str, Any]]:
         undone = undone_actions(connection)
-        return [
-            history.action_json(connection, action, undone.__contains__)
-            for action in history.actions(connection, wanted)
-        ]
+        found = []
+        for action in actions:
+            shown = history.action_json(connection, action, undone.__contains__)
+            undid = taken_back(connection, action.headers[0])
+            if undid is not None:
+                shown["undid"] = history.action_json(connection, undid, undone.__contains__)
+            found.append(shown)
+        return found
 
     async def undo(self, request: Request) -> Answer:
         """Take an action back; say what is next."""
@@ -136,20 +154,19 @@ class HistoryDesk:
             action = undo_story.candidate(connection, own, reference)
             if action is None:
                 return
-            error.message = f"{action.command} ({_short(action)}) stays: {error.message}"
+            about = history.in_words(connection, action)
+            error.message = f"{about} ({_short(action)}) stays: {error.message}"
             hints = []
             later = undo_story.standing_on(connection, action)
             if later is not None:
                 what, by = later
-                hints.append(
-                    f"leaderless undo {_short(what)} takes back {what.command} of {by} first"
-                )
+                about = history.in_words(connection, what)
+                hints.append(f"leaderless undo {_short(what)} takes back {about}, by {by}, first")
             if reference is None:
                 older = undo_story.next_possible(connection, registry, now_ms, own, action)
                 if older is not None:
-                    hints.append(
-                        f"leaderless undo {_short(older)} takes back {older.command}, done before"
-                    )
+                    about = history.in_words(connection, older)
+                    hints.append(f"leaderless undo {_short(older)} takes back {about}, done before")
             error.hint = "; ".join(hints) or error.hint
 
         await self.store.read(explain)

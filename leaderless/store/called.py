@@ -78,11 +78,14 @@ def _ends(connection: Connection, fields: Mapping[str, Value]) -> Iterator[str]:
 
 
 def file_name(connection: Connection, item: bytes) -> bytes | None:
-    """Return the name of a living entry, or the first of those that have a content."""
+    """Return the name of an entry, or the first of those that have a content.
+
+    The living come first; what is deleted is still known by its name while something refers to it.
+    """
     name = connection.exec_driver_sql(
-        "SELECT min(name) FROM (SELECT name FROM entry WHERE uuid = ?1 AND dead = 0 UNION ALL"
-        " SELECT e.name FROM content c JOIN entry e ON e.content = c.hash AND e.dead = 0"
-        " WHERE c.uuid = ?1)",
+        "SELECT name FROM (SELECT name, dead FROM entry WHERE uuid = ?1 UNION ALL"
+        " SELECT e.name, e.dead FROM content c JOIN entry e ON e.content = c.hash"
+        " WHERE c.uuid = ?1) ORDER BY dead, name LIMIT 1",
         (item,),
     ).scalar()
     return None if name is None else bytes(name)

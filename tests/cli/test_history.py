@@ -92,8 +92,8 @@ def test_a_refused_undo_names_what_came_later(ask: Ask) -> None:
     ask("tag", "set", "stood-on", "color=red")
     later = _last(ask)["id"][-8:]
     refused = ask("undo", first)
-    assert (refused.code, f"tag.create ({first}) stays: " in refused.err) == (1, True)
-    assert f"undo {later} takes back tag.set of anna first" in refused.err
+    assert (refused.code, f"tag.create stood-on ({first}) stays: " in refused.err) == (1, True)
+    assert f"undo {later} takes back tag.set stood-on, by anna, first" in refused.err
     assert ask("undo", later).code == ask("undo", first).code == 0
 
 
@@ -104,7 +104,17 @@ def test_history_says_what_was_said_of_which_file(indexed: Device, folder: Path)
     indexed.run("rate", str(folder / "c.jpg"), "--clear")
     assert b"c.jpg: (cleared) " in indexed.run("history", "--limit", "1").stdout
     indexed.run("undo")
-    assert b"metadata.rating (" in indexed.run("history", "--limit", "1").stdout
+    assert b"metadata.rating, c.jpg: (cleared) (" in indexed.run("history", "--limit", "1").stdout
+
+
+def test_history_takes_the_ids_that_it_prints(ask: Ask) -> None:
+    """As short as they are, the line of that action alone; of no action it says what is wrong."""
+    ask("tag", "create", "by-its-id")
+    shown = _last(ask)["id"][-8:]
+    ask("tag", "create", "another-one")
+    told = ask("history", shown).out.splitlines()
+    assert (len(told), "by-its-id" in told[1]) == (2, True)
+    assert ask("history", "00000000").code == 5
 
 
 def test_history_names_the_first_of_several_files(indexed: Device, folder: Path) -> None:
@@ -183,6 +193,15 @@ def test_what_was_forgotten_is_marked(tmp_path: Path) -> None:
     line = _listed(tmp_path, command="tag.create", data={"tag": "trip"}, forgotten=True)
     assert "tag.create (forgotten)" in line
     assert "trip" in line
+
+
+def test_a_history_that_is_forgotten_in_part_says_so(tmp_path: Path) -> None:
+    """Nothing was done, is what nobody can say then."""
+    answer = {"actions": [], "more": False, "forgotten_until_ms": "1800000000000"}
+    with answering(tmp_path, http(answer)):
+        said = run("--home", str(tmp_path), "history", "tag:trip")
+    assert "Nothing is known that was done." in said.err
+    assert "done up to 2027-01-15" in said.err
 
 
 def test_a_revoke_says_whose_and_by_whom(tmp_path: Path) -> None:

@@ -278,7 +278,7 @@ async def test_a_refused_undo_names_an_older_action_that_can_be_taken_back(
     store_commits(a, *log_of(b, own_feed(b)))
     async with open_rooms(tmp_path, a) as rooms:
         refused = (await rooms.ask("POST", "/v1/undo")).data["error"]
-        assert " takes back tag.set of " in refused["hint"]
+        assert " takes back tag.set tour, by " in refused["hint"]
         assert " first; leaderless undo " in refused["hint"]
         older = refused["hint"].rpartition("leaderless undo ")[2].split()[0]
         done = await rooms.data("POST", "/v1/undo", id=older)
@@ -286,3 +286,39 @@ async def test_a_refused_undo_names_an_older_action_that_can_be_taken_back(
         # Nothing older is left.
         refused = (await rooms.ask("POST", "/v1/undo")).data["error"]
         assert ";" not in refused["hint"]
+
+
+async def test_a_history_of_one_thing_says_up_to_when_it_may_lack_some(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """Where the content of an action is gone nobody knows what it was done to; all are in the log."""
+    a, b = pair
+    _shared(a, b)
+    _set(b, color="red")
+    forgotten_ms = b.clock.ms
+    _set(b, color="blue")
+    async with open_rooms(tmp_path, b) as rooms:
+        asked = {"target": "tag:trip"}
+        assert (await rooms.data("GET", "/v1/history", **asked))["forgotten_until_ms"] is None
+        forget = (
+            "UPDATE commit_log SET body = NULL WHERE stamp < (SELECT max(stamp) FROM commit_log)"
+        )
+        await b.store.write(lambda tx: tx.conn.exec_driver_sql(forget))
+        told = await rooms.data("GET", "/v1/history", **asked)
+        assert [item["command"] for item in told["actions"]] == ["tag.set"]
+        assert told["forgotten_until_ms"] == str(forgotten_ms)
+        everything = await rooms.data("GET", "/v1/history")
+        assert (len(everything["actions"]), everything["forgotten_until_ms"]) == (3, None)
+
+
+async def test_an_undo_in_the_history_names_what_it_took_back(
+    tmp_path: Path, replica: Replica
+) -> None:
+    """As that has its own line; and an action is found by the id that the history shows."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        await rooms.data("POST", "/v1/tags/create", name="trip")
+        await rooms.data("POST", "/v1/undo")
+        undo, create = (await rooms.data("GET", "/v1/history"))["actions"]
+        assert (undo["undid"]["id"], undo["undid"]["data"]) == (create["id"], create["data"])
+        named = await rooms.data("GET", "/v1/history", target=create["id"][-8:])
+        assert named["actions"] == [create]
