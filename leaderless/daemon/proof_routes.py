@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -11,9 +12,12 @@ from leaderless.catalogue.listing import find_device
 from leaderless.catalogue.names import device_name, device_names, record_name
 from leaderless.catalogue.text import name_json
 from leaderless.daemon.doubts import PATIENCE_S, Doubts
+from leaderless.daemon.member_routes import revoked_views
 from leaderless.errors import UsageError
+from leaderless.escape import printable
 from leaderless.status.http import Answer
 from leaderless.status.report import report
+from leaderless.store import revocations
 from leaderless.store.disk import DiskError
 from leaderless.store.forgotten import ForgottenError
 from leaderless.store.rebuild import rebuild
@@ -145,8 +149,23 @@ class ProofDesk:
         device = await self.store.read(lambda connection: find_device(connection, reference))
         if device == self.store.own_device:
             raise UsageError("that is this device", hint="leaderless verify counts what is here")
+        await self._check_is_member(device)
         found = await self.driver.compare(device)
         return Answer(await self.store.read(lambda connection: _found(connection, device, found)))
+
+    async def _check_is_member(self, device: bytes) -> None:
+        """Raise RevokedError, with by whom and when, if one of the two devices is no member."""
+        names = await self.store.read(device_names)
+        gone = {view.id: view for view in revoked_views(self.driver.applier.members, names)}
+        for about in (self.store.own_device, device):
+            view = gone.get(about.hex())
+            if view is not None:
+                who = "this device" if about == self.store.own_device else printable(view.name)
+                day = datetime.fromtimestamp(int(view.at_ms) / 1_000, UTC).date()
+                raise revocations.RevokedError(
+                    f"{who} was revoked by {printable(view.by)} on {day}: nobody compares with it",
+                    hint=f"{revocations.ADMITTED_ANEW}; `leaderless device list` says who is a member",
+                )
 
 
 def _count_json(count: Count, names: Mapping[bytes, str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
 
@@ -13,7 +14,7 @@ from registry.changes import Create
 from tests.daemon.rooms import Rooms, open_rooms
 from tests.limits import limited
 from tests.replicas import Replica, add_tree
-from tests.store.passing import within
+from tests.store.passing import pull, within
 
 TAG, PEER = b"t" * 16, b"p" * 16
 
@@ -145,3 +146,17 @@ async def test_a_doubt_waits_for_a_disk_that_is_full(tmp_path: Path, replica: Re
         assert await replica.store.heal()
         await _mended(rooms)
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("revoked", "named"), [("device1", "device1"), ("device0", "this device")])
+async def test_with_whom_nobody_compares_is_said(
+    tmp_path: Path, pair: list[Replica], revoked: str, named: str
+) -> None:
+    """That a device was revoked, by whom and when, and not that it is away."""
+    pull(pair[1], pair[0], pair[1])
+    async with open_rooms(tmp_path, pair[0]) as rooms:
+        await rooms.data("POST", "/v1/devices/revoke", device=revoked)
+        answer = await rooms.ask("GET", "/v1/diff", peer="device1")
+        error = answer.data["error"]
+        assert (answer.status, error["code"]) == (403, "revoked")
+        assert error["message"].startswith(f"{named} was revoked by device0 on 2027-01-15")
