@@ -107,12 +107,18 @@ def device_rename(context: Context, device: str, name: str | None) -> None:
 def device_claim(context: Context) -> None:
     """Go on as this device, as it is now: for one that was restored or cloned.
 
-    Of two machines that run as one device, run this on the one that stays, after the other stopped. A
-    restored device whose peers will not come back goes on without what they know of it.
+    Of two machines that run as one device, run this on the one that stays, after the other stopped: it
+    takes back what that has told the others, and goes on. A restored device whose peers will not come
+    back goes on without what they know of it.
     """
     answer = context.client.post("/v1/devices/claim")
     if context.json:
         put_json(answer)
+    elif answer["generation"] is None:
+        chat(
+            "This machine goes on as the device once it has taken back what the others know of it:"
+            " half a minute at most after the last of them has given it."
+        )
     else:
         chat("This machine goes on as the device; the others read what it has anew.")
 

@@ -151,7 +151,8 @@ def life_alerts(
         yield Alert(
             "CLONED",
             "another machine runs as this device, with the same key: one of the two has to go",
-            "on the one that stays: leaderless device claim; on the other: leaderless init anew",
+            "on the one that stays, once the other has stopped: leaderless device claim; on the other:"
+            " leaderless init anew",
         )
     if not life:
         yield from _came_back(facts, now_ms)

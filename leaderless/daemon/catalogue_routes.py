@@ -107,11 +107,11 @@ class CatalogueDesk:
         return Answer({"device_id": own.hex(), "name": name, "namesakes": shown})
 
     async def device_claim(self, _: Request) -> Answer:
-        """Go on as this device is, in a new incarnation; peers read it whole."""
+        """Go on as this device, in a new incarnation; a clone takes back what the other told first."""
         nonce = secrets.token_bytes(8)
-        begun = await self.store.write(lambda tx: restoring.go_on(tx, nonce))
+        begun = await self.store.write(lambda tx: restoring.claim(tx, nonce))
         await self.indexer.request_all()
-        return Answer({"generation": begun.incarnation.generation})
+        return Answer({"generation": None if begun is None else begun.incarnation.generation})
 
     # --- what is indexed --------------------------------------------------------------------------
 

@@ -5,14 +5,18 @@ these, or commits of its feed which are not here, shows that it went back in tim
 writes nothing, as a counter that is used twice could never be told apart, and takes its rows back
 from whoever has them (store/given_back.py), so uuids and what hangs on them survive. Once nobody who
 can be reached knows more (protocol/returning.py decides) it goes on in a new incarnation, with the
-best that it was given. A device that has to do so twice within `CLONE_MS` was cloned: another
-machine runs as it, and both would go on like this for ever. So it stops writing until a person says
-which of the two it is.
+best that it was given, and what it wrote alone on top (store/since_backup.py).
+
+A later incarnation that it did not begin may be that of a life that has ended, or of another machine
+that runs as it, and both would go on like this for ever. A lost life knows nothing of what this run
+of the program has done; so it was cloned if it has gone on itself in this run, and is superseded
+by a higher generation, or if it is superseded twice within `CLONE_MS`. Then it writes nothing until a
+person says which of the two it is; what the other one has told is taken back even so.
 
 ::
 
     "" --our own word, not remembered--> restoring --nobody knows more--> "" (a new incarnation)
-    "" --the same again within a day--> cloned --`claim`--> "" (a new incarnation)
+    "" --another machine began an incarnation--> cloned --`claim`--> restoring --> "" (a new one)
     "" --the database was replaced (store/repair.py)--> restoring --the same--> ""
 """
 
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
 
 RESTORING, CLONED = "restoring", "cloned"
 CLONE_MS: Final = 24 * 3_600 * 1_000
-"""Nobody restores a device twice a day, and clones that both run meet within seconds."""
+"""Clones that both run meet within seconds, and such that take turns within a day."""
 
 
 class RestoringError(NotPermittedError):
@@ -90,16 +94,37 @@ def check_may_write(connection: Connection) -> None:
             )
 
 
-def begin(transaction: Transaction) -> str:
-    """Write nothing more, as others know what is not remembered here; return the life from now on."""
+def begin(transaction: Transaction, other: Incarnation | None = None) -> str:
+    """Write nothing more, as others know what is not remembered here; return the life from now on.
+
+    `other` is a later incarnation of this device than its own.
+    """
     connection, now_ms = transaction.conn, transaction.now_ms
     now = life(connection)
     if now:
         return now
-    last = meta.get(connection, meta.RESTORED)
-    cloned = last is not None and now_ms - last < CLONE_MS
+    cloned = other is not None and _is_anothers(transaction, other)
+    if other is not None and not cloned:
+        meta.put(connection, meta.SUPERSEDED, now_ms)
     meta.put(connection, meta.CLONED if cloned else meta.RESTORING, now_ms)
     return CLONED if cloned else RESTORING
+
+
+def _is_anothers(transaction: Transaction, other: Incarnation) -> bool:
+    """Return whether another machine has begun an incarnation, not a life of this one that is lost."""
+    connection = transaction.conn
+    own = copy_of(connection, transaction.own_device)
+    # Of the same generation it may be of a time that knew nothing of ours.
+    is_above = own is not None and other.generation > own.incarnation.generation
+    names = (meta.WENT_ON, meta.SUPERSEDED) if is_above else (meta.SUPERSEDED,)
+    times = (meta.get(connection, name) for name in names)
+    return any(at is not None and transaction.now_ms - at < CLONE_MS for at in times)
+
+
+def begin_run(transaction: Transaction) -> None:
+    """The program starts: that it went on was in an earlier run, of this file or one before it."""
+    if meta.get(transaction.conn, meta.WENT_ON) is not None:
+        meta.drop(transaction.conn, meta.WENT_ON)
 
 
 def is_news(connection: Connection, own: Copy, said: Checkpoint) -> bool:
@@ -124,7 +149,8 @@ def hear(transaction: Transaction, said: Checkpoint, record: bytes) -> bool:
         return False
     if said.incarnation.generation > _heard(connection):
         meta.put(connection, meta.HEARD_GENERATION, said.incarnation.generation)
-    if begin(transaction) == CLONED:
+    other = said.incarnation if said.incarnation > own.incarnation else None
+    if begin(transaction, other) == CLONED:
         return False
     if (said.incarnation, said.rev) <= (own.incarnation, own.watermark):
         # One such word at a time: who has others knows more than what was taken then, or less.
@@ -198,7 +224,7 @@ def go_on_as_restored(transaction: Transaction, nonce: bytes) -> GoneOn | None:
         return None
     replaced = repair.to_leave(connection)
     if replaced is None:
-        meta.put(connection, meta.RESTORED, transaction.now_ms)
+        meta.put(connection, meta.WENT_ON, transaction.now_ms)
     begun = _begin(transaction, nonce if replaced is None else bytes.fromhex(replaced.nonce))
     if replaced is None:
         regained = begun.regained
@@ -206,13 +232,25 @@ def go_on_as_restored(transaction: Transaction, nonce: bytes) -> GoneOn | None:
     return begun
 
 
-def go_on(transaction: Transaction, nonce: bytes) -> GoneOn:
-    """Go on in a new incarnation as this device is now, whatever others know of it.
+def claim(transaction: Transaction, nonce: bytes) -> GoneOn | None:
+    """Have this machine be the device, by a person's word.
 
-    For a device that is not to be the clone, and for one whose peers will never come back.
+    One that was cloned takes back what the other machine has told first: None. Any other goes on in
+    a new incarnation as it is now, whatever others know of it: one whose peers will never come back.
     """
-    meta.drop(transaction.conn, meta.RESTORED)
-    return _begin(transaction, nonce, 1)
+    connection = transaction.conn
+    for name in (meta.WENT_ON, meta.SUPERSEDED):
+        meta.drop(connection, name)
+    if life(connection) != CLONED:
+        return _begin(transaction, nonce, 1)
+    meta.drop(connection, meta.CLONED)
+    meta.put(connection, meta.RESTORING, transaction.now_ms)
+    own = copy_of(connection, transaction.own_device)
+    if own is not None:
+        # What the other one has begun since was told to nobody who told this one.
+        above = max(_heard(connection), own.incarnation.generation) + 1
+        meta.put(connection, meta.HEARD_GENERATION, above)
+    return None
 
 
 def _begin(transaction: Transaction, nonce: bytes, skipped: int = 0) -> GoneOn:

@@ -23,7 +23,7 @@ from leaderless.store.bare import Kept
 from leaderless.store.disk import ROOM_BYTES, Disk, DiskError, from_system, naming, probe
 from leaderless.store.progress import Progress
 from leaderless.store.pulse import Pulse
-from leaderless.store.restoring import after_replacement
+from leaderless.store.restoring import after_replacement, begin_run
 from leaderless.store.statements import keep_statements, statements
 from leaderless.store.transaction import Transaction
 from registry.errors import ApplyError
@@ -114,6 +114,7 @@ class Store:
             with suppress(DiskError):
                 # A disk that takes nothing stops nobody from reading.
                 self.write_here(starts.note)
+                self.write_here(begin_run)
             self.write_here(after_replacement)
             self.write_here(lambda tx: relayed.doubt(tx.conn, self.registry, self.own_device))
 

@@ -146,7 +146,7 @@ async def claim(world: World) -> None:
 
         def write(transaction: Transaction, nonce: bytes = nonce) -> None:
             if restoring.life(transaction.conn) == restoring.CLONED:
-                restoring.go_on(transaction, nonce)
+                restoring.claim(transaction, nonce)
 
         device.is_stopped = False
         await device.do(lambda store, write=write: store.write(write))  # type: ignore[misc]

@@ -42,7 +42,7 @@ def _write(replica: Replica, chance: random.Random) -> None:
         own = transaction._own_copy()
         feed = log.feed_of(transaction.conn, feed_id(own.owner, own.incarnation))
         if feed.forked is not None:
-            restoring.go_on(transaction, chance.randbytes(8))
+            restoring.claim(transaction, chance.randbytes(8))
 
     replica.store.write_here(renew)
     edit = _edit(replica, chance)

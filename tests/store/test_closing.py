@@ -292,10 +292,10 @@ def test_a_restored_device_closes_once_it_may_write(replicas: list[Replica]) -> 
     """What it owes is not forgotten meanwhile."""
     a, _, c = replicas
     store_commits(a, *_edit(c))
-    within(a, lambda conn: meta.put(conn, meta.CLONED, 1))
+    within(a, lambda conn: meta.put(conn, meta.RESTORING, 1))
     revoke(a, c)
     assert _closing(a) == []
-    a.store.write_here(lambda tx: restoring.go_on(tx, b"nonce--8"))
+    a.store.write_here(lambda tx: restoring.claim(tx, b"nonce--8"))
     assert len(_closing(a)) == 1
 
 

@@ -187,7 +187,7 @@ def test_who_goes_on_in_a_new_incarnation_means_the_branch_that_it_had_applied_b
     store_commits(b, *made)
     first = _write(b, Update("tag", TAG, {"color": "red"}))
     feed = own_feed(b)
-    b.store.write_here(lambda tx: restoring.go_on(tx, b"nonce--2"))
+    b.store.write_here(lambda tx: restoring.claim(tx, b"nonce--2"))
     b.store.write_here(lambda tx: tx.commit("t", [Update("tag", OTHER, {"color": "blue"})]))
     lives = within(b, log.feeds)
     (later,) = [item.feed for item in lives if item.feed[:16] == feed[:16] and item.feed != feed]

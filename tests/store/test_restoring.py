@@ -78,7 +78,7 @@ def test_what_a_device_remembers_is_no_news(replicas: list[Replica]) -> None:
     now = word(device)
     assert not hear(device, before)
     assert not hear(device, now)
-    device.store.write_here(lambda tx: restoring.go_on(tx, NONCE))
+    device.store.write_here(lambda tx: restoring.claim(tx, NONCE))
     assert not hear(device, now)
     assert life(device) == ""
 
@@ -177,15 +177,21 @@ def test_who_holds_more_than_was_written_is_not_told_of_this_life(
     assert within(device, restoring.disputed) == other
 
 
-def test_who_is_restored_twice_within_a_day_was_cloned(replicas: list[Replica]) -> None:
-    """It writes nothing more, hears nothing more, and keeps what it has; a day later it may."""
+def went_on(replica: Replica) -> None:
+    """Let a replica be restored, and go on."""
+    begin(replica)
+    replica.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE))
+
+
+def test_who_has_gone_on_and_is_superseded_was_cloned(replicas: list[Replica]) -> None:
+    """A lost life knows nothing of this one. It writes and hears nothing, and keeps its rows."""
     device = replicas[0]
     add_tree(device, 3)
-    within(device, lambda c: meta.put(c, meta.RESTORED, device.store.now_ms()))
+    went_on(device)
     device.clock.ms += CLONE_MS - 1
-    assert not hear(device, word(device, later=1))
+    assert not hear(device, word(device, generations=1))
     assert (life(device), held(device, device).row_count) == (restoring.CLONED, 7)
-    assert not hear(device, word(device, later=2))
+    assert not hear(device, word(device, generations=2))
     with pytest.raises(ClonedError):
         add_tree(device, 1)
     within(device, lambda c: meta.drop(c, meta.CLONED))
@@ -193,16 +199,81 @@ def test_who_is_restored_twice_within_a_day_was_cloned(replicas: list[Replica]) 
     assert begin(device) == restoring.RESTORING
 
 
+def test_a_backup_of_a_device_that_had_gone_on_can_be_put_back_at_once(
+    replicas: list[Replica],
+) -> None:
+    """Its own life of later on shows that it was restored: no other machine has begun anything."""
+    device = replicas[0]
+    went_on(device)
+    device.store.write_here(restoring.begin_run)
+    for _ in range(3):
+        assert hear(device, word(device, later=1))
+        assert life(device) == restoring.RESTORING
+        device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE))
+
+
+def test_a_backup_that_was_put_back_before_can_be_put_back_once_more(
+    replicas: list[Replica],
+) -> None:
+    """The life that went on from it the last time has ended: this run has begun nothing yet."""
+    device = replicas[0]
+    went_on(device)
+    device.store.write_here(restoring.begin_run)
+    device.store.write_here(restoring.begin_run)
+    assert hear(device, word(device, generations=1))
+    assert life(device) == restoring.RESTORING
+
+
+def test_an_incarnation_that_knew_nothing_of_ours_is_no_other_machine(
+    replicas: list[Replica],
+) -> None:
+    """It is of the same generation: of a life that somebody knew who was not there."""
+    device = replicas[0]
+    went_on(device)
+    own = held(device, device).incarnation
+    other = replace(word(device), incarnation=own._replace(nonce=b"\xff" * 8))
+    assert hear(device, other)
+    assert life(device) == restoring.RESTORING
+
+
+def test_machines_that_take_turns_are_found_out(replicas: list[Replica]) -> None:
+    """Who is superseded twice within a day was cloned, however often it is started; a day later not."""
+    device = replicas[0]
+    assert hear(device, word(device, generations=1))
+    device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE))
+    device.store.write_here(restoring.begin_run)
+    device.clock.ms += CLONE_MS
+    assert hear(device, word(device, generations=1))
+    device.store.write_here(lambda tx: restoring.go_on_as_restored(tx, NONCE))
+    device.store.write_here(restoring.begin_run)
+    device.clock.ms += CLONE_MS - 1
+    assert not hear(device, word(device, generations=1))
+    assert life(device) == restoring.CLONED
+
+
 def test_a_person_lets_a_device_go_on_as_it_is(replicas: list[Replica]) -> None:
     """Above every incarnation of it that is known, with the rows that it has."""
     device = replicas[0]
     add_tree(device, 3)
-    within(device, lambda c: meta.put(c, meta.CLONED, 1))
-    begun = device.store.write_here(lambda tx: restoring.go_on(tx, NONCE))
+    begin(device)
+    begun = device.store.write_here(lambda tx: restoring.claim(tx, NONCE))
+    assert begun is not None
     assert (begun.incarnation.generation, life(device)) == (3, "")
     copy = held(device, device)
     assert (copy.incarnation, copy.row_count) == (begun.incarnation, 7)
     add_tree(device, 1)
+
+
+def test_a_clone_that_is_claimed_takes_back_what_the_other_told(replicas: list[Replica]) -> None:
+    """And goes on above whatever the other may have begun; a second claim ends the wait."""
+    device = replicas[0]
+    within(device, lambda c: meta.put(c, meta.CLONED, 1))
+    assert device.store.write_here(lambda tx: restoring.claim(tx, NONCE)) is None
+    assert life(device) == restoring.RESTORING
+    assert hear(device, word(device, generations=1))
+    begun = device.store.write_here(lambda tx: restoring.claim(tx, NONCE))
+    assert begun is not None
+    assert (begun.incarnation.generation, life(device)) == (4, "")
 
 
 def test_rows_that_are_given_back_are_taken_once_all_are_here(replicas: list[Replica]) -> None:
@@ -277,6 +348,7 @@ def test_a_person_may_decide_that_a_replaced_device_goes_on(replicas: list[Repli
     first = next(batches(peer, device, limit=3))
     _replaced(device)
     device.store.write_here(lambda tx: restoring.take_back(tx, first, peer.identity.device))
-    begun = device.store.write_here(lambda tx: restoring.go_on(tx, NONCE))
+    begun = device.store.write_here(lambda tx: restoring.claim(tx, NONCE))
+    assert begun is not None
     assert (begun.incarnation.generation, life(device)) == (6, "")
     assert within(device, given_back.given) is None

@@ -150,7 +150,8 @@ def test_a_person_who_lets_a_device_go_on_loses_nothing_of_it(lives: Lives) -> N
     lives.put_back()
     found = lives.add("found", root(lives))
     lives.take_back()
-    begun = lives.device.store.write_here(lambda tx: restoring.go_on(tx, NONCE))
+    begun = lives.device.store.write_here(lambda tx: restoring.claim(tx, NONCE))
+    assert begun is not None
     assert begun.regained == Regained(kept=1)
     assert {known, found} < lives.names().keys()
 

@@ -139,7 +139,7 @@ async def test_of_two_machines_with_one_key_one_stops_and_says_so(tmp_path: Path
     async with open_cluster(tmp_path, 3, [ours, peer, clone]) as cluster:
         for _ in range(8):
             for at in (0, 2):
-                await _meet(cluster, at)
+                await meet(cluster, at)
             if within(ours, restoring.life) == "":
                 add_tree(ours, 1, "more")
         lives = sorted(within(replica, restoring.life) for replica in (ours, clone))
@@ -147,7 +147,7 @@ async def test_of_two_machines_with_one_key_one_stops_and_says_so(tmp_path: Path
         assert sum("cloned" in cluster.nodes[at].kinds() for at in (0, 2)) == 1
 
 
-async def _meet(cluster: Cluster, at: int) -> None:
+async def meet(cluster: Cluster, at: int) -> None:
     """Connect a device with the peer until something came of it, unless it has stopped.
 
     A new incarnation ends the link, and may end the next one: nobody dials again here.
