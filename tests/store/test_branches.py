@@ -9,6 +9,7 @@ import pytest
 
 from leaderless.daemon.members import revocation
 from leaderless.errors import UsageError
+from leaderless.protocol.packing import pack
 from leaderless.store import log, meta, revocations
 from leaderless.store.rebuild import rebuild
 from leaderless.store.statements import take_statements
@@ -43,12 +44,18 @@ def _feeds(replica: Replica, life: bytes) -> dict[bytes, tuple[int, int, int | N
     }
 
 
+_MEMORY = (
+    "SELECT model, uuid, state, deaths, remains FROM record ORDER BY uuid",
+    "SELECT record, field, subkey, value, loser FROM journal ORDER BY 1, 2, 3, 5",
+    "SELECT uuid, color, icon FROM tag ORDER BY uuid",
+)
+
+
 def _memory(replica: Replica) -> tuple[bytes, list[Any]]:
-    """Return the shared set hash, and all records with what stands beside them."""
+    """Return the shared set hash, all records with what stands beside them, and what they show."""
 
     def read(connection: Any) -> tuple[bytes, list[Any]]:
-        query = "SELECT model, uuid, state, deaths, remains FROM record ORDER BY uuid"
-        rows = connection.exec_driver_sql(query).all()
+        rows = [connection.exec_driver_sql(query).all() for query in _MEMORY]
         return meta.get(connection, meta.SHARED_HASH), rows
 
     return within(replica, read)
@@ -149,6 +156,49 @@ def test_what_follows_from_nothing_here_is_not_taken(replicas: list[Replica]) ->
     below = signed_anew(a.identity, made[1], command="below", previous=b"?" * 32)
     store_commits(b, made[2], below)
     assert len(_feeds(b, made[0].header.feed[:28])) == 3
+
+
+def test_a_fork_is_made_where_it_is_and_not_where_it_shows(replicas: list[Replica]) -> None:
+    """Of a commit that follows from another one than is here, the fork is further below."""
+    a, b, _ = replicas
+    made = _write(a, *[Create("tag", bytes([at]) * 16, {}) for at in range(4)])
+    twin = _other(a, made[1], made[2], made[3])
+    store_commits(b, *made)
+    life = made[0].header.feed[:28]
+    assert store_commits(b, twin[1]) == [False]
+    assert _feeds(b, life) == {bytes(4): (4, 4, None)}
+    assert within(b, lambda conn: log.feed_of(conn, made[0].header.feed)).fault is not None
+    store_commits(b, *twin)
+    assert _feeds(b, life)[bytes(4)] == (1, 1, 2)
+
+
+def test_what_lost_in_a_branch_is_listed_alike_whenever_the_fork_was_heard_of(
+    replicas: list[Replica],
+) -> None:
+    """By the name of the branch that it is in."""
+    a, b, c = replicas
+    made = _write(a, Create("tag", TAG, {}), Update("tag", TAG, {"color": "red"}))
+    twin = signed_anew(a.identity, made[1], [], command="other")
+    store_commits(b, made[0])
+    b.clock.ms += 1_000
+    later = _write(b, Update("tag", TAG, {"color": "blue"}))
+    store_commits(a, *later, twin)
+    store_commits(c, made[0], twin, made[1], *later)
+    (_, journal, _) = _memory(a)[1]
+    assert [value for _, _, _, value, _ in journal] == [pack("red")]
+    assert _memory(a) == _memory(c)
+    _is_as_rebuilt(a)
+
+
+def test_no_branch_begins_behind_the_place_of_the_fork(replicas: list[Replica]) -> None:
+    """Though its author says that it follows from the commit before that."""
+    a, b, _ = replicas
+    made = _write(a, *[Create("tag", bytes([at]) * 16, {}) for at in range(3)])
+    store_commits(b, *made, *_other(a, made[1]))
+    before = _feeds(b, made[0].header.feed[:28])
+    gap = signed_anew(a.identity, made[2], command="gap", previous=made[0].hash)
+    assert store_commits(b, gap) == [False]
+    assert _feeds(b, made[0].header.feed[:28]) == before
 
 
 def test_a_branch_is_handed_on_from_where_it_begins(replicas: list[Replica]) -> None:
