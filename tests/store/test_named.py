@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, event
 
 from leaderless.store import closing, log, shelf
@@ -84,11 +86,12 @@ def test_the_last_commit_that_is_named_is_found_by_one_look(replicas: list[Repli
     revoke(a, c)
     store_commits(a, *built)
     within(a, lambda conn: [log.receive(conn, item, 0) for item in made[1:]])
-    asked: list[str] = []
+    asked: list[tuple[str, Any]] = []
 
     def end(connection: Connection) -> str | None:
-        event.listen(connection, "before_cursor_execute", lambda *about: asked.append(about[2]))
+        event.listen(connection, "before_cursor_execute", lambda *about: asked.append(about[2:4]))
         return Named(connection).lacks(log.feed_of(connection, own_feed(c)), 3)
 
     assert within(a, end) is None
-    assert len([query for query in asked if "c.header" in query]) == 1
+    looks = [parameters for query, parameters in asked if "c.header" in query]
+    assert looks == [(made[2].hash, 1)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from leaderless.protocol.checkpoint import Checkpoint
 from leaderless.store import revocations
+from leaderless.store.feeds import feed_of
 from leaderless.store.revocations import Revoked
 from leaderless.store.state import Copy
-from registry.changes import Incarnation, feed_id
+from registry.changes import Create, Incarnation, feed_id
 from tests.replicas import Replica, add_tree
-from tests.store.passing import pull, within
+from tests.store.passing import log_of, own_feed, pull, store_commits, within
 from tests.store.test_closing import revoke
 
 FIRST, LATER = Incarnation(2, b"f" * 8), Incarnation(3, b"l" * 8)
@@ -89,3 +90,34 @@ def test_the_next_generation_is_above_all_that_is_known(replicas: list[Replica])
     pull(c, a, c)
     revoke(a, c)
     assert within(a, lambda conn: revocations.next_generation(conn, device)) == 2
+
+
+def test_a_feed_of_who_was_admitted_anew_begins_open(replicas: list[Replica]) -> None:
+    """From the generation on that it was admitted with; those before begin closed."""
+    a, _, c = replicas
+    device = c.identity.device
+    insert = "INSERT INTO revoked (device, statement, below) VALUES (?, X'', 3)"
+    within(a, lambda conn: conn.exec_driver_sql(insert, (device,)))
+    begin = [
+        within(a, lambda conn, of=of: revocations.begins_with(conn, feed_id(device, of)))  # type: ignore[misc]
+        for of in (FIRST, LATER)
+    ]
+    assert begin == [0, None]
+
+
+def test_the_next_generation_is_above_that_of_feeds_too(replicas: list[Replica]) -> None:
+    """Of a later life there may be commits here and no row."""
+    a, _, c = replicas
+    revoke(a, c)
+    device, late = c.identity.device, Incarnation(7, b"l" * 8)
+    within(a, lambda conn: feed_of(conn, feed_id(device, late)))
+    assert within(a, lambda conn: revocations.next_generation(conn, device)) == 8
+
+
+def test_where_all_counts_nothing_is_left_behind(replicas: list[Replica]) -> None:
+    """Such a device is not among them."""
+    a, _, c = replicas
+    c.store.write_here(lambda tx: tx.commit("t", [Create("tag", b"t" * 16)]))
+    store_commits(a, *log_of(c, own_feed(c)))
+    revoke(a, c)
+    assert within(a, revocations.left_behind) == {}
