@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from leaderless.protocol.commands import Apply, Introduce, Load
+import pytest
+
+from leaderless.protocol.commands import Apply, GoOn, Introduce, Load, Note
+from leaderless.protocol.fetching import STALLED_S
 from leaderless.protocol.meeting import ANSWERS
 from leaderless.protocol.messages import Pong, PullState, StateBatch, Vectors
+from leaderless.protocol.promising import TIMES
+from leaderless.protocol.returning import WAIT_S
 from leaderless.protocol.silence import ANSWER_S, PING_S
 from registry.changes import Incarnation
-from tests.protocol.test_returning import at
+from tests.protocol.test_returning import at, restoring
 from tests.protocol.wire import LIFE, A, B, C, Side, asked_by, greeted, until
 
 
@@ -79,3 +84,21 @@ def test_who_holds_more_of_us_than_we_do_is_asked_for_all_of_it_instead() -> Non
     assert [pull for pull in asked_by(commands) if pull == PullState(A, LIFE, 9)] == []
     assert PullState(A, LIFE, 0) in asked_by(commands)
     assert Introduce(1) not in until(side, PING_S - 1)
+
+
+@pytest.mark.parametrize("version", [(1, 0), ANSWERS])
+def test_who_never_answers_a_restored_device_is_not_waited_for_without_end(
+    version: tuple[int, int],
+) -> None:
+    """One that was never taught to: it hears in the end who we are, and people hear of it."""
+    side = Side(A, owned={A: 5}, others=frozenset([B]))
+    restoring(side)
+    done = greeted(side, B, 1, at(9), version=version)
+    now = 0.0
+    while GoOn() not in done and now < 10 * STALLED_S:
+        now = side.exchange.next_tick(now)
+        done += side.exchange.tick(now)
+        side.exchange.received(1, Pong(), 10, now, 0)
+    assert now < (TIMES + 1) * STALLED_S + WAIT_S
+    assert Introduce(1) in done
+    assert Note("withholds", {"device": B, "of": A}) in done
