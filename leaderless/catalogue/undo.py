@@ -49,7 +49,8 @@ async def undo(store: Store, reference: str | None) -> Undone:
         action = _chosen(connection, own, reference)
         if action.forgotten:
             raise ForgottenError(
-                f"{action.command} cannot be taken back: its content has been forgotten",
+                f"{action.command} ({action.command_id.hex()[-8:]}) cannot be taken back: its content"
+                " has been forgotten",
                 hint="what it changed can be edited as ever; history_days in the configuration"
                 " says how long content is kept",
             )

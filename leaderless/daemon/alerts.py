@@ -50,10 +50,15 @@ def _day(at_ms: int) -> str:
     return str(datetime.fromtimestamp(at_ms / 1000, UTC).date())
 
 
-def fork_alerts(facts: Facts) -> Iterator[Alert]:
-    """Yield who signed two commits as one, unless it was restored and goes on in a new incarnation."""
+def fork_alerts(facts: Facts, own: bytes) -> Iterator[Alert]:
+    """Yield who signed two commits as one, unless it was restored and goes on in a new incarnation.
+
+    Of this device (`own`) it is said why already, as long as it writes nothing.
+    """
     for feed in facts.forked:
         device = feed.feed[:16]
+        if device == own and facts.holdings.life:
+            continue
         newest = facts.holdings.vectors.owned.get(device)
         if newest is not None and newest.incarnation > feed_incarnation(feed.feed):
             continue

@@ -254,7 +254,7 @@ class Overview:
                     f"commit {item.seq} of {who} waits for {named(facts, item.waits_for)}",
                 )
             )
-        alerts += fork_alerts(facts)
+        alerts += fork_alerts(facts, self._store.own_device)
         for about, reason in facts.holdings.unproved.items():
             if "signed" in reason or "follow" in reason:
                 alerts.append(Alert("STATE_DIFFERS", f"{called(facts, about[:16])}: {reason}"))

@@ -164,7 +164,7 @@ class ProofDesk:
                 day = datetime.fromtimestamp(int(view.at_ms) / 1_000, UTC).date()
                 raise revocations.RevokedError(
                     f"{who} was revoked by {printable(view.by)} on {day}: nobody compares with it",
-                    hint=f"{revocations.ADMITTED_ANEW}; `leaderless device list` says who is a member",
+                    hint=f"{revocations.ADMITTED_ANEW}; leaderless device list says who is a member",
                 )
 
 

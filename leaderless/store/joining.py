@@ -89,7 +89,7 @@ def check_leaves_nothing(connection: Connection, own: bytes) -> None:
         f"this device was revoked before anybody had heard of {counted(count, 'action')} of it: the"
         " library that it was revoked from does not take them, and they are gone here when it is"
         " joined again; another library takes along how all is now",
-        hint="`leaderless history` lists them; leaderless pair CODE --leave-edits",
+        hint="leaderless pair CODE --leave-edits; leaderless history lists them before",
     )
 
 

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import trio
 
+from leaderless.daemon.alerts import fork_alerts
+from leaderless.daemon.facts import Facts
 from leaderless.protocol.trusting import MOST_DISAGREED_S
 from leaderless.status.report import View
 from leaderless.store import came_back, givers, meta, restoring
 from registry.changes import Create, Delete
+from registry.hlc import Stamp
 from tests.daemon.rooms import open_rooms
-from tests.replicas import Replica, add_tree
+from tests.forgery import log_batch, own_feed, signed_commit
+from tests.replicas import START_MS, Replica, add_tree
+from tests.store.passing import within
 
 
 async def test_whom_a_restored_device_waits_for_is_said_and_for_how_long(
@@ -136,3 +141,20 @@ async def test_records_that_most_others_hold_otherwise_are_a_warning(
             "connect a device that holds what most hold",
         )
         assert "others agree about" in alert.text
+
+
+async def test_a_device_that_takes_its_rows_back_is_not_said_to_have_forked(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """Why that is so is told already; of any other device it is said."""
+    mine, author = pair
+    device, store = author.identity.device, mine.store
+    async with open_rooms(tmp_path, mine) as rooms:
+        for stamp in (START_MS, START_MS + 1):
+            batch = log_batch(own_feed(author), signed_commit(author, stamp=Stamp(stamp, 0, 0)))
+            await rooms.driver.applier.apply(batch, device)
+    store.write_here(lambda tx: meta.put(tx.conn, meta.RESTORING, 1))
+    now_ms, epoch = store.now_ms(), store.own_epoch
+    facts = within(mine, lambda c: Facts(c, now_ms, epoch, store.registry))
+    assert list(fork_alerts(facts, device)) == []
+    assert [alert.code for alert in fork_alerts(facts, mine.identity.device)] == ["FORKED"]
