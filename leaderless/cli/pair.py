@@ -88,6 +88,11 @@ def _join(context: Context, code: str, address: str | None, leave_edits: bool) -
         put_json(answer)
     else:
         say(f"Joined library {name_text(answer['library'])}.")
+        if answer.get("records_brought"):
+            brought = counted(answer["records_brought"], "record")
+            chat(
+                f"{brought} came along: the tags, albums and notes of this device, and their links."
+            )
         add, wait = context.command("location add FOLDER"), context.command("wait --synced")
         chat(f"Next: `{wait}` returns when all is here, `{add}` indexes a folder of this device.")
 

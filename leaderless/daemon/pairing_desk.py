@@ -71,6 +71,7 @@ class PairingDesk:
         self._closed.set()
         self._port = 0
         self._joined: str | None = None
+        self._brought = 0
         self._changed = trio.Event()
 
     # --- showing a code ---------------------------------------------------------------------------
@@ -215,7 +216,8 @@ class PairingDesk:
         else:
             host = await browse(self.hints, attempt)
         name = self._applier.members.library_name
-        return {"device_id": device_id(host.public_key).hex(), "library": name}
+        host_id = device_id(host.public_key).hex()
+        return {"device_id": host_id, "library": name, "records_brought": self._brought}
 
     async def _attempt(self, code: codes.Code, address: tuple[str, int]) -> Host:
         introduction = pack({"name": await self._store.read(_own_name)})
@@ -234,7 +236,7 @@ class PairingDesk:
             return join_library(transaction, welcome.library, welcome.statements, nonce, since)
 
         brought = await self._store.write(write)
-        self._applier.members = members
+        self._applier.members, self._brought = members, brought
         self._tell("joined", {"library": members.library_name, "records_brought": brought})
         for host_name, port in parsed_addresses(welcome.addresses):
             self._suggest(host_name, port)

@@ -73,10 +73,11 @@ def test_the_time_that_is_left_is_for_people(tmp_path: Path, terminal: bool, sho
 
 
 def test_who_types_a_code_hears_which_library_it_joined(tmp_path: Path) -> None:
-    """Its name is spelled out."""
-    with answering(tmp_path, http({"device_id": "ab", "library": "home\x1b"})):
+    """Its name is spelled out, and what comes along is counted."""
+    with answering(tmp_path, http({"library": "home\x1b", "records_brought": 1})):
         said = run("--home", str(tmp_path), "pair", "4-maple-otter-lemon")
     assert (said.code, said.out) == (0, "Joined library home\\x1b.\n")
+    assert "1 record came along: " in said.err
 
 
 def test_a_join_answers_in_json(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ async def test_what_the_joiner_had_comes_along(tmp_path: Path, strangers: list[R
     ):
         edit = Create("tag", tag, {"color": "red"})
         await joiner.replica.store.write(lambda tx: tx.commit("tag.create", [edit]))
-        await _type(joiner, await host.desk.show())
+        _, said = await _type(joiner, await host.desk.show())
+        assert said["records_brought"] == 1
         (told,) = [data for kind, data in joiner.told if kind == "joined"]
         assert told["records_brought"] == 1
         assert joiner.rows("SELECT color FROM tag") == [("red",)]
