@@ -13,6 +13,7 @@ import os
 import stat
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 KEY_NAME = "device.key"
 CERTIFICATE_NAME = "device.crt"
 _MAX_CERTIFICATE_BYTES = 4096
+_KNOWN_CERTIFICATES = 256
+"""Read ones whose keys are remembered: members are judged anew whenever one more statement comes."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def verify(public_key: bytes, signature: bytes, data: bytes) -> bool:
     return True
 
 
+@lru_cache(_KNOWN_CERTIFICATES)
 def certificate_key(der: bytes) -> bytes:
     """Return the raw Ed25519 key in a self-signed certificate.
 

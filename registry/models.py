@@ -244,6 +244,12 @@ class Registry:
                 if self._models[item.reference].ownership is not model.ownership:
                     raise ModelError(f"{model.sync_name}.{item.name} refers across ownerships")
             self._models[model.sync_name] = model
+        all_of = self._models.values()
+        self._owned = tuple(item for item in all_of if item.ownership is Ownership.DEVICE)
+        self._shared = tuple(item for item in all_of if item.ownership is Ownership.SHARED)
+        self._referred = frozenset(
+            str(item.reference) for model in self._shared for item in model.references()
+        )
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
@@ -254,17 +260,15 @@ class Registry:
 
     def owned(self) -> tuple[Model, ...]:
         """Return the device-owned models, parents first."""
-        return tuple(model for model in self if model.ownership is Ownership.DEVICE)
+        return self._owned
 
     def shared(self) -> tuple[Model, ...]:
         """Return the shared models, parents first."""
-        return tuple(model for model in self if model.ownership is Ownership.SHARED)
+        return self._shared
 
     def referred(self) -> frozenset[str]:
         """Return the models whose records decide what is shown of others."""
-        return frozenset(
-            str(item.reference) for model in self.shared() for item in model.references()
-        )
+        return self._referred
 
     def versions(self) -> dict[str, int]:
         """Return the version of each model, as hello says it."""

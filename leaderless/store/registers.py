@@ -145,16 +145,19 @@ class Records:
         """Take out of the journal what is in effect again or was seen."""
         if key[1] not in self._journaled:
             return
-        for (field, subkey), ref in found:
+        again = [
+            (key[1], encode_ref(ref), field, subkey or "", key[0]) for (field, subkey), ref in found
+        ]
+        if again:
             self._connection.exec_driver_sql(
                 "DELETE FROM journal WHERE record = ? AND loser = ? AND field = ? AND subkey = ?"
                 " AND model = ?",
-                (key[1], encode_ref(ref), field, subkey or "", key[0]),
+                again,
             )
-        for ref in seen:
+        known = [(key[1], encode_ref(ref), key[0]) for ref in seen]
+        if known:
             self._connection.exec_driver_sql(
-                "DELETE FROM journal WHERE record = ? AND loser = ? AND model = ?",
-                (key[1], encode_ref(ref), key[0]),
+                "DELETE FROM journal WHERE record = ? AND loser = ? AND model = ?", known
             )
 
     def save(self) -> None:
