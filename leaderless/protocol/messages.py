@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +18,7 @@ SENDS_RECORDS = (1, 1)
 """From this version on a peer knows `PullRecords` and `Records`, and commits without their bodies."""
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedPosition:
+class OwnedPosition(NamedTuple):
     """How much of an owner's state somebody holds: one incarnation of it, up to `watermark`."""
 
     incarnation: Incarnation
@@ -27,11 +26,10 @@ class OwnedPosition:
 
     def behind(self, other: OwnedPosition) -> bool:
         """Return whether `other` holds more than this."""
-        return (self.incarnation, self.watermark) < (other.incarnation, other.watermark)
+        return self < other
 
 
-@dataclass(frozen=True, slots=True)
-class FeedPosition:
+class FeedPosition(NamedTuple):
     """How much of a feed somebody has stored, and how much of that has taken effect."""
 
     received: int

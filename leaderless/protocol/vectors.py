@@ -7,7 +7,7 @@ owner at watermark 0 and a feed without an applied commit say nothing and are le
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import pack
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from leaderless.protocol.messages import Vectors
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedProof:
+class OwnedProof(NamedTuple):
     """What stands behind an owner's position: how many live rows, and what they hash to."""
 
     row_count: int

@@ -71,10 +71,10 @@ class Liar:
         written = [feed for feed in sorted(feeds) if feed[:16] != self.own]
         if others and self.chance.random() < 0.5:
             owner = self.chance.choice(others)
-            owned[owner] = replace(owned[owner], watermark=owned[owner].watermark + 100)
+            owned[owner] = owned[owner]._replace(watermark=owned[owner].watermark + 100)
         elif written:
             feed = self.chance.choice(written)
-            feeds[feed] = replace(feeds[feed], received=feeds[feed].received + 100)
+            feeds[feed] = feeds[feed]._replace(received=feeds[feed].received + 100)
         return [replace(message, vectors=Vectors(owned, feeds))]
 
 
