@@ -171,7 +171,12 @@ def _failing(connection: object, rows: object) -> None:
         (replace(FINE, apply_shared_change=_failing), "was tried, and failed: no"),
         (replace(JOB, query_state=ENTRY.query_state), "was tried, and failed"),
         (replace(ENTRY, sync_name="job", schema=JOB.schema), "built-in owned model"),
-        (replace(ENTRY, sync_name="job", schema=JOB.schema, fields=(Field("name"),)), "failed"),
+        (
+            replace(
+                ENTRY, sync_name="job", schema=JOB.schema, fields=(Field("name"),), identity=()
+            ),
+            "failed",
+        ),
         (replace(JOB, sync_name="entry_job", schema=JOB.schema), "makes a table job"),
     ],
 )
