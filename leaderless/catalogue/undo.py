@@ -16,6 +16,7 @@ from leaderless.catalogue.undone import FEED, UNDO, undone_actions
 from leaderless.errors import NotFoundError, UsageError
 from leaderless.store.closing import COMMAND as REVOKE
 from leaderless.store.forgotten import ForgottenError
+from leaderless.store.sayings import COMMAND as RESTORE
 from registry.authoring import change_for
 from registry.errors import InvalidChangeError, LockedError
 
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from leaderless.store.transaction import Transaction
     from registry.models import Registry
 
-_NOT_BY_ITSELF = frozenset([UNDO, DISMISS, REVOKE])
+_NOT_BY_ITSELF = frozenset([UNDO, DISMISS, REVOKE, RESTORE])
 """Actions that an undo without an id passes over: undos go on backwards, and nothing takes back that
-somebody has seen something, or what is known of a device that was revoked."""
+somebody has seen something, what is known of a device that was revoked, or that what was said of a file
+followed it."""
 
 
 class Undone(NamedTuple):

@@ -49,7 +49,7 @@ def follow(transaction: Transaction) -> int:
         return following.failed + len(edits)
     connection.exec_driver_sql("SAVEPOINT following")
     try:
-        transaction.commit(COMMAND, edits, {"count": len(edits)})
+        transaction.commit(COMMAND, edits, {"count": len(following.items)})
     except LeaderlessError:
         # A record may have grown beyond what one change holds: the rows are worth more than that.
         connection.exec_driver_sql("ROLLBACK TO following")
@@ -77,6 +77,8 @@ class _Following:
         self._said: dict[tuple[str, bytes], dict[FieldKey, Write]] = {}
         self._ends: dict[tuple[str, bytes], dict[FieldKey, Value]] = {}
         self._gone: dict[tuple[str, bytes], list[Edit]] = {}
+        self.items: set[bytes] = set()
+        """The rows of which something is said."""
         self.failed = 0
 
     def add(self, model: Model, field: Field, record: bytes, stays: bytes) -> None:
@@ -85,6 +87,7 @@ class _Following:
         target = _id_for(model, field, record, held, stays)
         key = (model.sync_name, record if target is None else bytes(target))
         self._ends.setdefault(key, {})[field.name, None] = stays
+        self.items.add(stays)
         if target is None:
             return
         said = self._said.setdefault(key, {})

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from entities.user_metadata import metadata_id
+from leaderless.catalogue.history import Filter, actions
+from leaderless.catalogue.undo import undo
 from leaderless.protocol import limits
 from leaderless.store import meta
 from leaderless.store.since_backup import Regained
@@ -83,12 +85,18 @@ def test_notes_tags_and_albums_follow(twice: Twice) -> None:
     ]
 
 
-def test_it_is_one_commit_of_this_device(twice: Twice) -> None:
-    """So it reaches everybody, and the history says what came to pass."""
+async def test_it_is_one_commit_of_this_device(twice: Twice) -> None:
+    """It reaches everybody, and the history names the file; an undo passes it over."""
     twice.note(twice.ours, note="mine")
+    twice.say(Create("tag", b"o" * 16, {}))
     twice.returned()
     commits = "SELECT command, count(*) FROM commit_log GROUP BY 1 ORDER BY 1"
-    assert twice.ask(commits) == [("device.restore", 1), ("said", 2)]
+    assert twice.ask(commits) == [("device.restore", 1), ("said", 3)]
+    (newest, *_) = within(twice.device, lambda c: [*actions(c, Filter(limit=5))])
+    assert (newest.command, newest.data) == ("device.restore", {"count": 1})
+    undone = await undo(twice.device.store, None)
+    assert undone.action.command == "said"
+    assert twice.shown("target, note", "user_metadata") == [(twice.theirs, "mine")]
 
 
 def test_of_two_values_the_later_one_is_shown(twice: Twice) -> None:
