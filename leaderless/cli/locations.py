@@ -161,6 +161,13 @@ def _reference(location: str) -> str:
     return os.path.abspath(location) if is_path else location  # noqa: PTH100 - as for `add`
 
 
+def _check_goes_on(context: Context) -> None:
+    """Raise ScanError where a scan ended as this device may write nothing before a person acts."""
+    for alert in context.client.get("/v1/status").get("warnings", ()):
+        if alert["code"] == "CLONED":
+            raise ScanError(context.told(alert["text"]), hint=alert["hint"])
+
+
 def _watch(context: Context, asked: dict[str, Any]) -> None:
     """Show a scan until the pass that was asked for is over; raises ScanError if that went wrong."""
     shown = sys.stderr.isatty()
@@ -170,8 +177,10 @@ def _watch(context: Context, asked: dict[str, Any]) -> None:
         if item is None:
             raise NotFoundError("the location was removed")
         state = item["scan_state"]
-        if item["passes"] >= asked["pass"] and state not in ("pending", "scanning"):
-            break
+        if item["passes"] >= asked["pass"]:
+            if state not in ("pending", "scanning"):
+                break
+            _check_goes_on(context)
         if shown:
             seen = item.get("entries_seen", "0")
             entries = "entry" if seen == "1" else "entries"

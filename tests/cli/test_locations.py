@@ -119,7 +119,8 @@ def test_every_verb_answers_in_json(ask: Ask, tmp_path: Path, verb: str) -> None
 def test_a_scan_that_stops_to_ask_is_a_failure(tmp_path: Path) -> None:
     """Exit 1, with the reason; in JSON, too."""
     message = "1,200 of 1,300 entries are gone"
-    answers = (ASKED, _item("idle", passes=1), _item("scanning"), _item("blocked", message))
+    before = (_item("idle", passes=1), _item("scanning", passes=1))
+    answers = (ASKED, *before, _item("blocked", message))
     with answering(tmp_path, *answers):
         said = run("--home", str(tmp_path), "--json", "location", "scan", "docs", "--wait")
     assert (said.code, said.json()["schema"]) == (1, 1)
@@ -144,15 +145,25 @@ def test_a_scan_that_changes_nothing_is_not_waited_for_in_vain(tmp_path: Path) -
 
 def test_a_location_that_is_removed_meanwhile_ends_the_wait(tmp_path: Path) -> None:
     """There is nothing left to wait for."""
-    with answering(tmp_path, ASKED, _item("scanning"), http({"locations": []})):
+    with answering(tmp_path, ASKED, _item("scanning", passes=1), http({"locations": []})):
         said = run("--home", str(tmp_path), "location", "add", "/docs", "--wait")
     assert said.code == 5
+
+
+def test_a_clone_is_not_waited_for_in_vain(tmp_path: Path) -> None:
+    """Its scan has ended and wrote nothing: why, and what a person can do. A restored one goes on."""
+    alert = {"code": "CLONED", "text": "another machine runs", "hint": "leaderless device claim"}
+    held, waits = http({"warnings": [alert]}), http({"warnings": [{"code": "RESTORING"}]})
+    with answering(tmp_path, ASKED, _item("scanning"), waits, _item("scanning"), held):
+        said = run("--home", str(tmp_path), "location", "scan", "x", "--wait")
+    assert (said.code, "another machine runs" in said.err) == (1, True)
+    assert f"leaderless --home {tmp_path} device claim" in said.err
 
 
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
 def test_progress_is_for_people(tmp_path: Path, terminal: bool, shown: bool) -> None:
     """It is on standard error, and only where that is a terminal."""
-    with answering(tmp_path, ASKED, _item("scanning"), _item("idle")):
+    with answering(tmp_path, ASKED, _item("scanning", passes=1), _item("idle")):
         said = run("--home", str(tmp_path), "location", "add", "/d", "--wait", terminal=terminal)
     assert ("entries seen" in said.err, said.out) == (shown, "ab\n")
 
