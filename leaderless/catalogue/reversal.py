@@ -38,10 +38,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.catalogue.history import Action
-    from registry.changes import CommitHeader, Edit, FieldWrite, SharedChange, Value
+    from registry.changes import CommitHeader, Edit, FieldKey, FieldWrite, SharedChange, Value
     from registry.models import Registry
     from registry.state import RecordState
 
+_LOCK: Final[FieldKey] = (LOCK_FIELD, None)
 _AHEAD: Final = 500
 """Changes whose records are read together."""
 
@@ -125,8 +126,11 @@ class Reversal:
         about = change.model, bytes(change.record)
         state = self._read.state(*about)
         if lock := tuple(write for write in change.writes if write.field == LOCK_FIELD):
-            # The values that a lock writes anew were not its doing.
-            self._check_current(replace(change, writes=lock), state, ref)
+            # The values that a lock writes anew were not its doing; and what was deleted and came
+            # back is as free as an unlock had left it.
+            is_free = lock[0].value is not True and _LOCK not in state.shown()
+            if not (is_free and state.alive):
+                self._check_current(replace(change, writes=lock), state, ref)
             if state.locked_by is not None:
                 return Unlock(*about)
             self._note_holder(*about, lock[0])

@@ -255,6 +255,21 @@ async def test_undos_go_back_over_a_lock_and_what_was_written_after_it(replica: 
     assert shown(replica) == []
 
 
+async def test_undos_go_back_over_a_delete_to_an_unlock(replica: Replica) -> None:
+    """What came back is as free as it was before it was deleted; a lock that it had then is gone."""
+    await do(replica, "tag.create", Create("tag", TAG, {"color": "blue"}))
+    await do(replica, "tag.lock", Lock("tag", TAG))
+    await do(replica, "tag.unlock", Unlock("tag", TAG))
+    await do(replica, "tag.delete", Delete("tag", TAG))
+    for _ in range(2):
+        await undo(replica.store, None)
+    locked = "SELECT locked_by FROM record WHERE locked_by IS NOT NULL"
+    assert query_file(replica.store.path, locked) == [(replica.identity.device,)]
+    for _ in range(2):
+        await undo(replica.store, None)
+    assert shown(replica) == []
+
+
 def test_what_was_undone_is_known_without_passing_over_bodies(replica: Replica) -> None:
     """An index says which commits are undos; of those the headers are read, which stand first."""
     asked: list[tuple[str, Any]] = []
