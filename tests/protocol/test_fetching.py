@@ -213,6 +213,15 @@ def test_a_closed_feed_is_not_fetched() -> None:
     assert Send(1, PullLog(feed, 0)) not in commands
 
 
+def test_a_feed_that_comes_into_doubt_on_the_way_is_read_from_its_start_at_once() -> None:
+    """What was asked for from a later position does not have to end before."""
+    feed = feed_id(C, LIFE)
+    side = Side(A, feeds={feed: 5})
+    assert Send(1, PullLog(feed, 5)) in behind(side, Vectors({}, {feed: FeedPosition(9, 9)}))
+    doubtful = replace(side.holdings(), doubted=frozenset([feed]))
+    assert Send(1, PullLog(feed, 0)) in side.exchange.ours_changed(doubtful, 0.1)
+
+
 def test_what_others_know_of_us_and_we_do_not_is_asked_for_from_the_start() -> None:
     """Who was restored takes its rows from one peer, and its log beside them."""
     mine, earlier = feed_id(A, LIFE), feed_id(A, Incarnation(0, b"n" * 8))

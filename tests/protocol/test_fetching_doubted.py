@@ -35,12 +35,3 @@ def test_of_a_feed_in_doubt_who_holds_more_is_asked_first() -> None:
     commands = side.exchange.ours_changed(doubtful, 0.1)
     assert Send(2, PullLog(feed, 0)) in commands
     assert Send(1, PullLog(feed, 0)) not in commands
-
-
-def test_a_feed_that_comes_into_doubt_on_the_way_is_read_from_its_start_at_once() -> None:
-    """What was asked for from a later position does not have to end before."""
-    feed = feed_id(C, LIFE)
-    side = Side(A, feeds={feed: 5})
-    assert Send(1, PullLog(feed, 5)) in behind(side, Vectors({}, {feed: FeedPosition(9, 9)}))
-    doubtful = replace(side.holdings(), doubted=frozenset([feed]))
-    assert Send(1, PullLog(feed, 0)) in side.exchange.ours_changed(doubtful, 0.1)
