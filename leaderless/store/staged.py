@@ -11,14 +11,14 @@ from leaderless.protocol import limits
 from leaderless.protocol.errors import ProtocolError
 from leaderless.protocol.packing import pack, unpack_each
 from leaderless.protocol.records import decode_ref, decode_state, encode_ref
+from leaderless.store.contents import contradicted
 from leaderless.store.record_source import losses_of
 from leaderless.store.registers import Records
-from registry.changes import Dot, WriteRef
 from registry.joining import Memory, join, unseen
 from registry.state import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -100,7 +100,7 @@ class Joining:
         records.save()
 
     def _staged(self, keys: Sequence[Key]) -> dict[Key, Memory]:
-        """Return what is staged of these records, held against the headers that are here."""
+        """Return what is staged of these records, held against the commits that are here."""
         found: dict[Key, Memory] = {}
         sources: dict[Key, bytes] = {}
         first, last = keys[0], keys[-1]
@@ -118,32 +118,12 @@ class Joining:
             }
             memory = Memory(decode_state(state, deaths, remains), held, self._theirs)
             found[model, uuid], sources[model, uuid] = memory, source
-        stamps = self._stamps(position for memory in found.values() for position in _named(memory))
-        for key, memory in found.items():
-            for at in _named(memory):
-                stamp = stamps.get(Dot(at.feed, at.seq))
-                if stamp is None or (isinstance(at, WriteRef) and at.stamp.pack() != stamp):
-                    why = f"commit {at.seq} of {at.feed[:16].hex()} is another"
-                    raise DisagreesError(sources[key], why)
+        wrong = contradicted(self._connection, self._feeds, found)
+        if wrong is not None:
+            key, at = wrong
+            why = f"commit {at.seq} of {at.feed[:16].hex()} is another"
+            raise DisagreesError(sources[key], why)
         return found
-
-    def _stamps(self, positions: Iterable[Dot | WriteRef]) -> dict[Dot, bytes]:
-        """Return the stamps of commits by their signed headers."""
-        wanted: dict[bytes, set[int]] = {}
-        for at in positions:
-            wanted.setdefault(at.feed, set()).add(at.seq)
-        stamps: dict[Dot, bytes] = {}
-        for feed, numbers in wanted.items():
-            listed = sorted(numbers)
-            for first in range(0, len(listed), _LOOKUP):
-                chunk = listed[first : first + _LOOKUP]
-                rows = self._connection.exec_driver_sql(
-                    "SELECT seq, stamp FROM commit_log WHERE feed = ? AND seq IN"
-                    f" ({', '.join('?' * len(chunk))})",
-                    (self._feeds.get(feed), *chunk),
-                )
-                stamps.update((Dot(feed, seq), stamp) for seq, stamp in rows)
-        return stamps
 
     def _journal(self, key: Key, joined: Memory) -> None:
         """Have the journal say what is lost of a record now."""
@@ -168,13 +148,3 @@ class Joining:
                     for (field, subkey, loser), value in rows.items()
                 ],
             )
-
-
-def _named(memory: Memory) -> list[Dot | WriteRef]:
-    """Return every position that a memory names."""
-    state = memory.state
-    named: list[Dot | WriteRef] = [*state.dots, *(ref for _, ref in memory.unseen)]
-    named += [write.ref for write in (*state.writes, *state.remains)]
-    named += [death.ref for death in state.deaths]
-    named += [dot for death in state.deaths for dot in death.dots]
-    return named
