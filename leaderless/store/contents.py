@@ -1,11 +1,13 @@
 """A state of the shared records held against the commits that are here: against what they said.
 
-Of a commit whose content is forgotten only the header can be held against it.
+Of a commit whose content is forgotten only the header can be held against it. Records come in the
+order of their ids and large commits are of many of them, so one may have to be read for each of many
+batches of records: that is bounded, and beyond the bound headers have to do, too.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol.commits import decode_body, decode_header
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 Key = tuple[str, bytes]
 _LOOKUP: Final = 500
 _SELECT: Final = "SELECT seq, stamp, body IS NOT NULL FROM commit_log"
+READ_BYTES: Final = 64 << 20
+"""So much of the contents of commits is read for one state: a second or two for each 16 MiB."""
+KEPT_BYTES: Final = 4 << 20
+"""So much of it is kept for the next records; as objects it is some ten times as large."""
 _MAKING: Final = (Form.CREATE, Form.RESTORE)
 
 
@@ -34,29 +40,58 @@ class _Claim(NamedTuple):
     written: tuple[FieldKey, Value] | None = None
 
 
-def contradicted(
-    connection: Connection, feeds: Mapping[bytes, int], found: Mapping[Key, Memory]
-) -> tuple[Key, Dot] | None:
-    """Return a record, and a commit that is not as its memory says; None if there is none.
+class Contents:
+    """The commits that are here, as a state of records is held against them."""
 
-    `feeds` are the local keys of the feeds. Commits that are not here at all contradict, too.
-    """
-    claims: dict[Dot, list[_Claim]] = defaultdict(list)
-    for key, memory in found.items():
-        for claim in _claims(key, memory):
-            claims[Dot(claim.at.feed, claim.at.seq)].append(claim)
-    held = _held(connection, feeds, claims)
-    for position, said in claims.items():
-        stamp, has_content = held.get(position, (None, False))
-        for claim in said:
-            if stamp is None or (isinstance(claim.at, WriteRef) and claim.at.stamp.pack() != stamp):
-                return claim.key, position
-        if has_content:
-            changes = _content(connection, feeds[position.feed], position.seq)
-            wrong = next((claim for claim in said if not _is_said(claim, changes)), None)
-            if wrong is not None:
-                return wrong.key, position
-    return None
+    def __init__(
+        self, connection: Connection, feeds: Mapping[bytes, int], read_bytes: int = READ_BYTES
+    ) -> None:
+        """`feeds` are the local keys of the feeds; read `read_bytes` of contents at most."""
+        self._connection = connection
+        self._feeds = feeds
+        self._left = read_bytes
+        self._kept: OrderedDict[Dot, tuple[int, tuple[SharedChange, ...]]] = OrderedDict()
+        self._kept_bytes = 0
+
+    def contradicted(self, found: Mapping[Key, Memory]) -> tuple[Key, Dot] | None:
+        """Return a record, and a commit that is not as its memory says; None if there is none.
+
+        Commits that are not here at all contradict, too.
+        """
+        claims: dict[Dot, list[_Claim]] = defaultdict(list)
+        for key, memory in found.items():
+            for claim in _claims(key, memory):
+                claims[Dot(claim.at.feed, claim.at.seq)].append(claim)
+        held = _held(self._connection, self._feeds, claims)
+        for position, said in claims.items():
+            stamp, has_content = held.get(position, (None, False))
+            changes = self._content(position) if has_content else None
+            for claim in said:
+                is_named = not isinstance(claim.at, WriteRef) or claim.at.stamp.pack() == stamp
+                if stamp is None or not is_named:
+                    return claim.key, position
+                if changes is not None and not _is_said(claim, changes):
+                    return claim.key, position
+        return None
+
+    def _content(self, at: Dot) -> tuple[SharedChange, ...] | None:
+        """Return what a commit said, None if enough was read."""
+        if at in self._kept:
+            self._kept.move_to_end(at)
+            return self._kept[at][1]
+        if self._left <= 0:
+            return None
+        header, body = self._connection.exec_driver_sql(
+            "SELECT header, body FROM commit_log WHERE feed = ? AND seq = ?",
+            (self._feeds[at.feed], at.seq),
+        ).one()
+        changes = decode_body(decode_header(header), body)
+        self._left -= len(body)
+        self._kept[at] = len(body), changes
+        self._kept_bytes += len(body)
+        while self._kept_bytes > KEPT_BYTES:
+            self._kept_bytes -= self._kept.popitem(last=False)[1][0]
+        return changes
 
 
 def _claims(key: Key, memory: Memory) -> Iterator[_Claim]:
@@ -106,10 +141,3 @@ def _held(
             rows = connection.exec_driver_sql(query, (feeds.get(feed), *chunk))
             found.update((Dot(feed, seq), (stamp, bool(whole))) for seq, stamp, whole in rows)
     return found
-
-
-def _content(connection: Connection, feed: int, seq: int) -> tuple[SharedChange, ...]:
-    header, body = connection.exec_driver_sql(
-        "SELECT header, body FROM commit_log WHERE feed = ? AND seq = ?", (feed, seq)
-    ).one()
-    return decode_body(decode_header(header), body)

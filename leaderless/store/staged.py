@@ -11,7 +11,7 @@ from leaderless.protocol import limits
 from leaderless.protocol.errors import ProtocolError
 from leaderless.protocol.packing import pack, unpack_each
 from leaderless.protocol.records import decode_ref, decode_state, encode_ref
-from leaderless.store.contents import contradicted
+from leaderless.store.contents import Contents
 from leaderless.store.record_source import losses_of
 from leaderless.store.registers import Records
 from registry.joining import Memory, join, unseen
@@ -57,9 +57,8 @@ class Joining:
         self._now_ms = now_ms
         self._mine = mine
         self._theirs = theirs
-        self._feeds = dict(
-            tuple(row) for row in connection.exec_driver_sql("SELECT feed, id FROM feed").all()
-        )
+        feeds = connection.exec_driver_sql("SELECT feed, id FROM feed").all()
+        self._contents = Contents(connection, dict(tuple(row) for row in feeds))
 
     def run(self, tell: Callable[[int], None]) -> int:
         """Join all records; return how many there were. Raises DisagreesError."""
@@ -118,7 +117,7 @@ class Joining:
             }
             memory = Memory(decode_state(state, deaths, remains), held, self._theirs)
             found[model, uuid], sources[model, uuid] = memory, source
-        wrong = contradicted(self._connection, self._feeds, found)
+        wrong = self._contents.contradicted(found)
         if wrong is not None:
             key, at = wrong
             why = f"commit {at.seq} of {at.feed[:16].hex()} is another"

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Connection
 
-from leaderless.store.contents import contradicted
+from leaderless.store.contents import KEPT_BYTES, READ_BYTES, Contents
 from leaderless.store.registers import Records
 from registry.changes import Create, Delete, Dot, Update
 from registry.hlc import Stamp
@@ -23,12 +24,12 @@ KEY = "tag", TAG
 Lie = Callable[[RecordState], RecordState]
 
 
-def _state(replica: Replica, record: bytes = TAG) -> RecordState:
-    def read(tx):  # noqa: ANN001, ANN202
-        records = Records(tx.conn, tx.registry, tx.now_ms)
-        return records.state("tag", record)
+def _state_in(connection: Connection, replica: Replica, record: bytes) -> RecordState:
+    return Records(connection, replica.store.registry, 0).state("tag", record)
 
-    return replica.store.write_here(read)
+
+def _state(replica: Replica, record: bytes = TAG) -> RecordState:
+    return within(replica, lambda conn: _state_in(conn, replica, record))
 
 
 @pytest.fixture
@@ -41,12 +42,20 @@ def author(replicas: list[Replica]) -> Replica:
     return author
 
 
-def _found(author: Replica, memory: Memory, key: tuple[str, bytes] = KEY) -> Dot | None:
+def _found(
+    author: Replica,
+    memory: Memory,
+    key: tuple[str, bytes] = KEY,
+    read_bytes: int = READ_BYTES,
+) -> Dot | None:
     """Return the commit that is not as a memory says."""
 
     def look(conn):  # noqa: ANN001, ANN202
         known = {feed: at for feed, at in conn.exec_driver_sql("SELECT feed, id FROM feed")}
-        return contradicted(conn, known, {key: memory})
+        contents = Contents(conn, known, read_bytes)
+        wrong = contents.contradicted({key: memory})
+        assert read_bytes < READ_BYTES or contents.contradicted({key: memory}) == wrong
+        return wrong
 
     wrong = within(author, look)
     return None if wrong is None else wrong[1]
@@ -134,3 +143,29 @@ def test_of_a_forgotten_commit_only_the_header_tells(author: Replica) -> None:
     assert _found(author, _memory(author, _with_value("green"))) is None
     assert _found(author, _memory(author, _at(seq=1))) == Dot(own_feed(author), 1)
     assert _found(author, _memory(author, _at(seq=9))) == Dot(own_feed(author), 9)
+
+
+def test_no_more_is_read_than_there_is_time_for(author: Replica) -> None:
+    """Headers have to do for the rest, as they do for what is forgotten."""
+    memory = _memory(author, _with_value("green"))
+    assert _found(author, memory, read_bytes=0) is None
+    assert _found(author, memory, read_bytes=1) is None
+    assert _found(author, memory, read_bytes=READ_BYTES - 1) is not None
+
+
+def test_what_is_kept_for_the_next_records_is_bounded(author: Replica) -> None:
+    """What was read longest ago goes first; it is read again."""
+    large = {"color": "x" * (KEPT_BYTES // 32)}
+    tags = [bytes([at]) * 16 for at in range(40, 80)]
+    for tag in tags:
+        edit(author, Create("tag", tag, large))
+
+    def look(conn):  # noqa: ANN001, ANN202
+        known = {feed: at for feed, at in conn.exec_driver_sql("SELECT feed, id FROM feed")}
+        contents = Contents(conn, known)
+        found = {("tag", tag): Memory(_state_in(conn, author, tag), {}, {}) for tag in tags}
+        return [contents.contradicted(found) for _ in range(2)], contents._kept_bytes
+
+    wrong, kept_bytes = within(author, look)
+    assert wrong == [None, None]
+    assert 0 < kept_bytes <= KEPT_BYTES
