@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Key = tuple[str, bytes]
 _LOOKUP: Final = 500
 _SELECT: Final = "SELECT seq, stamp, body IS NOT NULL FROM commit_log"
-READ_BYTES: Final = 64 << 20
-"""So much of the contents of commits is read for one state: a second or two for each 16 MiB."""
+READ_BYTES: Final = 32 << 20
+"""So much of the contents of commits is read for one state: 4 MiB take about a second."""
 KEPT_BYTES: Final = 4 << 20
 """So much of it is kept for the next records; as objects it is some ten times as large."""
 _MAKING: Final = (Form.CREATE, Form.RESTORE)
