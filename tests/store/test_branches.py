@@ -182,7 +182,8 @@ def test_what_lost_in_a_branch_is_listed_alike_whenever_the_fork_was_heard_of(
     store_commits(b, made[0])
     b.clock.ms += 1_000
     later = _write(b, Update("tag", TAG, {"color": "blue"}))
-    store_commits(a, *later, twin)
+    store_commits(a, *later)
+    store_commits(a, twin)
     store_commits(c, made[0], twin, made[1], *later)
     (_, journal, _) = _memory(a)[1]
     assert [value for _, _, _, value, _ in journal] == [pack("red")]
