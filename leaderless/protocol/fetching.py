@@ -205,11 +205,15 @@ class Fetching:
         sources: dict[Key, list[tuple[int, Peer]]] = {}
         for peer in peers:
             if peer.known:
-                again = {Key(Stream.LOG, feed): 0 for feed in holdings.doubted if peer.holds(feed)}
+                again = {
+                    Key(Stream.LOG, feed): 0
+                    for feed in sorted(holdings.doubted)
+                    if peer.holds(feed)
+                }
                 for key, amount in {**again, **peer.ahead(ours)}.items():
                     if key.of not in holdings.closed and self._may_ask(peer, key, now):
                         sources.setdefault(key, []).append((amount, peer))
-        for owner in holdings.uncovered:
+        for owner in sorted(holdings.uncovered):
             key = Key(Stream.STATE, owner)
             level = [
                 (0, peer)

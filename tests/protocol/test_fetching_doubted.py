@@ -35,3 +35,16 @@ def test_of_a_feed_in_doubt_who_holds_more_is_asked_first() -> None:
     commands = side.exchange.ours_changed(doubtful, 0.1)
     assert Send(2, PullLog(feed, 0)) in commands
     assert Send(1, PullLog(feed, 0)) not in commands
+
+
+def test_feeds_in_doubt_are_asked_for_in_one_order_in_every_process() -> None:
+    """What a device says does not hang on how a process happens to order its sets."""
+    feeds = [feed_id(bytes([at]) * 16, LIFE) for at in range(100, 120)]
+    side = Side(A, feeds=dict.fromkeys(feeds, 5))
+    behind(side, Vectors({}, dict.fromkeys(feeds, FeedPosition(5, 5))))
+    doubtful = replace(side.holdings(), doubted=frozenset(feeds))
+    commands = side.exchange.ours_changed(doubtful, 0.1)
+    asked = [item for item in commands if isinstance(item, Send)]
+    assert [item for item in asked if isinstance(item.message, PullLog)] == [
+        Send(1, PullLog(feed, 0)) for feed in feeds
+    ]
