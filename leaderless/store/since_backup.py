@@ -4,8 +4,9 @@ Its rows are those that peers know (store/given_back.py); what it has found alon
 its rows there, is not among them. That is put aside before they are taken, and written again, under
 the same ids, in the incarnation in which the device goes on. A row that is not given back was
 found since, or was deleted in the life that others know. Where they remember no deletion any more
-(the floor), it was found since if it was made after the start at which the backup was put back
-(store/starts.py); else it stays deleted. What was found in both lives is one thing under two ids
+(the floor, or a later incarnation), it was found since if it was made after the start at which the
+backup was put back (store/starts.py): the last one at which nothing was known yet of what that life
+did otherwise. Else it stays deleted. What was found in both lives is one thing under two ids
 (`Model.identity`): the id that others know stays, and what is said of the other one follows
 (store/sayings.py). A row that hangs below one that was deleted is left behind, and counted.
 """
@@ -58,7 +59,7 @@ def put_aside(
     _name(connection, batches)
     models = registry.owned()
     known = {model.sync_name: _newest_known(connection, own, model) for model in models}
-    start = starts.first_above(connection, known)
+    start = starts.last_before(connection, known, _parted(connection, registry, own))
     for model in models:
         for chunk in _unnamed(connection, own, model):
             _keep(connection, own, model, chunk)
@@ -66,18 +67,43 @@ def put_aside(
         _keep_said(connection, registry, own, start)
     above = known if start is None else start.keys
     rev = -1 if start is None else start.rev
-    meta.put(connection, meta.SINCE_BACKUP, pack([rev, [[*item] for item in above.items()]]))
+    told = [*own.incarnation, rev, [[*item] for item in above.items()]]
+    meta.put(connection, meta.SINCE_BACKUP, pack(told))
     connection.exec_driver_sql("DROP TABLE temp.named")
 
 
 def _name(connection: Connection, batches: Iterable[StateBatch]) -> None:
-    connection.exec_driver_sql("CREATE TEMP TABLE named (uuid BLOB PRIMARY KEY) WITHOUT ROWID")
+    connection.exec_driver_sql(
+        "CREATE TEMP TABLE named (uuid BLOB PRIMARY KEY, rev INTEGER, gone INTEGER) WITHOUT ROWID"
+    )
+    query = (
+        "INSERT INTO temp.named VALUES (?, ?, ?) ON CONFLICT (uuid) DO UPDATE"
+        " SET rev = max(rev, excluded.rev), gone = max(gone, excluded.gone)"
+    )
     for batch in batches:
         for change in batch.changes:
-            uuids = [(row[0],) for row in change.rows]
-            uuids += [(uuid,) for uuid, _ in change.removed]
-            if uuids:
-                connection.exec_driver_sql("INSERT OR IGNORE INTO temp.named VALUES (?)", uuids)
+            rows = [(row[0], row[1], 0) for row in change.rows]
+            rows += [(uuid, rev, 1) for uuid, rev in change.removed]
+            if rows:
+                connection.exec_driver_sql(query, rows)
+
+
+def _parted(connection: Connection, registry: Registry, own: Copy) -> int | None:
+    """Return a rev at which the two lives had parted, the first that shows; None if none does.
+
+    What is named and is not here, or was older here, or is not deleted here, was done by the other.
+    """
+    tables = (*(model.sync_name for model in registry.owned()), "opaque_row")
+    as_there = " OR ".join(
+        f"EXISTS (SELECT 1 FROM {table} r WHERE r.uuid = n.uuid AND r.rev >= n.rev)"
+        for table in tables
+    )
+    rev = connection.exec_driver_sql(
+        f"SELECT min(n.rev) FROM temp.named n WHERE n.rev > ? AND NOT (n.gone = 0 AND ({as_there}))"
+        " AND NOT EXISTS (SELECT 1 FROM tombstone t WHERE t.uuid = n.uuid)",
+        (own.floor,),
+    ).scalar()
+    return None if rev is None else int(rev)
 
 
 def _newest_known(connection: Connection, own: Copy, model: Model) -> int:
@@ -153,12 +179,13 @@ def leave_out(connection: Connection, registry: Registry, taken: Copy) -> None:
     packed = meta.get(connection, meta.SINCE_BACKUP)
     if packed is None:
         return
-    rev, keys = unpack(packed, _MOST_BYTES)
+    generation, nonce, rev, keys = unpack(packed, _MOST_BYTES)
     for table in (*(model.sync_name for model in registry.owned()), "tombstone", "opaque_row"):
         connection.exec_driver_sql(
             f"DELETE FROM since_backup WHERE stays IS NULL AND uuid IN (SELECT uuid FROM {table})"
         )
-    if taken.floor > rev:
+    # A later incarnation tells of no deletion from before it.
+    if taken.floor > rev or taken.incarnation != (generation, nonce):
         connection.exec_driver_sql(
             "DELETE FROM since_backup WHERE stays IS NULL AND model = ? AND key <= ?", keys
         )

@@ -72,18 +72,26 @@ def said_now(connection: Connection, registry: Registry, epoch: int) -> dict[byt
     return found
 
 
-def first_above(connection: Connection, keys: Mapping[str, int]) -> Start | None:
-    """Return the first start at which all rows up to these local keys were there, None if unknown."""
-    for rev, held, said in _packed(connection):
-        highest = dict(held)
-        if all(highest.get(model, 0) >= key for model, key in keys.items()):
-            by_uuid = groupby(said, key=itemgetter(0))
-            return Start(
-                rev,
-                highest,
-                {uuid: {name: value for _, name, value in rows} for uuid, rows in by_uuid},
-            )
-    return None
+def last_before(
+    connection: Connection, keys: Mapping[str, int], changed: int | None
+) -> Start | None:
+    """Return the start at which a backup was put back, as late as it can have been; None if unknown.
+
+    All rows up to the local `keys` were there then, and what the other life did from the rev
+    `changed` on was not. Where no such start is remembered any more, the first one with these rows.
+    """
+    fitting = [
+        (rev, highest, said)
+        for rev, held, said in _packed(connection)
+        if all((highest := dict(held)).get(model, 0) >= key for model, key in keys.items())
+    ]
+    before = [start for start in fitting if changed is None or start[0] < changed]
+    if not fitting:
+        return None
+    rev, highest, said = before[-1] if before else fitting[0]
+    by_uuid = groupby(said, key=itemgetter(0))
+    found = {uuid: {name: value for _, name, value in rows} for uuid, rows in by_uuid}
+    return Start(rev, highest, found)
 
 
 def forget(connection: Connection) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from leaderless.store import meta, restoring
+from leaderless.store.incarnations import begin_incarnation
 from leaderless.store.restoring import RestoringError
 from leaderless.store.since_backup import Regained
 from tests.replicas import DEVICE_COLUMNS, Replica, add_device_row, add_tree
@@ -97,23 +98,61 @@ def test_what_was_deleted_in_the_other_life_stays_deleted(lives: Lives) -> None:
     assert lives.ask("SELECT count(*) FROM since_backup") == [(0,)]
 
 
-def test_what_was_deleted_and_is_not_told_of_any_more_stays_deleted(lives: Lives) -> None:
-    """Below a floor the time of its making tells: what was made since the backup was found alone."""
-    lives.add("last", root(lives))
-    lives.back_up()
-    gone = [uuid for uuid, name in lives.names().items() if name in ("last", "file0")]
+def _delete_untold(lives: Lives) -> set[bytes]:
+    """Delete two files, the newest among them, of which nobody is told any more; return their ids."""
+    gone = {uuid for uuid, name in lives.names().items() if name in ("last", "file0")}
     lives.drop("entry", *gone)
     own = held(lives.device, lives.device)
     lives.device.store.write_here(lambda tx: tx.raise_floor(own.watermark))
     within(lives.device, lambda c: c.exec_driver_sql("DELETE FROM tombstone"))
     lives.tell()
     lives.put_back()
+    return gone
+
+
+def test_what_was_deleted_and_is_not_told_of_any_more_stays_deleted(lives: Lives) -> None:
+    """Below a floor the time of its making tells: what was made since the backup was found alone."""
+    lives.add("last", root(lives))
+    lives.back_up()
+    lives.add("known", root(lives))
+    gone = _delete_untold(lives)
     found = lives.add("found", root(lives))
     lives.start_anew()
     later = lives.add("later", root(lives))
     assert lives.returned().regained == Regained(kept=2)
     assert {found, later} < lives.names().keys()
-    assert not {*gone} & lives.names().keys()
+    assert not gone & lives.names().keys()
+
+
+def test_what_was_deleted_stays_so_where_the_backup_may_be_of_any_of_several_starts(
+    lives: Lives,
+) -> None:
+    """Nothing deleted is back, at the price of what was found alone before the last of them."""
+    lives.add("last", root(lives))
+    lives.start_anew()
+    lives.add("last", root(lives))
+    lives.back_up()
+    gone = _delete_untold(lives)
+    found = lives.add("found", root(lives))
+    assert len(gone) == 3
+    assert lives.returned().regained == Regained(kept=1)
+    assert found in lives.names()
+    assert not gone & lives.names().keys()
+
+
+def test_what_was_deleted_before_a_later_incarnation_stays_deleted(lives: Lives) -> None:
+    """That tells of all that there is, and of nothing that was deleted before it began."""
+    lives.add("last", root(lives))
+    lives.back_up()
+    gone = {uuid for uuid, name in lives.names().items() if name in ("last", "file0")}
+    lives.drop("entry", *gone)
+    lives.device.store.write_here(lambda tx: begin_incarnation(tx, NONCE))
+    lives.tell()
+    lives.put_back()
+    found = lives.add("found", root(lives))
+    assert lives.returned().regained == Regained(kept=1)
+    assert found in lives.names()
+    assert not gone & lives.names().keys()
 
 
 def test_a_device_that_noted_no_start_goes_by_what_others_know(lives: Lives) -> None:

@@ -23,14 +23,14 @@ def lives(tmp_path: Path, replicas: list[Replica]) -> Lives:
     return lives
 
 
-def first(lives: Lives, entries: int) -> Start | None:
-    """Return the first start at which so many entries were there."""
-    return within(lives.device, lambda c: starts.first_above(c, {"entry": entries}))
+def last(lives: Lives, entries: int, changed: int | None = 1) -> Start | None:
+    """Return the last start before a rev at which so many entries were there, or the first one."""
+    return within(lives.device, lambda c: starts.last_before(c, {"entry": entries}, changed))
 
 
 def test_a_start_tells_how_far_the_rows_were(lives: Lives) -> None:
     """By their local keys, and the rev; and what a person had said by then."""
-    found = first(lives, 3)
+    found = last(lives, 3)
     assert found is not None
     assert (found.rev, found.keys["entry"], found.keys["location"]) == (6, 3, 1)
     assert found.said[lives.device.identity.device] == {"name": "device0"}
@@ -38,12 +38,20 @@ def test_a_start_tells_how_far_the_rows_were(lives: Lives) -> None:
     assert found.said[location] == {"name": "docs", "index_mode": "shallow"}
 
 
-def test_the_first_of_several_starts_is_told(lives: Lives) -> None:
+def test_the_last_of_several_starts_is_told_that_can_have_been_the_one(lives: Lives) -> None:
+    """One before the lives had parted; where none is known any more, the first with what was there."""
+    add_tree(lives.device, 1, "more")
+    lives.start_anew()
+    found = [last(lives, 1, changed) for changed in (None, 11, 10, 7, 6)]
+    assert [start and start.rev for start in found] == [10, 10, 6, 6, 6]
+
+
+def test_a_start_before_what_is_known_to_have_been_there_is_none(lives: Lives) -> None:
     """None where more was there than at any of them."""
     add_tree(lives.device, 1, "more")
-    assert first(lives, 4) is None
+    assert last(lives, 4) is None
     lives.start_anew()
-    nothing, some, all_ = first(lives, 0), first(lives, 1), first(lives, 4)
+    nothing, some, all_ = last(lives, 0), last(lives, 1), last(lives, 4)
     assert nothing is not None
     assert some is not None
     assert all_ is not None
@@ -62,7 +70,7 @@ def test_only_the_newest_starts_are_remembered(lives: Lives) -> None:
     for at in range(KEPT):
         add_device_row(lives.device, f"name{at}")
         lives.device.store.write_here(starts.note)
-    oldest = first(lives, 0)
+    oldest = last(lives, 0)
     assert oldest is not None
     assert oldest.rev == 7
 
@@ -70,7 +78,7 @@ def test_only_the_newest_starts_are_remembered(lives: Lives) -> None:
 def test_starts_are_forgotten_with_the_rows_that_they_were_of(lives: Lives) -> None:
     """Other rows have other keys."""
     within(lives.device, starts.forget)
-    assert first(lives, 0) is None
+    assert last(lives, 0) is None
 
 
 def test_a_disk_that_takes_nothing_keeps_no_device_from_starting(lives: Lives) -> None:
