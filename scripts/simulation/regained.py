@@ -1,7 +1,8 @@
 """What a restored device holds once it has got its rows back: those, and what it wrote alone on top.
 
 Nothing that it wrote alone may be missing but what was deleted in the other life, what hung below
-that, and what is there under another id; and nothing may be said of an id that went.
+that, and what is there under another id; and nothing may be said of an id that went. Of what it
+wrote before it was started once more it may not be known whether the other life has deleted it.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def all_is_regained(world: World, author: Author) -> None:
     with world.witness.at(device).begin() as connection:
         held = _read(connection, shape)
         found = [
-            _missing(tree, base, held, knows_jobs=_knows_jobs(author)) for tree in author.alone
+            _missing(author, tree, held, knows_jobs=_knows_jobs(author)) for tree in author.alone
         ]
         missing = min(found, key=len, default=[])
         demand(not missing, f"{device.name} lost what it had written since it was put back")
@@ -96,8 +97,9 @@ def _read(
     )
 
 
-def _missing(tree: Tree, base: Tree, held: _File, *, knows_jobs: bool) -> list[bytes]:
+def _missing(author: Author, tree: Tree, held: _File, *, knows_jobs: bool) -> list[bytes]:
     """Return what is missing of a tree that was written alone, with no reason for it."""
+    gone, before = author.tree.gone, {*author.started.entries, *author.started.jobs}
     places = {
         (entry.location, entry.parent, entry.name, entry.kind): entry.uuid
         for entry in held.entries.values()
@@ -106,7 +108,7 @@ def _missing(tree: Tree, base: Tree, held: _File, *, knows_jobs: bool) -> list[b
     missing = (
         []
         if not knows_jobs
-        else [uuid for uuid in tree.jobs if uuid not in held.jobs and uuid not in base.gone]
+        else [uuid for uuid in tree.jobs if uuid not in {*held.jobs, *gone, *before}]
     )
 
     def place(uuid: bytes) -> bytes | None:
@@ -114,14 +116,15 @@ def _missing(tree: Tree, base: Tree, held: _File, *, knows_jobs: bool) -> list[b
         entry = tree.entries[uuid]
         if uuid in held.entries:
             return uuid
-        if uuid in base.gone:
+        if uuid in gone:
             return None
         above = None if entry.parent is None else standing.get(entry.parent) or stand(entry.parent)
         if entry.parent is not None and above is None:
             return None
         location = entry.location if above is None else held.entries[above].location
         found = places.get((location, above, entry.name, entry.kind))
-        if found is None and (entry.location in held.locations or above is not None):
+        is_there = entry.location in held.locations or above is not None
+        if found is None and is_there and uuid not in before:
             missing.append(uuid)
         return found
 
