@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import trio
 
 from leaderless.protocol.returning import knows_more
+from leaderless.protocol.trusting import MOST_DISTRUST_S
 from leaderless.store import restoring
 from scripts.simulation.device import Device
 from scripts.simulation.oracles import File, demand
@@ -167,8 +168,9 @@ def went_on(world: World, author: Author) -> None:
     own = device.id
     for peer in exchange.peers.values():
         said, other = peer.owned.get(own), world.device_of(peer.device)
-        honest = other is not None and other.liar is None
-        if said is None or other is None or not honest:
+        if said is None or other is None or other.liar is not None:
+            continue
+        if trio.current_time() < other.lied_until + MOST_DISTRUST_S:
             continue
         if not knows_more(peer, own, exchange.ours):
             continue

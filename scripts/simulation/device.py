@@ -6,6 +6,7 @@ stopped, with its write-ahead log, which is opened like any file after a crash.
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -109,6 +110,8 @@ class Device:
         self.failure: BaseException | None = None
         self.on_write: Callable[[Device], None] = lambda _: None
         self.liar: Liar | None = None
+        self.lied_until = -math.inf
+        """When it was mended last: who was lied to does not ask it again at once."""
         self.is_behind = False
         """Whether a version of 1.0 runs there."""
         self.on_returning: Callable[[Device, str], None] = lambda *_: None

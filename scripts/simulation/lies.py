@@ -13,6 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
+import trio
+
 from leaderless.protocol import codec
 from leaderless.protocol.messages import (
     Credit,
@@ -255,7 +257,7 @@ def repent(world: World) -> None:
     """End all lies."""
     for device in world.devices:
         if device.liar is not None:
-            device.liar = None
+            device.liar, device.lied_until = None, trio.current_time()
             _cut_lines(world, device)
 
 
