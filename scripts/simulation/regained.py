@@ -45,13 +45,16 @@ def tree_of_both(world: World, author: Author) -> Tree | None:
     None if it is not.
     """
     shape = world.witness.tree_of(author.device)
-    taken = [tree for tree in author.history if _is_within(tree, shape[1])]
+    ours = {uuid for tree in author.alone for uuid in tree.shape()[1]}
+    # All that it held alone may be within, too, but what was taken back is not among that.
+    taken = [
+        tree
+        for tree in author.history
+        if _is_within(tree, shape[1]) and {*shape[1]} <= {*tree.shape()[1], *ours}
+    ]
     if not taken or not author.alone:
         return None
-    base = max(taken, key=lambda tree: (len(tree.shape()[1]), tree.rev))
-    ours = {uuid for tree in author.alone for uuid in tree.shape()[1]}
-    if {*shape[1]} - {*base.shape()[1]} - ours:
-        return None
+    base = max(taken, key=lambda tree: (tree == author.tree, len(tree.shape()[1]), tree.rev))
     with world.witness.at(author.device).begin() as connection:
         held = _read(connection, shape)
     return Tree(held.rev, held.volumes, tuple(held.locations), held.entries, base.gone, held.jobs)

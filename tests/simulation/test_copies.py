@@ -80,3 +80,16 @@ def test_what_a_restored_device_writes_before_it_meets_anybody_is_there_in_the_e
         patch.setattr(since_backup, "_keep", lambda *_: None)
         violation = simulate(alone).violation
     assert "lost what it had written since it was put back" in str(violation)
+
+
+def test_more_may_be_written_alone_than_is_taken_back() -> None:
+    """All of it is there then, and so is what the peers held: the one is not taken for the other."""
+    plan = _plan("backup", "own", "wait", "restore", "own", "own", "own", "wait")
+    steps = list(plan.steps)
+    steps[1] = steps[1]._replace(numbers=(1, 0, 0, 100))
+    for at in (4, 5, 6):
+        steps[at] = steps[at]._replace(gap_ms=0, numbers=(1, 0, 0, 3 * at + 1))
+    result = simulate(plan.with_steps(tuple(steps)), readable=True)
+    assert result.violation is None
+    (line,) = [line for line in result.lines if "anna: restored from anna, generation 2" in line]
+    assert "joined 0, left 0" in line
