@@ -241,8 +241,9 @@ class Witness:
         }
         for author in authors:
             copy = marks.get(author.device.id)
-            # Of who may have used numbers twice, others may have what has not been told here.
-            if author.is_unsure or copy is None or copy.incarnation != lives[author.device.id]:
+            if copy is None or copy.incarnation != lives[author.device.id]:
+                continue
+            if author.may_differ(device):
                 continue
             epoch, mark = copy.epoch, copy.watermark
             rows = connection.exec_driver_sql(

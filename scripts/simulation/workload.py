@@ -93,7 +93,13 @@ class Author:
         self.backup: Backup | None = None
         self.is_unsure = False
         """Whether it may still have to take its rows back, since the last heal."""
+        self.unheard: frozenset[bytes] = frozenset()
+        """Devices that may hold another life of this one for good: nobody hears of it from them."""
         self.refused: list[str] = []
+
+    def may_differ(self, holder: Device) -> bool:
+        """Return whether a device may hold other rows of this one, by the same numbers, and rightly."""
+        return self.is_unsure or holder.id in self.unheard
 
     # --- own rows ---------------------------------------------------------------------------------
 

@@ -256,6 +256,7 @@ class World:
                 copies.adopt(self, author)
                 # Of who was revoked others may know another life, and neither hears of it.
                 author.is_unsure = author.device.index in self.revoked
+                author.unheard = frozenset(self.devices[index].id for index in self.revoked)
         self.witness.check(self.devices, self.authors, self.clones)
         self.witness.truth.has_been_behind = False
         authors = [author for author in self.authors if author.device.index not in self.revoked]

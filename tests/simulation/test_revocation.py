@@ -51,3 +51,26 @@ def test_what_the_revoked_device_alone_has_of_others_may_be_gone() -> None:
     result = simulate(plan.with_steps(steps))
     assert result.violation is None
     assert all(result.counts[kind] for kind in ("note", "restore", "revoke"))
+
+
+def test_a_revoked_device_may_hold_a_life_of_another_of_which_nobody_hears() -> None:
+    """Ben is put back to a copy from before what only anna had heard of, and deletes in its numbers."""
+    kinds = [
+        ("own", 1, (2, 0, 0, 3)),
+        ("wait", 0, (0, 0, 0, 0)),
+        ("partition", 0, (0b1100, 0, 0, 0)),
+        ("backup", 1, (0, 0, 0, 0)),
+        ("own", 1, (2, 0, 0, 6)),
+        ("own", 1, (2, 0, 0, 9)),
+        ("wait", 0, (0, 0, 0, 0)),
+        ("partition", 0, (0b1110, 0, 0, 0)),
+        ("restore", 1, (0, 0, 0, 0)),
+        ("own", 1, (8, 1, 0, 3)),
+        ("revoke", 1, (0, 0, 0, 0)),
+    ]
+    steps = tuple(Step(0 if kind == "restore" else 3_000, kind, *rest) for kind, *rest in kinds)
+    plan = replace(plan_of(1, 0, 4, 4), late=(), latency_ms=(1, 5), clocks=((0, 1.0),) * 4)
+    plan = replace(plan, edges=((0, 1), (1, 2), (2, 3)), unknowing=())
+    result = simulate(plan.with_steps(steps), readable=True)
+    assert result.violation is None
+    assert not any("restored" in line for line in result.lines)
