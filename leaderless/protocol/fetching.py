@@ -203,13 +203,10 @@ class Fetching:
         """
         ours = holdings.vectors
         sources: dict[Key, list[tuple[int, Peer]]] = {}
+        doubted = sorted(holdings.doubted)
         for peer in peers:
             if peer.known:
-                again = {
-                    Key(Stream.LOG, feed): 0
-                    for feed in sorted(holdings.doubted)
-                    if peer.holds(feed)
-                }
+                again = {Key(Stream.LOG, feed): 0 for feed in doubted if peer.holds(feed)}
                 for key, amount in {**again, **peer.ahead(ours)}.items():
                     if key.of not in holdings.closed and self._may_ask(peer, key, now):
                         sources.setdefault(key, []).append((amount, peer))
