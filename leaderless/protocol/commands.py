@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from leaderless.protocol.messages import StateBatch
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
         LogBatch,
         Message,
         Records,
-        StateBatch,
         Statements,
     )
 
@@ -41,6 +42,13 @@ class Key(NamedTuple):
 
     stream: Stream
     of: bytes
+
+
+def key_of(batch: StateBatch | LogBatch) -> Key:
+    """Return the stream that a batch of rows or commits is of."""
+    if isinstance(batch, StateBatch):
+        return Key(Stream.STATE, batch.owner)
+    return Key(Stream.LOG, batch.feed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,9 @@ from leaderless.protocol.commands import (
     Reconcile,
     Send,
     SendStatements,
+    key_of,
 )
-from leaderless.protocol.fetching import Fetching, key_of
+from leaderless.protocol.fetching import Fetching
 from leaderless.protocol.gathering import Gathering
 from leaderless.protocol.greeting import CROSSED, Greeter, welcome
 from leaderless.protocol.limits import MAX_POSITIONS, MAX_STREAMS

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from leaderless.protocol.commands import Command, Key, Send, Stream
+from leaderless.protocol.commands import Command, Key, Send, Stream, key_of
 from leaderless.protocol.messages import PullLog, PullState, StateBatch
 from leaderless.protocol.patience import Rests
 from leaderless.protocol.promising import SPENT_S, Promises, is_all_it_has
@@ -61,13 +61,6 @@ class _Asked(NamedTuple):
     position: object
     until: float
     link: int
-
-
-def key_of(batch: StateBatch | LogBatch) -> Key:
-    """Return the stream that a batch is of."""
-    if isinstance(batch, StateBatch):
-        return Key(Stream.STATE, batch.owner)
-    return Key(Stream.LOG, batch.feed)
 
 
 class Fetching:
@@ -201,7 +194,7 @@ class Fetching:
 
         Of a doubted feed who holds more first: what does not follow from ours came from there.
         """
-        ours = holdings.vectors
+        ours, doubted = holdings.vectors, sorted(holdings.doubted)
         sources: dict[Key, list[tuple[int, Peer]]] = {}
         doubted = sorted(holdings.doubted)
         for peer in peers:

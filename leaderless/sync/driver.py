@@ -24,10 +24,10 @@ from leaderless.protocol.commands import (
     GoOn,
     Key,
     Note,
+    key_of,
 )
 from leaderless.protocol.errors import ProtocolError
 from leaderless.protocol.exchange import CLONED, Exchange
-from leaderless.protocol.fetching import key_of
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
