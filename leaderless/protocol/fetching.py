@@ -114,9 +114,15 @@ class Fetching:
             del self._pulls[key]
 
     def accepts(self, peer: Peer, key: Key, now: float) -> bool:
-        """Return whether what a peer sends of a stream is looked at: suspects only when asked."""
+        """Return whether what a peer sends of a stream is looked at: suspects only when asked.
+
+        One source gives all of what is kept aside: what nobody asked for would take its place.
+        """
         pull = self._pulls.get(key)
-        return self.trust.hears(peer, key, now, asked=pull is not None and pull.link == peer.link)
+        asked = pull is not None and pull.link == peer.link
+        if key.stream is Stream.STATE and key.of in self._beside and not asked:
+            return False
+        return self.trust.hears(peer, key, now, asked=asked)
 
     def _may_ask(self, peer: Peer, key: Key, now: float) -> bool:
         """Return whether a peer is asked for a stream again, after what it did the last time."""

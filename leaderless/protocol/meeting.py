@@ -41,6 +41,15 @@ def meet(peer: Peer, own: bytes, ours: Holdings, now: float) -> list[Command]:
     return [Send(peer.link, PullState(own, theirs.incarnation, theirs.watermark))]
 
 
+def is_answer(peer: Peer, message: Message, own: bytes) -> bool:
+    """Return whether a message says what a peer heard of us, as it was asked to.
+
+    It was asked behind a position, so what begins at the start is something else.
+    """
+    is_of_us = isinstance(message, StateBatch) and message.owner == own and message.lo > 0
+    return is_of_us and peer.asked_word is not None
+
+
 def answered(peer: Peer, message: Message, own: bytes) -> None:
     """A message of a peer is to be applied: if it says what that heard of us, no time ends the wait.
 

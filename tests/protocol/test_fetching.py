@@ -271,6 +271,20 @@ def test_suspects_are_believed_one_at_a_time() -> None:
     assert side.exchange.received(2, batch, 10, 2.0, 0) == [Send(2, Credit(10))]
 
 
+def test_of_what_is_kept_aside_only_what_was_asked_for_is_taken() -> None:
+    """Another source would begin it anew, again and again: the first would never come to its end."""
+    other, ahead = bytes([70]) * 16, Vectors({C: OwnedPosition(LIFE, 9)})
+    side = Side(A, owned={C: 5}, suspected=frozenset([C]))
+    side.exchange.ours_changed(replace(side.holdings(), beside=frozenset([C])), 0.0)
+    assert PullState(C, LIFE, 0) in asked_by(behind(side, ahead))
+    greeted(side, other, 2, ahead)
+    for owner in (C, A):
+        batch = StateBatch(owner, LIFE, 0, 1, 9, 9, ())
+        assert side.exchange.received(2, batch, 10, 0.0, 0) == [Send(2, Credit(10))]
+    batch = StateBatch(C, LIFE, 0, 1, 9, 9, ())
+    assert side.exchange.received(1, batch, 10, 0.0, 0) == [Apply(1, batch, 10)]
+
+
 def test_of_a_suspects_rows_who_holds_most_is_waited_for() -> None:
     """The lesser copy would be in its way again; one that has failed often is waited for no more."""
     other = bytes([70]) * 16

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from leaderless.protocol.commands import Apply, GoOn, Introduce, Load, Note
+from leaderless.protocol.commands import Apply, GoOn, Introduce, Load, Note, Send
 from leaderless.protocol.fetching import STALLED_S
 from leaderless.protocol.meeting import ANSWERS
-from leaderless.protocol.messages import Pong, PullState, StateBatch, Vectors
+from leaderless.protocol.messages import Credit, Pong, PullState, StateBatch, Vectors
 from leaderless.protocol.promising import TIMES
 from leaderless.protocol.returning import WAIT_S
 from leaderless.protocol.silence import ANSWER_S, PING_S
@@ -75,6 +75,17 @@ def test_an_answer_that_is_not_durable_yet_is_waited_for() -> None:
         assert (Introduce(1) not in until(side, PING_S - 1)) is waits
         side.exchange.received(1, Pong(), 10, PING_S, 0)
         assert (Introduce(1) in side.exchange.applied(heard(5), PING_S, used=False)) is waits
+
+
+def test_what_was_not_asked_is_no_answer() -> None:
+    """Rows of ours from the start are asked of one peer at a time; nor does anybody answer twice."""
+    side = Side(A, owned={A: 9})
+    greeted(side, B, 1, at(5), version=ANSWERS)
+    unasked, answer = StateBatch(A, LIFE, 0, 5, 5, 5, ()), StateBatch(A, LIFE, 5, 5, 5, 5, ())
+    assert side.exchange.received(1, unasked, 10, 0.1, 0) == [Send(1, Credit(10))]
+    assert side.exchange.received(1, answer, 10, 0.1, 0) == [Apply(1, answer, 10)]
+    side.exchange.applied(Apply(1, answer, 10), 0.1, used=False)
+    assert side.exchange.received(1, answer, 10, 0.2, 0) == [Send(1, Credit(10))]
 
 
 def test_who_holds_more_of_us_than_we_do_is_asked_for_all_of_it_instead() -> None:
