@@ -138,6 +138,8 @@ def _leave_others(transaction: Transaction) -> None:
         if copy.owner != transaction.own_device:
             state.forget(connection, transaction.registry, copy)
             connection.exec_driver_sql("DELETE FROM incarnation WHERE device = ?", (copy.owner,))
+    for kind in meta.OF_COPIES:
+        meta.drop_all(connection, kind)
 
 
 def _shared_records(connection: Connection, transaction: Transaction) -> list[Create]:

@@ -35,9 +35,20 @@ HEARD_GENERATION = "heard_generation"  # the highest of ours that a peer has tol
 CLONED = "cloned"  # since when (ms) another machine runs as this device
 REVOKED = "revoked"  # since when (ms) this device knows that it is no member any more
 RENAMED = "renamed"  # set when positions got other names: tables are to be shown again
+_RELAYED = "relayed/"
+_RELAYED_ABOVE = "relayed_above/"
+_TOUCHED = "touched/"
+_TAKEN_BACK = "taken_back/"
 _SUSPECTED = "suspected/"
 STAYS = 2  # what such a fact says where the proved copy is still there
 ASIDE = "aside/"
+OF_COPIES = (
+    _RELAYED,
+    _RELAYED_ABOVE,
+    _TOUCHED,
+    _TAKEN_BACK,
+    _SUSPECTED,
+)  # how rows came to be here
 _CLOCK_MS = "clock_ms"
 _CLOCK_COUNTER = "clock_counter"
 _PUT = (
@@ -77,22 +88,22 @@ def drop_all(connection: Connection, kind: str) -> None:
 
 def relayed(owner: bytes) -> str:
     """Return the fact that names who relayed rows of an owner since its copy was proved last."""
-    return f"relayed/{owner.hex()}"
+    return _RELAYED + owner.hex()
 
 
 def relayed_above(owner: bytes) -> str:
     """Return the fact that says above which rev the first of them brought rows."""
-    return f"relayed_above/{owner.hex()}"
+    return _RELAYED_ABOVE + owner.hex()
 
 
 def touched(owner: bytes) -> str:
     """Return the fact that some of an owner's copy, proved or not, came through others."""
-    return f"touched/{owner.hex()}"
+    return _TOUCHED + owner.hex()
 
 
 def taken_back(owner: bytes) -> str:
     """Return the fact that names whose rows of an owner did not fit a proved copy the last time."""
-    return f"taken_back/{owner.hex()}"
+    return _TAKEN_BACK + owner.hex()
 
 
 def suspected(owner: bytes) -> str:

@@ -156,6 +156,23 @@ def test_rows_of_others_are_left_behind(tmp_path: Path, meeting: Meeting) -> Non
             replica.store.close()
 
 
+def test_whose_rows_were_doubted_is_left_behind_with_them(tmp_path: Path, meeting: Meeting) -> None:
+    """A device that is a member of the joined library, too, is met there for the first time."""
+    a, b = make_replicas(tmp_path, 2)
+    add_tree(a, 3, "theirs")
+    pull(a, b, a)
+    owner = a.identity.device
+    facts = [meta.relayed, meta.relayed_above, meta.touched, meta.taken_back, meta.suspected]
+    for fact in (*facts, meta.aside):
+        within(b, lambda conn: meta.put(conn, fact(owner), b"relay" * 4))  # noqa: B023
+    meeting.joiner.store.close()
+    meeting.joiner = b
+    meeting.join()
+    left = "SELECT name FROM meta WHERE name LIKE '%/%'"
+    assert query_file(b.store.path, left) == []
+    a.store.close()
+
+
 # --- what stays -----------------------------------------------------------------------------------
 
 
