@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from leaderless.protocol.vectors import Holdings, Staging
 
 PROMISED_S: Final = 120.0
-"""Headers that somebody says he has, and that do not come for so long, are not waited for."""
+"""Headers that somebody says he has, and that do not come for so long, are not waited for; nor is who
+holds the records that most others held."""
 FIRST: Final = b""
 """The place before all records: who asks for what comes after it begins anew."""
 
@@ -62,12 +63,14 @@ class Gathering:
         self._begun: Counter[bytes] = Counter()
         self._stuck_since: float | None = None
         self._preferred: frozenset[bytes] = frozenset()
+        self._without_since: float | None = None
         self.replan_at: float | None = None
         """When `plan` comes to another answer if nothing happens before."""
 
     def prefer(self, devices: frozenset[bytes]) -> None:
         """Ask these, if they are there, once our records are to give way to those of most."""
         self._preferred = devices
+        self._without_since = None
 
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
@@ -110,8 +113,7 @@ class Gathering:
                 self._wake_at(self._trust.hears_records_at(peer.device))
         able = [peer for peer in able if now >= self._trust.hears_records_at(peer.device)]
         if ours.outvoted:
-            able = [peer for peer in able if peer.device not in ours.givers]
-            able = [peer for peer in able if peer.device in self._preferred] or able
+            able = self._with_others(able, ours, now)
         staging = ours.staging
         need = (staging, ours.forgotten, ours.damaged)
         changed, self._need = need != self._need, need
@@ -128,6 +130,23 @@ class Gathering:
             self._stuck_since = None
             return self._ask(fit, staging.cursor, ours, now)
         return self._start_anew(_starters(able, ours), ours, now, STALLED_S)
+
+    def _with_others(self, able: list[Peer], ours: Holdings, now: float) -> list[Peer]:
+        """Return who may give the records that most others hold.
+
+        Who gave those here may do so again where for long nobody else is there: the others may never
+        come back, and a device that is in doubt is in sync with nobody.
+        """
+        others = [peer for peer in able if peer.device not in ours.givers]
+        if others:
+            self._without_since = None
+            return [peer for peer in others if peer.device in self._preferred] or others
+        if self._without_since is None:
+            self._without_since = now
+        if now >= self._without_since + PROMISED_S:
+            return able
+        self._wake_at(self._without_since + PROMISED_S)
+        return []
 
     def _wait_for_headers(
         self, able: list[Peer], ours: Holdings, staging: Staging, now: float

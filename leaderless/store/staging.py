@@ -83,6 +83,9 @@ def stage(connection: Connection, batch: Records, source: bytes) -> bool:
         return False
     if any(batch.as_of.get(feed, 0) < seq for feed, seq in held.start.items()):
         return False
+    if _mixes(connection, source):
+        discard(connection)
+        return False
     rows = []
     at = place(batch.after)
     for packed in batch.records:
@@ -106,6 +109,17 @@ def stage(connection: Connection, batch: Records, source: bytes) -> bool:
         pack([after, held.count + len(rows), int(batch.done), *begun]),
     )
     return True
+
+
+def _mixes(connection: Connection, source: bytes) -> bool:
+    """Return whether one of two gave the records that are doubted: who began what is staged, `source`.
+
+    What it says once more is not to be mixed with what most others hold.
+    """
+    if not givers.is_outvoted(connection):
+        return False
+    gave = givers.givers(connection)
+    return (source in gave) != (first_source(connection) in gave)
 
 
 def first_source(connection: Connection) -> bytes:
@@ -251,11 +265,13 @@ def _judged(
 ) -> tuple[frozenset[bytes], frozenset[bytes]]:
     """Return who had given what was not so, and whose word the records are now.
 
-    Where they are the same again at the same positions they were right, and are doubted no more.
+    Where they are the same again at the same positions they were right, and are doubted no more; but
+    not by the word of those that gave them.
     """
-    if meta.get(connection, meta.SHARED_HASH) == before:
-        return frozenset(), frozenset()
-    return givers.givers(connection), gave
+    held = givers.givers(connection)
+    if meta.get(connection, meta.SHARED_HASH) != before:
+        return held, gave
+    return frozenset(), gave if gave <= held else frozenset()
 
 
 def _check_start(connection: Connection, start: Mapping[bytes, int]) -> None:

@@ -216,3 +216,21 @@ def test_records_that_give_way_are_asked_of_those_that_agree() -> None:
     gathering.prefer(frozenset({agrees.device}))
     assert gathering.plan([giver], ours, 0.0) == []
     assert gathering.plan([giver, other], ours, 0.0) == _asks(2, FIRST)
+
+
+def test_who_gave_what_most_had_otherwise_is_asked_again_once_they_are_gone_for_long() -> None:
+    """In doubt this device is in sync with nobody, and those that raised it may never come back."""
+    feed = b"f" * 44
+    vectors = Vectors({}, {feed: FeedPosition(3, 3)})
+    giver, other = (_peer(link, {feed: 3}) for link in (1, 2))
+    ours = replace(
+        _ours({}), damaged=True, outvoted=True, givers=frozenset({giver.device}), vectors=vectors
+    )
+    gathering = Gathering(Trust())
+    assert gathering.plan([giver], ours, 0.0) == []
+    assert gathering.replan_at == PROMISED_S
+    gathering.plan([other], ours, 1.0)
+    gathering.lost(2)
+    assert gathering.plan([giver], ours, 2.0) == []
+    assert gathering.plan([giver], ours, 1.0 + PROMISED_S) == []
+    assert gathering.plan([giver], ours, 2.0 + PROMISED_S) == _asks(1, FIRST)

@@ -92,6 +92,30 @@ def test_a_state_that_turns_out_to_be_right_is_doubted_no_more(two: list[Replica
     assert not within(other, givers.doubt)
 
 
+def test_who_gave_a_state_cannot_end_the_doubt_of_it(two: list[Replica]) -> None:
+    """It says the same once more: the records are there again, and most may doubt them again."""
+    one, other = two
+    _given(one, other, GIVER, _altered)
+    within(other, givers.doubt)
+    assert _given(one, other, GIVER, _altered).altered == frozenset()
+    assert within(other, givers.givers) == {GIVER}
+    assert within(other, givers.doubt)
+
+
+def test_what_is_doubted_is_not_mixed_with_what_most_hold(two: list[Replica]) -> None:
+    """Who goes on where one of the others had begun has all of it begun anew."""
+    one, other = two
+    _given(one, other, GIVER, _altered)
+    within(other, givers.doubt)
+    first, second, *_ = batches(one, 2)
+    for begins, goes_on in ((OTHER, GIVER), (GIVER, OTHER)):
+        assert within(other, lambda conn: staging.stage(conn, first, begins))  # noqa: B023
+        assert not within(other, lambda conn: staging.stage(conn, second, goes_on))  # noqa: B023
+        assert within(other, staging.read_staging) is None
+        assert within(other, lambda conn: staging.stage(conn, first, begins))  # noqa: B023
+        assert within(other, lambda conn: staging.stage(conn, second, begins))  # noqa: B023
+
+
 def test_nobody_is_named_where_more_has_been_written_since(two: list[Replica]) -> None:
     """Other positions have other records: what replaces them says nothing of those before."""
     one, other = two
