@@ -128,14 +128,32 @@ async def test_a_relay_cannot_promise_what_the_owner_never_signed(
     assert await refused(receiver, batch, relay.identity.device) == "unverified"
 
 
+def sized(batch: StateBatch, size: int) -> StateBatch:
+    """Return a batch with another size of all entries."""
+    (change,) = [item for item in batch.changes if item.model == "entry"]
+    at = 2 + change.columns.index("size_bytes")
+    rows = [(*row[:at], size, *row[at + 1 :]) for row in change.rows]
+    others = [item for item in batch.changes if item.model != "entry"]
+    return replace(batch, changes=(*others, replace(change, rows=rows)))
+
+
+@pytest.mark.parametrize("number", [1 << 63, (1 << 64) - 1])
+async def test_a_number_that_no_database_holds_is_refused(
+    replicas: list[Replica], number: int
+) -> None:
+    """Nothing of the batch is kept, whoever brings it; the rows as they are come afterwards."""
+    owner, relay, receiver = replicas
+    batch = await batch_of(owner, owner)
+    for sender in (owner, relay):
+        wrong = sized(batch, number)
+        assert await refused(receiver, wrong, sender.identity.device) == "refused"
+    assert (await (await applier(receiver)).apply(batch, relay.identity.device)).used
+    assert entries(receiver) == entries(owner)
+
+
 def forged(batch: StateBatch) -> StateBatch:
     """Return a batch with other sizes in it, one rev short of the owner's word."""
-    (change,) = [item for item in batch.changes if item.model == "entry"]
-    size = 2 + change.columns.index("size_bytes")
-    rows = [(*row[:size], 666, *row[size + 1 :]) for row in change.rows]
-    others = [item for item in batch.changes if item.model != "entry"]
-    changes = (*others, replace(change, rows=rows))
-    return replace(batch, changes=changes, hi=batch.hi - 1)
+    return replace(sized(batch, 666), hi=batch.hi - 1)
 
 
 async def test_forged_rows_are_dropped_when_the_owner_completes_them(
