@@ -22,7 +22,7 @@ from leaderless.protocol.membership import (
     library_of,
     signed_part,
 )
-from leaderless.store.store import Store, create_store, in_thread
+from leaderless.store.store import Runner, Store, create_store, in_thread
 from registry.changes import Incarnation
 from registry.models import Registry
 
@@ -165,11 +165,13 @@ def make_replicas(folder: Path, count: int) -> list[Replica]:
     return replicas
 
 
-def open_replica(folder: Path, at: int, ms: int = START_MS, file: str | None = None) -> Replica:
+def open_replica(
+    folder: Path, at: int, ms: int = START_MS, file: str | None = None, run: Runner = beside
+) -> Replica:
     """Return the device number `at` as its file is now, or as another file says that it was."""
     identity, clock = load_or_create(folder / f"key{at}"), SteppedClock(ms)
     path = folder / (file or f"library{at}.db")
-    store = Store(path, Registry(MODELS), clock, RecordIds(clock), identity.sign, run=beside)
+    store = Store(path, Registry(MODELS), clock, RecordIds(clock), identity.sign, run=run)
     store.load()
     return Replica(identity, clock, store)
 
