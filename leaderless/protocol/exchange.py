@@ -244,9 +244,8 @@ class Exchange:
         is_introduction = isinstance(message, StateBatch) and message.introduction
         if isinstance(message, Statements) or is_introduction:
             return True
-        if meeting.is_answer(peer, message, self.device):
-            return True
-        return self.fetching.accepts(peer, key_of(message), now)
+        is_answer = meeting.is_answer(peer, message, self.device)
+        return is_answer or self.fetching.accepts(peer, key_of(message), now)
 
     def _on_hello(self, peer: Peer, hello: Hello, now: float, wall_ms: int) -> list[Command]:
         wrong = self._greeter.mismatch(hello)
