@@ -232,8 +232,10 @@ def _say_again(transaction: Transaction, own: Copy, model: Model) -> None:
     for fields, key in said:
         found = needed(model.query_rows)(connection, own.epoch, 0, [key])
         ((uuid, _, *values),) = found.rows
-        now = dict(zip(found.columns, values, strict=True)) | msgpack.unpackb(fields)
-        transaction.put(model.sync_name, ("uuid", *now), [(uuid, *now.values())])
+        known = dict(zip(found.columns, values, strict=True))
+        now = known | msgpack.unpackb(fields)
+        if now != known:
+            transaction.put(model.sync_name, ("uuid", *now), [(uuid, *now.values())])
 
 
 def _in_order(connection: Connection, model: Model) -> Iterator[list[bytes]]:

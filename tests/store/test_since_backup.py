@@ -220,3 +220,17 @@ def test_a_name_that_was_given_in_the_other_life_stays(lives: Lives) -> None:
     add_device_row(lives.device, "device0")
     lives.returned()
     assert lives.ask("SELECT name FROM device") == [("named",)]
+
+
+def test_a_name_that_was_given_in_both_lives_is_not_said_again(lives: Lives) -> None:
+    """Nothing is written where all is as others know it already."""
+    add_device_row(lives.device, "new")
+    lives.tell()
+    told = held(lives.device, lives.device).watermark
+    lives.put_back()
+    lives.start_anew()
+    add_device_row(lives.device, "between")
+    add_device_row(lives.device, "new")
+    lives.returned()
+    assert lives.ask("SELECT name FROM device") == [("new",)]
+    assert held(lives.device, lives.device).watermark == told
