@@ -124,12 +124,14 @@ def dispute(
 ) -> Verdict | None:
     """Settle whose fault it is that a batch of `sender` cannot be applied, not even in part.
 
-    None if it is its own: nobody else had a part in what it builds on.
+    None if it is its own: nobody else had a part in what it builds on. What was proved here may be of
+    another life of its owner than what a relay holds of it: only a whole copy from that can show it.
     """
     copy, had = state.copy_of(connection, owner), parts(connection, owner)
     if copy is not None and had.stays:
         return _differs(connection, registry, copy, sender, why)
-    if copy is None or not (had.devices or meta.get(connection, meta.touched(owner))):
+    is_doubtful = bool(meta.get(connection, meta.touched(owner))) or sender != owner
+    if copy is None or not (had.devices or (is_doubtful and is_proved(copy))):
         return None
     if not had.devices:
         return _misfit(connection, registry, copy, sender, why)

@@ -327,6 +327,25 @@ def test_what_cannot_be_applied_is_the_fault_of_who_brought_what_it_builds_on(
     assert disputed(device) == Verdict(False, "why", (C,), is_certain=True)
 
 
+def test_a_proved_copy_may_be_of_another_life_than_what_a_relay_has(
+    replicas: list[Replica],
+) -> None:
+    """Though the owner alone brought it: who has other rows is asked for all of them, not refused."""
+    owner, receiver, _ = replicas
+    device, registry = owner.identity.device, receiver.store.registry
+
+    def disputed(sender: bytes) -> Verdict | None:
+        return receiver.store.write_here(
+            lambda tx: relayed.dispute(tx.conn, registry, device, sender, "why")
+        )
+
+    merged(receiver, batch_of(owner), device)
+    assert disputed(device) is None
+    assert disputed(C) == Verdict(False, "why", (C,), is_taken_back=True)
+    assert disputed(C) == Verdict(False, "why", (C,))
+    assert parts(receiver, owner).stays
+
+
 def test_who_has_nothing_more_says_so_with_the_word_it_has(replicas: list[Replica]) -> None:
     """It proves a copy that is all there and had no word; it makes nobody a part of it."""
     owner, receiver, _ = replicas
