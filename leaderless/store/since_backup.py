@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 2_000
 """Rows that are read or written together."""
 _LOOKUP: Final = 500
+_HIGHEST: Final = b"\xff" * 16
 _MOST_BYTES: Final = 1 << 16
 
 
@@ -65,9 +66,10 @@ def put_aside(
             _keep(connection, own, model, chunk)
     if start is not None:
         _keep_said(connection, registry, own, start)
-    above = known if start is None else start.keys
+    keys = {model: (key, _HIGHEST) for model, key in known.items()}
+    above = keys if start is None else start.keys
     rev = -1 if start is None else start.rev
-    told = [*own.incarnation, rev, [[*item] for item in above.items()]]
+    told = [*own.incarnation, rev, [[model, *upto] for model, upto in above.items()]]
     meta.put(connection, meta.SINCE_BACKUP, pack(told))
     connection.exec_driver_sql("DROP TABLE temp.named")
 
@@ -187,7 +189,8 @@ def leave_out(connection: Connection, registry: Registry, taken: Copy) -> None:
     # A later incarnation tells of no deletion from before it.
     if taken.floor > rev or taken.incarnation != (generation, nonce):
         connection.exec_driver_sql(
-            "DELETE FROM since_backup WHERE stays IS NULL AND model = ? AND key <= ?", keys
+            "DELETE FROM since_backup WHERE stays IS NULL AND model = ? AND key <= ? AND uuid <= ?",
+            [(*item,) for item in keys],
         )
 
 

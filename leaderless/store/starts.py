@@ -2,7 +2,8 @@
 
 A backup does not know when it was made. But whoever puts it back starts it: what was written before is
 up to what was noted then, what was written since is above it. Local keys tell, as these are given out
-in their order; a rev is that of the last change, and an id tells no time.
+in their order; but that of the newest row is given out again once that is deleted. So ids have to be
+up to the highest of then, too, though one alone tells no time. A rev is that of the last change.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from leaderless.protocol.packing import pack, unpack
+import msgpack
+
+from leaderless.protocol.packing import pack
 from leaderless.store import meta
 
 if TYPE_CHECKING:
@@ -24,15 +27,15 @@ if TYPE_CHECKING:
 
 KEPT: Final = 64
 """So many starts are remembered: a device that is alone for longer counts from the oldest of these."""
-_MOST_BYTES: Final = 4 << 20
+_NONE: Final = (0, b"")
 
 
 class Start(NamedTuple):
     """What a device held of itself when it was started."""
 
     rev: int
-    keys: Mapping[str, int]
-    """Of each owned model, the highest local key."""
+    keys: Mapping[str, tuple[int, bytes]]
+    """Of each owned model, the highest local key, and the highest id of a row of its own."""
     said: Mapping[bytes, Mapping[str, Any]]
     """By uuid the fields of own rows that a person has said."""
 
@@ -47,7 +50,10 @@ def note(transaction: Transaction) -> None:
     noted = _packed(connection)
     if noted and noted[-1][0] == rev:
         return
-    keys = [[model.sync_name, _highest(connection, model.sync_name)] for model in registry.owned()]
+    keys = [
+        [model.sync_name, *_highest(connection, epoch, model.sync_name)]
+        for model in registry.owned()
+    ]
     said = [
         [uuid, name, value]
         for uuid, fields in said_now(connection, registry, epoch).items()
@@ -83,7 +89,7 @@ def last_before(
     fitting = [
         (rev, highest, said)
         for rev, held, said in _packed(connection)
-        if all((highest := dict(held)).get(model, 0) >= key for model, key in keys.items())
+        if all((highest := _keys(held)).get(model, _NONE)[0] >= key for model, key in keys.items())
     ]
     before = [start for start in fitting if changed is None or start[0] < changed]
     if not fitting:
@@ -101,8 +107,16 @@ def forget(connection: Connection) -> None:
 
 def _packed(connection: Connection) -> list[Any]:
     held = meta.get(connection, meta.STARTS)
-    return [] if held is None else list(unpack(held, _MOST_BYTES))
+    return [] if held is None else list(msgpack.unpackb(held))
 
 
-def _highest(connection: Connection, model: str) -> int:
-    return int(connection.exec_driver_sql(f"SELECT max(id) FROM {model}").scalar() or 0)
+def _keys(held: list[Any]) -> dict[str, tuple[int, bytes]]:
+    return {model: (key, uuid) for model, key, uuid in held}
+
+
+def _highest(connection: Connection, epoch: int, model: str) -> tuple[int, bytes]:
+    found = connection.exec_driver_sql(
+        f"SELECT (SELECT max(id) FROM {model}), (SELECT max(uuid) FROM {model} WHERE epoch = ?)",
+        (epoch,),
+    ).one()
+    return found[0] or 0, found[1] or b""

@@ -124,6 +124,21 @@ def test_what_was_deleted_and_is_not_told_of_any_more_stays_deleted(lives: Lives
     assert not gone & lives.names().keys()
 
 
+def test_a_key_that_is_given_out_again_is_that_of_another_row(lives: Lives) -> None:
+    """What was found alone has it from one that was deleted: its id tells that it is a later one."""
+    last = lives.add("last", root(lives))
+    lives.back_up()
+    _delete_untold(lives)
+    lives.drop("entry", last)
+    lives.device.clock.ms += 1
+    found = lives.add("found", root(lives))
+    assert lives.ask("SELECT max(id) FROM entry") == lives.ask(
+        "SELECT id FROM entry WHERE uuid = ?", found
+    )
+    assert lives.returned().regained == Regained(kept=1)
+    assert found in lives.names()
+
+
 def test_what_was_deleted_stays_so_where_the_backup_may_be_of_any_of_several_starts(
     lives: Lives,
 ) -> None:

@@ -32,9 +32,14 @@ def test_a_start_tells_how_far_the_rows_were(lives: Lives) -> None:
     """By their local keys, and the rev; and what a person had said by then."""
     found = last(lives, 3)
     assert found is not None
-    assert (found.rev, found.keys["entry"], found.keys["location"]) == (6, 3, 1)
-    assert found.said[lives.device.identity.device] == {"name": "device0"}
+    ((entry,),) = lives.ask("SELECT max(uuid) FROM entry")
     ((location,),) = lives.ask("SELECT uuid FROM location")
+    assert (found.rev, found.keys["entry"], found.keys["location"]) == (
+        6,
+        (3, entry),
+        (1, location),
+    )
+    assert found.said[lives.device.identity.device] == {"name": "device0"}
     assert found.said[location] == {"name": "docs", "index_mode": "shallow"}
 
 
