@@ -12,7 +12,7 @@ import trio.testing
 from leaderless.store import restoring
 from leaderless.transport.memory import memory_pair
 from tests.daemon.rooms import Rooms, open_rooms
-from tests.replicas import Replica
+from tests.replicas import Replica, make_replicas
 
 
 async def test_status_says_in_words_how_things_are(tmp_path: Path, replica: Replica) -> None:
@@ -97,28 +97,30 @@ async def test_wait_answers_once_all_connected_are_proved(
 
 
 async def test_wait_waits_for_a_device_that_takes_its_rows_back(
-    tmp_path: Path, pair: list[Replica]
+    tmp_path: Path,
 ) -> None:
-    """Though all others are proved to hold what it holds: that is not all that it had."""
-    answered: list[object] = []
+    """Though all who are there are proved to hold what it holds: the third may know more of it."""
+    replicas, answered = make_replicas(tmp_path, 3), list[object]()
     async with (
-        open_rooms(tmp_path / "a", pair[0]) as rooms,
-        open_rooms(tmp_path / "b", pair[1]) as other,
+        open_rooms(tmp_path / "a", replicas[0]) as rooms,
+        open_rooms(tmp_path / "b", replicas[1]) as other,
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(_other_side, rooms, other)
         await rooms.data("GET", "/v1/wait", timeout_s="60")
-        await pair[0].store.write(restoring.begin)
+        await replicas[0].store.write(restoring.begin)
 
         async def wait() -> None:
             answered.append(await rooms.data("GET", "/v1/wait", timeout_s="60"))
 
         nursery.start_soon(wait)
-        for _ in range(10):
-            await trio.sleep(1)
-            view = await rooms.overview.view()
-        assert ([peer.proved for peer in view.peers], answered) == ([True], [])
+        await trio.testing.wait_all_tasks_blocked()
+        view = await rooms.overview.view()
+        proved = [peer.proved for peer in view.peers if peer.connected]
+        assert (proved, answered) == ([True], [])
         nursery.cancel_scope.cancel()
+    for replica in replicas:
+        replica.store.close()
 
 
 async def test_wait_gives_up_when_its_time_is_over(tmp_path: Path, pair: list[Replica]) -> None:
