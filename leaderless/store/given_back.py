@@ -66,7 +66,7 @@ def take(transaction: Transaction) -> Taken:
     taken = state.copy_of(connection, transaction.own_device)
     if taken is None or not taken.exact or not 0 < taken.verified == taken.watermark:
         raise NotSignedError("rows that were given back are not what this device had signed")
-    since_backup.leave_out(connection, registry, taken)
+    since_backup.leave_out(connection, registry)
     meta.put(connection, meta.OWN_EPOCH, taken.epoch)
     transaction.facts_changed = True
     return Taken(taken, displaced)

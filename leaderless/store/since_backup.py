@@ -3,10 +3,11 @@
 Its rows are those that peers know (store/given_back.py); what it has found alone, and what was said of
 its rows there, is not among them. That is put aside before they are taken, and written again, under
 the same ids, in the incarnation in which the device goes on. A row that is not given back was
-found since, or was deleted in the life that others know. Where they remember no deletion any more
-(the floor, or a later incarnation), it was found since if it was made after the start at which the
-backup was put back (store/starts.py): the last one at which nothing was known yet of what that life
-did otherwise. Else it stays deleted. What was found in both lives is one thing under two ids
+found since, or was deleted in the life that others know. Its owner's word covers no deletion: one may
+be forgotten (below a floor, or before a later incarnation), or left out by who gives the rows. So it
+was found since if it was made after the start at which the backup was put back (store/starts.py): the
+last one at which nothing was known yet of what that life did otherwise. Else it stays deleted. What
+was found in both lives is one thing under two ids
 (`Model.identity`): the id that others know stays, and what is said of the other one follows
 (store/sayings.py). A row that hangs below one that was deleted is left behind, and counted.
 """
@@ -67,10 +68,8 @@ def put_aside(
     if start is not None:
         _keep_said(connection, registry, own, start)
     keys = {model: (key, _HIGHEST) for model, key in known.items()}
-    above = keys if start is None else start.keys
-    rev = -1 if start is None else start.rev
-    told = [*own.incarnation, rev, [[model, *upto] for model, upto in above.items()]]
-    meta.put(connection, meta.SINCE_BACKUP, pack(told))
+    upto = keys if start is None else start.keys
+    meta.put(connection, meta.SINCE_BACKUP, pack([[model, *item] for model, item in upto.items()]))
     connection.exec_driver_sql("DROP TABLE temp.named")
 
 
@@ -93,7 +92,8 @@ def _name(connection: Connection, batches: Iterable[StateBatch]) -> None:
 def _parted(connection: Connection, registry: Registry, own: Copy) -> int | None:
     """Return a rev at which the two lives had parted, the first that shows; None if none does.
 
-    What is named and is not here, or was older here, or is not deleted here, was done by the other.
+    A row that is named and is not here, or was older here, was written by the other. What is said to
+    be deleted tells nothing: whoever gives the rows may have made that up.
     """
     tables = (*(model.sync_name for model in registry.owned()), "opaque_row")
     as_there = " OR ".join(
@@ -101,7 +101,7 @@ def _parted(connection: Connection, registry: Registry, own: Copy) -> int | None
         for table in tables
     )
     rev = connection.exec_driver_sql(
-        f"SELECT min(n.rev) FROM temp.named n WHERE n.rev > ? AND NOT (n.gone = 0 AND ({as_there}))"
+        f"SELECT min(n.rev) FROM temp.named n WHERE n.rev > ? AND n.gone = 0 AND NOT ({as_there})"
         " AND NOT EXISTS (SELECT 1 FROM tombstone t WHERE t.uuid = n.uuid)",
         (own.floor,),
     ).scalar()
@@ -176,22 +176,20 @@ def _keep_said(connection: Connection, registry: Registry, own: Copy, start: sta
         )
 
 
-def leave_out(connection: Connection, registry: Registry, taken: Copy) -> None:
+def leave_out(connection: Connection, registry: Registry) -> None:
     """Drop of what is kept what was taken after all, and what was deleted by all that can be told."""
     packed = meta.get(connection, meta.SINCE_BACKUP)
     if packed is None:
         return
-    generation, nonce, rev, keys = unpack(packed, _MOST_BYTES)
+    keys = unpack(packed, _MOST_BYTES)
     for table in (*(model.sync_name for model in registry.owned()), "tombstone", "opaque_row"):
         connection.exec_driver_sql(
             f"DELETE FROM since_backup WHERE stays IS NULL AND uuid IN (SELECT uuid FROM {table})"
         )
-    # A later incarnation tells of no deletion from before it.
-    if taken.floor > rev or taken.incarnation != (generation, nonce):
-        connection.exec_driver_sql(
-            "DELETE FROM since_backup WHERE stays IS NULL AND model = ? AND key <= ? AND uuid <= ?",
-            [(*item,) for item in keys],
-        )
+    connection.exec_driver_sql(
+        "DELETE FROM since_backup WHERE stays IS NULL AND model = ? AND key <= ? AND uuid <= ?",
+        [(*item,) for item in keys],
+    )
 
 
 def discard(connection: Connection) -> None:

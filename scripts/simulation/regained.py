@@ -102,7 +102,9 @@ def _read(
 
 def _missing(author: Author, tree: Tree, held: _File, *, knows_jobs: bool) -> list[bytes]:
     """Return what is missing of a tree that was written alone, with no reason for it."""
-    gone, before = author.tree.gone, {*author.started.entries, *author.started.jobs}
+    gone = author.tree.gone
+    # A clock that was set back since gives ids that are no later than those of then.
+    before = max([*author.started.entries, *author.started.jobs], default=b"")
     places = {
         (entry.location, entry.parent, entry.name, entry.kind): entry.uuid
         for entry in held.entries.values()
@@ -111,7 +113,7 @@ def _missing(author: Author, tree: Tree, held: _File, *, knows_jobs: bool) -> li
     missing = (
         []
         if not knows_jobs
-        else [uuid for uuid in tree.jobs if uuid not in {*held.jobs, *gone, *before}]
+        else [uuid for uuid in tree.jobs if uuid not in {*held.jobs, *gone} and uuid > before]
     )
 
     def place(uuid: bytes) -> bytes | None:
@@ -127,7 +129,7 @@ def _missing(author: Author, tree: Tree, held: _File, *, knows_jobs: bool) -> li
         location = entry.location if above is None else held.entries[above].location
         found = places.get((location, above, entry.name, entry.kind))
         is_there = entry.location in held.locations or above is not None
-        if found is None and is_there and uuid not in before:
+        if found is None and is_there and uuid > before:
             missing.append(uuid)
         return found
 

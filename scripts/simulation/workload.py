@@ -89,7 +89,8 @@ class Author:
         self.alone: list[Tree] = []
         """What it held when it began to take its rows back: one of these, since it was put back."""
         self.started = Tree()
-        """What it held at its last start: which start was that of the backup may not be known."""
+        """What it held at its last start before it took its rows back: which start was that of the
+        backup may not be known."""
         self.backup: Backup | None = None
         self.is_unsure = False
         """Whether it may still have to take its rows back, since the last heal."""

@@ -164,7 +164,8 @@ class World:
         await self._nursery.start(device.live)
         author = self.authors[device.index]
         await faults.remember(self, author)
-        author.started = author.tree
+        if not author.alone:
+            author.started = author.tree
         await author.begin()
 
     async def start_beside(self, device: Device) -> None:

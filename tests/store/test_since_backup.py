@@ -155,6 +155,21 @@ def test_what_was_deleted_stays_so_where_the_backup_may_be_of_any_of_several_sta
     assert not gone & lives.names().keys()
 
 
+def test_a_deletion_that_is_left_out_by_who_gives_the_rows_stays(lives: Lives) -> None:
+    """No word of the owner covers it, so nothing is made of its not being told."""
+    last = lives.add("last", root(lives))
+    lives.back_up()
+    lives.add("known", root(lives))
+    lives.drop("entry", last)
+    lives.tell()
+    within(lives.peer, lambda c: c.exec_driver_sql("DELETE FROM tombstone"))
+    lives.put_back()
+    found = lives.add("found", root(lives))
+    assert lives.returned().regained == Regained(kept=1)
+    assert found in lives.names()
+    assert last not in lives.names()
+
+
 def test_what_was_deleted_before_a_later_incarnation_stays_deleted(lives: Lives) -> None:
     """That tells of all that there is, and of nothing that was deleted before it began."""
     lives.add("last", root(lives))
