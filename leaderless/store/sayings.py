@@ -3,7 +3,8 @@
 A restored device has found a file that it had found before the restore, too; people tagged either.
 One commit, of this device, says of the id that stays what was said of the other one, where nobody has
 said anything later of that; the records that nobody would see any more are deleted. It reaches
-everybody like any edit.
+everybody like any edit. What is replaced so on the id that stays is listed as a conflict: who said
+the later value had not seen it.
 """
 
 from __future__ import annotations
@@ -105,14 +106,17 @@ class _Following:
         for (model, record), ends in self._ends.items():
             held = read_state(self._connection, model, record)
             said = self._said.get((model, record), {})
+            now = held.shown() if held.alive else {}
+            news = _news(now, said) if said else ends
             if not held.alive:
-                values = {name: write.value for name, write in said.items()} | ends
-                made.append(Create(model, RecordId(record), _named(values)))
-            elif news := _news(held, said) if said else ends:
+                news = {name: write.value for name, write in said.items()} | ends
+                made.append(Create(model, RecordId(record), _named(news)))
+            elif news:
                 if not self._may_edit(held):
                     self.failed += 1
                     continue
-                made.append(Update(model, RecordId(record), _named(news)))
+                unseen = tuple(now[name].ref for name in news if name in now and said)
+                made.append(Update(model, RecordId(record), _named(news), unseen=unseen))
             made += self._gone.get((model, record), [])
         return made
 
@@ -137,9 +141,8 @@ def _id_for(
     return after if before == record else derived_id(COMMAND, record, stays)
 
 
-def _news(held: RecordState, said: dict[FieldKey, Write]) -> dict[FieldKey, Value]:
+def _news(now: dict[FieldKey, Write], said: dict[FieldKey, Write]) -> dict[FieldKey, Value]:
     """Return what was said that a record does not say, or said earlier."""
-    now = held.shown()
     return {
         name: write.value
         for name, write in said.items()

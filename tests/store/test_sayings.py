@@ -11,6 +11,7 @@ from entities.user_metadata import metadata_id
 from leaderless.catalogue.history import Filter, actions
 from leaderless.catalogue.undo import undo
 from leaderless.protocol import limits
+from leaderless.protocol.packing import unpack
 from leaderless.store import meta
 from leaderless.store.since_backup import Regained
 from registry.changes import UNSET, Create, Delete, Edit, Lock, RecordId, Update
@@ -107,6 +108,16 @@ def test_of_two_values_the_later_one_is_shown(twice: Twice) -> None:
     twice.returned()
     shown = twice.shown("target, note, favorite, rating", "user_metadata")
     assert shown == [(twice.theirs, "theirs", 1, 5)]
+
+
+def test_what_a_later_value_takes_the_place_of_is_a_conflict(twice: Twice) -> None:
+    """Who said it had not seen what was said of the id that stays; what is alike is none."""
+    twice.note(twice.theirs, note="theirs", rating=2, favorite=True)
+    twice.note(twice.ours, note="mine", rating=5, favorite=True)
+    twice.returned()
+    lost = twice.ask("SELECT field, value FROM journal")
+    assert {(name, unpack(value)) for name, value in lost} == {("note", "theirs"), ("rating", 2)}
+    assert twice.shown("note, rating", "user_metadata") == [("mine", 5)]
 
 
 def test_what_was_said_of_both_alike_is_said_once(twice: Twice) -> None:
