@@ -160,11 +160,13 @@ class ProofDesk:
         for about in (self.store.own_device, device):
             view = gone.get(about.hex())
             if view is not None:
-                who = "this device" if about == self.store.own_device else printable(view.name)
+                is_here = about == self.store.own_device
+                who = "this device" if is_here else printable(view.name)
+                anew = revocations.ADMITTED_ANEW if is_here else revocations.ADMITTING_ANEW
                 day = datetime.fromtimestamp(int(view.at_ms) / 1_000, UTC).date()
                 raise revocations.RevokedError(
                     f"{who} was revoked by {printable(view.by)} on {day}: nobody compares with it",
-                    hint=f"{revocations.ADMITTED_ANEW}; leaderless device list says who is a member",
+                    hint=f"{anew}; leaderless device list says who is a member",
                 )
 
 

@@ -23,8 +23,10 @@ NOTHING: Final = Incarnation(1, bytes(NONCE_BYTES))
 ADMITTED_ANEW: Final = (
     "leaderless pair CODE, with the code that `leaderless pair` shows on a member, admits it anew"
 )
-
-
+ADMITTING_ANEW: Final = (
+    "leaderless pair shows a code here, with which `leaderless pair CODE` there admits it anew"
+)
+"""The same for a member that is asked about it."""
 WITHOUT_MEMBERSHIP: Final = "SELECT device FROM revoked WHERE below IS NULL"
 """The devices that are no members now, as a query: who was admitted anew has a generation below which
 its feeds are closed."""
