@@ -156,8 +156,8 @@ def life_alerts(
         yield Alert(
             "CLONED",
             "another machine runs as this device, with the same key: one of the two has to go",
-            "on the one that stays, once the other has stopped: leaderless device claim; on the other:"
-            " leaderless init anew",
+            "leaderless device claim, on the one that stays and once the other has stopped; that other"
+            " one needs a home and a key of its own (init)",
         )
     if not life:
         yield from _came_back(facts, now_ms)
@@ -187,7 +187,7 @@ def _came_back(facts: Facts, now_ms: int) -> Iterator[Alert]:
     if told.kept:
         parts.append(f"{told.kept} that it had found since the backup stay")
     if told.left:
-        parts.append(f"{told.left} of these went, as their folders were deleted meanwhile")
+        parts.append(f"{told.left} more went, as the folder they were in was deleted meanwhile")
     yield Alert(
         "RESTORED",
         f"this device was restored from a backup, and goes on since {at:%Y-%m-%d %H:%M} UTC:"

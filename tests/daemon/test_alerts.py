@@ -45,8 +45,8 @@ async def test_a_restore_is_told_of_until_it_was_seen(tmp_path: Path, pair: list
         (text,) = _told(await rooms.overview.view(), "RESTORED")
         assert "34 rows of it came back from" in text
         assert text.endswith(
-            "3 that it had found since the backup stay, 1 of these went, as their folders were"
-            " deleted meanwhile"
+            "3 that it had found since the backup stay, 1 more went, as the folder they were in"
+            " was deleted meanwhile"
         )
         await rooms.overview.acknowledge()
         assert _told(await rooms.overview.view(), "RESTORED") == []
