@@ -1,7 +1,8 @@
 """Rows of an owner that are kept aside until all of them are here: nothing that is held changes.
 
 For a copy that is to be replaced as a whole: our own after a restore (store/given_back.py), and one
-that was proved and that something does not fit (store/relayed.py). One source gives all of them,
+that was proved and that something does not fit; and for what a relay brings on top of a proved one
+(store/relayed.py). One source gives all of them,
 from the first on, so it is plain whose fault it is if they are not what their owner has signed.
 Whether they are, and what becomes of them, is for those to decide.
 """
@@ -57,21 +58,21 @@ def given(connection: Connection, owner: bytes) -> Given | None:
     return Given(source, Incarnation(generation, nonce), *far)
 
 
-def keep(connection: Connection, batch: StateBatch, sender: bytes) -> Given | None:
+def keep(connection: Connection, batch: StateBatch, sender: bytes, start: int = 0) -> Given | None:
     """Put a batch aside, and return how far it goes now; None if it does not go on from there.
 
-    One from the start replaces what is aside of its owner. The owner's word on the batch is verified
-    before. Of who says itself that it lacks some, nothing is kept, nor of who sends more than there
-    can be.
+    One from `start`, a rev, replaces what is aside of its owner. The owner's word on the batch is
+    verified before. Of who says itself that it lacks some, nothing is kept, nor of who sends more
+    than there can be.
     """
     if batch.as_of > batch.head:
         return None
     owner = batch.owner
     held = given(connection, owner)
     goes_on = held is not None and (held.source, held.incarnation) == (sender, batch.incarnation)
-    if batch.lo == 0 and not (goes_on and held is not None and held.reached == 0):
+    if batch.lo <= start and not (goes_on and held is not None and held.reached <= start):
         discard(connection, owner)
-        held = Given(sender, batch.incarnation, 0, 0, slot=_free_slot(connection))
+        held = Given(sender, batch.incarnation, start, 0, slot=_free_slot(connection))
     elif held is None or not goes_on or batch.lo > held.reached or batch.head < held.reached:
         return None
     held = held._replace(

@@ -4,8 +4,8 @@ An owner's word covers a whole copy at one rev, so a lie shows only when the cop
 then it is remembered who brought of it; once it shows:
 
 ================================================  =========================================
-the copy was proved, and one batch made it wrong  the batch is taken back, its sender is named; the
-                                                  next time all is asked for again: it may be that the
+the copy was proved, and what one relay brought   that is taken back, its sender is named; the
+on top made it wrong                              next time all is asked for again: it may be that the
                                                   sender lacks a deletion that it was never told of,
                                                   and only a whole copy from it can show that. Until
                                                   one is whole and proved, the copy here stays
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from registry.models import Registry
 
 TAKEN: Final = "it came with ids that are another device's"
+MOST_AHEAD: Final = 20_000
+"""Revs that a relay may bring on top of a proved copy, in several batches, before they take effect: at
+once, when the owner's word covers them. Who brings more than that can be cut off in the middle, so
+it takes effect batch by batch."""
 
 
 class Verdict(NamedTuple):
@@ -70,6 +74,9 @@ def merge(
     before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
     if before is not None and had.stays and not batch.introduction:
         return _beside(connection, registry, before, batch, said, sender)
+    on_proved = relay is not None and is_proved(before) and not had.devices
+    if on_proved and is_proved(before) and _is_part(connection, before, batch, said, floor):
+        return _on_top(connection, registry, before, batch, sender)
     brings = bool(batch.changes) or batch.hi > batch.lo
     mixes = relay is not None and had.suspected and {*had.devices} - {relay}
     if before is not None and brings and mixes:
@@ -130,6 +137,7 @@ def dispute(
     copy, had = state.copy_of(connection, owner), parts(connection, owner)
     if copy is not None and had.stays:
         return _differs(connection, registry, copy, sender, why)
+    aside.discard(connection, owner)
     is_doubtful = bool(meta.get(connection, meta.touched(owner))) or sender != owner
     if copy is None or not (had.devices or (is_doubtful and is_proved(copy))):
         return None
@@ -174,6 +182,47 @@ def _drop_all(
     if not alone:
         meta.put(connection, meta.suspected(copy.owner), 1)
     return Verdict(False, why, had.devices, alone, displaced=displaced)
+
+
+# --- what comes on top of a proved copy -----------------------------------------------------------
+
+
+def _is_part(
+    connection: Connection, copy: Copy, batch: StateBatch, said: Checkpoint | None, floor: int
+) -> bool:
+    """Return whether a batch is one of several that lead to a rev that its owner's word covers."""
+    if batch.introduction or batch.incarnation != copy.incarnation or floor > copy.watermark:
+        return False
+    is_covered = said is not None and said.rev == batch.head == batch.as_of
+    if not is_covered or not copy.watermark < batch.as_of <= copy.watermark + MOST_AHEAD:
+        return False
+    return batch.hi < batch.as_of or (
+        batch.lo > copy.watermark and aside.given(connection, batch.owner) is not None
+    )
+
+
+def _on_top(
+    connection: Connection, registry: Registry, copy: Copy, batch: StateBatch, sender: bytes
+) -> Verdict:
+    """Put a batch aside; all that came take effect together, if that is what their owner signed."""
+    owner = batch.owner
+    held = aside.keep(connection, batch, sender, copy.watermark)
+    if held is None or not held.whole:
+        return Verdict(used=held is not None)
+    connection.exec_driver_sql("SAVEPOINT taking")
+    displaced = apply_all(connection, registry, aside.batches(connection, owner))
+    taken = state.copy_of(connection, owner)
+    if not is_proved(taken):
+        connection.exec_driver_sql("ROLLBACK TO taking")
+        aside.discard(connection, owner)
+        why = (
+            None if taken is None else taken.fault
+        ) or "it does not lead to what its owner signed"
+        return _misfit(connection, registry, copy, sender, why) or Verdict(False, why, (sender,))
+    connection.exec_driver_sql("RELEASE taking")
+    meta.put(connection, meta.touched(owner), 1)
+    forget_parts(connection, owner)
+    return Verdict(True, displaced=displaced)
 
 
 # --- a whole copy beside one that was proved ------------------------------------------------------
