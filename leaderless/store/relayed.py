@@ -10,8 +10,8 @@ on top made it wrong                              next time all is asked for aga
                                                   and only a whole copy from it can show that. Until
                                                   one is whole and proved, the copy here stays
 one relay brought all of it (the owner the rest)  the copy is dropped, the relay is named
-several did, or one did on top of a proved copy   the copy is dropped, all are suspects: from now
-                                                  on each has to bring a whole copy by itself
+several did, or one brought more than can wait    the copy is dropped, all are suspects: from now
+(`MOST_AHEAD`) on top of a proved copy            on each has to bring a whole copy by itself
 no relay ever had a part, the copy was begun      the copy is dropped, once: a version that knew no
 before this batch                                 floors may have missed deletions
 no relay ever had a part                          it is the owner that contradicts itself
@@ -74,8 +74,8 @@ def merge(
     before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
     if before is not None and had.stays and not batch.introduction:
         return _beside(connection, registry, before, batch, said, sender)
-    on_proved = relay is not None and is_proved(before) and not had.devices
-    if on_proved and is_proved(before) and _is_part(connection, before, batch, said, floor):
+    is_alone = relay is not None and not had.devices
+    if is_alone and is_proved(before) and _is_part(connection, before, batch, said, floor):
         return _on_top(connection, registry, before, batch, sender)
     brings = bool(batch.changes) or batch.hi > batch.lo
     mixes = relay is not None and had.suspected and {*had.devices} - {relay}
