@@ -309,6 +309,9 @@ class Fetching:
             return []
         self._rests.add((peer.device, key), now)
         rest_s = self._rests.length_s((peer.device, key))
+        if key.of == self._device and key not in peer.ahead(ours):
+            # It holds no more than we do: that it may be of another life was our guess.
+            self.promises.answered(peer.device, key, lacks=True)
         return self.promises.broken(peer.device, key, rest_s, asked.link, peer.link)
 
     def _position(self, key: Key, ours: Vectors) -> object:

@@ -50,6 +50,9 @@ def read_holdings(connection: Connection) -> Holdings:
             unproved[copy.owner] = copy.fault
         elif not copy.exact:
             unproved[copy.owner] = _to_come(copy.as_of - copy.watermark)
+        elif copy.row_count and not copy.watermark:
+            # Its positions compare that life alone, and the rows here are of the one before.
+            unproved[copy.owner] = "it began another life, whose rows are still to come"
         elif copy.verified != copy.watermark:
             unproved[copy.owner] = "no checkpoint of its owner covers it yet"
             uncovered.add(copy.owner)

@@ -134,10 +134,11 @@ def is_news(connection: Connection, own: Copy, said: Checkpoint) -> bool:
     return said.rev > own.watermark or own_words.has_forgotten(connection, said)
 
 
-def hear(transaction: Transaction, said: Checkpoint, record: bytes) -> bool:
+def hear(transaction: Transaction, said: Checkpoint, record: bytes, held: int) -> bool:
     """Hear a word of this device from a peer; return whether the rows it speaks of are to be taken.
 
-    `record` is the word as it was signed. What is known here, or is behind what was taken, is not.
+    `record` is the word as it was signed; the peer holds our rows up to the rev `held`. What is known
+    here, or is behind what was taken, is not.
     """
     connection = transaction.conn
     own = copy_of(connection, transaction.own_device)
@@ -153,8 +154,10 @@ def hear(transaction: Transaction, said: Checkpoint, record: bytes) -> bool:
     if begin(transaction, other) == CLONED:
         return False
     if (said.incarnation, said.rev) <= (own.incarnation, own.watermark):
-        # One such word at a time: who has others knows more than what was taken then, or less.
-        if disputed(connection) or _is_known_beyond(connection, own, said.rev):
+        # One such word at a time: who has others knows more than what was taken then, or less. Who
+        # has heard the word alone cannot give its rows; who can says so itself.
+        lacks = held < said.rev
+        if lacks or disputed(connection) or _is_known_beyond(connection, own, said.rev):
             return False
         meta.put(connection, meta.DISPUTED, record)
     return True

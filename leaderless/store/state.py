@@ -185,6 +185,10 @@ def apply_batch(
     copy = copy._replace(as_of=max(copy.as_of, batch.as_of))
     if not batch.introduction:
         copy = copy._replace(watermark=max(copy.watermark, batch.hi))
+        if checkpoint is not None and _is_all_of(copy, checkpoint):
+            copy = copy._replace(
+                as_of=copy.watermark, checkpoint=batch.checkpoint, checkpoint_rev=checkpoint.rev
+            )
         if copy.exact and (checkpoint is None or checkpoint.rev <= copy.watermark):
             copy = _without_older(connection, registry, copy)
         copy = _proved(copy, checkpoint)
@@ -233,11 +237,20 @@ def _begun_anew(connection: Connection, registry: Registry, copy: Copy, as_of: i
     )
 
 
+def _is_all_of(copy: Copy, checkpoint: Checkpoint) -> bool:
+    """Return whether these are the rows that a word of their owner is of, whatever more was told of.
+
+    A backup of the owner may have been put back since: then what is missing never comes.
+    """
+    said = (checkpoint.rev, checkpoint.row_count, checkpoint.set_hash)
+    return said == (copy.watermark, copy.row_count, copy.set_hash)
+
+
 def _proved(copy: Copy, checkpoint: Checkpoint | None) -> Copy:
     """Compare an exact copy with the owner's signed word, where there is one for this rev."""
     if not copy.exact or checkpoint is None or checkpoint.rev != copy.watermark:
         return copy
-    if (checkpoint.row_count, checkpoint.set_hash) == (copy.row_count, copy.set_hash):
+    if _is_all_of(copy, checkpoint):
         return copy._replace(verified=copy.watermark, fault=None)
     return copy._replace(
         fault=f"at rev {copy.watermark} the owner signed {counted(checkpoint.row_count, 'row')},"

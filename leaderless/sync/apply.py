@@ -185,7 +185,7 @@ class Applier:
             if said is None:
                 return False, ()
             before = restoring.life(transaction.conn)
-            wanted = restoring.hear(transaction, said, batch.checkpoint)
+            wanted = restoring.hear(transaction, said, batch.checkpoint, batch.head)
             now = restoring.life(transaction.conn)
             return wanted, () if now == before else ((now, {"from": sender}),)
 

@@ -16,6 +16,7 @@ from leaderless.protocol.hashing import digest
 from leaderless.protocol.messages import LogBatch, SignedCommit, StateBatch
 from leaderless.store import log, state, state_source
 from leaderless.store.state import Copy, Merged
+from leaderless.store.transaction import Transaction
 from registry.changes import SharedChange
 from registry.models import Registry
 from tests.replicas import ENTRY_COLUMNS, Replica, add_tree, query_file
@@ -101,6 +102,19 @@ def take_all(target: Replica, stream: Iterable[StateBatch]) -> list[StateBatch]:
         assert take(target, batch).used
         taken.append(batch)
     return taken
+
+
+def next_life(replica: Replica) -> None:
+    """Give a replica's rows a new incarnation, as a restore does."""
+
+    def write(tx: Transaction) -> None:
+        tx.conn.exec_driver_sql(
+            "UPDATE incarnation SET generation = generation + 1, verified = -1"
+            " WHERE id = (SELECT value FROM meta WHERE name = 'own_epoch')"
+        )
+        tx.sign_anew()
+
+    replica.store.write_here(write)
 
 
 def entry(

@@ -14,6 +14,7 @@ from tests.store.passing import (
     batches,
     held,
     log_of,
+    next_life,
     own_feed,
     pull,
     signed_anew,
@@ -102,6 +103,18 @@ def test_rows_that_are_still_to_come_are_named(replicas: list[Replica]) -> None:
     add_tree(a, 10)
     take(b, next(batches(a, a, limit=4)))
     assert _holdings(b).unproved == {a.identity.device: "10 changes are still to come"}
+
+
+def test_another_life_of_which_only_the_word_is_here_is_named(replicas: list[Replica]) -> None:
+    """Two who stand there alike may have different rows of the life before it."""
+    a, b, _ = replicas
+    add_tree(a, 3)
+    pull(a, b, a)
+    next_life(a)
+    _, late = batches(a, a, limit=4)
+    assert take(b, late).copy.row_count == 7
+    why = "it began another life, whose rows are still to come"
+    assert _holdings(b).unproved == {a.identity.device: why}
 
 
 def test_rows_without_their_owner_s_word_are_named(replicas: list[Replica]) -> None:

@@ -38,10 +38,10 @@ def word(replica: Replica, *, later: int = 0, generations: int = 0) -> Checkpoin
     return Checkpoint(*about, copy.row_count, copy.set_hash)
 
 
-def hear(replica: Replica, heard: Checkpoint) -> bool:
-    """Let a replica hear a word of its own; return whether it wants the rows."""
-    record = bytes(64) + heard.encode()
-    return replica.store.write_here(lambda tx: restoring.hear(tx, heard, record))
+def hear(replica: Replica, heard: Checkpoint, lacking: int = 0) -> bool:
+    """Let a replica hear a word of its own, of who lacks so many of its revs; return if it wants it."""
+    record, held = bytes(64) + heard.encode(), heard.rev - lacking
+    return replica.store.write_here(lambda tx: restoring.hear(tx, heard, record, held))
 
 
 def test_a_device_that_takes_its_rows_back_writes_nothing(replicas: list[Replica]) -> None:
@@ -128,6 +128,18 @@ def test_it_is_shown_to_a_device_that_knows_already_that_it_was_restored(
     assert hear(device, other)
     assert not hear(device, later)
     assert within(device, restoring.disputed) == other
+
+
+def test_who_has_heard_a_word_alone_is_not_asked_for_its_rows(replicas: list[Replica]) -> None:
+    """It shows that there was another life; who holds the rows of it says so itself."""
+    device = replicas[0]
+    add_tree(device, 3)
+    other = replace(word(device), row_count=99)
+    add_tree(device, 3, "more")
+    assert not hear(device, other, lacking=1)
+    assert within(device, restoring.disputed) is None
+    assert life(device) == restoring.RESTORING
+    assert hear(device, other)
 
 
 def test_what_is_behind_what_was_taken_back_is_no_news(replicas: list[Replica]) -> None:

@@ -12,7 +12,6 @@ from leaderless.protocol import hashing
 from leaderless.protocol.messages import StateBatch
 from leaderless.store import state, state_source
 from leaderless.store.state import Copy
-from leaderless.store.transaction import Transaction
 from registry.changes import DeviceId, Incarnation, StateChange
 from tests.replicas import (
     VOLUME_COLUMNS,
@@ -26,9 +25,11 @@ from tests.store.passing import (
     batches,
     dump,
     held,
+    next_life,
     pull,
     said,
     take,
+    take_all,
     within,
 )
 
@@ -38,19 +39,6 @@ _COUNTS = "SELECT (SELECT count(*) FROM entry WHERE dead = 0), (SELECT count(*) 
 
 def _cursor(copy: Copy) -> tuple[int, int]:
     return copy.watermark, copy.as_of
-
-
-def _next_life(replica: Replica) -> None:
-    """Give a replica's rows a new incarnation, as a restore does."""
-
-    def write(tx: Transaction) -> None:
-        tx.conn.exec_driver_sql(
-            "UPDATE incarnation SET generation = generation + 1, verified = -1"
-            " WHERE id = (SELECT value FROM meta WHERE name = 'own_epoch')"
-        )
-        tx.sign_anew()
-
-    replica.store.write_here(write)
 
 
 def _alien(
@@ -152,7 +140,7 @@ def test_every_owner_has_one_copy(replicas: list[Replica]) -> None:
     """Of each owner the newest incarnation is what is held."""
     a, b, _ = replicas
     pull(a, b, a)
-    _next_life(a)
+    next_life(a)
     pull(a, b, a)
     copies = within(b, state.copies)
     assert [(copy.owner, copy.incarnation.generation) for copy in copies] == sorted(
@@ -271,7 +259,7 @@ def test_forgetting_in_the_middle_of_a_new_incarnation_drops_the_old_one_too(
     a, b, _ = replicas
     add_tree(a, 10)
     pull(a, b, a)
-    _next_life(a)
+    next_life(a)
     take(b, next(batches(a, a, limit=4)))
     copy = held(b, a)
     within(b, lambda conn: state.forget(conn, b.store.registry, copy))
@@ -285,7 +273,7 @@ def test_the_word_on_a_later_incarnation_is_kept_though_its_rows_are_not_taken(
     a, b, _ = replicas
     add_tree(a, 3)
     pull(a, b, a)
-    _next_life(a)
+    next_life(a)
     late = list(batches(a, a, limit=4))[1]
     assert not take(b, late).used
     copy = held(b, a)
@@ -326,6 +314,25 @@ def test_a_copy_that_is_not_exact_is_compared_with_nothing(replicas: list[Replic
     (batch,) = batches(a, a)
     copy = take(b, replace(batch, as_of=100, changes=batch.changes[:1])).copy
     assert (copy.exact, copy.verified, copy.fault) == (False, 0, None)
+
+
+def test_a_word_on_all_that_is_here_proves_it_whatever_more_was_told_of(
+    replicas: list[Replica],
+) -> None:
+    """What its owner lost with a restore never comes; the word that covers this is handed on."""
+    a, b, _ = replicas
+    add_tree(a, 10)
+    first, *_, last = batches(a, a, limit=4)
+    word = said(last)
+    assert word is not None
+    lost = replace(word, rev=word.rev + 9, row_count=99)
+    a_life = replace(first, head=lost.rev, as_of=lost.rev, checkpoint=b"of a life that is lost")
+    merged = within(b, lambda c: state.apply_batch(c, b.store.registry, a_life, lost))
+    assert (merged.copy.exact, merged.copy.checkpoint_rev) == (False, lost.rev)
+    take_all(b, batches(a, a, first.hi))
+    copy = held(b, a)
+    assert (copy.exact, copy.verified) == (True, word.rev)
+    assert (copy.checkpoint, copy.checkpoint_rev) == (last.checkpoint, word.rev)
 
 
 def test_a_proved_copy_has_no_fault_any_more(replicas: list[Replica]) -> None:

@@ -24,10 +24,11 @@ from tests.store.passing import (
     batches,
     dump,
     held,
+    next_life,
     pull,
     take,
 )
-from tests.store.test_state import _COUNTS, OPAQUE, _alien, _introduction, _next_life
+from tests.store.test_state import _COUNTS, OPAQUE, _alien, _introduction
 
 # --- incarnations ---------------------------------------------------------------------------------
 
@@ -37,7 +38,7 @@ def test_a_batch_of_an_older_incarnation_is_dropped(replicas: list[Replica]) -> 
     a, b, _ = replicas
     add_tree(a, 3)
     (old,) = batches(a, a)
-    _next_life(a)
+    next_life(a)
     pull(a, b, a)
     before = dump(b)
     assert not take(b, old).used
@@ -48,7 +49,7 @@ def test_an_introduction_of_an_older_incarnation_is_dropped(replicas: list[Repli
     """Not even the device row of an earlier life is taken."""
     a, b, _ = replicas
     old = _introduction(a)
-    _next_life(a)
+    next_life(a)
     pull(a, b, a)
     assert not take(b, old).used
 
@@ -58,7 +59,7 @@ def test_a_new_incarnation_is_proved_once_it_is_here(replicas: list[Replica]) ->
     a, b, _ = replicas
     add_tree(a, 10)
     pull(a, b, a)
-    _next_life(a)
+    next_life(a)
     pull(a, b, a)
     copy = held(b, a)
     assert (copy.incarnation.generation, copy.verified, copy.fault) == (2, 14, None)
@@ -71,7 +72,7 @@ def test_rows_of_the_older_incarnation_stay_while_the_new_one_arrives(
     a, b, _ = replicas
     add_tree(a, 10)
     pull(a, b, a)
-    _next_life(a)
+    next_life(a)
     take(b, next(batches(a, a, limit=4)))
     assert query_file(b.store.path, _COUNTS) == [(11, 1)]
 
@@ -86,7 +87,7 @@ def _restored(replica: Replica, *lost: str) -> None:
         tx.conn.exec_driver_sql("DELETE FROM tombstone")
 
     replica.store.write_here(write)
-    _next_life(replica)
+    next_life(replica)
 
 
 def test_what_a_new_incarnation_lacks_goes(replicas: list[Replica]) -> None:
@@ -141,7 +142,7 @@ def test_what_was_deleted_after_the_backup_is_back_everywhere(replicas: list[Rep
     assert query_file(b.store.path, _COUNTS) == [(0, 1)]
     with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(a.store.path)) as to:
         source.backup(to)
-    _next_life(a)
+    next_life(a)
     pull(a, b, a)
     copy = held(b, a)
     assert (copy.verified, copy.fault) == (held(a, a).watermark, None)
