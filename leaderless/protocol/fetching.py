@@ -202,7 +202,6 @@ class Fetching:
         """
         ours, doubted = holdings.vectors, sorted(holdings.doubted)
         sources: dict[Key, list[tuple[int, Peer]]] = {}
-        doubted = sorted(holdings.doubted)
         for peer in peers:
             if peer.known:
                 again = {Key(Stream.LOG, feed): 0 for feed in doubted if peer.holds(feed)}
