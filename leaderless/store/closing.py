@@ -24,7 +24,7 @@ from registry.changes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -58,10 +58,16 @@ def _note(
         header = counting.pop()
         if header.kind is CommitKind.CLOSING:
             _name(connection, gone, header.data)
-        for needed in header.dependencies:
-            known = gone.get(feed_device(needed.feed))
-            if known is not None and known.closes(needed.feed):
-                counting += _raise(connection, needed)
+        for needed in _of_closed(gone, header):
+            counting += _raise(connection, needed)
+
+
+def _of_closed(gone: Mapping[bytes, Revoked], header: CommitHeader) -> Iterator[Dependency]:
+    """Return what a commit depends on that is in closed feeds."""
+    for needed in header.dependencies:
+        known = gone.get(feed_device(needed.feed))
+        if known is not None and known.closes(needed.feed):
+            yield needed
 
 
 def _raise(connection: Connection, needed: Dependency) -> list[CommitHeader]:
@@ -123,10 +129,8 @@ def lacking(connection: Connection) -> dict[bytes, Dependency]:
     ).scalars()
     found: dict[bytes, Dependency] = {}
     for packed in waiting.all():
-        for needed in commits.decode_header(packed).dependencies:
-            known = gone.get(feed_device(needed.feed))
-            closes = known is not None and known.closes(needed.feed)
-            if closes and feed_with(connection, needed) is None:
+        for needed in _of_closed(gone, commits.decode_header(packed)):
+            if feed_with(connection, needed) is None:
                 found[needed.hash] = needed
     return found
 
@@ -141,6 +145,23 @@ def lacking_of(connection: Connection, feed: bytes) -> dict[bytes, Dependency]:
 def count(connection: Connection, needed: Dependency) -> None:
     """A commit of a closed feed has come that others waited for: it counts, with all before it."""
     _note(connection, revoked(connection), _raise(connection, needed))
+
+
+def count_what_is_here(connection: Connection, waiting: Iterable[CommitHeader]) -> bool:
+    """Let count what these wait for and is here; return whether that is more than before.
+
+    It may have come before it was their turn: then nobody was known to wait for it, and it was kept
+    as the first commit of a branch, or on the way to another one.
+    """
+    gone = revoked(connection)
+    raised = False
+    for header in waiting:
+        for needed in _of_closed(gone, header):
+            held = feed_with(connection, needed)
+            if held is not None and held.counts is not None and held.counts < needed.seq:
+                count(connection, needed)
+                raised = True
+    return raised
 
 
 def _name(connection: Connection, gone: Mapping[bytes, Revoked], data: Mapping[str, Value]) -> None:

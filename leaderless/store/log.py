@@ -163,6 +163,8 @@ def apply_ready(
                 )
                 if reason is not None:
                     shelf.put(connection, at, reason)
+                    waiting = [header for header, _ in group if header.seq <= at.reach]
+                    progress |= closing.count_what_is_here(connection, waiting)
                     break
                 for header, commit_hash in group:
                     at = applying.take(at, header, commit_hash)

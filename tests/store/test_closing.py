@@ -139,6 +139,29 @@ def test_a_branch_that_is_not_here_is_taken_once_somebody_waits_for_it(
     assert own_feed(b) in within(a, read_holdings).vectors.feeds
 
 
+def test_a_branch_that_came_before_the_turn_of_who_builds_on_it_counts_then(
+    replicas: list[Replica],
+) -> None:
+    """Who builds on it had come first, but was not the next of its feed, and so was not asked."""
+    a, b, c = replicas
+    made = _edit(c, 3)
+    twin = signed_anew(c.identity, made[1], command="other")
+    store_commits(a, *made[:2])
+    store_commits(b, *made)
+    _edit(b)
+    store_commits(b, twin)
+    revoke(a, c)
+    assert store_commits(a, *_edit(b)) == [True, True]
+    assert store_commits(a, twin) == [True]
+    assert _feed(a, b).applied == 0
+    assert store_commits(a, made[2]) == [True]
+    assert _feed(a, b).applied == 2
+    branch = own_feed(c)[:28] + twin.hash[:16]
+    found = within(a, lambda conn: log.feed_of_or_none(conn, branch))
+    assert found is not None
+    assert (found.applied, found.counts) == (2, 2)
+
+
 def test_what_is_here_does_not_count_in_the_place_of_another_branch(
     replicas: list[Replica],
 ) -> None:
