@@ -147,6 +147,11 @@ class Doubt:
     """Note that most others hold other shared records than these, which somebody had given."""
 
 
+@dataclass(frozen=True, slots=True)
+class TakeRecords:
+    """Let the state of the shared records that was fetched take effect: all of it is here."""
+
+
 Command = (
     Send
     | SendFrame
@@ -159,4 +164,5 @@ Command = (
     | Note
     | GoOn
     | Doubt
+    | TakeRecords
 )

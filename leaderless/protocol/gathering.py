@@ -5,7 +5,8 @@ where records were damaged that it cannot make anew, or are others than those of
 (protocol/majority.py). One batch is asked for at a time, from a source that has applied all that the
 first one had at the start; if it sends nothing for `STALLED_S`, or its link is gone, another goes
 on. If nobody can, or the headers that are still lacking do not come, it begins anew with whoever has
-what is needed, another than before if there is one.
+what is needed, another than before if there is one. Once all is here it is to take effect, whoever
+is connected then; a disk that takes nothing is asked again whenever this is looked at.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from leaderless.protocol.commands import Command, Send
+from leaderless.protocol.commands import Command, Send, TakeRecords
 from leaderless.protocol.fetching import STALLED_S
 from leaderless.protocol.limits import MAX_STREAMS
 from leaderless.protocol.messages import SENDS_RECORDS, PullLog, PullRecords
@@ -101,7 +102,10 @@ class Gathering:
         return [*asked[: MAX_STREAMS // 2]]
 
     def plan(self, peers: Iterable[Peer], ours: Holdings, now: float) -> list[Command]:
-        """Ask for the next batch, if the state is needed and somebody can be asked for it."""
+        """Ask for the next batch, if the state is needed and somebody can be asked for it.
+
+        What is whole is to take effect.
+        """
         self.replan_at = None
         able = [
             peer
@@ -123,6 +127,8 @@ class Gathering:
             if not ours.forgotten and not ours.damaged:
                 self._begun.clear()
             return self._begin(_starters(able, ours), ours, now)
+        if staging.whole:
+            return [TakeRecords()]
         if staging.done:
             return self._wait_for_headers(able, ours, staging, now)
         fit = [peer for peer in able if _has_applied(peer, staging.start)]

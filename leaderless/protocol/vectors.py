@@ -39,6 +39,8 @@ class Staging:
     cursor: bytes
     count: int
     done: bool
+    whole: bool = False
+    """Whether all headers are here, too, that it takes effect with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,13 +52,16 @@ def read_staging(connection: Connection) -> Staging | None:
         return None
     after, count, done, *_ = unpack(told, _MAX_FACT)
     found = connection.exec_driver_sql("SELECT feed, start, as_of FROM staged_position").all()
-    return Staging(
-        {feed: start for feed, start, _ in found if start},
-        {feed: reached for feed, _, reached in found},
-        after,
-        count,
-        bool(done),
-    )
+    as_of = {feed: reached for feed, _, reached in found}
+    whole = bool(done) and _has_headers(connection, as_of)
+    start = {feed: start for feed, start, _ in found if start}
+    return Staging(start, as_of, after, count, bool(done), whole)
+
+
+def _has_headers(connection: Connection, vector: Mapping[bytes, int]) -> bool:
+    """Return whether the headers of all commits of a vector are here, and count."""
+    reach = {feed.feed: feed.reach for feed in log.feeds(connection)}
+    return all(reach.get(feed, 0) >= seq for feed, seq in vector.items())
 
 
 def stage(connection: Connection, batch: Records, source: bytes) -> bool:
@@ -194,10 +197,7 @@ def _packed(memory: Memory) -> tuple[bytes | None, ...]:
 def is_whole(connection: Connection) -> bool:
     """Return whether all that is to be joined is here: records, and headers up to the last read."""
     held = read_staging(connection)
-    if held is None or not held.done:
-        return False
-    reach = {feed.feed: feed.reach for feed in log.feeds(connection)}
-    return all(reach.get(feed, 0) >= seq for feed, seq in held.as_of.items())
+    return held is not None and held.whole
 
 
 class Taken(NamedTuple):
@@ -223,7 +223,7 @@ def take(
     hears now and then how many records were joined.
     """
     held = read_staging(connection)
-    if held is None or not is_whole(connection):
+    if held is None or not held.whole:
         return Taken(0, 0)
     if _log_hash(held.start, _hashes(connection, held.start)) != _fact(connection)[4]:
         discard(connection)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from leaderless.errors import LeaderlessError
 from leaderless.identity import certificate_key, device_id, verify
 from leaderless.protocol import commits, limits, membership
 from leaderless.protocol.errors import InvalidCommitError, ProtocolError
@@ -24,7 +25,7 @@ from leaderless.store import (
     staging,
     state,
 )
-from leaderless.store.engine import ConstraintError
+from leaderless.store.engine import ConstraintError, StoreError
 from leaderless.store.staged import DisagreesError
 from leaderless.store.statements import statements, take_statements
 from leaderless.sync.outcome import Notes, Outcome, comings_and_goings, displacements, judged
@@ -88,13 +89,8 @@ class Applier:
             if isinstance(message, StateBatch):
                 return await self._state(message, sender)
             if isinstance(message, Records):
-                outcome = await self._records(message, sender)
-            else:
-                outcome = await self._log(message)
-            taken = await self.take_staged()
-            notes = outcome.notes + taken.notes
-            disagrees = outcome.disagrees or taken.disagrees
-            return Outcome(outcome.used, notes, disagrees=disagrees, altered=taken.altered)
+                return await self._records(message, sender)
+            return await self._log(message)
         except RegistryError as error:
             raise RefusedError(str(error)) from error
 
@@ -277,7 +273,8 @@ class Applier:
     async def take_staged(self) -> Outcome:
         """Let the fetched state of the shared records take effect, once all of it is here.
 
-        If it does not fit the log it is discarded, and its source is named as one that disagrees.
+        If it does not fit the log, or anything else is wrong with it, it is discarded, and its source
+        is named as one that disagrees. Raises StoreError if the database takes nothing.
         """
         if not await self._store.read(staging.is_whole):
             return Outcome(used=False)
@@ -285,7 +282,7 @@ class Applier:
         def write(transaction: Transaction) -> Outcome:
             connection, registry = transaction.conn, self._store.registry
             if not staging.is_whole(connection):
-                return Outcome(used=False)  # what came on another link has seen to it
+                return Outcome(used=False)  # what came meanwhile is of a fork
             tell = transaction.progress.tell
             taken = staging.take(connection, registry, transaction.now_ms, tell)
             log.apply_ready(connection, registry, transaction.now_ms)
@@ -298,9 +295,13 @@ class Applier:
             return await self._store.write(write)
         except DisagreesError as error:
             return await self._refuse_records(error.source, error.message)
-        except (RegistryError, ConstraintError) as error:
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what a peer sent must not end the daemon
             source = await self._store.read(staging.first_source)
-            return await self._refuse_records(source, str(error))
+            named = isinstance(error, RegistryError | LeaderlessError)
+            why = str(error) if named else f"{type(error).__name__}: {error}"
+            return await self._refuse_records(source, why)
 
     def _own_feed(self, connection: Connection) -> log.Feed | None:
         own = state.copy_of(connection, self._store.own_device)

@@ -24,6 +24,7 @@ from leaderless.protocol.commands import (
     GoOn,
     Key,
     Note,
+    TakeRecords,
     key_of,
 )
 from leaderless.protocol.errors import ProtocolError
@@ -51,6 +52,7 @@ from leaderless.sync.link import Link
 from leaderless.sync.outbox import Outbox
 from leaderless.sync.returning import GoingOn
 from leaderless.sync.source import Source
+from leaderless.sync.taking import Taking
 from leaderless.transport.base import ConnectionLostError
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
     from leaderless.protocol.vectors import Holdings
     from leaderless.store.store import Store
     from leaderless.sync.comparing import Comparison
-    from leaderless.sync.outcome import Notes
+    from leaderless.sync.outcome import Notes, Outcome
     from leaderless.transport.base import Connection
 
 _new_nonce = partial(secrets.token_bytes, 8)
@@ -96,6 +98,7 @@ class Driver:
         self.nursery: trio.Nursery | None = None
         """Where it runs, as long as it does."""
         self._blame = Blame(lambda: self.exchange, tell)
+        self.taking = Taking(applier, store.own_device, self._took, tell)
         self.exchange = self._new_exchange()
 
     def _new_exchange(self) -> Exchange:
@@ -109,13 +112,8 @@ class Driver:
 
     async def start(self) -> None:
         """Tell the exchange what is held; before any link."""
-        try:
-            taken = await self.applier.take_staged()
-        except DiskError as error:
-            self._tell("not_kept", {"device": self.store.own_device, "code": error.code})
-        else:
-            self._tell_all(taken.notes)
-        self.exchange.ours_changed(await self.store.read(read_holdings), trio.current_time())
+        holdings = await self.store.read(read_holdings)
+        self._do(self.exchange.ours_changed(holdings, trio.current_time()))
 
     def on_store_change(self) -> None:
         """A write is durable."""
@@ -266,11 +264,15 @@ class Driver:
                 key, now = key_of(command.message), trio.current_time()
                 self._blame.distrust(link.device, key, str(error), now)
             raise
-        self._tell_all(outcome.notes)
-        self._blame.by(outcome, trio.current_time())
+        self._took(outcome)
         self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
         if isinstance(command.message, Statements):
             await self.members_changed()
+
+    def _took(self, outcome: Outcome) -> None:
+        """Tell what came of something, and whose fault it is if it was wrong."""
+        self._tell_all(outcome.notes)
+        self._blame.by(outcome, trio.current_time())
 
     async def _failed(self, link: Link, error: Exception) -> str:
         """Name an error that ends a link, to us and to the peer; return it in words."""
@@ -292,6 +294,9 @@ class Driver:
         for command in commands:
             if isinstance(command, GoOn):
                 self.going_on.ask()
+                continue
+            if isinstance(command, TakeRecords):
+                self.taking.ask()
                 continue
             if isinstance(command, Doubt):
                 if self.nursery is not None:
@@ -358,6 +363,7 @@ async def open_sync(
         nursery.start_soon(driver.watch_store)
         nursery.start_soon(driver.keep_time)
         nursery.start_soon(driver.going_on.keep)
+        nursery.start_soon(driver.taking.keep)
         nursery.start_soon(driver.confirmations.keep)
         try:
             yield driver

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from leaderless.protocol.commands import Command, Send
+from leaderless.protocol.commands import Command, Send, TakeRecords
 from leaderless.protocol.fetching import STALLED_S
 from leaderless.protocol.gathering import FIRST, PROMISED_S, Gathering
 from leaderless.protocol.messages import (
@@ -156,6 +156,14 @@ def test_headers_that_nobody_has_are_not_waited_for_long() -> None:
     assert gathering.plan([_peer(1, {F: 5})], done, STALLED_S) == _asks(1, FIRST)
     here = _ours({F: 3}, _staging(done=True), {F: 6})
     assert Gathering(Trust()).plan([_peer(1, {})], here, 0.0) == []
+
+
+def test_what_is_whole_is_to_take_effect_whoever_is_connected() -> None:
+    """Whenever it is looked at: a disk may have taken nothing the last time."""
+    gathering = Gathering(Trust())
+    whole = _ours({F: 3}, replace(_staging(done=True), whole=True), {F: 6})
+    assert gathering.plan([], whole, 0.0) == [TakeRecords()]
+    assert gathering.plan([_peer(1, {F: 9})], whole, 9.0) == [TakeRecords()]
 
 
 def test_headers_that_are_promised_and_do_not_come_are_not_waited_for_either() -> None:

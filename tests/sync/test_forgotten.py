@@ -181,6 +181,7 @@ async def test_what_was_whole_when_a_device_died_takes_effect_when_it_starts(
     within(target, lambda conn: stage(conn, batch, source.identity.device))
     receive_all(source, target)
     async with open_cluster(tmp_path, 2, [source, target]) as cluster:
+        await cluster.until(lambda: _staged(target) == 0)
         assert set(agreed(cluster.nodes[1].replica).tables["tag"]) == {A}
 
 
