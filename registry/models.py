@@ -161,8 +161,9 @@ class Model:
     lo < rev <= hi in rev order; `query_rows(connection, epoch, lo, keys)`, rows by local key; and
     `sweep_state(connection)`, which removes dead rows nothing refers to any more. Two rows of one owner
     that agree in the fields of `identity` are one thing under two uuids; the first of these fields
-    has an index. Shared models carry `apply_shared_change(connection, rows)`, which makes the visible
-    table agree with `rows`, and `record_id(fields)` where no link but what is said makes the id.
+    has an index, and what they refer to is the same for a row as for the one above it. Shared models
+    carry `apply_shared_change(connection, rows)`, which makes the visible table agree with `rows`, and
+    `record_id(fields)` where no link but what is said makes the id.
     """
 
     sync_name: str

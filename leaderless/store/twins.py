@@ -22,21 +22,44 @@ Rows = dict[bytes, dict[str, Any]]
 
 
 def placed(connection: Connection, own: Copy, model: Model, rows: Rows) -> Rows:
-    """Return the rows of which all that they refer to is here, by the ids under which it is here."""
-    fields = [field for field in model.fields if field.reference is not None]
-    for field in fields:
-        named = {row[field.name] for row in rows.values() if field.name in row}
-        stays = dict(_standing_for(connection, named))
-        here = set(_living(connection, own, field, {stays.get(uuid, uuid) for uuid in named}))
-        for row in rows.values():
-            if field.name in row:
-                row[field.name] = stays.get(row[field.name], row[field.name])
-        rows = {
-            uuid: row
-            for uuid, row in rows.items()
-            if field.name not in row or row[field.name] in here
-        }
+    """Return the rows of which all that they refer to is here, by the ids under which it is here.
+
+    What hangs below a row that was moved is where that is now.
+    """
+    above = model.above()
+    references = [field for field in model.fields if field.reference is not None]
+    for field in sorted(references, key=lambda field: field != above):
+        if above is not None and field != above and field.name in model.identity:
+            _go_along(connection, model, above, field, rows)
+        rows = _referring(connection, own, field, rows)
     return rows
+
+
+def _referring(connection: Connection, own: Copy, field: Field, rows: Rows) -> Rows:
+    """Return the rows of which what a field refers to is here."""
+    named = {row[field.name] for row in rows.values() if field.name in row}
+    stays = dict(_standing_for(connection, named))
+    here = set(_living(connection, own, field, {stays.get(uuid, uuid) for uuid in named}))
+    for row in rows.values():
+        if field.name in row:
+            row[field.name] = stays.get(row[field.name], row[field.name])
+    return {
+        uuid: row for uuid, row in rows.items() if field.name not in row or row[field.name] in here
+    }
+
+
+def _go_along(connection: Connection, model: Model, above: Field, field: Field, rows: Rows) -> None:
+    """Have rows refer by a field to what those above them do."""
+    for some in _chunks({row[above.name] for row in rows.values() if above.name in row}):
+        found = connection.exec_driver_sql(
+            f"SELECT r.uuid, o.uuid FROM {model.sync_name} r JOIN {field.reference} o"
+            f" ON o.id = r.{field.name} WHERE r.uuid IN ({', '.join('?' * len(some))})",
+            some,
+        )
+        inside = {uuid: referred for uuid, referred in found}
+        for row in rows.values():
+            if row.get(above.name) in inside:
+                row[field.name] = inside[row[above.name]]
 
 
 def known(

@@ -1,8 +1,9 @@
 """What a restored device holds once it has got its rows back: those, and what it wrote alone on top.
 
 Nothing that it wrote alone may be missing but what was deleted in the other life, what hung below
-that, and what is there under another id; and nothing may be said of an id that went. Of what it
-wrote before it was started once more it may not be known whether the other life has deleted it.
+that, and what is there under another id; each is in the location of what it hangs below; and nothing
+may be said of an id that went. Of what it wrote before it was started once more it may not be known
+whether the other life has deleted it.
 """
 
 from __future__ import annotations
@@ -73,6 +74,12 @@ def all_is_regained(world: World, author: Author) -> None:
         ]
         missing = min(found, key=len, default=[])
         demand(not missing, f"{device.name} lost what it had written since it was put back")
+        apart = [
+            entry
+            for entry in held.entries.values()
+            if entry.parent is not None and held.entries[entry.parent].location != entry.location
+        ]
+        demand(not apart, f"{device.name} put a file into another location than its folder")
         _nothing_is_said_of_ids_that_went(connection, author, held)
 
 

@@ -74,13 +74,21 @@ class Lives:
     def add(self, name: str, parent: bytes, kind: str = "file") -> bytes:
         """Write a new entry below another one; return its id."""
         uuid = self.device.store.ids.new()
+        self._put(uuid, name.encode(), parent, kind)
+        return uuid
+
+    def move(self, uuid: bytes, parent: bytes) -> None:
+        """Put an entry below another one, of whatever location."""
+        ((name, kind),) = self.ask("SELECT name, kind FROM entry WHERE uuid = ?", uuid)
+        self._put(uuid, name, parent, kind)
+
+    def _put(self, uuid: bytes, name: bytes, parent: bytes, kind: str) -> None:
         ((location,),) = self.ask(
             "SELECT l.uuid FROM entry e JOIN location l ON l.id = e.location WHERE e.uuid = ?",
             parent,
         )
-        row = (uuid, location, parent, name.encode(), None, kind, 1, *[None] * 7)
+        row = (uuid, location, parent, name, None, kind, 1, *[None] * 7)
         self.device.store.write_here(lambda tx: tx.put("entry", ENTRY_COLUMNS, [row]))
-        return uuid
 
     def drop(self, model: str, *uuids: bytes) -> None:
         """Delete rows."""

@@ -98,6 +98,28 @@ def test_what_was_deleted_in_the_other_life_stays_deleted(lives: Lives) -> None:
     assert lives.ask("SELECT count(*) FROM since_backup") == [(0,)]
 
 
+@pytest.mark.parametrize("removed", [False, True])
+def test_what_was_found_below_what_has_moved_is_where_that_is_now(
+    lives: Lives, *, removed: bool
+) -> None:
+    """In the location of its folder, whether that which it was in is there still or not."""
+    old, _ = add_tree(lives.device, 0, "old")
+    ((top,),) = lives.ask("SELECT uuid FROM entry WHERE name = x'6f6c64'")
+    folder = lives.add("folder", top, "directory")
+    lives.back_up()
+    lives.add("known", root(lives))
+    lives.move(folder, root(lives))
+    if removed:
+        lives.drop("entry", top)
+        lives.drop("location", old)
+    lives.tell()
+    lives.put_back()
+    file = lives.add("file", lives.add("deeper", folder, "directory"))
+    assert lives.returned().regained == Regained(kept=2)
+    location = "SELECT location FROM entry WHERE uuid = ?"
+    assert lives.ask(location, file) == lives.ask(location, root(lives))
+
+
 def _delete_untold(lives: Lives) -> set[bytes]:
     """Delete two files, the newest among them, of which nobody is told any more; return their ids."""
     gone = {uuid for uuid, name in lives.names().items() if name in ("last", "file0")}
