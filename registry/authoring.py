@@ -20,13 +20,14 @@ from registry.changes import (
     Form,
     Guard,
     Lock,
+    Lose,
     RecordId,
     Restore,
     SharedChange,
     Unlock,
 )
 from registry.errors import InvalidChangeError, LockedError
-from registry.state import set_registers
+from registry.state import NOTHING, set_registers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +48,8 @@ def change_for(edit: Edit, state: RecordState, author: bytes) -> SharedChange:
     deaths = tuple(sorted(state.died_of))
     if isinstance(edit, Dismiss):
         return _dismissal(edit)
+    if isinstance(edit, Lose):
+        return _loss(edit, state)
     if isinstance(edit, Create | Restore):
         if state.alive:
             raise InvalidChangeError(f"{name} is there already")
@@ -92,6 +95,15 @@ def _dismissal(edit: Dismiss) -> SharedChange:
     return SharedChange(
         Form.DISMISS, edit.model, RecordId(edit.record), writes=writes, seen=deletes
     )
+
+
+def _loss(edit: Lose, state: RecordState) -> SharedChange:
+    """An update on dots that the record has never had: such a write is lost wherever it is heard."""
+    dots = {*edit.dots} - state.dots - state.remembered.dots
+    if not dots:
+        raise InvalidChangeError(f"{edit.model} {edit.record.hex()} was made with what it replaces")
+    writes = _writes(edit.fields, NOTHING)
+    return SharedChange(Form.UPDATE, edit.model, RecordId(edit.record), tuple(sorted(dots)), writes)
 
 
 def _lock(edit: Lock, record: RecordId, state: RecordState) -> SharedChange:

@@ -333,4 +333,17 @@ class Dismiss:
     deletes: tuple[WriteRef, ...] = ()
 
 
-Edit = Create | Update | Delete | Restore | Lock | Unlock | Dismiss
+@dataclass(frozen=True, slots=True)
+class Lose:
+    """List values of a living record as lost against what it shows; nothing else comes of it.
+
+    They were said of another record that is the same thing, whose `dots` are all that was seen then.
+    """
+
+    model: str
+    record: bytes
+    fields: Mapping[str | tuple[str, str], Value]
+    dots: tuple[Dot, ...]
+
+
+Edit = Create | Update | Delete | Restore | Lock | Unlock | Dismiss | Lose

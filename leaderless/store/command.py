@@ -19,7 +19,7 @@ from leaderless.store import log, meta
 from leaderless.store.called import called
 from leaderless.store.registers import Records
 from registry.authoring import change_for
-from registry.changes import UNSET, CommitHeader, CommitKind, Dependency, FeedId
+from registry.changes import UNSET, CommitHeader, CommitKind, Dependency, FeedId, Lose
 from registry.errors import InvalidChangeError, InvalidStampError, LockedError
 from registry.hlc import MAX_COUNTER, MAX_TAG, Stamp, stamp_above
 from registry.merge import highest_seen
@@ -135,9 +135,10 @@ class Command:
     def _take(self, edit: Edit) -> None:
         """Add the change that does an edit to the current part, or to the next if that is full."""
         key = (edit.model, bytes(edit.record))
-        if key in self._seen:
-            raise UsageError("one command edits a record twice")
-        self._seen.add(key)
+        if not isinstance(edit, Lose):
+            if key in self._seen:
+                raise UsageError("one command edits a record twice")
+            self._seen.add(key)
         self._check(edit)
         records = self._records
         try:

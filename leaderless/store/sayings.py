@@ -3,32 +3,34 @@
 A restored device has found a file that it had found before the restore, too; people tagged either.
 One commit, of this device, says of the id that stays what was said of the other one, where nobody has
 said anything later of that; the records that nobody would see any more are deleted. It reaches
-everybody like any edit. What is replaced so on the id that stays is listed as a conflict: who said
-the later value had not seen it.
+everybody like any edit. Of two values that differ the earlier one is listed as a conflict, whichever
+id it was said of: who said the later one had not seen it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from leaderless.errors import LeaderlessError
 from leaderless.store import meta
 from leaderless.store.registers import read_state
-from registry.changes import UNSET, Create, Delete, RecordId, Update
+from registry.changes import UNSET, Create, Delete, Lose, RecordId, Update
 from registry.derived import derived_id, link_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection
 
     from leaderless.store.transaction import Transaction
-    from registry.changes import Edit, FieldKey, Value
+    from registry.changes import Dot, Edit, FieldKey, Value
     from registry.models import Field, Model
     from registry.state import RecordState, Write
 
 COMMAND: Final = "device.restore"
 """The name of these commits in the history."""
+_Key = tuple[str, bytes]
+"""A record: (model, uuid)."""
 
 
 def follow(transaction: Transaction) -> int:
@@ -69,15 +71,23 @@ def _records(connection: Connection, model: Model, field: Field) -> Iterator[tup
     yield from ((record, stays) for record, stays in found)
 
 
+class _Heard(NamedTuple):
+    """What a record says that follows to another one."""
+
+    said: dict[FieldKey, Write]
+    dots: frozenset[Dot]
+
+
 class _Following:
-    """Collects what is to be said where, at most one edit of a record."""
+    """Collects what is to be said where: of a record one edit, and what is lost against that."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._connection = transaction.conn
+        self._registry = transaction.registry
         self._author = transaction.own_device
-        self._said: dict[tuple[str, bytes], dict[FieldKey, Write]] = {}
-        self._ends: dict[tuple[str, bytes], dict[FieldKey, Value]] = {}
-        self._gone: dict[tuple[str, bytes], list[Edit]] = {}
+        self._heard: dict[_Key, list[_Heard]] = {}
+        self._ends: dict[_Key, dict[FieldKey, Value]] = {}
+        self._gone: dict[_Key, list[Edit]] = {}
         self.items: set[bytes] = set()
         """The rows of which something is said."""
         self.failed = 0
@@ -91,12 +101,12 @@ class _Following:
         self.items.add(stays)
         if target is None:
             return
-        said = self._said.setdefault(key, {})
+        said = {}
         for name, write in held.shown().items():
             known = None if name[0] == field.name else model.field(name[0])
-            fits = known is not None and write.value is not UNSET and known.accepts(write.value)
-            if fits and (name not in said or said[name].ref < write.ref):
+            if known is not None and write.value is not UNSET and known.accepts(write.value):
                 said[name] = write
+        self._heard.setdefault(key, []).append(_Heard(said, held.dots))
         if self._may_edit(held):
             self._gone.setdefault(key, []).append(Delete(model.sync_name, RecordId(record)))
 
@@ -105,23 +115,56 @@ class _Following:
         made: list[Edit] = []
         for (model, record), ends in self._ends.items():
             held = read_state(self._connection, model, record)
-            said = self._said.get((model, record), {})
+            heard = self._heard.get((model, record), [])
+            said = _latest(heard)
             now = held.shown() if held.alive else {}
             news = _news(now, said) if said else ends
             if not held.alive:
                 news = {name: write.value for name, write in said.items()} | ends
+            shown = {name: write.value for name, write in now.items()} | news
+            lost = list(self._lost(model, record, heard, shown))
+            if not self._may_edit(held) and (news or lost):
+                self.failed += 1
+                continue
+            if not held.alive:
                 made.append(Create(model, RecordId(record), _named(news)))
             elif news:
-                if not self._may_edit(held):
-                    self.failed += 1
-                    continue
                 unseen = tuple(now[name].ref for name in news if name in now and said)
                 made.append(Update(model, RecordId(record), _named(news), unseen=unseen))
+            made += lost
             made += self._gone.get((model, record), [])
         return made
 
+    def _lost(
+        self, model: str, record: bytes, heard: Iterable[_Heard], shown: Mapping[FieldKey, Value]
+    ) -> Iterator[Lose]:
+        """Yield what is to be listed of what was said, as another value is shown."""
+        for said, dots in heard:
+            lost = {
+                name: write.value
+                for name, write in said.items()
+                if write.value != shown[name] and not self._is_bookkeeping(model, name)
+            }
+            if lost:
+                yield Lose(model, RecordId(record), _named(lost), tuple(dots))
+
+    def _is_bookkeeping(self, model: str, name: FieldKey) -> bool:
+        known = self._registry.get(model)
+        field = None if known is None else known.field(name[0])
+        return field is not None and field.bookkeeping
+
     def _may_edit(self, held: RecordState) -> bool:
         return held.locked_by in (None, self._author)
+
+
+def _latest(heard: Iterable[_Heard]) -> dict[FieldKey, Write]:
+    """Return by register what was said last."""
+    latest: dict[FieldKey, Write] = {}
+    for said, _ in heard:
+        for name, write in said.items():
+            if name not in latest or latest[name].ref < write.ref:
+                latest[name] = write
+    return latest
 
 
 def _id_for(

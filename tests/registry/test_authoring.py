@@ -18,6 +18,7 @@ from registry.changes import (
     Form,
     Guard,
     Lock,
+    Lose,
     Restore,
     Unlock,
     Update,
@@ -222,3 +223,27 @@ def test_a_delete_that_a_restore_leaves_unseen_has_failed() -> None:
     back = _edited(dead, Restore("tag", RECORD, unseen=tuple(dead.died_of)), ME, 3)
     assert back.alive
     assert back.failed_deletes == dead.died_of
+
+
+def test_what_is_said_to_have_lost_is_never_in_effect() -> None:
+    """Not even where the record shows nothing else, or is restored; it is listed at once."""
+    lost = Lose("tag", RECORD, {"color": "red", ("set", "k"): True}, (Dot(b"o", 4),))
+    change = change_for(lost, ALIVE, ME)
+    merged = merge(ALIVE, change, Dot(b"m", 2), Stamp(9, 0, 0), 1)
+    assert merged.state == ALIVE
+    assert [(write.key, write.value) for write in merged.lost] == [
+        (("color", None), "red"),
+        (("set", "k"), True),
+    ]
+    dead = _edited(ALIVE, Delete("tag", RECORD), ME, 3)
+    assert merge(dead, change, Dot(b"m", 2), Stamp(9, 0, 0), 1).state == dead
+
+
+def test_what_was_made_with_the_record_is_no_sign_of_another_one() -> None:
+    """A write on such a dot would be in effect, or be restored."""
+    other = Dot(b"o", 4)
+    lost = Lose("tag", RECORD, {"color": "red"}, (Dot(b"a", 1), other))
+    dead = _edited(ALIVE, Delete("tag", RECORD), ME, 3)
+    assert change_for(lost, ALIVE, ME).dots == change_for(lost, dead, ME).dots == (other,)
+    with pytest.raises(InvalidChangeError, match="was made with"):
+        change_for(Lose("tag", RECORD, {"color": "red"}, (Dot(b"a", 1),)), ALIVE, ME)

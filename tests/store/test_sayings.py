@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from entities.user_metadata import metadata_id
+from leaderless.catalogue.conflicts import conflicts, restore_conflict
 from leaderless.catalogue.history import Filter, actions
 from leaderless.catalogue.undo import undo
 from leaderless.protocol import limits
 from leaderless.protocol.packing import unpack
-from leaderless.store import meta
+from leaderless.store import log, meta
 from leaderless.store.since_backup import Regained
 from registry.changes import UNSET, Create, Delete, Edit, Lock, RecordId, Update
 from registry.derived import link_id
@@ -118,6 +119,80 @@ def test_what_a_later_value_takes_the_place_of_is_a_conflict(twice: Twice) -> No
     lost = twice.ask("SELECT field, value FROM journal")
     assert {(name, unpack(value)) for name, value in lost} == {("note", "theirs"), ("rating", 2)}
     assert twice.shown("note, rating", "user_metadata") == [("mine", 5)]
+
+
+def test_what_a_later_value_of_the_id_that_stays_hides_is_a_conflict(twice: Twice) -> None:
+    """It went with the other id; what is alike is none, nor what nothing else is said of."""
+    twice.note(twice.ours, note="mine", rating=5, favorite=True, hidden=True)
+    twice.note(twice.theirs, note="theirs", favorite=True)
+    twice.say(Update("user_metadata", metadata_id("entry", twice.theirs), {"rating": 2}))
+    twice.returned()
+    listed = within(twice.device, lambda c: conflicts(c, twice.device.store.registry))
+    staying = metadata_id("entry", twice.theirs)
+    assert {(item.record, item.field, item.value, item.winning) for item in listed} == {
+        (staying, "note", "mine", "theirs"),
+        (staying, "rating", 5, 2),
+    }
+    assert len(twice.ask("SELECT * FROM journal")) == 2
+
+
+def test_of_several_values_that_follow_all_but_the_last_are_conflicts(twice: Twice) -> None:
+    """A file may have been found more than once; of how a value came about nothing is listed."""
+    ((root,),) = twice.ask("SELECT p.uuid FROM entry e JOIN entry p ON p.id = e.parent LIMIT 1")
+    again = twice.add("file", root)
+    twice.note(twice.ours, note="mine", rating=1)
+    twice.note(again, note="again", rating=1)
+    assert twice.returned().regained == Regained(joined=2)
+    assert twice.shown("target, note, rating", "user_metadata") == [(twice.theirs, "again", 1)]
+    lost = twice.ask("SELECT record, field, value FROM journal")
+    assert [(record, field, unpack(value)) for record, field, value in lost] == [
+        (metadata_id("entry", twice.theirs), "note", "mine")
+    ]
+
+
+def test_a_value_that_a_lock_hides_stays_where_it_was_said(twice: Twice) -> None:
+    """Nothing is listed of what another device has locked, and nothing goes."""
+    twice.note(twice.ours, note="mine")
+    twice.note(twice.theirs, note="theirs")
+    _lock_elsewhere(twice, "user_metadata", metadata_id("entry", twice.theirs))
+    assert twice.returned().regained == Regained(joined=1, unsaid=1)
+    assert {note for (note,) in twice.shown("note", "user_metadata")} == {"mine", "theirs"}
+    assert twice.ask("SELECT * FROM journal") == []
+
+
+async def test_a_value_that_was_hidden_can_be_taken_after_all(twice: Twice) -> None:
+    """It is said of the file that is there then, and the conflict is over."""
+    twice.note(twice.ours, note="mine")
+    twice.note(twice.theirs, note="theirs")
+    twice.returned()
+    store = twice.device.store
+    (listed,) = within(twice.device, lambda c: conflicts(c, store.registry))
+    await restore_conflict(store, listed.number)
+    assert twice.shown("target, note", "user_metadata") == [(twice.theirs, "mine")]
+    assert within(twice.device, lambda c: conflicts(c, store.registry)) == []
+
+
+@pytest.mark.parametrize("mine_first", [False, True])
+def test_every_device_lists_the_same(twice: Twice, *, mine_first: bool) -> None:
+    """Whichever was said later, and whatever another device has said meanwhile."""
+    order = [(twice.ours, "mine"), (twice.theirs, "theirs")]
+    for entry, note in order if mine_first else reversed(order):
+        twice.note(entry, note=note)
+    store_commits(twice.peer, *log_of(twice.device, own_feed(twice.device)))
+    record = metadata_id("entry", twice.theirs)
+    twice.peer.clock.ms = twice.device.clock.ms + 60_000
+    edit = Update("user_metadata", record, {"note": "third"})
+    twice.peer.store.write_here(lambda tx: tx.commit("said", [edit]))
+    twice.returned()
+    for source, target in ((twice.device, twice.peer), (twice.peer, twice.device)):
+        for feed in within(source, log.feeds):
+            store_commits(target, *log_of(source, feed.feed))
+    query = "SELECT record, field, value, loser FROM journal ORDER BY 1, 2, 3"
+    held = [
+        within(one, lambda c: c.exec_driver_sql(query).all()) for one in (twice.device, twice.peer)
+    ]
+    assert held[0] == held[1]
+    assert "mine" in {unpack(value) for _, field, value, _ in held[0] if field == "note"}
 
 
 def test_what_was_said_of_both_alike_is_said_once(twice: Twice) -> None:
