@@ -21,9 +21,11 @@ from registry.changes import (
     Create,
     Delete,
     Dismiss,
+    Dot,
     Edit,
     FieldKey,
     Lock,
+    Lose,
     Restore,
     Unlock,
     Update,
@@ -78,7 +80,7 @@ WRITES: dict[str, list[world.Fields]] = {
     ],
     "user_metadata_tag": [{"variant": "one"}, {"confidence": 0.5}, {("attributes", "k"): True}],
 }
-WHATS = ("write", "write", "write", "end", "lock", "dismiss", "settle", "hear", "hear")
+WHATS = ("write", "write", "write", "end", "lock", "lose", "dismiss", "settle", "hear", "hear")
 MANY = 1 << 30
 
 Act = tuple[int, str, int, int]
@@ -215,7 +217,20 @@ def _edit(device: Replica, what: str, key: Key, number: int) -> Edit | None:
         case "lock":
             return Lock(*key) if state.locked_by is None else Unlock(*key)
     choices = WRITES[key[0]]
-    return Update(*key, choices[number % len(choices)])
+    fields = choices[number % len(choices)]
+    if what == "lose":
+        dots = _dots_of_others(device, key)
+        return Lose(*key, fields, tuple(dots)) if dots else None
+    return Update(*key, fields)
+
+
+def _dots_of_others(device: Replica, key: Key) -> set[Dot]:
+    """Return the dots of all records but one, without those that are of that one, too."""
+    query = "SELECT model, uuid FROM record"
+    known = within(device, lambda conn: conn.exec_driver_sql(query).all())
+    dots = {dot for at in known for dot in state_of(device, *at).dots}
+    state = state_of(device, *key)
+    return dots - state.dots - state.remembered.dots
 
 
 def _settling(device: Replica, what: str, number: int) -> Edit | None:
