@@ -271,6 +271,8 @@ class Update:
     `unseen` are writes in effect that are replaced as by somebody who had not seen them: whoever
     takes back how a conflict was decided wants the other value to be listed as its loser again.
     Without their stamps to go by, the author has to know that its own will be above them.
+    `as_of` is the stamp of a value that is said once more: this comes right behind that one, and not
+    after all that was said since.
     """
 
     model: str
@@ -278,6 +280,7 @@ class Update:
     fields: Mapping[str | tuple[str, str], Value]
     settles: tuple[WriteRef, ...] = ()
     unseen: tuple[WriteRef, ...] = ()
+    as_of: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,12 +341,14 @@ class Lose:
     """List values of a living record as lost against what it shows; nothing else comes of it.
 
     They were said of another record that is the same thing, whose `dots` are all that was seen then.
+    `as_of` is as with an update.
     """
 
     model: str
     record: bytes
     fields: Mapping[str | tuple[str, str], Value]
     dots: tuple[Dot, ...]
+    as_of: Stamp | None = None
 
 
 Edit = Create | Update | Delete | Restore | Lock | Unlock | Dismiss | Lose

@@ -100,9 +100,10 @@ class Command:
             raise UsageError("the own feed is closed; this device needs a new incarnation")
         self._progress = progress
         self._records = Records(connection, registry, now_ms)
-        self._seen: set[tuple[str, bytes]] = set()
+        self._seen: set[tuple[str, bytes, Stamp | None]] = set()
         self._parts: list[_Part] = []
         self._changes: list[SharedChange] = []
+        self._as_of: Stamp | None = None
         self._bytes = 0
         self._is_sure = True
         self._is_stale = False
@@ -135,11 +136,14 @@ class Command:
     def _take(self, edit: Edit) -> None:
         """Add the change that does an edit to the current part, or to the next if that is full."""
         key = (edit.model, bytes(edit.record))
+        as_of = getattr(edit, "as_of", None)
         if not isinstance(edit, Lose):
-            if key in self._seen:
+            if (*key, as_of) in self._seen:
                 raise UsageError("one command edits a record twice")
-            self._seen.add(key)
+            self._seen.add((*key, as_of))
         self._check(edit)
+        if self._changes and as_of != self._as_of:
+            self._close()
         records = self._records
         try:
             change = change_for(edit, records.state(*key), self._author)
@@ -153,6 +157,7 @@ class Command:
         is_full = len(self._changes) >= limits.MAX_CHANGES or self._bytes + cost > _PART_BYTES
         if self._changes and is_full:
             self._close()
+        self._as_of = as_of
         self._changes.append(change)
         self._bytes += cost
         self._is_sure = self._is_sure and cost <= limits.MAX_HEAD_BYTES and _is_plain(change)
@@ -194,10 +199,15 @@ class Command:
         self._progress.add(len(changes))
 
     def _stamp(self, changes: Iterable[SharedChange]) -> Stamp:
-        """Return the next stamp, above those of all that changes replace."""
+        """Return the next stamp, above those of all that changes replace.
+
+        Of what is said once more it is the first behind what it was said with, if that has passed.
+        """
         tag = int.from_bytes(self._author[-6:], "big")
         clock, tick = meta.clock(self._connection).tick(self._now_ms, tag)
         try:
+            if self._as_of is not None:
+                tick = min(tick, self._as_of.successor(tag))
             stamp = self._unused(stamp_above(tick, highest_seen(changes)))
         except InvalidStampError as error:
             raise UsageError(

@@ -1,14 +1,16 @@
 """What people said of a row that is known under another id now: it follows to the one that stays.
 
 A restored device has found a file that it had found before the restore, too; people tagged either.
-One commit, of this device, says of the id that stays what was said of the other one, where nobody has
+One action, of this device, says of the id that stays what was said of the other one, where nobody has
 said anything later of that; the records that nobody would see any more are deleted. It reaches
-everybody like any edit. Of two values that differ the earlier one is listed as a conflict, whichever
-id it was said of: who said the later one had not seen it.
+everybody like any edit, but each value comes right behind the one that it repeats: what was said of
+the id that stays since then, and is not heard of yet, wins. Of two values that differ the earlier one
+is listed as a conflict, whichever id it was said of: who said the later one had not seen it.
 """
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from leaderless.errors import LeaderlessError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from leaderless.store.transaction import Transaction
     from registry.changes import Dot, Edit, FieldKey, Value
+    from registry.hlc import Stamp
     from registry.models import Field, Model
     from registry.state import RecordState, Write
 
@@ -49,16 +52,20 @@ def follow(transaction: Transaction) -> int:
     if not edits:
         return following.failed
     if meta.get(connection, meta.REVOKED) is not None:
-        return following.failed + len(edits)
+        return following.failed + _records_of(edits)
     connection.exec_driver_sql("SAVEPOINT following")
     try:
         transaction.commit(COMMAND, edits, {"count": len(following.items)})
     except LeaderlessError:
         # A record may have grown beyond what one change holds: the rows are worth more than that.
         connection.exec_driver_sql("ROLLBACK TO following")
-        following.failed += len(edits)
+        following.failed += _records_of(edits)
     connection.exec_driver_sql("RELEASE following")
     return following.failed
+
+
+def _records_of(edits: Iterable[Edit]) -> int:
+    return len({(edit.model, bytes(edit.record)) for edit in edits})
 
 
 def _records(connection: Connection, model: Model, field: Field) -> Iterator[tuple[bytes, bytes]]:
@@ -83,11 +90,11 @@ class _Following:
 
     def __init__(self, transaction: Transaction) -> None:
         self._connection = transaction.conn
-        self._registry = transaction.registry
         self._author = transaction.own_device
         self._heard: dict[_Key, list[_Heard]] = {}
         self._ends: dict[_Key, dict[FieldKey, Value]] = {}
         self._gone: dict[_Key, list[Edit]] = {}
+        self._fields: dict[tuple[str, str], Field] = {}
         self.items: set[bytes] = set()
         """The rows of which something is said."""
         self.failed = 0
@@ -106,52 +113,68 @@ class _Following:
             known = None if name[0] == field.name else model.field(name[0])
             if known is not None and write.value is not UNSET and known.accepts(write.value):
                 said[name] = write
+                self._fields[model.sync_name, name[0]] = known
         self._heard.setdefault(key, []).append(_Heard(said, held.dots))
         if self._may_edit(held):
             self._gone.setdefault(key, []).append(Delete(model.sync_name, RecordId(record)))
 
     def edits(self) -> list[Edit]:
         """Return the edits; what another device holds locked is counted as failed."""
-        made: list[Edit] = []
+        first: list[Edit] = []
+        then: list[tuple[Stamp, Edit]] = []
         for (model, record), ends in self._ends.items():
             held = read_state(self._connection, model, record)
             heard = self._heard.get((model, record), [])
             said = _latest(heard)
             now = held.shown() if held.alive else {}
-            news = _news(now, said) if said else ends
-            if not held.alive:
-                news = {name: write.value for name, write in said.items()} | ends
-            shown = {name: write.value for name, write in now.items()} | news
+            news = _news(now, said)
+            shown = {name: write.value for name, write in (now | news).items()}
             lost = list(self._lost(model, record, heard, shown))
-            if not self._may_edit(held) and (news or lost):
+            moved = {} if heard else {name: now[name] for name in ends}
+            if not self._may_edit(held) and (news or lost or moved):
                 self.failed += 1
                 continue
             if not held.alive:
-                made.append(Create(model, RecordId(record), _named(news)))
-            elif news:
-                unseen = tuple(now[name].ref for name in news if name in now and said)
-                made.append(Update(model, RecordId(record), _named(news), unseen=unseen))
-            made += lost
-            made += self._gone.get((model, record), [])
-        return made
+                made, news = self._made(model, news)
+                first.append(Create(model, RecordId(record), _named(made | ends)))
+            for as_of, values in _by_stamp(news):
+                unseen = tuple(now[name].ref for name in values if name in now)
+                fields = _named(values)
+                edit = Update(model, RecordId(record), fields, unseen=unseen, as_of=as_of)
+                then.append((as_of, edit))
+            for as_of, values in _by_stamp(moved):
+                fields = _named({name: ends[name] for name in values})
+                then.append((as_of, Update(model, RecordId(record), fields, as_of=as_of)))
+            then += lost
+            first += self._gone.get((model, record), [])
+        return [*first, *(edit for _, edit in sorted(then, key=itemgetter(0)))]
+
+    def _made(
+        self, model: str, said: Mapping[FieldKey, Write]
+    ) -> tuple[dict[FieldKey, Value], dict[FieldKey, Write]]:
+        """Return what a record is made with, and what is said of it once it is there."""
+        made = {
+            name: write.value
+            for name, write in said.items()
+            if (field := self._field(model, name)).bookkeeping or not field.nullable
+        }
+        return made, {name: write for name, write in said.items() if name not in made}
 
     def _lost(
         self, model: str, record: bytes, heard: Iterable[_Heard], shown: Mapping[FieldKey, Value]
-    ) -> Iterator[Lose]:
+    ) -> Iterator[tuple[Stamp, Edit]]:
         """Yield what is to be listed of what was said, as another value is shown."""
         for said, dots in heard:
             lost = {
-                name: write.value
+                name: write
                 for name, write in said.items()
-                if write.value != shown[name] and not self._is_bookkeeping(model, name)
+                if write.value != shown[name] and not self._field(model, name).bookkeeping
             }
-            if lost:
-                yield Lose(model, RecordId(record), _named(lost), tuple(dots))
+            for as_of, values in _by_stamp(lost):
+                yield as_of, Lose(model, RecordId(record), _named(values), tuple(dots), as_of)
 
-    def _is_bookkeeping(self, model: str, name: FieldKey) -> bool:
-        known = self._registry.get(model)
-        field = None if known is None else known.field(name[0])
-        return field is not None and field.bookkeeping
+    def _field(self, model: str, name: FieldKey) -> Field:
+        return self._fields[model, name[0]]
 
     def _may_edit(self, held: RecordState) -> bool:
         return held.locked_by in (None, self._author)
@@ -184,13 +207,21 @@ def _id_for(
     return after if before == record else derived_id(COMMAND, record, stays)
 
 
-def _news(now: dict[FieldKey, Write], said: dict[FieldKey, Write]) -> dict[FieldKey, Value]:
+def _news(now: dict[FieldKey, Write], said: dict[FieldKey, Write]) -> dict[FieldKey, Write]:
     """Return what was said that a record does not say, or said earlier."""
     return {
-        name: write.value
+        name: write
         for name, write in said.items()
         if name not in now or (now[name].ref < write.ref and now[name].value != write.value)
     }
+
+
+def _by_stamp(writes: Mapping[FieldKey, Write]) -> Iterator[tuple[Stamp, dict[FieldKey, Value]]]:
+    """Yield what was said at once, and when."""
+    found: dict[Stamp, dict[FieldKey, Value]] = {}
+    for name, write in writes.items():
+        found.setdefault(write.ref.stamp, {})[name] = write.value
+    yield from found.items()
 
 
 def _named(values: dict[FieldKey, Value]) -> dict[str | tuple[str, str], Value]:

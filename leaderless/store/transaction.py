@@ -159,10 +159,10 @@ class Transaction:
     ) -> bytes:
         """Write one user action as one signed commit (or parts that apply together).
 
-        `data` says in a few words what the command was about; `edits` are taken one by one, at
-        most one of a record beside what it is to list as lost. Returns its command id. Raises
-        UsageError if an edit cannot be meant, LockedRecordError, RevokedError; the transaction
-        has to fail as a whole then.
+        `data` says in a few words what the command was about; `edits` are taken one by one, of a
+        record at most one of today and one `as_of` each stamp, beside what is to be listed as lost.
+        Returns its command id. Raises UsageError if an edit cannot be meant, LockedRecordError,
+        RevokedError; the transaction has to fail as a whole then.
         """
         check_may_share(self.conn)
         own = self._writable_copy()

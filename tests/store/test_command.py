@@ -144,6 +144,27 @@ def test_the_parts_of_an_action_rise_in_time(replica: Replica) -> None:
     assert len(stamps) == 2
 
 
+def test_what_is_said_once_more_comes_right_behind_that(replica: Replica) -> None:
+    """Before all that was said since, each with its own time; a clock that is ahead sets none."""
+    _commit(replica, _create(1))
+    (made,) = log_of(replica, own_feed(replica))
+    first = made.header.stamp
+    replica.clock.ms += 5_000
+    ahead = first._replace(ms=replica.clock.ms + 60_000)
+    stamps = (first, first._replace(ms=first.ms + 1_000), ahead)
+    colors = [{"color": color} for color in ("red", "blue", "black")]
+    edits = [
+        Update("tag", _uuid(1), fields, as_of=as_of)
+        for fields, as_of in zip(colors, stamps, strict=True)
+    ]
+    _commit(replica, iter([Create("tag", _uuid(2), {}), *edits]))
+    found = [item.header.stamp for item in log_of(replica, own_feed(replica))]
+    assert found[2] == first.successor(first.tag)
+    assert (found[3].ms, found[4].ms) == (first.ms + 1_000, replica.clock.ms)
+    with pytest.raises(UsageError, match="twice"):
+        _commit(replica, iter([edits[0], edits[0]]))
+
+
 def _stamps_over_a_clock_ahead(replicas: list[Replica], *commits: Iterator[Edit]) -> list[Stamp]:
     """Return the stamps of commits that replace what was written at one time of the next day."""
     ahead, device, _ = replicas

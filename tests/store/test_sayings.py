@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from entities.user_metadata import metadata_id
-from leaderless.catalogue.conflicts import conflicts, restore_conflict
+from leaderless.catalogue.conflicts import OVERWRITTEN, conflicts, restore_conflict
 from leaderless.catalogue.history import Filter, actions
 from leaderless.catalogue.undo import undo
 from leaderless.protocol import limits
 from leaderless.protocol.packing import unpack
 from leaderless.store import log, meta
+from leaderless.store.registers import read_state
 from leaderless.store.since_backup import Regained
 from registry.changes import UNSET, Create, Delete, Edit, Lock, RecordId, Update
 from registry.derived import link_id
@@ -87,12 +88,12 @@ def test_notes_tags_and_albums_follow(twice: Twice) -> None:
     ]
 
 
-async def test_it_is_one_commit_of_this_device(twice: Twice) -> None:
+async def test_it_is_one_action_of_this_device(twice: Twice) -> None:
     """It reaches everybody, and the history names the file; an undo passes it over."""
     twice.note(twice.ours, note="mine")
     twice.say(Create("tag", b"o" * 16, {}))
     twice.returned()
-    commits = "SELECT command, count(*) FROM commit_log GROUP BY 1 ORDER BY 1"
+    commits = "SELECT command, count(DISTINCT command_id) FROM commit_log GROUP BY 1 ORDER BY 1"
     assert twice.ask(commits) == [("device.restore", 1), ("said", 3)]
     (newest, *_) = within(twice.device, lambda c: [*actions(c, Filter(limit=5))])
     assert (newest.command, newest.data) == ("device.restore", {"count": 1})
@@ -184,15 +185,72 @@ def test_every_device_lists_the_same(twice: Twice, *, mine_first: bool) -> None:
     edit = Update("user_metadata", record, {"note": "third"})
     twice.peer.store.write_here(lambda tx: tx.commit("said", [edit]))
     twice.returned()
-    for source, target in ((twice.device, twice.peer), (twice.peer, twice.device)):
-        for feed in within(source, log.feeds):
-            store_commits(target, *log_of(source, feed.feed))
+    _meet(twice)
     query = "SELECT record, field, value, loser FROM journal ORDER BY 1, 2, 3"
     held = [
         within(one, lambda c: c.exec_driver_sql(query).all()) for one in (twice.device, twice.peer)
     ]
     assert held[0] == held[1]
     assert "mine" in {unpack(value) for _, field, value, _ in held[0] if field == "note"}
+
+
+def _meet(twice: Twice) -> None:
+    """Let both devices hear all that the other one has said."""
+    for source, target in ((twice.device, twice.peer), (twice.peer, twice.device)):
+        for feed in within(source, log.feeds):
+            store_commits(target, *log_of(source, feed.feed))
+
+
+def _say_elsewhere(twice: Twice, edit: Edit) -> None:
+    """Let another device say something, a minute from now; the restored one goes on later still."""
+    twice.peer.clock.ms = twice.device.clock.ms + 60_000
+    twice.peer.store.write_here(lambda tx: tx.commit("said", [edit]))
+    twice.device.clock.ms += 3_600_000
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_was_said_meanwhile_and_is_not_heard_of_wins(twice: Twice, *, known: bool) -> None:
+    """What follows is as old as it was; the value that lost is listed, with its time."""
+    record = metadata_id("entry", twice.theirs)
+    if known:
+        twice.note(twice.theirs, note="theirs")
+        store_commits(twice.peer, *log_of(twice.device, own_feed(twice.device)))
+    twice.note(twice.ours, note="mine", rating=1)
+    said_ms = twice.device.clock.ms
+    fields = {"scope": "entry", "target": twice.theirs, "note": "third"}
+    made = Update("user_metadata", record, {"note": "third"})
+    _say_elsewhere(twice, made if known else Create("user_metadata", record, fields))
+    twice.returned()
+    _meet(twice)
+    assert twice.shown("target, note, rating", "user_metadata") == [(twice.theirs, "third", 1)]
+    (lost,) = within(twice.device, lambda c: conflicts(c, twice.device.store.registry))
+    assert (lost.value, lost.loser.stamp.ms, lost.cause) == ("mine", said_ms, OVERWRITTEN)
+
+
+def test_a_cover_that_was_chosen_meanwhile_stays(twice: Twice) -> None:
+    """That the one before it is known under another id now makes it no later choice."""
+    twice.say(Update("album", ALBUM, {"cover": twice.ours}))
+    store_commits(twice.peer, *log_of(twice.device, own_feed(twice.device)))
+    other = b"c" * 16
+    _say_elsewhere(twice, Update("album", ALBUM, {"cover": other}))
+    twice.returned()
+    _meet(twice)
+    assert twice.shown("cover", "album") == [(other,)]
+
+
+def test_what_was_said_at_different_times_keeps_its_order(twice: Twice) -> None:
+    """A file has one value of each field, and each is as old as it was said."""
+    twice.note(twice.ours, note="mine")
+    first_ms = twice.device.clock.ms
+    twice.say(Update("user_metadata", metadata_id("entry", twice.ours), {"rating": 4}))
+    twice.device.clock.ms += 3_600_000
+    twice.returned()
+    state = within(
+        twice.device,
+        lambda c: read_state(c, "user_metadata", metadata_id("entry", twice.theirs)),
+    )
+    times = {name: write.ref.stamp.ms for (name, _), write in state.shown().items()}
+    assert (times["note"], times["rating"]) == (first_ms, first_ms + 1_000)
 
 
 def test_what_was_said_of_both_alike_is_said_once(twice: Twice) -> None:
