@@ -16,7 +16,6 @@ from leaderless.store import meta, state
 from leaderless.store.feeds import feed_of_or_none, feed_with
 from leaderless.store.revocations import NONCE_BYTES, NOTHING, revoked
 from registry.changes import (
-    LIFE_BYTES,
     CommitKind,
     Dependency,
     feed_device,
@@ -24,7 +23,7 @@ from registry.changes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -58,11 +57,11 @@ def _note(
         header = counting.pop()
         if header.kind is CommitKind.CLOSING:
             _name(connection, gone, header.data)
-        for needed in _of_closed(gone, header):
+        for needed in of_closed(gone, header):
             counting += _raise(connection, needed)
 
 
-def _of_closed(gone: Mapping[bytes, Revoked], header: CommitHeader) -> Iterator[Dependency]:
+def of_closed(gone: Mapping[bytes, Revoked], header: CommitHeader) -> Iterator[Dependency]:
     """Return what a commit depends on that is in closed feeds."""
     for needed in header.dependencies:
         known = gone.get(feed_device(needed.feed))
@@ -74,7 +73,7 @@ def _raise(connection: Connection, needed: Dependency) -> list[CommitHeader]:
     """Let a closed feed count up to a commit; return those of it that count by that."""
     feed = _meant_by(connection, needed)
     if feed is None and not _is_made_by_name(connection, needed.feed):
-        return []  # it is found `lacking` until it is here
+        return []  # it is `awaited` until it is here
     if feed is None:
         connection.exec_driver_sql(
             "INSERT INTO feed (feed, received_hash, applied_hash, counts) VALUES (?, ?, ?, ?)",
@@ -114,54 +113,9 @@ def _is_made_by_name(connection: Connection, feed: bytes) -> bool:
     return feed_of_or_none(connection, feed) is None and not is_branch(feed)
 
 
-def lacking(connection: Connection) -> dict[bytes, Dependency]:
-    """Return, by their hashes, commits of closed feeds that others wait for and that are not here.
-
-    Such a commit may stand in a branch of which nothing is known yet: how far that counts shows when
-    it is here, so until then no feed of the same life is closed.
-    """
-    gone = revoked(connection)
-    if not gone:
-        return {}
-    waiting = connection.exec_driver_sql(
-        "SELECT c.header FROM feed f JOIN commit_log c ON c.feed = f.id AND c.seq = f.applied + 1"
-        " WHERE f.received > f.applied AND (f.counts IS NULL OR f.counts > f.applied)"
-    ).scalars()
-    found: dict[bytes, Dependency] = {}
-    for packed in waiting.all():
-        for needed in _of_closed(gone, commits.decode_header(packed)):
-            if feed_with(connection, needed) is None:
-                found[needed.hash] = needed
-    return found
-
-
-def lacking_of(connection: Connection, feed: bytes) -> dict[bytes, Dependency]:
-    """Return what is `lacking` of the life that a feed is of: what comes of it may lead there."""
-    life = feed[:LIFE_BYTES]
-    found = lacking(connection)
-    return {known: needed for known, needed in found.items() if needed.feed[:LIFE_BYTES] == life}
-
-
 def count(connection: Connection, needed: Dependency) -> None:
-    """A commit of a closed feed has come that others waited for: it counts, with all before it."""
+    """A commit of a closed feed is here that others wait for: it counts, with all before it."""
     _note(connection, revoked(connection), _raise(connection, needed))
-
-
-def count_what_is_here(connection: Connection, waiting: Iterable[CommitHeader]) -> bool:
-    """Let count what these wait for and is here; return whether that is more than before.
-
-    It may have come before it was their turn: then nobody was known to wait for it, and it was kept
-    as the first commit of a branch, or on the way to another one.
-    """
-    gone = revoked(connection)
-    raised = False
-    for header in waiting:
-        for needed in _of_closed(gone, header):
-            held = feed_with(connection, needed)
-            if held is not None and held.counts is not None and held.counts < needed.seq:
-                count(connection, needed)
-                raised = True
-    return raised
 
 
 def _name(connection: Connection, gone: Mapping[bytes, Revoked], data: Mapping[str, Value]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Closed, Holdings, OwnedProof
 from leaderless.store import (
-    closing,
+    awaited,
     givers,
     log,
     meta,
@@ -59,7 +59,7 @@ def read_holdings(connection: Connection) -> Holdings:
     feeds: dict[bytes, FeedPosition] = {}
     wanted: set[bytes] = set()
     doubted: set[bytes] = set()
-    lacking = closing.lacking(connection) if gone else {}
+    lacking = awaited.lacking(connection) if gone else {}
     lives = frozenset(of.feed[:LIFE_BYTES] for of in lacking.values())
     for feed in log.feeds(connection):
         end = asked_for(connection, feed)

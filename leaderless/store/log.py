@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.protocol import commits, limits
 from leaderless.protocol.messages import LogBatch, SignedCommit
-from leaderless.store import branches, closing, meant, meta, shelf
+from leaderless.store import awaited, branches, closing, meant, meta, shelf
 from leaderless.store.feeds import (
     Feed,
     asked_for,
@@ -84,13 +84,13 @@ def receive(connection: Connection, commit: Received, now_ms: int) -> bool:
     place = branches.place_of(connection, header, commit.hash)
     feed = place.feed
     if place.astray is not None and (
-        feed.counts is None or closing.lacking_of(connection, feed.feed)
+        feed.counts is None or awaited.lacking_of(connection, feed.feed)
     ):
         put_feed(connection, feed._replace(fault=place.astray))
     if place.astray is not None or place.held or header.seq > feed.received + 1:
         return False
     beyond = feed.counts is not None and header.seq > feed.counts
-    lacking = closing.lacking_of(connection, feed.feed) if beyond else {}
+    lacking = awaited.lacking_of(connection, feed.feed) if beyond else {}
     if beyond and not lacking and header.seq > (asked_for(connection, feed) or 0):
         return False
     connection.exec_driver_sql(
@@ -163,12 +163,11 @@ def apply_ready(
                 )
                 if reason is not None:
                     shelf.put(connection, at, reason)
-                    waiting = [header for header, _ in group if header.seq <= at.reach]
-                    progress |= closing.count_what_is_here(connection, waiting)
                     break
                 for header, commit_hash in group:
                     at = applying.take(at, header, commit_hash)
                 progress = True
+        progress = progress or awaited.count_what_is_here(connection)
     applying.save()
     return applying.applied
 

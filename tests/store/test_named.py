@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
-from leaderless.store import closing, log, shelf
+from leaderless.store import awaited, log, shelf
 from leaderless.store.closing import NOT_COUNTED
 from leaderless.store.named import Named
 from registry.changes import Dependency
@@ -37,7 +37,7 @@ def test_a_branch_that_nobody_means_takes_no_effect_in_the_place_of_the_other(
     assert [item.waits_for for item in within(a, shelf.waiting) if item.seq == 2] == [NOT_COUNTED]
     assert store_commits(a, *made[1:]) == [True, True]
     assert sorted(_standing(a, c)[1:]) == [(3, 1, 1), (3, 3, 3)]
-    assert within(a, closing.lacking) == {}
+    assert within(a, awaited.lacking) == {}
     assert within(a, shelf.waiting) == []
 
 
