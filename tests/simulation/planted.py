@@ -356,22 +356,22 @@ PLANTED = {
         deletes_dropped_with_the_log, 35, 60
     ),
     "an ack before durability": Bug(ack_before_durability, 67, 40, says="acknowledged"),
-    "a status from counts": Bug(status_from_counts, 1, 40, says="claims"),
+    "a status from counts": Bug(status_from_counts, 7, 40, says="claims"),
     "a stall after heal": Bug(stall_after_heal, 10, 40),
     "rows of a model that stay unknown": Bug(
         rows_that_stay_unknown, 702, 60, says="shows something else"
     ),
     "a field that stays unknown": Bug(fields_that_stay_unknown, 7, 60, says="does not show"),
     "a revoke told to a device of 1.0": Bug(
-        news_for_an_older_version, 120, 80, (4, 4), says="cannot read"
+        news_for_an_older_version, 150, 80, (4, 4), says="cannot read"
     ),
     "relayed rows without a checkpoint": Bug(
-        rows_without_a_word, 28, 120, says="has written before"
+        rows_without_a_word, 112, 120, says="has written before"
     ),
     "a receiver that cascades owned deletes": Bug(
         cascading_receiver, 100, 60, says="has written before"
     ),
-    "a state transfer that is merged live": Bug(merged_live, 160, 120),
-    "a commit's signature that is not checked": Bug(unsigned_commits, 1, 80, says="signed"),
+    "a state transfer that is merged live": Bug(merged_live, 460, 120),
+    "a commit's signature that is not checked": Bug(unsigned_commits, 143, 120, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""
