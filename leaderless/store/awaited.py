@@ -2,7 +2,8 @@
 
 Who builds on a commit may come before it. In which branch that stands is told by its hash alone, so
 no branch counts for it yet. Once it is the turn of who builds on it, what is not here is asked for,
-and what is here counts, whenever it came and whatever it was kept for.
+and what is here counts, whenever it came and whatever it was kept for. What is covered by a fetched
+state takes effect all at once: it is the turn of all of it as soon as nothing else is to come.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from leaderless.protocol import commits
 from leaderless.store.closing import count, of_closed
-from leaderless.store.feeds import feed_with
+from leaderless.store.feeds import feed_with, feeds
+from leaderless.store.fetched import read_staging
 from leaderless.store.revocations import revoked
-from registry.changes import LIFE_BYTES
+from registry.changes import LIFE_BYTES, feed_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,5 +62,30 @@ def _awaited(connection: Connection, gone: Mapping[bytes, Revoked]) -> Iterator[
         "SELECT c.header FROM feed f JOIN commit_log c ON c.feed = f.id AND c.seq = f.applied + 1"
         " WHERE f.received > f.applied AND (f.counts IS NULL OR f.counts > f.applied)"
     ).scalars()
-    for packed in waiting.all():
+    headers = waiting.all()
+    if _waits_for_closed_feeds(connection, gone):
+        headers = [*headers, *_covered(connection, gone)]
+    for packed in headers:
         yield from of_closed(gone, commits.decode_header(packed))
+
+
+def _waits_for_closed_feeds(connection: Connection, gone: Mapping[bytes, Revoked]) -> bool:
+    """Return whether a state is fetched, and nothing but commits of closed feeds is still to come."""
+    held = read_staging(connection)
+    if held is None or not held.done or held.whole:
+        return False
+    received = {feed.feed: feed.received for feed in feeds(connection)}
+    behind = [feed for feed, seq in held.as_of.items() if received.get(feed, 0) < seq]
+    owners = [(feed, gone.get(feed_device(feed))) for feed in behind]
+    return all(known is not None and known.closes(feed) for feed, known in owners)
+
+
+def _covered(connection: Connection, gone: Mapping[bytes, Revoked]) -> Iterator[bytes]:
+    """Return the headers that a fetched state covers, of commits that name revoked devices."""
+    for device in gone:
+        yield from connection.exec_driver_sql(
+            "SELECT c.header FROM staged_position p JOIN feed f ON f.feed = p.feed"
+            " JOIN commit_log c ON c.feed = f.id AND c.seq > f.applied AND c.seq <= p.as_of"
+            " WHERE (f.counts IS NULL OR c.seq <= f.counts) AND instr(c.header, ?) > 0",
+            (device,),
+        ).scalars()

@@ -8,13 +8,13 @@ from leaderless.protocol.messages import FeedPosition, OwnedPosition, Vectors
 from leaderless.protocol.vectors import Closed, Holdings, OwnedProof
 from leaderless.store import (
     awaited,
+    fetched,
     givers,
     log,
     meta,
     restoring,
     revocations,
     shelf,
-    staging,
     state,
 )
 from leaderless.store.feeds import asked_for, shown
@@ -96,7 +96,7 @@ def read_holdings(connection: Connection) -> Holdings:
         *_of_ourselves(connection),
         frozenset(uncovered),
         shelf.forgotten(connection),
-        staging.read_staging(connection),
+        fetched.read_staging(connection),
         frozenset(doubted),
         damaged,
         frozenset(suspected),

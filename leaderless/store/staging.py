@@ -9,18 +9,18 @@ for applied. The log goes on from there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from leaderless.protocol.commits import NO_HASH, decode_header
 from leaderless.protocol.errors import ProtocolError
 from leaderless.protocol.hashing import digest
-from leaderless.protocol.packing import pack, unpack
+from leaderless.protocol.packing import pack
 from leaderless.protocol.records import encode_deaths, encode_ref, encode_state
 from leaderless.protocol.transfer import cursor, decode_record, place
-from leaderless.protocol.vectors import Staging
-from leaderless.store import givers, log, meta
+from leaderless.store import awaited, givers, log, meta
 from leaderless.store.discarding import discard
 from leaderless.store.feeds import feed_at, feed_of_or_none, standing_in
+from leaderless.store.fetched import fact, read_staging
 from leaderless.store.rebuild import clear
 from leaderless.store.record_source import applied
 from leaderless.store.staged import DisagreesError, Joining
@@ -36,32 +36,11 @@ if TYPE_CHECKING:
     from registry.joining import Memory
     from registry.models import Registry
 
-_MAX_FACT: Final = 4_096
-
 
 class OutOfOrderError(ProtocolError):
     """Records came in another order than that of their ids."""
 
     code = "out_of_order"
-
-
-def read_staging(connection: Connection) -> Staging | None:
-    """Return how far the state has been fetched, None where nothing is staged."""
-    told = meta.get(connection, meta.STAGING)
-    if told is None:
-        return None
-    after, count, done, *_ = unpack(told, _MAX_FACT)
-    found = connection.exec_driver_sql("SELECT feed, start, as_of FROM staged_position").all()
-    as_of = {feed: reached for feed, _, reached in found}
-    whole = bool(done) and _has_headers(connection, as_of)
-    start = {feed: start for feed, start, _ in found if start}
-    return Staging(start, as_of, after, count, bool(done), whole)
-
-
-def _has_headers(connection: Connection, vector: Mapping[bytes, int]) -> bool:
-    """Return whether the headers of all commits of a vector are here, and count."""
-    reach = {feed.feed: feed.reach for feed in log.feeds(connection)}
-    return all(reach.get(feed, 0) >= seq for feed, seq in vector.items())
 
 
 def stage(connection: Connection, batch: Records, source: bytes) -> bool:
@@ -105,12 +84,14 @@ def stage(connection: Connection, batch: Records, source: bytes) -> bool:
         )
     _reached(connection, batch.as_of)
     after = cursor(at) if rows else held.cursor
-    begun = _fact(connection)[3:]
+    begun = fact(connection)[3:]
     meta.put(
         connection,
         meta.STAGING,
         pack([after, held.count + len(rows), int(batch.done), *begun]),
     )
+    if batch.done:
+        awaited.count_what_is_here(connection)
     return True
 
 
@@ -127,13 +108,8 @@ def _mixes(connection: Connection, source: bytes) -> bool:
 
 def first_source(connection: Connection) -> bytes:
     """Return the device whose word the start is."""
-    source: bytes = _fact(connection)[3]
+    source: bytes = fact(connection)[3]
     return source
-
-
-def _fact(connection: Connection) -> list[Any]:
-    fact: list[Any] = unpack(meta.get(connection, meta.STAGING), _MAX_FACT)
-    return fact
 
 
 # --- the same names for the same commits ----------------------------------------------------------
@@ -225,7 +201,7 @@ def take(
     held = read_staging(connection)
     if held is None or not held.whole:
         return Taken(0, 0)
-    if _log_hash(held.start, _hashes(connection, held.start)) != _fact(connection)[4]:
+    if _log_hash(held.start, _hashes(connection, held.start)) != fact(connection)[4]:
         discard(connection)
         return Taken(0, 0)
     _check_start(connection, held.start)

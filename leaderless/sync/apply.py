@@ -17,6 +17,7 @@ from leaderless.protocol.messages import LogBatch, Records, StateBatch, Statemen
 from leaderless.store import (
     came_back,
     discarding,
+    fetched,
     given_back,
     log,
     relayed,
@@ -254,7 +255,7 @@ class Applier:
 
     async def _records(self, batch: Records, sender: bytes) -> Outcome:
         def write(transaction: Transaction) -> Outcome:
-            begins = staging.read_staging(transaction.conn) is None
+            begins = fetched.read_staging(transaction.conn) is None
             used = staging.stage(transaction.conn, batch, sender)
             about = {"from": sender}
             return Outcome(used, (("fetching_records", about),) if used and begins else ())

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from leaderless.store import awaited, log
+from dataclasses import replace
+
+import pytest
+
+from leaderless.store import awaited, log, staging
 from leaderless.store.holdings import read_holdings
+from leaderless.store.record_source import read_records
 from registry.changes import Dependency
 from tests.replicas import Replica
 from tests.store.passing import chained, own_feed, signed_anew, store_commits, within
@@ -82,3 +87,35 @@ def test_what_is_here_does_not_count_in_the_place_of_another_branch(
         made[1].hash[:4]: (3, 3),
         other.hash[:4]: (1, 1),
     }
+
+
+def _bare(items: list[log.Received]) -> list[log.Received]:
+    """Return commits as they come from somebody who has forgotten their bodies."""
+    return [item._replace(changes=(), signed=replace(item.signed, body=b"")) for item in items]
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_all_that_a_fetched_state_covers_is_waited_for_together(
+    replicas: list[Replica], at: int
+) -> None:
+    """None of it has its turn before the state takes effect, and that waits for what it builds on."""
+    a, b, c = replicas
+    made = _edit(c, 3)
+    first = signed_anew(c.identity, made[1], command="other")
+    twin = chained(c.identity, first, signed_anew(c.identity, made[2], command="other"))
+    store_commits(a, *made)
+    store_commits(b, *made)
+    _edit(b)
+    store_commits(b, *twin[:at])
+    built = _edit(b)
+    revoke(a, c)
+    store_commits(a, *_bare(built))
+    assert store_commits(a, twin[0]) == [True]  # the first shows that there is a branch
+    batch = within(b, lambda conn: read_records(conn, b""))
+    assert within(a, lambda conn: staging.stage(conn, batch, b.identity.device))
+    lacking = [item.hash for item in twin[1:at]]
+    assert [*within(a, awaited.lacking)] == lacking
+    assert store_commits(a, *twin[1:at]) == [True] * len(lacking)
+    within(a, lambda conn: staging.take(conn, a.store.registry, 5))
+    branch = within(a, lambda conn: log.feed_of(conn, own_feed(c)[:28] + twin[0].hash[:16]))
+    assert (_feed(a, b).applied, branch.applied, branch.counts) == (2, 1 + at, 1 + at)

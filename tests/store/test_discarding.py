@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leaderless.protocol.messages import Records
-from leaderless.store import log, staging
+from leaderless.store import fetched, log, staging
 from leaderless.store.record_source import read_records
 from registry.changes import Create, Delete
 from tests.merge.devices import agreed, edit, take_state
@@ -73,7 +73,7 @@ def test_a_state_of_another_commit_at_the_same_position_is_not_used(
     store_commits(b, *_log(twin))
     store_commits(c, *_log(a))
     assert not _stage(c, _state(b))
-    assert within(c, staging.read_staging) is None
+    assert within(c, fetched.read_staging) is None
 
 
 def test_a_state_is_discarded_where_other_commits_have_come_since(
@@ -86,7 +86,7 @@ def test_a_state_is_discarded_where_other_commits_have_come_since(
     assert _stage(c, _state(b))
     store_commits(c, *_log(a))
     taken = within(c, lambda conn: staging.take(conn, c.store.registry, 5))
-    assert (taken, within(c, staging.read_staging)) == (staging.Taken(0, 0), None)
+    assert (taken, within(c, fetched.read_staging)) == (staging.Taken(0, 0), None)
     assert _alive(c) == [TAG, OTHER]
 
 
@@ -99,7 +99,7 @@ def test_a_fork_that_comes_to_be_known_discards_what_is_staged(
     store_commits(c, *_log(a))
     assert _stage(c, _state(b))
     store_commits(c, *_log(twin))
-    assert within(c, staging.read_staging) is None
+    assert within(c, fetched.read_staging) is None
 
 
 def test_who_has_not_heard_of_a_fork_is_no_source(replicas: list[Replica], twin: Replica) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from leaderless.protocol.messages import Records
-from leaderless.store import givers, meta, staging
+from leaderless.store import fetched, givers, meta, staging
 from leaderless.store.forgotten import want_state
 from leaderless.store.holdings import read_holdings
 from registry.changes import Create
@@ -111,7 +111,7 @@ def test_what_is_doubted_is_not_mixed_with_what_most_hold(two: list[Replica]) ->
     for begins, goes_on in ((OTHER, GIVER), (GIVER, OTHER)):
         assert within(other, lambda conn: staging.stage(conn, first, begins))  # noqa: B023
         assert not within(other, lambda conn: staging.stage(conn, second, goes_on))  # noqa: B023
-        assert within(other, staging.read_staging) is None
+        assert within(other, fetched.read_staging) is None
         assert within(other, lambda conn: staging.stage(conn, first, begins))  # noqa: B023
         assert within(other, lambda conn: staging.stage(conn, second, begins))  # noqa: B023
 
@@ -135,5 +135,5 @@ def test_a_doubt_discards_what_is_staged(two: list[Replica]) -> None:
     batch = next(batches(one, 2))
     assert within(other, lambda conn: staging.stage(conn, batch, GIVER))
     assert within(other, givers.doubt)
-    assert within(other, staging.read_staging) is None
+    assert within(other, fetched.read_staging) is None
     assert within(other, lambda conn: meta.get(conn, meta.STAGING)) is None

@@ -16,11 +16,12 @@ from leaderless.protocol.messages import Records
 from leaderless.protocol.transfer import cursor, encode_record
 from leaderless.store import log, meta, shelf, staging
 from leaderless.store.discarding import discard
+from leaderless.store.fetched import read_staging
 from leaderless.store.forgotten import want_state
 from leaderless.store.holdings import read_holdings
 from leaderless.store.record_source import read_records
 from leaderless.store.staged import DisagreesError
-from leaderless.store.staging import OutOfOrderError, read_staging
+from leaderless.store.staging import OutOfOrderError
 from registry.changes import Create, Delete, Dependency, FeedId, Update
 from registry.hlc import Stamp
 from registry.state import RecordState

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from leaderless.store.fetched import read_staging
 from leaderless.store.record_source import read_records
-from leaderless.store.staging import read_staging, stage
+from leaderless.store.staging import stage
 from leaderless.sync.outcome import Outcome
 from leaderless.sync.taking import Taking
 from registry.changes import Create
