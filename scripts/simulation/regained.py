@@ -151,11 +151,14 @@ def _missing(author: Author, tree: Tree, held: _File, *, knows_jobs: bool) -> li
 
 
 def _nothing_is_said_of_ids_that_went(connection: Connection, author: Author, held: _File) -> None:
-    """Notes on what is there under another id are notes on that; but those that others have locked."""
+    """Notes on what is there under another id are notes on that; but those that others have locked.
+
+    Those on what was deleted in the other life stay with that, though it was found anew there.
+    """
     said = connection.exec_driver_sql("SELECT uuid, target FROM user_metadata").all()
     for record, target in said:
         trees = [tree for tree in author.alone if target in tree.entries]
-        if not trees or target in held.entries:
+        if not trees or target in held.entries or target in author.tree.gone:
             continue
         entry = trees[0].entries[target]
         twins = [
