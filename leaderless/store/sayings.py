@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from leaderless.errors import LeaderlessError
 from leaderless.store import meta
 from leaderless.store.registers import read_state
-from registry.changes import UNSET, Create, Delete, Lose, RecordId, Update
+from registry.changes import LOCK_FIELD, UNSET, Create, Delete, Lose, RecordId, Update
 from registry.derived import derived_id, link_id
 
 if TYPE_CHECKING:
@@ -108,14 +108,21 @@ class _Following:
         self.items.add(stays)
         if target is None:
             return
-        said = {}
+        said, is_whole = {}, True
         for name, write in held.shown().items():
-            known = None if name[0] == field.name else model.field(name[0])
-            if known is not None and write.value is not UNSET and known.accepts(write.value):
+            if name[0] in (field.name, LOCK_FIELD) or write.value is UNSET:
+                continue
+            known = model.field(name[0])
+            if known is not None and known.accepts(write.value):
                 said[name] = write
                 self._fields[model.sync_name, name[0]] = known
+            else:
+                is_whole = False
         self._heard.setdefault(key, []).append(_Heard(said, held.dots))
-        if self._may_edit(held):
+        if not is_whole:
+            # What only later versions know stays where it is, for them.
+            self.failed += 1
+        elif self._may_edit(held):
             self._gone.setdefault(key, []).append(Delete(model.sync_name, RecordId(record)))
 
     def edits(self) -> list[Edit]:

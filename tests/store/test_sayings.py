@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from leaderless.catalogue.conflicts import OVERWRITTEN, conflicts, restore_confl
 from leaderless.catalogue.history import Filter, actions
 from leaderless.catalogue.undo import undo
 from leaderless.protocol import limits
+from leaderless.protocol.commits import decode_body
 from leaderless.protocol.packing import unpack
 from leaderless.store import log, meta
 from leaderless.store.registers import read_state
 from leaderless.store.since_backup import Regained
-from registry.changes import UNSET, Create, Delete, Edit, Lock, RecordId, Update
+from registry.changes import UNSET, Create, Delete, Edit, FieldWrite, Lock, RecordId, Update
 from registry.derived import link_id
 from tests.replicas import Replica, add_tree
-from tests.store.passing import log_of, own_feed, store_commits, within
+from tests.store.passing import log_of, own_feed, signed_anew, store_commits, within
 from tests.store.restored import Lives
 
 TAG, ALBUM = b"t" * 16, b"a" * 16
@@ -317,6 +319,24 @@ def test_what_cannot_be_said_is_counted_and_keeps_no_row(
     monkeypatch.setattr(limits, "MAX_HEAD_BYTES", 1_000)
     assert twice.returned().regained == Regained(joined=1, unsaid=4)
     assert twice.shown("item", "user_metadata_tag") == [(twice.ours,)]
+
+
+def test_what_only_a_later_version_knows_stays_where_it_was_said(twice: Twice) -> None:
+    """It cannot be said again by this one; what else was said of the file follows."""
+    twice.note(twice.ours, note="mine")
+    store_commits(twice.peer, *log_of(twice.device, own_feed(twice.device)))
+    record = metadata_id("entry", twice.ours)
+    edit = Update("user_metadata", record, {"rating": 3})
+    twice.peer.clock.ms = twice.device.clock.ms
+    twice.peer.store.write_here(lambda tx: tx.commit("said", [edit]))
+    (item,) = log_of(twice.peer, own_feed(twice.peer))
+    (change,) = decode_body(item.header, item.signed.body)
+    later = replace(change, writes=(FieldWrite("mood", None, "fine"),))
+    store_commits(twice.device, signed_anew(twice.peer.identity, item, [later]))
+    assert twice.returned().regained == Regained(joined=1, unsaid=1)
+    assert twice.shown("note", "user_metadata") == [("mine",), ("mine",)]
+    state = within(twice.device, lambda c: read_state(c, "user_metadata", record))
+    assert state.shown()["mood", None].value == "fine"
 
 
 def test_who_was_revoked_says_nothing(twice: Twice) -> None:
