@@ -112,7 +112,7 @@ class OwnedRows:
             if not dead:
                 latest[uuid] = self._state_row(row)
         if fresh:
-            connection.exec_driver_sql(self._upsert_text(epochs), fresh)
+            connection.exec_driver_sql(self.upsert_text(epochs), fresh)
         risen = [(uuid,) for uuid in latest if uuid in gone and gone[uuid][1] in epochs.known]
         if risen:
             connection.exec_driver_sql("DELETE FROM tombstone WHERE uuid = ?", risen)
@@ -182,7 +182,8 @@ class OwnedRows:
                 held[row[0]] = (epoch, rev, None if dead else self._state_row(row[:width]))
         return held
 
-    def _upsert_text(self, epochs: Epochs) -> str:
+    def upsert_text(self, epochs: Epochs) -> str:
+        """Return the statement that writes a row: uuid, rev, dead, a value per field, extra."""
         names = ("uuid", "rev", "dead", *self.columns, "extra")
         owned = ", ".join(str(epoch) for epoch in sorted(epochs.known))
         values = ["?1", "?2", "?3"]

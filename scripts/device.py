@@ -18,13 +18,13 @@ START_S = 30.0
 
 
 class Device:
-    """A home with a daemon that can be started, stopped and killed."""
+    """A home with a daemon that can be started, stopped and killed; made unless `options` is None."""
 
     def __init__(
         self,
         home: Path,
         name: str,
-        options: str,
+        options: str | None,
         prefix: tuple[str, ...] = (),
         interpreter: str = sys.executable,
     ) -> None:
@@ -33,6 +33,8 @@ class Device:
         self.name = name
         self._prefix = prefix
         self._process: subprocess.Popen[bytes] | None = None
+        if options is None:
+            return  # the home is there already
         self.run("init", "--name", name)
         with (home / "config" / "leaderless.toml").open("a") as file:
             file.write(options)

@@ -28,7 +28,6 @@ from leaderless.clock import SystemClock, wall_ms
 from leaderless.daemon.members import genesis
 from leaderless.identity import load_or_create
 from leaderless.ids import RecordIds
-from leaderless.indexer.rows import ENTRY_COLUMNS, LOCATION_COLUMNS
 from leaderless.protocol import codec
 from leaderless.protocol.membership import library_of
 from leaderless.protocol.messages import Compare, Compared
@@ -37,6 +36,7 @@ from leaderless.store.verification import verify
 from leaderless.sync.comparing import Comparer
 from registry.changes import Incarnation
 from registry.models import Registry
+from scripts.benchmarks.filling import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,12 +51,6 @@ ROUNDS: Final = 6
 TRAFFIC_BYTES: Final = 64 << 10
 """Of all frames of a comparison, in both directions."""
 
-BATCH: Final = 5_000
-PER_DIRECTORY: Final = 12
-"""Names in a directory, other directories among them: what home folders have on average."""
-WORDS: Final = ("report", "IMG", "invoice", "draft", "notes", "Übersicht", "track", "main", "data")
-EXTENSIONS: Final = ("jpg", "pdf", "txt", "py", "mp3", "docx", None)
-VOLUME_COLUMNS: Final = ("uuid", "fingerprint", "display_name")
 DEVICE_COLUMNS: Final = ("uuid", "name")
 
 
@@ -80,48 +74,6 @@ def timed() -> Iterator[Taken]:
 # --- the libraries --------------------------------------------------------------------------------
 
 
-def tree(
-    chance: random.Random, new: Callable[[], bytes], location: bytes, count: int
-) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of so many entries of a location, parents first.
-
-    Each directory is in one that was made before, whichever: the deeper ones of a million are some 25
-    below the root, most 12.
-    """
-    root = new()
-    directories = [root]
-    yield _row(chance, root, location, None, b"home", None)
-    for at in range(1, count):
-        uuid, parent = new(), chance.choice(directories)
-        stem = f"{chance.choice(WORDS)} {at}"
-        if chance.randrange(PER_DIRECTORY) == 0:
-            directories.append(uuid)
-            yield _row(chance, uuid, location, parent, stem.encode(), None)
-            continue
-        extension = chance.choice(EXTENSIONS)
-        name = stem if extension is None else f"{stem}.{extension}"
-        size = int(chance.lognormvariate(10, 2.5))
-        yield _row(chance, uuid, location, parent, name.encode(), size, extension)
-
-
-def _row(
-    chance: random.Random,
-    uuid: bytes,
-    location: bytes,
-    parent: bytes | None,
-    name: bytes,
-    size: int | None,
-    extension: str | None = None,
-) -> tuple[Any, ...]:
-    """Return the row of a file that was hashed, or of a directory (without a size)."""
-    is_file = size is not None
-    changed_ns = 1_700_000_000_000_000_000 + chance.randrange(10**17)
-    about = ("file", size) if is_file else ("directory", None)
-    stat = (changed_ns, changed_ns, chance.randrange(1 << 40), 0o644 if is_file else 0o755)
-    hashes = (chance.randbytes(32) if is_file else None, None)
-    return (uuid, location, parent, name, extension, *about, *stat, 0, *hashes)
-
-
 def opened(path: Path) -> AbstractAsyncContextManager[Store]:
     """Return the store at a path, to be opened; it is made where there is none."""
     clock, person = SystemClock(), load_or_create(path.parent)
@@ -130,30 +82,6 @@ def opened(path: Path) -> AbstractAsyncContextManager[Store]:
         first = Incarnation(1, bytes(8))
         create_store(path, clock, person.device, first, library_of(said), (said,))
     return open_store(path, Registry(MODELS), clock, RecordIds(clock), person.sign)
-
-
-def fill(store: Store, chance: random.Random, count: int, say: Callable[[str], None]) -> None:
-    """Write so many entries, in batches as the indexer does."""
-    new = store.ids.new
-    volume, location = new(), new()
-    place = (location, volume, "home", b"/home", "content", *[None] * 3)
-
-    def begin(transaction: Transaction) -> None:
-        transaction.put("device", DEVICE_COLUMNS, [(store.own_device, "here")])
-        transaction.put("volume", VOLUME_COLUMNS, [(volume, "uuid:1", "disk")])
-        transaction.put("location", LOCATION_COLUMNS, [place])
-
-    store.write_here(begin)
-    entries = tree(chance, new, location, count)
-    for done in range(0, count, BATCH):
-        batch = [next(entries) for _ in range(min(BATCH, count - done))]
-        store.write_here(partial(_put, rows=batch))
-        if (done + BATCH) % (50 * BATCH) == 0:
-            say(f"{done + BATCH:,} entries are written")
-
-
-def _put(transaction: Transaction, rows: list[tuple[Any, ...]]) -> None:
-    transaction.put("entry", ENTRY_COLUMNS, rows)
 
 
 def part(here: Store, there: Store, chance: random.Random, count: int) -> set[bytes]:
@@ -230,7 +158,9 @@ async def run(
     path, other = folder / "here.db", folder / "there.db"
     with timed() as making:
         async with opened(path) as store:
-            fill(store, chance, entries, say)
+            about = [(store.own_device, "here")]
+            store.write_here(lambda tx: tx.put("device", DEVICE_COLUMNS, about))
+            fill(store, chance, entries, say=say)
         shutil.copyfile(path, other)
     say(f"made in {making.wall_s} s; counting again")
     async with opened(path) as here, opened(other) as there:
