@@ -11,7 +11,7 @@ from scripts.benchmarks.figures import (
     at_most_of_floor,
 )
 from scripts.benchmarks.floors import floor
-from scripts.benchmarks.pairs import Events, done_with
+from scripts.benchmarks.pairs import Events
 from scripts.benchmarks.processes import cpu_s, peak_bytes
 
 if TYPE_CHECKING:
@@ -24,24 +24,22 @@ MEMORY_MB = 160
 
 def _once(setting: Setting, rows: int) -> dict[str, float]:
     """Backfill once; return the rows a second, those of the floor, and what was used."""
-    pair = setting.templates.behind(rows)
-    source = pair.first.home / "state" / "library.db"
-    lowest = floor("upsert", source, pair.base / "floor.db")
-    pair.second.start()
-    events = Events(pair.second)
-    pair.first.begin()
-    began = events.wait("peer_connected")
-    ended = events.wait("proved")
-    used = {
-        "rows_s": rows / (ended - began),
-        "floor_rows_s": lowest["rows"] / lowest["seconds"],
-        "first_peak": peak_bytes(pair.first.pid) / 1e6,
-        "second_peak": peak_bytes(pair.second.pid) / 1e6,
-        "first_cpu": cpu_s(pair.first.pid),
-        "second_cpu": cpu_s(pair.second.pid),
-    }
-    done_with(pair)
-    return used
+    with setting.templates.behind(rows) as pair:
+        source = pair.first.home / "state" / "library.db"
+        lowest = floor("upsert", source, pair.base / "floor.db")
+        pair.second.start()
+        events = Events(pair.second)
+        pair.first.begin()
+        began = events.wait("peer_connected")
+        ended = events.wait("proved")
+        return {
+            "rows_s": rows / (ended - began),
+            "floor_rows_s": lowest["rows"] / lowest["seconds"],
+            "first_peak": peak_bytes(pair.first.pid) / 1e6,
+            "second_peak": peak_bytes(pair.second.pid) / 1e6,
+            "first_cpu": cpu_s(pair.first.pid),
+            "second_cpu": cpu_s(pair.second.pid),
+        }
 
 
 def backfill(setting: Setting) -> Iterator[Figure]:

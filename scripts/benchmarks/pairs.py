@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import trio
 
@@ -46,6 +46,15 @@ class Pair:
         """Stop both daemons."""
         for device in (self.first, self.second):
             device.stop()
+
+    def __enter__(self) -> Self:
+        """Use the pair."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the daemons, and remove their homes."""
+        self.stop()
+        shutil.rmtree(self.base, ignore_errors=True)
 
 
 def _options(own: int, other: int, *, calls: bool = False) -> str:
@@ -117,30 +126,26 @@ class Templates:
 
     def _make_behind(self, base: Path, rows: int, *, hashed: bool) -> None:
         made = Pair(base)
-        made.first.start()
-        made.second.start()
-        pair(made.first, made.second, "127.0.0.1")
-        made.second.run("wait", "--synced", "--timeout", "60")
-        made.stop()
+        try:
+            made.first.start()
+            made.second.start()
+            pair(made.first, made.second, "127.0.0.1")
+            made.second.run("wait", "--synced", "--timeout", "60")
+        finally:
+            made.stop()
         trio.run(_fill, made.first.home, rows, hashed)
 
     def _make_equal(self, base: Path, rows: int) -> None:
-        made = self.behind(rows)
-        made.second.start()
-        events = Events(made.second)
-        made.first.start()
-        events.wait("proved")
-        made.stop()
-        made.base.rename(base)
+        with self.behind(rows) as made:
+            made.second.start()
+            events = Events(made.second)
+            made.first.start()
+            events.wait("proved")
+            made.stop()
+            made.base.rename(base)
 
 
 async def _fill(home: Path, rows: int, hashed: bool) -> None:  # noqa: FBT001 - trio.run
     chance = random.Random(_SEED)  # noqa: S311 - has to be repeatable
     async with opened(home) as store:
         fill(store, chance, rows, hashed=hashed)
-
-
-def done_with(pair_: Pair) -> None:
-    """Stop a pair, and remove its homes."""
-    pair_.stop()
-    shutil.rmtree(pair_.base)
