@@ -12,9 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from scripts.benchmarks.asking import find, start
 from scripts.benchmarks.backfill import backfill, growth
 from scripts.benchmarks.pairs import Templates
 from scripts.benchmarks.report import table
+from scripts.benchmarks.resting import disk, idle
 from scripts.benchmarks.setting import Setting
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 BENCHMARKS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "backfill": backfill,
     "growth": growth,
+    "find": find,
+    "start": start,
+    "idle": idle,
+    "disk": disk,
 }
 
 
