@@ -18,6 +18,7 @@ from scripts.benchmarks.pairs import Templates
 from scripts.benchmarks.report import table
 from scripts.benchmarks.resting import disk, idle
 from scripts.benchmarks.setting import Setting
+from scripts.benchmarks.traffic import reconnect, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 BENCHMARKS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "backfill": backfill,
     "growth": growth,
+    "wire": wire,
+    "reconnect": reconnect,
     "find": find,
     "start": start,
     "idle": idle,

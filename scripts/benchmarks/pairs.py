@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import threading
 import time
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from scripts.relay import Relay
+
 PATIENCE_S: Final = 1_800.0
 _SEED: Final = 1
+_CALLED: Final = re.compile(r'^peers = \["127.0.0.1:(\d+)"\]$', re.MULTILINE)
 
 
 class Pair:
@@ -42,6 +46,17 @@ class Pair:
             for name, option in zip(("first", "second"), options, strict=True)
         )
 
+    def call_through(self, relay: Relay) -> None:
+        """Have the second reach the first through a relay alone."""
+        relay.target = free_port()
+        called, calls = (
+            device.home / "config" / "leaderless.toml" for device in (self.first, self.second)
+        )
+        # Where it was last reached is remembered: nobody is there any more.
+        was = _CALLED.findall(calls.read_text())[-1]
+        _replace(called, f"listen_port = {was}\n", f"listen_port = {relay.target}\n")
+        _replace(calls, f'"127.0.0.1:{was}"', f'"127.0.0.1:{relay.port}"')
+
     def stop(self) -> None:
         """Stop both daemons."""
         for device in (self.first, self.second):
@@ -55,6 +70,10 @@ class Pair:
         """Stop the daemons, and remove their homes."""
         self.stop()
         shutil.rmtree(self.base, ignore_errors=True)
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text().replace(old, new))
 
 
 def _options(own: int, other: int, *, calls: bool = False) -> str:
