@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scripts.benchmarks.asking import find, start
 from scripts.benchmarks.backfill import backfill, growth
+from scripts.benchmarks.edits import bulk, latency, merge
 from scripts.benchmarks.pairs import Templates
 from scripts.benchmarks.report import table
 from scripts.benchmarks.resting import disk, idle
@@ -30,6 +31,9 @@ BENCHMARKS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "growth": growth,
     "wire": wire,
     "reconnect": reconnect,
+    "latency": latency,
+    "merge": merge,
+    "bulk": bulk,
     "find": find,
     "start": start,
     "idle": idle,

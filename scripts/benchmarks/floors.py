@@ -7,11 +7,14 @@ what it took. `python -m scripts.benchmarks.floors NAME ARGUMENT…` prints one 
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgpack
@@ -100,7 +103,68 @@ def compress(source: str) -> dict[str, float]:
     return {"rows": len(rows), "bytes": total}
 
 
-FLOORS: Final[dict[str, Callable[..., dict[str, float]]]] = {"upsert": upsert, "compress": compress}
+def _plain(target: str, table: str) -> sqlite3.Connection:
+    """Return a new file with one table, as durable as ours."""
+    database = sqlite3.connect(target, isolation_level=None)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute(f"CREATE TABLE {table}")
+    return database
+
+
+def commit(target: str, count: str) -> dict[str, float]:
+    """Write one row at a time, each durable; the seconds that one takes, in the middle."""
+    database = _plain(target, "edit (id INTEGER PRIMARY KEY, value TEXT)")
+    taken = []
+    for at in range(int(count)):
+        began = time.perf_counter()
+        database.execute("INSERT INTO edit (value) VALUES (?)", (str(at),))
+        taken.append(time.perf_counter() - began)
+    database.close()
+    return {"each_s": median(taken)}
+
+
+def changes(target: str, count: str) -> dict[str, float]:
+    """Write changes of records as plain rows, in batches of the same size."""
+    table = "change (id INTEGER PRIMARY KEY, record BLOB, field TEXT, value TEXT, stamp BLOB)"
+    rows = [(at.to_bytes(16), "description", str(at), bytes(28)) for at in range(int(count))]
+    query = "INSERT INTO change (record, field, value, stamp) VALUES (?, ?, ?, ?)"
+    return _written(_plain(target, table), query, rows, BATCH_ROWS)
+
+
+def links(target: str, count: str) -> dict[str, float]:
+    """Write the link rows of a command as plain rows with their index, in one transaction."""
+    table = "link (uuid BLOB PRIMARY KEY, item BLOB, tag BLOB, scope TEXT) WITHOUT ROWID"
+    rows = [(hashed(at), hashed(-at), bytes(16), "entry") for at in range(1, int(count) + 1)]
+    query = "INSERT INTO link (uuid, item, tag, scope) VALUES (?, ?, ?, ?)"
+    return _written(_plain(target, table), query, rows, len(rows))
+
+
+def hashed(number: int) -> bytes:
+    """Return an id that is as much in order as those of links are: not at all."""
+    return sha256(number.to_bytes(8, signed=True)).digest()[:16]
+
+
+def _written(
+    database: sqlite3.Connection, query: str, rows: list[tuple[Any, ...]], size: int
+) -> dict[str, float]:
+    began = time.perf_counter()
+    for batch in batched(rows, size):
+        database.execute("BEGIN IMMEDIATE")
+        database.executemany(query, batch)
+        database.execute("COMMIT")
+    took = time.perf_counter() - began
+    database.close()
+    return {"rows": len(rows), "seconds": took}
+
+
+FLOORS: Final[dict[str, Callable[..., dict[str, float]]]] = {
+    "upsert": upsert,
+    "compress": compress,
+    "commit": commit,
+    "changes": changes,
+    "links": links,
+}
 
 
 def floor(name: str, *arguments: object) -> dict[str, float]:
