@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scripts.benchmarks.asking import find, start
 from scripts.benchmarks.backfill import backfill, growth
 from scripts.benchmarks.edits import bulk, latency, merge
+from scripts.benchmarks.files import scan
 from scripts.benchmarks.pairs import Templates
 from scripts.benchmarks.report import table
 from scripts.benchmarks.resting import disk, idle
@@ -34,6 +35,7 @@ BENCHMARKS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "latency": latency,
     "merge": merge,
     "bulk": bulk,
+    "scan": scan,
     "find": find,
     "start": start,
     "idle": idle,

@@ -7,6 +7,7 @@ what it took. `python -m scripts.benchmarks.floors NAME ARGUMENT…` prints one 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -158,12 +159,26 @@ def _written(
     return {"rows": len(rows), "seconds": took}
 
 
+def walk(root: str) -> dict[str, float]:
+    """Walk a tree with nothing but scandir and lstat."""
+    began, count, waiting = time.perf_counter(), 1, [root]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry_ in entries:
+                entry_.stat(follow_symlinks=False)
+                count += 1
+                if entry_.is_dir(follow_symlinks=False):
+                    waiting.append(entry_.path)
+    return {"rows": count, "seconds": time.perf_counter() - began}
+
+
 FLOORS: Final[dict[str, Callable[..., dict[str, float]]]] = {
     "upsert": upsert,
     "compress": compress,
     "commit": commit,
     "changes": changes,
     "links": links,
+    "walk": walk,
 }
 
 
