@@ -33,6 +33,20 @@ def apply_all(
     return tuple(displaced)
 
 
+def apply_strictly(
+    connection: Connection,
+    registry: Registry,
+    batch: StateBatch,
+    said: Checkpoint | None,
+    upto: int,
+) -> tuple[state.Merged, tuple[tuple[bytes, bytes], ...]]:
+    """Apply a batch for which nothing makes way, as `apply_making_way` does, and without its cost.
+
+    Raises NotOwnerError where it would look for rows that have to go; the transaction has to fail.
+    """
+    return state.apply_batch(connection, registry, batch, said, upto), ()
+
+
 def apply_making_way(
     connection: Connection,
     registry: Registry,

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from leaderless.store import aside, meta, state
-from leaderless.store.displacing import apply_all, apply_making_way
+from leaderless.store.displacing import apply_all, apply_making_way, apply_strictly
 from leaderless.store.parts import Parts, drop, forget_parts, is_proved, parts, took_part
 
 if TYPE_CHECKING:
@@ -63,11 +63,14 @@ def merge(
     said: Checkpoint | None,
     sender: bytes,
     floor: int = 0,
+    *,
+    makes_way: bool = True,
 ) -> Verdict:
     """Apply a batch of somebody's state that `sender` brought.
 
     `said` is its owner's verified word, `floor` the owner's verified floor, 0 for none. Raises what
-    applying raises. The caller holds one transaction around it.
+    applying raises; NotOwnerError for ids of another device too, unless its rows make way. The caller
+    holds one transaction around it.
     """
     relay = None if sender == batch.owner else sender
     touched = meta.touched(batch.owner)
@@ -82,8 +85,11 @@ def merge(
     if before is not None and brings and mixes:
         drop(connection, registry, before)
         before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
-    connection.exec_driver_sql("SAVEPOINT merging")
-    (merged, used), displaced = apply_making_way(connection, registry, batch, said, floor)
+    if is_proved(before):
+        # Only then is anything to be rolled back: each page that changes is kept twice meanwhile.
+        connection.exec_driver_sql("SAVEPOINT merging")
+    apply = apply_making_way if makes_way else apply_strictly
+    (merged, used), displaced = apply(connection, registry, batch, said, floor)
     if merged.fault is not None and relay is not None and not had.devices and is_proved(before):
         if _is_same(before, merged):
             return Verdict(used, merged.fault, displaced=displaced)

@@ -6,6 +6,8 @@ that breaks a rule.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from leaderless.errors import LeaderlessError
@@ -32,7 +34,7 @@ from leaderless.store.statements import statements, take_statements
 from leaderless.sync.outcome import Notes, Outcome, comings_and_goings, displacements, judged
 from leaderless.sync.signed import NotAMemberError, UnverifiedError, checkpoint_of, floor_of
 from registry.changes import feed_id, feed_incarnation
-from registry.errors import RegistryError
+from registry.errors import NotOwnerError, RegistryError
 from registry.hlc import is_from_future
 from registry.merge import highest_seen
 
@@ -153,15 +155,19 @@ class Applier:
         """Merge a batch; what does not fit into what others brought is the fault of one of them."""
         registry = self._store.registry
 
-        def write(transaction: Transaction) -> relayed.Verdict:
+        def write(transaction: Transaction, *, makes_way: bool) -> relayed.Verdict:
             connection = transaction.conn
             known = revocations.revoked(connection).get(batch.owner)
             if known is not None and not known.takes(said):
                 return relayed.Verdict(used=False)
-            return relayed.merge(connection, registry, batch, said, sender, floor)
+            merge = partial(relayed.merge, makes_way=makes_way)
+            return merge(connection, registry, batch, said, sender, floor)
 
         try:
-            return await self._store.write(write)
+            # Ids of another device are rare, and to be ready for them makes each batch dearer.
+            with suppress(NotOwnerError):
+                return await self._store.write(partial(write, makes_way=False))
+            return await self._store.write(partial(write, makes_way=True))
         except (RegistryError, ConstraintError) as error:
             why = str(error)
             verdict = await self._store.write(
