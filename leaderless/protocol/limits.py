@@ -44,13 +44,14 @@ MAX_ROWS: Final = 20_000
 MAX_COLUMNS: Final = 128
 """In a state batch: models have twenty; this leaves room for those to come."""
 
-BATCH_ROWS: Final = 500
+BATCH_ROWS: Final = 1_000
 """What a source puts into one state batch, or into one of shared records: some 75 KiB, one
-transaction of the receiver."""
+transaction of the receiver. It waits for the disk once, and writes the pages of an index that are hit
+twice only once: half as many rows cost it a tenth more, and others wait for it half as long."""
 
 BATCH_BYTES: Final = 512 << 10
-"""Of the rows in one state batch, so that the largest rows fit a frame too: 500 rows of 64 KiB would
-be 32 MiB. 500 entries with the longest names stay far below it."""
+"""Of the rows in one state batch, so that the largest rows fit a frame too: 1,000 rows of 64 KiB would
+be 64 MiB. 1,000 entries with the longest names stay far below it."""
 
 LOG_BYTES: Final = 512 << 10
 """What a source gathers into one log message; a larger commit travels alone."""

@@ -70,7 +70,8 @@ def _edits(pair: Pair, count: int) -> list[float]:
     watch = Watch(_file(pair.second), "SELECT description FROM tag WHERE canonical_name = 'seen'")
     taken: list[float] = []
     for at in range(count):
-        value, seen = str(at), []
+        seen: list[float] = []
+        value = str(at)
         looking = threading.Thread(target=lambda v, s: s.append(watch.until(v)), args=(value, seen))
         looking.start()
         began = time.perf_counter()

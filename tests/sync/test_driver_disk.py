@@ -65,7 +65,7 @@ async def test_what_a_full_disk_does_not_take_is_held_against_nobody(
     tmp_path: Path, clock: trio.testing.MockClock
 ) -> None:
     """However often it is asked for meanwhile, its source is not said to withhold it."""
-    async with open_cluster(tmp_path, 3) as cluster:
+    async with open_cluster(tmp_path, 3, batch_rows=500) as cluster:
         a, b, _ = cluster.nodes
         add_tree(a.replica, 20_000)
         a.driver.on_store_change()
