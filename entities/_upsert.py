@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgpack
 
 from registry.errors import InvalidChangeError, NotOwnerError
-from registry.models import StateEffect, StateQuery, StateRow
+from registry.rows import StateEffect, StateQuery, StateRow, StateRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
     from registry.changes import StateChange
-    from registry.models import Epochs, Field
+    from registry.models import Field
+    from registry.rows import Epochs
 
 _Item = TypeVar("_Item")
 
@@ -74,9 +75,9 @@ class OwnedRows:
         another owner. Rows come parents first, tombstones children first.
         """
         before: list[StateRow] = []
-        after: list[StateRow] = []
+        after: Sequence[StateRow] = ()
         if change.rows:
-            self._upsert(connection, epochs, change, before, after)
+            after = self._upsert(connection, epochs, change, before)
         if change.removed:
             self._remove(connection, epochs, change, before)
         return StateEffect(before, after)
@@ -92,14 +93,14 @@ class OwnedRows:
         epochs: Epochs,
         change: StateChange,
         before: list[StateRow],
-        after: list[StateRow],
-    ) -> None:
+    ) -> Sequence[StateRow]:
+        """Write what is newer than what is here; add what it replaces to `before`, return what came."""
         rows = list(self._normal(change))
         uuids = [row[0] for row in rows]
         held = self._held(connection, epochs, uuids)
         gone = _tombstones(connection, uuids)
         fresh: list[tuple[Any, ...]] = []
-        latest: dict[bytes, StateRow] = {}
+        latest: dict[bytes, tuple[Any, ...]] = {}
         for row in rows:
             uuid, rev = row[0], row[1]
             dead = uuid in change.dead
@@ -110,14 +111,17 @@ class OwnedRows:
                 continue
             fresh.append((*row[:2], int(dead), *row[2:]))
             if not dead:
-                latest[uuid] = self._state_row(row)
+                latest[uuid] = row
         if fresh:
             connection.exec_driver_sql(self.upsert_text(epochs), fresh)
         risen = [(uuid,) for uuid in latest if uuid in gone and gone[uuid][1] in epochs.known]
         if risen:
             connection.exec_driver_sql("DELETE FROM tombstone WHERE uuid = ?", risen)
         before.extend(known[2] for uuid in latest if (known := held.get(uuid)) and known[2])
-        after.extend(latest.values())
+        came = list(latest.values())
+        if any(row[-1] is not None for row in came):
+            return list(map(self._state_row, came))
+        return StateRows(self.columns, came)
 
     def _remove(
         self,

@@ -16,7 +16,8 @@ from sqlalchemy.pool import StaticPool
 
 from registry.changes import DeviceId, Incarnation, RecordId, SharedRow, StateChange
 from registry.errors import ModelError, RegistryError
-from registry.models import Epochs, FieldKind, Model, Ownership, Registry, needed
+from registry.models import FieldKind, Model, Ownership, Registry, needed
+from registry.rows import Epochs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from registry.changes import SharedRow, StateChange
 from registry.errors import ApplyError, InvalidChangeError, NotOwnerError, RegistryError
-from registry.models import FieldKind, Ownership, StateEffect, needed
+from registry.models import FieldKind, Ownership, needed
+from registry.rows import StateEffect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from registry.changes import Value
-    from registry.models import Epochs, Model, Registry
+    from registry.models import Model, Registry
+    from registry.rows import Epochs
 
 
 class StateOutcome(NamedTuple):
@@ -77,15 +79,16 @@ def check_state_values(model: Model, change: StateChange) -> None:
     """Raise InvalidChangeError where a row has a value its field does not accept."""
     fields = [model.field(name) for name in change.columns]
     width = len(fields) + 2
-    checks = [(at, item) for at, item in enumerate(fields, start=2) if item is not None]
     for row in change.rows:
         if len(row) != width:
             raise InvalidChangeError(f"a row of {model.sync_name} has {len(row)} values of {width}")
-        for at, item in checks:
-            if not item.accepts(row[at]):
-                raise InvalidChangeError(
-                    f"{model.sync_name}.{item.name} cannot be a {type(row[at]).__name__}"
-                )
+    columns = list(zip(*change.rows, strict=True))[2:]
+    for item, values in zip(fields, columns, strict=False):
+        if item is not None and not item.accepts_all(values):
+            wrong = next(value for value in values if not item.accepts(value))
+            raise InvalidChangeError(
+                f"{model.sync_name}.{item.name} cannot be a {type(wrong).__name__}"
+            )
 
 
 def _apply_state(

@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from types import NoneType
 from typing import Any, NamedTuple, TypeVar
 
 from registry.changes import RecordId, SharedRow, StateChange, Value
 from registry.errors import ModelError
+from registry.rows import Epochs, StateEffect, StateQuery
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -89,45 +91,16 @@ class Field:
             self.most is None or value <= self.most
         )
 
-
-class Epochs(NamedTuple):
-    """The incarnations of one owner as local keys: the one that writes now, and all of them."""
-
-    current: int
-    known: frozenset[int]
-
-
-class StateEffect(NamedTuple):
-    """What an apply did to the live rows of a model, for the set hash.
-
-    `before` are rows that went or changed, `after` those that came or changed, each as (uuid, rev,
-    fields without absent ones).
-    """
-
-    before: Sequence[StateRow] = ()
-    after: Sequence[StateRow] = ()
-
-
-class StateRow(NamedTuple):
-    """One live owned row as it is on the wire and in the set hash."""
-
-    uuid: bytes
-    rev: int
-    fields: Mapping[str, Value]
-
-
-class StateQuery(NamedTuple):
-    """Rows of one model for the wire: (uuid, rev, value, …) under `columns`.
-
-    `late` are rows that these refer to and that a reader in rev order would not have yet:
-    (model, local key). `dead` are those of `rows` that are deleted at their owner: uuid → rev of
-    the tombstone.
-    """
-
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[Any, ...]]
-    late: frozenset[tuple[str, int]] = frozenset()
-    dead: Mapping[bytes, int] = {}
+    def accepts_all(self, values: Sequence[Value]) -> bool:
+        """Return whether all of these values may stand in this field, which a batch asks of columns."""
+        kinds = set(map(type, values))
+        if not kinds - {int, NoneType} and int in kinds:
+            numbers = [value for value in values if isinstance(value, int)]
+            ends = (min(numbers), max(numbers), *({None} if NoneType in kinds else ()))
+            return all(map(self.accepts, ends))
+        if kinds <= {*self.types, NoneType} and float not in kinds:
+            return NoneType not in kinds or self.accepts(None)
+        return all(map(self.accepts, values))
 
 
 ApplyState = Callable[[Any, Epochs, StateChange], StateEffect]

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 from blake3 import blake3
 
+from registry.rows import StateRow, StateRows
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from registry.models import StateRow
 
 SET_HASH_BYTES = 256
 EMPTY_SET = bytes(SET_HASH_BYTES)
@@ -72,4 +73,6 @@ def columns_bytes(
 
 def rows_sum(model: str, rows: Iterable[StateRow]) -> int:
     """Return the sum of the elements of owned rows."""
+    if isinstance(rows, StateRows):
+        return sum(map(element, columns_bytes(model, rows.columns, rows.values)))
     return sum(element(row_bytes(model, row)) for row in rows)

@@ -18,7 +18,8 @@ from leaderless.store import hoisting, meta, opaque
 from leaderless.store.forgotten import is_whole
 from leaderless.store.rebuild import rebuild, show_again
 from registry.errors import ModelError
-from registry.models import Ownership, Registry, StateRow
+from registry.models import Ownership, Registry
+from registry.rows import StateRow
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -19,7 +19,7 @@ from leaderless.store.state import copies, epochs_of
 from registry.changes import DeviceId, StateChange
 from registry.dispatch import dispatch_state
 from registry.errors import ModelError, RegistryError
-from registry.models import Epochs, StateRow
+from registry.rows import Epochs, StateRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

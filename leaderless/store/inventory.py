@@ -12,7 +12,8 @@ import msgpack
 from leaderless.protocol import hashing
 from leaderless.protocol.packing import pack
 from leaderless.store.state import epochs_of
-from registry.models import StateRow, needed
+from registry.models import needed
+from registry.rows import StateRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import msgpack
 
 from leaderless.protocol import hashing
 from registry.errors import NotOwnerError
-from registry.models import StateRow
+from registry.rows import StateRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from registry.changes import StateChange
-    from registry.models import Epochs
+    from registry.rows import Epochs
 
 
 class Held(NamedTuple):

@@ -16,7 +16,8 @@ from leaderless.store import opaque
 from leaderless.words import counted
 from registry.changes import Incarnation, StateChange
 from registry.dispatch import dispatch_state
-from registry.models import Epochs, StateRow, needed
+from registry.models import needed
+from registry.rows import Epochs, StateRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

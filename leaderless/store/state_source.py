@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from registry.changes import Incarnation
-    from registry.models import Model, Registry, StateQuery
+    from registry.models import Model, Registry
+    from registry.rows import StateQuery
 
 
 class _Page(NamedTuple):

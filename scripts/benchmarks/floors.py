@@ -26,7 +26,7 @@ from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.store.engine import migrate, reader_engine, writer_engine
 from leaderless.store.state import add_incarnation
 from registry.changes import Incarnation
-from registry.models import Epochs
+from registry.rows import Epochs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

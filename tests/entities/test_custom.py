@@ -11,7 +11,8 @@ from sqlalchemy import Connection, create_engine
 from entities.custom import owned_model, shared_model
 from registry.changes import RecordId, SharedRow, StateChange
 from registry.errors import ModelError
-from registry.models import Epochs, Field, FieldKind, Link, Ownership, WhenGone, needed
+from registry.models import Field, FieldKind, Link, Ownership, WhenGone, needed
+from registry.rows import Epochs
 from tests.entities.test_upsert import LIFE, OWNER, connection, uid
 
 __all__ = ["connection"]

@@ -17,7 +17,8 @@ from leaderless.store.migrations import versions
 from registry.changes import DeviceId, Incarnation, StateChange
 from registry.dispatch import dispatch_state
 from registry.errors import ApplyError, InvalidChangeError, NotOwnerError
-from registry.models import Epochs, Registry, StateRow, needed
+from registry.models import Registry, needed
+from registry.rows import Epochs, StateRow
 from tests.replicas import ENTRY_COLUMNS, LOCATION_COLUMNS, VOLUME_COLUMNS
 
 OWNER, OTHER = DeviceId(b"o" * 16), DeviceId(b"p" * 16)

@@ -16,7 +16,7 @@ from leaderless.protocol.hashing import (
     row_bytes,
     rows_sum,
 )
-from registry.models import StateRow
+from registry.rows import StateRow, StateRows
 
 
 @given(st.lists(st.binary(max_size=8)), st.randoms(use_true_random=False))
@@ -56,4 +56,6 @@ def test_the_sum_of_rows_is_the_sum_of_their_elements() -> None:
     """Rows add up one by one."""
     rows = [StateRow(b"u" * 16, 1, {}), StateRow(b"v" * 16, 2, {})]
     assert rows_sum("entry", rows) == sum(element(row_bytes("entry", row)) for row in rows)
+    columns = StateRows(("a", "b"), [(b"u" * 16, 1, None, 2), (b"v" * 16, 2, "x", None)])
+    assert rows_sum("entry", columns) == rows_sum("entry", list(columns))
     assert len(digest(b"")) == 32

@@ -11,7 +11,8 @@ from registry.changes import DeviceId, Incarnation, RecordId, SharedRow, StateCh
 from registry.dispatch import dispatch_shared, dispatch_state
 from registry.errors import ApplyError, InvalidChangeError, NotOwnerError
 from registry.hlc import Stamp
-from registry.models import Epochs, Field, FieldKind, Registry, StateEffect
+from registry.models import Field, FieldKind, Registry
+from registry.rows import Epochs, StateEffect
 from tests.registry.test_models import owned, shared
 
 OWNER = DeviceId(b"o" * 16)

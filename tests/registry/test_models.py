@@ -8,19 +8,8 @@ import pytest
 
 from registry.changes import StateChange
 from registry.errors import ModelError
-from registry.models import (
-    Epochs,
-    Field,
-    FieldKind,
-    Link,
-    Model,
-    Ownership,
-    Registry,
-    StateEffect,
-    StateQuery,
-    WhenGone,
-    needed,
-)
+from registry.models import Field, FieldKind, Link, Model, Ownership, Registry, WhenGone, needed
+from registry.rows import Epochs, StateEffect, StateQuery
 
 
 def _apply(_: Any, __: Epochs, ___: StateChange) -> StateEffect:
@@ -184,6 +173,44 @@ def test_what_a_model_refers_to_decides_what_is_shown(when_gone: WhenGone, decid
 def test_a_number_lies_within_the_bounds_of_its_field(value: float, fits: bool) -> None:
     """Both bounds are within."""
     assert Field("x", (int, float), least=0, most=5).accepts(value) is fits
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        Field("x"),
+        Field("x", nullable=False),
+        Field("x", (bytes, str)),
+        Field("x", (int,)),
+        Field("x", (int,), nullable=False),
+        Field("x", (bool,)),
+        Field("x", (int, float), least=-1, most=5),
+    ],
+)
+@pytest.mark.parametrize(
+    "values",
+    [
+        (),
+        ("a", "b"),
+        ("a", None),
+        ("a", b"b"),
+        ("a", 1),
+        (1, 2, None),
+        (1, True),
+        (True, False),
+        (3, 7),
+        (-2, 3),
+        (1 << 63, 1),
+        (1.5, 2),
+        (float("nan"), 1),
+        (None, None),
+    ],
+)
+def test_a_column_is_accepted_if_each_of_its_values_is(
+    field: Field, values: tuple[Any, ...]
+) -> None:
+    """Whatever is looked at all at once."""
+    assert field.accepts_all(values) is all(map(field.accepts, values))
 
 
 def test_an_identity_is_made_of_fields_of_its_model() -> None:
