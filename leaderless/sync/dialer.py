@@ -167,7 +167,7 @@ class Dialer:
             if candidate.seen_off and self._is_over(candidate):
                 candidate.due = now + self._backoff.wait_s(_SELDOM, 1.0)
                 continue
-            if candidate.device is not None and candidate.device in connected:
+            if (candidate.device or candidate.named_by) in connected:
                 candidate.due = now + self._backoff.wait_s(3, self._chance())
                 continue
             if busy < CONCURRENT + len(connected):

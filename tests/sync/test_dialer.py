@@ -165,6 +165,20 @@ async def test_nobody_is_called_while_connected(autojump_clock: trio.testing.Moc
     assert (network.times("a"), network.times("b")) == ([0], [1])
 
 
+async def test_an_address_of_who_is_connected_is_not_called_though_nobody_ever_answered_there(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A device names all addresses that it has, and some are of other networks; later it is tried."""
+    network = Network(online={b"peer": "elsewhere"})
+    async with dialing(network) as dialer:
+        dialer.suggest("a", 1, of=b"peer")
+        await trio.sleep(600)
+        assert network.calls == []
+        del network.online[b"peer"]
+        await trio.sleep(64)
+        assert network.times()
+
+
 async def test_who_called_us_is_not_called(autojump_clock: trio.testing.MockClock) -> None:
     """A device known to be at an address is left alone there while it has called us."""
     network = Network(answers={"a": b"A"})
