@@ -1,8 +1,8 @@
-"""Rows of a tree of files as a home folder has them: depth, names, sizes; made from a seed."""
+"""Rows of a tree of files as a home folder has them: depth, names, sizes, times; made from a seed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     import random
@@ -12,6 +12,19 @@ PER_DIRECTORY: Final = 12
 """Names in a directory, other directories among them: what home folders have on average."""
 WORDS: Final = ("report", "IMG", "invoice", "draft", "notes", "Übersicht", "track", "main", "data")
 EXTENSIONS: Final = ("jpg", "pdf", "txt", "py", "mp3", "docx", None)
+_SECOND: Final = 1_000_000_000
+_SINCE_S: Final = 1_500_000_000
+_YEARS_S: Final = 200_000_000
+_DAY_S: Final = 86_400
+
+
+class _Directory(NamedTuple):
+    """A directory, and when what is in it was made, in seconds."""
+
+    uuid: bytes
+    made_s: int
+    is_copied: bool
+    """Whether it came from elsewhere: times of files are whole seconds then, and older."""
 
 
 def tree(
@@ -25,34 +38,53 @@ def tree(
     """Yield the rows of so many entries of a location, parents first, as the indexer has them.
 
     Each directory is in one that was made before, whichever: the deeper ones of a million are some 25
-    below the root, most 12. Files have a hash of their content if they are `hashed`.
+    below the root, most 12. Files have a hash of their content if they are `hashed`. Inodes are given
+    out in order, as file systems do where files are made one after the other; of one directory the
+    files are of some days, and half of the directories were unpacked or copied.
     """
-    root = new()
+    root = _Directory(new(), _SINCE_S, is_copied=False)
     directories = [root]
-    yield _row(chance, (root, location, None, b"home", None), None, None)
-    for at in range(1, count):
-        uuid, parent = new(), chance.choice(directories)
+    inode = 1 << 20
+    for at in range(count):
+        above = chance.choice(directories)
+        inode += 1 if chance.randrange(8) else chance.randrange(1, 1 << 12)
+        when = _times(chance, above)
         stem = f"{chance.choice(WORDS)} {at}"
-        if chance.randrange(PER_DIRECTORY) == 0:
-            directories.append(uuid)
-            yield _row(chance, (uuid, location, parent, stem.encode(), None), None, None)
-            continue
-        extension = chance.choice(EXTENSIONS)
-        name = stem if extension is None else f"{stem}.{extension}"
-        size = int(chance.lognormvariate(10, 2.5))
-        content = chance.randbytes(32) if hashed else None
-        yield _row(chance, (uuid, location, parent, name.encode(), extension), size, content)
+        if at == 0:
+            yield _row((root.uuid, location, None, b"home", None), when, inode, None, None)
+        elif chance.randrange(PER_DIRECTORY) == 0:
+            made = _SINCE_S + chance.randrange(_YEARS_S)
+            directory = _Directory(new(), made, is_copied=bool(chance.randrange(2)))
+            directories.append(directory)
+            inside = (directory.uuid, location, above.uuid, stem.encode(), None)
+            yield _row(inside, when, inode, None, None)
+        else:
+            extension = chance.choice(EXTENSIONS)
+            name = stem if extension is None else f"{stem}.{extension}"
+            content = chance.randbytes(32) if hashed else None
+            named = (new(), location, above.uuid, name.encode(), extension)
+            yield _row(named, when, inode, int(chance.lognormvariate(10, 2.5)), content)
+
+
+def _times(chance: random.Random, above: _Directory) -> tuple[int, int]:
+    """Return (mtime, ctime) in nanoseconds of something in a directory."""
+    made_s = above.made_s + chance.randrange(_DAY_S)
+    if above.is_copied:
+        # Copied at once, and changed where it came from, long before.
+        copied_ns = (_SINCE_S + _YEARS_S + above.made_s % _YEARS_S) * _SECOND
+        return made_s * _SECOND, copied_ns + chance.randrange(_SECOND)
+    changed_ns = made_s * _SECOND + chance.randrange(_SECOND)
+    return changed_ns, changed_ns
 
 
 def _row(
-    chance: random.Random,
     named: tuple[bytes, bytes, bytes | None, bytes, str | None],
+    when: tuple[int, int],
+    inode: int,
     size: int | None,
     content: bytes | None,
 ) -> tuple[Any, ...]:
     """Return the row of a file, or of a directory (without a size)."""
     is_file = size is not None
-    changed_ns = 1_700_000_000_000_000_000 + chance.randrange(10**17)
     about = ("file", size) if is_file else ("directory", None)
-    stat = (changed_ns, changed_ns, chance.randrange(1 << 40), 0o644 if is_file else 0o755)
-    return (*named, *about, *stat, 0, content, None)
+    return (*named, *about, *when, inode, 0o644 if is_file else 0o755, 0, content, None)
