@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LEVEL = 3
+_PIECE_BYTES = 128 << 10
 _UNSET = msgpack.ExtType(0, b"")
 
 
@@ -154,11 +155,18 @@ def compress(data: bytes) -> bytes:
 def decompress(data: bytes, limit: int) -> bytes:
     """Return what a zstd frame holds, at most `limit` bytes, whatever size it declares."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=limits.MAX_ZSTD_WINDOW)
+    pieces: list[bytes] = []
+    size = 0
     try:
         with decompressor.stream_reader(data, read_across_frames=False) as reader:
-            plain: bytes = reader.read(limit + 1)
+            # Each read takes as much memory as it may return: most frames are far below the limit.
+            while piece := reader.read(min(_PIECE_BYTES, limit + 1 - size)):
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    break
     except zstandard.ZstdError as error:
         raise MalformedError(f"bytes are not zstd: {error}") from error
-    if len(plain) > limit:
+    if size > limit:
         raise FrameTooLargeError(f"a frame decompresses to more than {limit} bytes")
-    return plain
+    return b"".join(pieces)
