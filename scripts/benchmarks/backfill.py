@@ -58,11 +58,10 @@ def backfill(setting: Setting) -> Iterator[Figure]:
 
 def growth(setting: Setting) -> Iterator[Figure]:
     """Yield the cost of a row at ten and a hundred times as many, of that at the least."""
-    sizes = [setting.rows // 100, setting.rows // 10, setting.rows]
-    costs = []
-    for size in sizes:
+    least: tuple[float, ...] = ()
+    for size in (setting.rows // 100, setting.rows // 10, setting.rows):
         runs = setting.runs(lambda: _once(setting, size))  # noqa: B023 - it is run at once
-        costs.append(tuple(1e6 / run["rows_s"] for run in runs))
-    for size, cost in zip(sizes[1:], costs[1:], strict=True):
-        goal = (at_most_of_floor(1.25),)
-        yield Figure("growth", f"{size:,} rows of {sizes[0]:,}", "us/row", cost, costs[0], goal)
+        cost = tuple(1e6 / run["rows_s"] for run in runs)
+        goal = (at_most_of_floor(1.25),) if least else ()
+        yield Figure("growth", f"{size:,} rows", "us/row", cost, least, goal, size)
+        least = least or cost

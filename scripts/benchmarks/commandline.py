@@ -17,6 +17,7 @@ from scripts.benchmarks.backfill import backfill, growth
 from scripts.benchmarks.edits import bulk, latency, merge
 from scripts.benchmarks.files import scan
 from scripts.benchmarks.pairs import Templates
+from scripts.benchmarks.plot import series_of, svg
 from scripts.benchmarks.report import table
 from scripts.benchmarks.resting import disk, idle
 from scripts.benchmarks.setting import Setting
@@ -53,11 +54,14 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=1_000_000, help="entries (default 1000000)")
     parser.add_argument("--runs", type=int, default=5, help="counted runs, after one more")
     parser.add_argument("--folder", type=Path, help="where to work; default: a temporary one")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write cost against size as SVG")
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     found = parser.parse_args(arguments)
     unknown = [name for name in found.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]}; there are {names}")
+    if found.plot is not None and found.names and "growth" not in found.names:
+        parser.error("--plot shows growth: name it, too")
     return found
 
 
@@ -85,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in options.names or BENCHMARKS:
             _say(f"== {name}")
             figures += BENCHMARKS[name](setting)
+    if options.plot is not None:
+        options.plot.write_text(svg(series_of(figures)))
     if options.json:
         said = {"schema": 1, "machine": machine(), "figures": [item.as_json() for item in figures]}
         print(json.dumps(said))

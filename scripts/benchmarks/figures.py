@@ -55,6 +55,8 @@ class Figure:
     floors: tuple[float, ...] = ()
     """Measured next to each value, in the same unit; none where the goal is a plain number."""
     goals: tuple[Goal, ...] = ()
+    size: int | None = None
+    """The rows that there were, where the same is measured at several sizes."""
 
     @property
     def value(self) -> float:
@@ -97,6 +99,7 @@ class Figure:
             "benchmark": self.benchmark,
             "what": self.what,
             "unit": self.unit,
+            "size": self.size,
             "value": self.value,
             "floor": self.floor,
             "ratio": self.ratio,
