@@ -19,11 +19,13 @@ from leaderless.identity import Identity, load_or_create
 from leaderless.transport.base import ConnectionLostError
 from leaderless.transport.tls import Trust
 from leaderless.transport.websocket import WebSocketLink, dial, open_listener
+from scripts.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MESSAGE = b"x" * 200
+_PAUSE_S = 0.5
 
 
 def _trust(folder: Path, own: str) -> Trust:
@@ -83,22 +85,28 @@ def pings(folder: Path, count: int) -> list[float]:
         return trio.run(ask, port)
 
 
-def handshakes(folder: Path, count: int) -> list[float]:
-    """Return the seconds that each of so many calls takes, until one could be answered."""
+def handshakes(folder: Path, count: int) -> tuple[list[float], float]:
+    """Return the seconds that each of so many calls takes until it could be used, and its bytes.
 
-    async def ask(port: int) -> list[float]:
+    With its end: all that an answered call costs if nothing is said.
+    """
+    relay = Relay()
+
+    async def ask() -> list[float]:
         taken = []
         for _ in range(count):
             async with trio.open_nursery() as nursery:
                 began = time.perf_counter()
-                link = await dial(nursery, _trust(folder, "caller"), "127.0.0.1", port)
+                link = await dial(nursery, _trust(folder, "caller"), "127.0.0.1", relay.port)
                 taken.append(time.perf_counter() - began)
                 await link.aclose()
                 nursery.cancel_scope.cancel()
         return taken
 
-    with _called(folder) as port:
-        return trio.run(ask, port)
+    with _called(folder) as relay.target:
+        taken = trio.run(ask)
+        time.sleep(_PAUSE_S)
+    return taken, relay.bytes_forwarded / count
 
 
 if __name__ == "__main__":

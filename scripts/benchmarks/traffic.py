@@ -46,9 +46,10 @@ def wire(setting: Setting) -> Iterator[Figure]:
 
 
 def reconnect(setting: Setting) -> Iterator[Figure]:
-    """Yield the bytes, and the milliseconds above a handshake, of two equal ones that meet."""
+    """Yield the bytes and the milliseconds above a handshake of two equal ones that meet."""
     sizes = (setting.rows // 100, setting.rows)
-    shake_ms = 1e3 * median(handshakes(setting.folder / "echoes", 20))
+    taken, shake_bytes = handshakes(setting.folder / "echoes", 20)
+    shake_ms = 1e3 * median(taken)
     for rows in sizes:
 
         def once(rows: int = rows) -> tuple[int, float]:
@@ -56,7 +57,7 @@ def reconnect(setting: Setting) -> Iterator[Figure]:
                 return _carried(pair)
 
         runs = setting.runs(once)
-        carried = tuple(float(size) for size, _ in runs)
+        carried = tuple(size - shake_bytes for size, _ in runs)
         above = tuple(1e3 * took - shake_ms for _, took in runs)
         what = f"{rows:,} equal entries"
         yield Figure("reconnect", what, "bytes", carried, goals=(at_most(2_048),))
