@@ -61,9 +61,13 @@ def answered(peer: Peer, message: Message, own: bytes) -> None:
 
 
 def met(peer: Peer, own: bytes, ours: Holdings) -> list[Command]:
-    """A peer has said what it heard of us last, or was waited for: tell it what is new."""
+    """A peer has said what it heard of us last, or was waited for: tell it what is new.
+
+    Who holds all of our rows has the one on ourselves among them.
+    """
     peer.asked_word = None
-    return [Introduce(peer.link), *serve(peer, ours.vectors, own)]
+    knows = peer.owned.get(own) == ours.vectors.owned.get(own)
+    return [*([] if knows else [Introduce(peer.link)]), *serve(peer, ours.vectors, own)]
 
 
 def was_waited_for(peer: Peer, own: bytes, ours: Holdings, fetching: Fetching, now: float) -> bool:

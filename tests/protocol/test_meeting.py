@@ -36,6 +36,15 @@ def test_who_holds_rows_of_ours_says_first_what_it_has_heard_of_us() -> None:
     assert side.exchange.own_device_changed() == [Introduce(1)]
 
 
+def test_who_holds_all_of_ours_is_not_told_who_we_are() -> None:
+    """That is among it; of what comes later it is told."""
+    side = Side(A, owned={A: 5})
+    commands = greeted(side, B, 1, at(5), version=ANSWERS)
+    commands += side.exchange.applied(heard(5), 0.1, used=False)
+    assert Introduce(1) not in commands
+    assert side.exchange.own_device_changed() == [Introduce(1)]
+
+
 def test_rows_of_others_are_handed_on_meanwhile() -> None:
     """What a peer has heard of us says nothing of them."""
     side = Side(A, owned={A: 9, C: 7})
