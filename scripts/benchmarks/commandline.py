@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scripts.benchmarks.asking import find, start
 from scripts.benchmarks.backfill import backfill, growth
+from scripts.benchmarks.busy import busy
 from scripts.benchmarks.edits import bulk, latency, merge
 from scripts.benchmarks.files import scan
 from scripts.benchmarks.pairs import Templates
@@ -37,6 +38,7 @@ BENCHMARKS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "merge": merge,
     "bulk": bulk,
     "scan": scan,
+    "busy": busy,
     "find": find,
     "start": start,
     "idle": idle,

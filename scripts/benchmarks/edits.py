@@ -36,7 +36,8 @@ _LOOK_S: Final = 0.000_1
 _PERCENTILES: Final = {50: 1.5, 99: 3.0}
 
 
-def _file(device: Device) -> Path:
+def library_of(device: Device) -> Path:
+    """Return the database of a device."""
     return device.home / "state" / "library.db"
 
 
@@ -67,7 +68,9 @@ def _edits(pair: Pair, count: int) -> list[float]:
     """Edit a tag at the first so often; return the seconds until the second could show each."""
     ask = client(pair.first)
     ask.post("/v1/tags/create", {"name": "seen"})
-    watch = Watch(_file(pair.second), "SELECT description FROM tag WHERE canonical_name = 'seen'")
+    watch = Watch(
+        library_of(pair.second), "SELECT description FROM tag WHERE canonical_name = 'seen'"
+    )
     taken: list[float] = []
     for at in range(count):
         seen: list[float] = []
@@ -173,7 +176,7 @@ def bulk(setting: Setting) -> Iterator[Figure]:
             events.wait("proved")
             ask = client(pair.first)
             ask.post("/v1/tags/create", {"name": "many"})
-            watch = Watch(_file(pair.second), "SELECT count(*) FROM user_metadata_tag")
+            watch = Watch(library_of(pair.second), "SELECT count(*) FROM user_metadata_tag")
             said = {"tag": "many", "where": {"text": "report"}, "scope": "entry"}
             began = time.perf_counter()
             count = int(ask.post("/v1/tags/add", said, timeout_s=3_600)["count"])

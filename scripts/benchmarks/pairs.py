@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 1_800.0
 _SEED: Final = 1
+_LISTENS: Final = re.compile(r"^listen_port = (\d+)$", re.MULTILINE)
 _CALLED: Final = re.compile(r'^peers = \["127.0.0.1:(\d+)"\]$', re.MULTILINE)
 
 
@@ -39,19 +40,27 @@ class Pair:
         self.base = base
         ports = [] if is_made else [free_port(), free_port()]
         options = (
-            [None, None] if is_made else [_options(*ports), _options(*reversed(ports), calls=True)]
+            [None, None]
+            if is_made
+            else [options_of(*ports), options_of(*reversed(ports), calls=True)]
         )
         self.first, self.second = (
             Device(base / name, name, option)
             for name, option in zip(("first", "second"), options, strict=True)
         )
 
+    def _settings(self) -> list[Path]:
+        homes = [device.home for device in (self.first, self.second)]
+        return [home / "config" / "leaderless.toml" for home in homes]
+
+    def port_of_second(self) -> int:
+        """Return where the second listens."""
+        return int(_LISTENS.findall(self._settings()[1].read_text())[-1])
+
     def call_through(self, relay: Relay) -> None:
         """Have the second reach the first through a relay alone."""
         relay.target = free_port()
-        called, calls = (
-            device.home / "config" / "leaderless.toml" for device in (self.first, self.second)
-        )
+        called, calls = self._settings()
         # Where it was last reached is remembered: nobody is there any more.
         was = _CALLED.findall(calls.read_text())[-1]
         _replace(called, f"listen_port = {was}\n", f"listen_port = {relay.target}\n")
@@ -76,7 +85,8 @@ def _replace(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-def _options(own: int, other: int, *, calls: bool = False) -> str:
+def options_of(own: int, other: int, *, calls: bool = False) -> str:
+    """Return the configuration of a device that listens at a port, and calls another one if it does."""
     peers = f'"127.0.0.1:{other}"' if calls else ""
     return (
         f'listen_host = "127.0.0.1"\nlisten_port = {own}\nmdns = false\npeers = [{peers}]\n'
