@@ -1,8 +1,21 @@
-"""Words for people: numbers of things, and names that are text."""
+"""Words for people: numbers of things, names that are text, and what kinds of entries are called."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from leaderless.errors import UsageError
+
+KINDS: Final = (
+    "file",
+    "directory",
+    "symlink",
+    "fifo",
+    "socket",
+    "block_device",
+    "char_device",
+)
+"""What an entry can be."""
 
 
 def counted(number: object, thing: str) -> str:

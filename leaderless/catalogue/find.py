@@ -10,21 +10,13 @@ from leaderless.catalogue import matching
 from leaderless.catalogue.text import name_json
 from leaderless.errors import UsageError
 from leaderless.store.revocations import without_membership
+from leaderless.words import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from sqlalchemy import Connection
 
-KINDS: Final = (
-    "file",
-    "directory",
-    "symlink",
-    "fifo",
-    "socket",
-    "block_device",
-    "char_device",
-)
 _MAX_TIME_MS: Final = ((1 << 63) - 1) // 1_000_000
 
 

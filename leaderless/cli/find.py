@@ -7,11 +7,11 @@ import time
 
 import click
 
-from leaderless.catalogue.find import KINDS
 from leaderless.cli.app import Context, names, verb
 from leaderless.cli.client import EXIT_NOT_FOUND
 from leaderless.cli.output import chat, put_json, size_text, table
 from leaderless.cli.values import parse_size, parse_time_ms
+from leaderless.words import KINDS
 
 _GLOB = re.compile(r"[*?]")
 _ENDING = re.compile(r"\*\.([A-Za-z0-9.]+)")

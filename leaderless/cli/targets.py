@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from leaderless.catalogue.find import KINDS
 from leaderless.cli.app import names
 from leaderless.cli.values import parse_size, parse_time_ms
 from leaderless.errors import UsageError
+from leaderless.words import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event
 
-from leaderless.catalogue.find import KINDS, Query, find_entries
+from leaderless.catalogue.find import Query, find_entries
 from leaderless.errors import UsageError
 from leaderless.store.transaction import Transaction
+from leaderless.words import KINDS
 from tests.catalogue.shelf import File, ask, found, paths, put_files
 from tests.cluster import open_cluster
 from tests.replicas import ENTRY_COLUMNS, Replica

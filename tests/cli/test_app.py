@@ -39,17 +39,6 @@ def test_status_begins_with_the_verdict(device: Device) -> None:
     assert device.json("status")["schema"] == 1
 
 
-def test_status_imports_nothing_heavy() -> None:
-    """Asking needs neither the event loop nor the database."""
-    heavy = "{'trio', 'sqlalchemy', 'cryptography', 'structlog', 'zeroconf', 'msgpack'}"
-    script = (
-        "import sys, leaderless.cli.app, leaderless.cli.status, leaderless.cli.client,"
-        f" leaderless.config; print({heavy} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    assert done.stdout.strip() == b"set()"
-
-
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
