@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from typing import TYPE_CHECKING
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 def _parsers() -> dict[str, Callable[[str], object]]:
     """Return who reads the texts of which options in the end."""
     from leaderless.discovery.static import parse_address  # noqa: PLC0415 - see cli/__init__.py
-    from leaderless.indexer.ignore import Ignored  # noqa: PLC0415 - the same
 
     def glob(text: str) -> None:
+        from leaderless.indexer.ignore import Ignored  # noqa: PLC0415 - where there are globs
+
         try:
             Ignored([text])
         except re.error as error:
@@ -59,8 +61,12 @@ def init(context: Context, name: str | None, library: str, keep: bool) -> None:
 @verb
 def serve(context: Context) -> None:
     """Run the daemon in the foreground."""
+    # Nothing that is loaded is ever garbage: it is not searched for any, neither now nor later.
+    gc.disable()
     from leaderless.daemon import serve as run  # noqa: PLC0415 - heavy, and needed here only
 
+    gc.freeze()
+    gc.enable()
     run(context.config(_parsers()))
 
 

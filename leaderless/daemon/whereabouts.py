@@ -16,8 +16,8 @@ import trio
 
 from leaderless import __version__
 from leaderless.daemon import hardware
+from leaderless.discovery.addresses import own_addresses
 from leaderless.discovery.base import HintKind
-from leaderless.discovery.mdns import open_mdns, own_addresses
 from leaderless.discovery.network import open_network_watch
 from leaderless.discovery.static import parse_address
 from leaderless.errors import UsageError
@@ -26,6 +26,7 @@ from leaderless.store.restoring import ClonedError, RestoringError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from sqlalchemy import Connection as Database
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from leaderless.store import Store
     from leaderless.sync.dialer import Dialer
     from leaderless.sync.driver import Driver
+
+    _Opened = AbstractAsyncContextManager[tuple[Mdns, trio.MemoryReceiveChannel[Hint]]]
 
 LOOK_S: Final = 5.0
 """Between two looks at the addresses in others' rows."""
@@ -119,6 +122,7 @@ class Whereabouts:
             hints: trio.MemoryReceiveChannel[Hint] | None = None
             if self._config.mdns:
                 try:
+                    open_mdns = await trio.to_thread.run_sync(_mdns_opener)
                     opened = open_mdns(lambda: secrets.token_hex(8))
                     mdns, hints = await stack.enter_async_context(opened)
                 except OSError as error:
@@ -146,6 +150,13 @@ class Whereabouts:
                 await driver.introduce()
                 if mdns is not None:
                     await mdns.announce_again()
+
+
+def _mdns_opener() -> Callable[[Callable[[], str]], _Opened]:
+    """Return `open_mdns`, loaded beside the loop once there are answers: it brings zeroconf along."""
+    from leaderless.discovery.mdns import open_mdns  # noqa: PLC0415
+
+    return open_mdns
 
 
 async def take_hints(

@@ -15,15 +15,15 @@ from functools import partial
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-import ifaddr
 import trio
 from zeroconf import Error as ZeroconfError
 from zeroconf import InterfaceChoice, IPVersion, ServiceBrowser, ServiceInfo, Zeroconf
 
+from leaderless.discovery.addresses import own_addresses
 from leaderless.discovery.base import Hint, HintKind
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from zeroconf import ServiceListener
 
@@ -40,18 +40,6 @@ _RESOLVE_MS: Final = 3_000
 _RESOLVERS: Final = 4
 """Each waits up to `_RESOLVE_MS` for the rest of an announcement, in a thread."""
 _CLOSE_S: Final = 5.0
-
-
-def own_addresses(adapters: Iterable[ifaddr.Adapter] | None = None) -> list[str]:
-    """Return this machine's IPv4 addresses; the loopback one only if there is no other."""
-    found = [
-        str(address.ip)
-        for adapter in (ifaddr.get_adapters() if adapters is None else adapters)
-        for address in adapter.ips
-        if address.is_IPv4
-    ]
-    outside = [address for address in found if not address.startswith("127.")]
-    return outside or found or ["127.0.0.1"]
 
 
 def hints_of(info: ServiceInfo, kind: HintKind) -> list[Hint]:

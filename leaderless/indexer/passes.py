@@ -14,7 +14,6 @@ import trio
 from leaderless.errors import LeaderlessError
 from leaderless.indexer import rows
 from leaderless.indexer.hashing import hash_location
-from leaderless.indexer.ignore import Ignored
 from leaderless.indexer.locations import refresh_volumes, why_offline
 from leaderless.indexer.scan import Brake, BrakedError, Pass, Progress
 from leaderless.store.disk import DiskError
@@ -25,6 +24,7 @@ from registry.errors import RegistryError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from leaderless.indexer.ignore import Ignored
     from leaderless.indexer.rows import Location
     from leaderless.indexer.volumes import System
     from leaderless.store.store import Store
@@ -64,7 +64,7 @@ class Passes:
         self._settings = settings
         self._system = system
         self._tell = tell
-        self._ignored = Ignored(settings.ignore)
+        self._ignored: Ignored | None = None
         self._whole: set[bytes] = set()
         self.watch: Callable[[bytes], None] = lambda _: None
         """What follows each directory that a pass reads."""
@@ -106,6 +106,9 @@ class Passes:
         is_awaited: Callable[[], bool],
     ) -> tuple[str, str | None] | None:
         """Return the state that a pass leaves its location in, and why; None if it made way."""
+        if self._ignored is None:
+            ignore = self._settings.ignore
+            self._ignored = await trio.to_thread.run_sync(_compiled, ignore)
         # A full pass is what is shown; of a smaller one only its errors are.
         progress = shown if wanted.full else Progress(errors=shown.errors)
         settings = self._settings
@@ -174,3 +177,10 @@ class Passes:
             files, size = counted
             row = rows.location_row(location._replace(total_file_count=files, total_byte_size=size))
             await self._store.write(lambda tx: tx.put("location", rows.LOCATION_COLUMNS, [row]))
+
+
+def _compiled(globs: tuple[str, ...]) -> Ignored:
+    """Return what is not indexed; what reads globs takes long to load, so a pass brings it along."""
+    from leaderless.indexer.ignore import Ignored  # noqa: PLC0415
+
+    return Ignored(globs)

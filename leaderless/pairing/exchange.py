@@ -26,8 +26,6 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from spake2 import SPAKE2_A, SPAKE2_B, SPAKEError
-from spake2.ed25519_basic import NotOnCurve
 
 from leaderless.errors import InvalidDataError
 from leaderless.identity import fingerprint
@@ -52,6 +50,9 @@ class Exchange:
     """One side of the exchange. Its calls compute for some milliseconds: use a worker thread."""
 
     def __init__(self, code: Code, joiner_key: bytes, host_key: bytes, *, host: bool) -> None:
+        # Its tables are computed as it is loaded: where a code is used, and that is seldom.
+        from spake2 import SPAKE2_A, SPAKE2_B  # noqa: PLC0415
+
         self._host = host
         side = SPAKE2_B if host else SPAKE2_A
         ids = (fingerprint(joiner_key), fingerprint(host_key))
@@ -62,6 +63,9 @@ class Exchange:
 
     def finish(self, theirs: bytes) -> None:
         """Take in the other side's message; raises PairingBrokenError for one that is none."""
+        from spake2 import SPAKEError  # noqa: PLC0415 - as above
+        from spake2.ed25519_basic import NotOnCurve  # noqa: PLC0415 - the same
+
         try:
             shared = self._spake.finish(theirs)
         except (SPAKEError, NotOnCurve, ValueError, AssertionError) as error:

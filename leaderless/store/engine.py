@@ -8,13 +8,9 @@ runs in one transaction; a file that a newer leaderless wrote is refused.
 from __future__ import annotations
 
 import sqlite3
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
@@ -127,27 +123,20 @@ def migrate(engine: Engine, path: Path, migrations: Path = _MIGRATIONS) -> None:
             f"{path} was written by a newer leaderless (schema {current})",
             hint="install that version, or point --home at another folder",
         )
+    from leaderless.store.upgrading import upgrade  # noqa: PLC0415 - heavy, and rarely needed
+
     if current is not None:
         snapshot(path, path.with_suffix(f".before-{known[0]}"))
     with engine.begin() as connection:
         cast("BareConnection", connection).is_bare = False
-        config = _config(migrations)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        upgrade(connection, migrations)
         check(connection, path)
 
 
-def _config(migrations: Path) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(migrations))
-    return config
-
-
-@cache
 def _revisions(migrations: Path) -> tuple[str, ...]:
-    """Return every schema version, the newest first; the files are read once a process."""
-    script = ScriptDirectory.from_config(_config(migrations))
-    return tuple(step.revision for step in script.walk_revisions())
+    """Return every schema version, the newest first; a step's file has its number in its name."""
+    steps = (migrations / "versions").glob("v[0-9]*.py")
+    return tuple(sorted((step.stem[1:].partition("_")[0] for step in steps), reverse=True))
 
 
 def _current(connection: Connection) -> str | None:

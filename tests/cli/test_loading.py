@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +31,7 @@ OF_THE_DAEMON = {
     "zeroconf",
     "zstandard",
 }
+SELDOM = {"alembic", "mako", "pathspec", "spake2", "zeroconf"}
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +80,23 @@ def test_no_verb_has_to_be_waited_for() -> None:
     command = [sys.executable, "-X", "importtime", "-c", f"import {', '.join(modules)}"]
     done = subprocess.run(command, capture_output=True, check=True)
     assert _loaded(done.stderr) & OF_THE_DAEMON == set()
+
+
+def test_a_daemon_is_ready_before_it_loads_what_it_seldom_needs(
+    device: Device, tmp_path: Path
+) -> None:
+    """Upgrades, codes, globs and mDNS bring along what they need when there is something to do."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        daemon = subprocess.Popen(
+            _counted(device, "serve"), stderr=subprocess.PIPE, env=environment
+        )
+        while b"READY=1" not in manager.recv(4_096):
+            pass
+        daemon.send_signal(signal.SIGTERM)
+        _, said = daemon.communicate()
+    loaded = _loaded(said)
+    assert "sqlalchemy" in loaded
+    assert loaded & SELDOM == set()
