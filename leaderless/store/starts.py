@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 KEPT: Final = 64
 """So many starts are remembered: a device that is alone for longer counts from the oldest of these."""
+LOOKED_AT: Final = 10_000
+"""So many of the newest rows, of whatever owner, before all own ones."""
 _NONE: Final = (0, b"")
 
 
@@ -115,8 +117,19 @@ def _keys(held: list[Any]) -> dict[str, tuple[int, bytes]]:
 
 
 def _highest(connection: Connection, epoch: int, model: str) -> tuple[int, bytes]:
-    found = connection.exec_driver_sql(
-        f"SELECT (SELECT max(id) FROM {model}), (SELECT max(uuid) FROM {model} WHERE epoch = ?)",
-        (epoch,),
-    ).one()
-    return found[0] or 0, found[1] or b""
+    """Return the highest local key, and the highest id of a row of an incarnation.
+
+    Ids rise with time, so that one is near the end of their index, unless others have found much since.
+    By the index of revs every own row would have to be looked up, in all of the file.
+    """
+    key = connection.exec_driver_sql(f"SELECT max(id) FROM {model}").scalar()
+    newest = connection.exec_driver_sql(
+        f"SELECT uuid FROM {model} WHERE +epoch = ? AND uuid > coalesce((SELECT uuid FROM {model}"
+        " ORDER BY uuid DESC LIMIT 1 OFFSET ?), x'') ORDER BY uuid DESC LIMIT 1",
+        (epoch, LOOKED_AT),
+    ).scalar()
+    if newest is None:
+        newest = connection.exec_driver_sql(
+            f"SELECT max(uuid) FROM {model} WHERE epoch = ?", (epoch,)
+        ).scalar()
+    return key or 0, newest or b""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from leaderless.store import starts
+from leaderless.store import starts, state
 from leaderless.store.starts import KEPT, Start
+from leaderless.store.transaction import Transaction
 from tests.limits import limited
 from tests.replicas import Replica, add_device_row, add_tree
-from tests.store.passing import within
+from tests.store.passing import batches, said, within
 from tests.store.restored import Lives
 
 
@@ -94,3 +96,53 @@ def test_a_disk_that_takes_nothing_keeps_no_device_from_starting(lives: Lives) -
         lives.device.store.load()
     assert lives.ask("SELECT value FROM meta WHERE name = 'starts'") == before
     assert lives.ask("SELECT count(*) FROM location") == [(1,)]
+
+
+def _of_the_peer(lives: Lives, count: int) -> None:
+    """Have the device hold files of the peer that are newer than its own."""
+    lives.peer.clock.ms += 60_000
+    add_tree(lives.peer, count)
+    for batch in batches(lives.peer, lives.peer):
+        about = (lives.device.store.registry, batch, said(batch))
+        within(lives.device, lambda c, about=about: state.apply_batch(c, *about))
+
+
+@pytest.mark.parametrize("looked_at", [0, 1, 3, 100])
+def test_the_newest_own_row_is_found_below_those_of_others(
+    lives: Lives, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
+    """However many are looked at before all own ones are."""
+    monkeypatch.setattr(starts, "LOOKED_AT", looked_at)
+    ((newest,),) = lives.ask("SELECT max(uuid) FROM entry")
+    _of_the_peer(lives, 2)
+    assert lives.ask("SELECT max(uuid) FROM entry") > [(newest,)]
+    add_device_row(lives.device, "changed")
+    lives.device.store.write_here(starts.note)
+    found = last(lives, 6, None)
+    assert found is not None
+    assert found.keys["entry"] == (6, newest)
+
+
+def test_a_start_is_noted_without_looking_at_all_rows(
+    lives: Lives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million files would have to be read from the disk before anybody is answered."""
+    monkeypatch.setattr(starts, "LOOKED_AT", 100)
+
+    def steps(transaction: Transaction) -> int:
+        """Count what SQLite does for it."""
+        counted = 0
+
+        def count() -> None:
+            nonlocal counted
+            counted += 1
+
+        raw = transaction.conn.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.set_progress_handler(count, 1)
+        starts.note(transaction)
+        raw.set_progress_handler(None, 1)
+        return counted
+
+    add_tree(lives.device, 2_000, "more")
+    assert 0 < lives.device.store.write_here(steps) < 2_000
