@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import socket
-from contextlib import closing, contextmanager
-from http.client import HTTPConnection, HTTPException, HTTPResponse
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
+
+import h11
 
 from leaderless.errors import (
     LeaderlessError,
@@ -50,18 +51,58 @@ def exit_code(error: LeaderlessError) -> int:
     return next((code for kind, code in _EXITS if isinstance(error, kind)), EXIT_FAILED)
 
 
-class _UnixConnection(HTTPConnection):
-    """HTTP over the status socket."""
+class _Question:
+    """One question at the status socket, and its answer piece by piece.
+
+    The standard library's HTTP brings e-mail and TLS along, and a start is what is counted here.
+    """
 
     def __init__(self, path: str, timeout_s: float | None) -> None:
-        super().__init__("localhost", timeout=timeout_s)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout_s)
         self._path = path
+        self._http = h11.Connection(h11.CLIENT)
 
-    def connect(self) -> None:
-        """Connect to the socket."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+    def __enter__(self) -> Self:
+        """Have it closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it, whether or not all has come."""
+        self._socket.close()
+
+    def ask(
+        self, method: str, path: str, query: dict[str, Any] | None, body: dict[str, Any] | None
+    ) -> int:
+        """Ask; return the status of the answer. Raises OSError, h11.RemoteProtocolError."""
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        # What was typed may be a name that is not UTF-8: its bytes travel as they are.
+        target = f"{path}?{urlencode(given, errors='surrogateescape')}" if given else path
+        data = None if body is None else json.dumps(body).encode()
+        headers = [("Host", "localhost")]
+        if data is not None:
+            headers.append(("Content-Length", str(len(data))))
+        events = [
+            h11.Request(method=method, target=target, headers=headers),
+            *([] if data is None else [h11.Data(data=data)]),
+            h11.EndOfMessage(),
+        ]
+        self._socket.connect(self._path)
+        self._socket.sendall(b"".join(self._http.send(event) or b"" for event in events))
+        while not isinstance(event := self._next(), h11.Response):
+            pass
+        return event.status_code
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the answer as it comes; raises h11.RemoteProtocolError where it breaks off."""
+        while not isinstance(event := self._next(), h11.EndOfMessage):
+            if isinstance(event, h11.Data):
+                yield bytes(event.data)
+
+    def _next(self) -> object:
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            self._http.receive_data(self._socket.recv(_PIECE_BYTES))
+        return event
 
 
 class Client:
@@ -89,13 +130,12 @@ class Client:
 
     def lines(self, path: str, query: dict[str, Any] | None = None) -> Iterator[bytes]:
         """Yield the lines of a stream as they come; raises UnreachableError where it breaks off."""
-        with self._translated(), closing(_UnixConnection(self._path, None)) as connection:
-            response = _send(connection, "GET", path, query, None)
-            if response.status >= 400:
-                raise _error(response.status, response.read())
+        with self._translated(), _Question(self._path, None) as question:
+            status = question.ask("GET", path, query, None)
+            if status >= 400:
+                raise _error(status, b"".join(question.pieces()))
             rest = b""
-            # Not readline: it takes a connection that broke for the end.
-            while data := response.read1(_PIECE_BYTES):
+            for data in question.pieces():
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
                     yield line + b"\n"
@@ -110,9 +150,9 @@ class Client:
         body: dict[str, Any] | None,
         timeout_s: float | None,
     ) -> dict[str, Any]:
-        with self._translated(), closing(_UnixConnection(self._path, timeout_s)) as connection:
-            response = _send(connection, method, path, query, body)
-            status, data = response.status, response.read()
+        with self._translated(), _Question(self._path, timeout_s) as question:
+            status = question.ask(method, path, query, body)
+            data = b"".join(question.pieces())
         if status >= 400:
             raise _error(status, data)
         try:
@@ -135,24 +175,10 @@ class Client:
                 f"{self._path} belongs to another user",
                 hint="run this as the daemon's user; for the machine's service as root",
             ) from error
-        except (OSError, HTTPException) as error:
+        except (OSError, h11.RemoteProtocolError) as error:
             raise UnreachableError(
                 f"no daemon answers at {self._path}", hint=self._start_command()
             ) from error
-
-
-def _send(
-    connection: _UnixConnection,
-    method: str,
-    path: str,
-    query: dict[str, Any] | None,
-    body: dict[str, Any] | None,
-) -> HTTPResponse:
-    given = {name: value for name, value in (query or {}).items() if value is not None}
-    # What was typed may be a name that is not UTF-8: its bytes travel as they are.
-    target = f"{path}?{urlencode(given, errors='surrogateescape')}" if given else path
-    connection.request(method, target, None if body is None else json.dumps(body).encode())
-    return connection.getresponse()
 
 
 def _error(status: int, data: bytes) -> LeaderlessError:
