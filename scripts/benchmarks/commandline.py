@@ -71,6 +71,15 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _have_bytecode(folder: Path) -> None:
+    """Have what is started find its code compiled, as that of an installed program is.
+
+    The first start compiles it, and none is counted: warming up goes before.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
+
+
 def machine() -> dict[str, Any]:
     """Return what figures depend on."""
     return {
@@ -87,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
         base = Path(folder)
+        _have_bytecode(base / "bytecode")
         setting = Setting(options.rows, options.runs, base, Templates(base, _say), _say)
         for name in options.names or BENCHMARKS:
             _say(f"== {name}")
