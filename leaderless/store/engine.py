@@ -110,7 +110,7 @@ def migrate(engine: Engine, path: Path, migrations: Path = _MIGRATIONS) -> None:
     Raises NewerSchemaError and changes nothing if the file is from the future, StoreError if it is
     no database, or if the result breaks a foreign key or SQLite's own check.
     """
-    known = _revisions(migrations)
+    known = revisions(migrations)
     try:
         with engine.begin() as connection:
             current = _current(connection)
@@ -133,7 +133,7 @@ def migrate(engine: Engine, path: Path, migrations: Path = _MIGRATIONS) -> None:
         check(connection, path)
 
 
-def _revisions(migrations: Path) -> tuple[str, ...]:
+def revisions(migrations: Path) -> tuple[str, ...]:
     """Return every schema version, the newest first; a step's file has its number in its name."""
     steps = (migrations / "versions").glob("v[0-9]*.py")
     return tuple(sorted((step.stem[1:].partition("_")[0] for step in steps), reverse=True))

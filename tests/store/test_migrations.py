@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
 from entities import MODELS
-from leaderless.store import engine
+from leaderless.store import engine, migrations
 from registry.models import Ownership, WhenGone
 from tests.replicas import query_file
 
@@ -71,3 +74,13 @@ def test_a_commit_is_found_without_comparing_bodies(tmp_path: Path) -> None:
     path = _fresh(tmp_path / "library.db")
     query = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = 'commit_log'"
     assert query_file(path, query) == [(0,)]
+
+
+def test_each_step_has_its_number_in_its_name() -> None:
+    """A start tells by the names alone whether there is a step to take."""
+    config = Config()
+    config.set_main_option("script_location", migrations.__path__[0])
+    steps = list(ScriptDirectory.from_config(config).walk_revisions())
+    assert all(Path(step.path).name.startswith(f"v{step.revision}_") for step in steps)
+    named = engine.revisions(Path(migrations.__path__[0]))
+    assert named == tuple(step.revision for step in steps)
