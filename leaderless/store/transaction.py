@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from leaderless.errors import NotFoundError, UsageError
-from leaderless.protocol import hashing, limits
+from leaderless.protocol import hashing
 from leaderless.protocol.checkpoint import DOMAIN as CHECKPOINT_DOMAIN
 from leaderless.protocol.checkpoint import Checkpoint
 from leaderless.protocol.floor import DOMAIN as FLOOR_DOMAIN
 from leaderless.protocol.floor import Floor
-from leaderless.protocol.packing import pack
 from leaderless.store import meta, own_words, state
 from leaderless.store.command import About, Command
+from leaderless.store.own_rows import with_revs
 from leaderless.store.restoring import check_may_write
 from leaderless.store.revocations import check_may_share
 from registry.changes import DeviceId, StateChange, feed_id
@@ -72,12 +72,7 @@ class Transaction:
         if not columns or columns[0] != "uuid":
             raise UsageError("the first column of owned rows is uuid")
         own = self._writable_copy()
-        revved = [
-            (row[0], own.watermark + at, *(int(v) if isinstance(v, bool) else v for v in row[1:]))
-            for at, row in enumerate(rows, start=1)
-        ]
-        if any(len(pack(row)) > limits.MAX_ROW_BYTES for row in revved):
-            raise UsageError(f"a row of {model} is larger than what other devices take")
+        revved = with_revs(model, rows, own.watermark + 1)
         self._apply_own(
             StateChange(model, DeviceId(own.owner), own.incarnation, tuple(columns[1:]), revved),
             len(rows),
