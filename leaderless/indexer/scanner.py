@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from leaderless.indexer.ignore import Ignored
@@ -26,6 +27,11 @@ _KINDS = {
     stat.S_IFBLK: "block_device",
     stat.S_IFCHR: "char_device",
 }
+_KIND_BITS: Final = 0o170000
+_MODE_BITS: Final = 0o7777
+_MOST: Final = (1 << 63) - 1
+_ENCODING: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
+"""How a name of bytes became text; os.fsencode asks for it at every name."""
 
 
 class Observed(NamedTuple):
@@ -76,20 +82,25 @@ def inode_of(found: os.stat_result) -> int:
 
 def _held(number: int) -> int:
     """Return the nearest number that a row can hold: file systems know times after 2262."""
-    return max(-(1 << 63), min(number, (1 << 63) - 1))
+    return max(-_MOST, min(number, _MOST))
 
 
 def observe(name: bytes, found: os.stat_result, device: int) -> Observed:
     """Return what lstat said of a name; `device` is the location's own."""
-    kind = _KINDS.get(stat.S_IFMT(found.st_mode), "file")
+    mode, inode = found.st_mode, found.st_ino
+    size, mtime_ns, ctime_ns = found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    # Of all but a few files in the world every number is held as it is: one look tells.
+    if max(size, mtime_ns, ctime_ns, inode) > _MOST or min(mtime_ns, ctime_ns) < -_MOST:
+        inode = inode_of(found)
+        size, mtime_ns, ctime_ns = _held(size), _held(mtime_ns), _held(ctime_ns)
     return Observed(
         name,
-        kind,
-        _held(found.st_size),
-        _held(found.st_mtime_ns),
-        _held(found.st_ctime_ns),
-        inode_of(found),
-        stat.S_IMODE(found.st_mode),
+        _KINDS.get(mode & _KIND_BITS, "file"),
+        size,
+        mtime_ns,
+        ctime_ns,
+        inode,
+        mode & _MODE_BITS,
         found.st_dev != device,
     )
 
@@ -109,28 +120,41 @@ def read_directory(
         if error.errno not in GONE:
             errors.add(path, error)
         return None
-    found: list[Observed] = []
-    unread: set[bytes] = set()
     try:
         if os.fstat(handle).st_dev != device:
             return None
-        prefix = path[len(root) :].lstrip(b"/")
         with os.scandir(handle) as entries:
-            for entry in entries:
-                name = os.fsencode(entry.name)
-                relative = prefix + b"/" + name if prefix else name
-                try:
-                    if ignored(relative, is_directory=entry.is_dir(follow_symlinks=False)):
-                        continue
-                    found.append(observe(name, entry.stat(follow_symlinks=False), device))
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    errors.add(path.rstrip(b"/") + b"/" + name, error)
-                    unread.add(name)
+            items = list(entries)
+        return _listing(root, path, device, items, ignored, errors)
     except OSError as error:
         errors.add(path, error)
         return None
     finally:
         os.close(handle)
-    return Listing(found, unread)
+
+
+def _listing(
+    root: bytes,
+    path: bytes,
+    device: int,
+    items: list[os.DirEntry[str]],
+    ignored: Ignored,
+    errors: Errors,
+) -> Listing:
+    """Return what the names in a directory, which is still open, stand for."""
+    prefix = path[len(root) :].lstrip(b"/")
+    above = prefix + b"/" if prefix else b""
+    is_judged = ignored.may_hold(prefix, [item.name for item in items])
+    listing = Listing([], set())
+    for item in items:
+        name = item.name.encode(*_ENCODING)
+        try:
+            if is_judged and ignored(above + name, is_directory=item.is_dir(follow_symlinks=False)):
+                continue
+            listing.found.append(observe(name, item.stat(follow_symlinks=False), device))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            errors.add(path.rstrip(b"/") + b"/" + name, error)
+            listing.unread.add(name)
+    return listing
