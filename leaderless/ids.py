@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _COUNTER_BITS = 26
 _LOW_BITS = 14
+_LOW_MASK = (1 << _LOW_BITS) - 1
+_HIGH_MASK = (1 << _COUNTER_BITS - _LOW_BITS) - 1
+_FIXED = 0x7000 << 16 | 0x8000
 
 
 class RecordIds:
@@ -32,14 +35,22 @@ class RecordIds:
 
     def new(self) -> bytes:
         """Return an id above every id that this object returned before."""
+        return self.many(1)[0]
+
+    def many(self, count: int) -> list[bytes]:
+        """Return so many ids, each above all before it, in less time than one by one."""
         with self._lock:
-            self._last = max(wall_ms(self._clock) << _COUNTER_BITS, self._last + 1)
-            last = self._last
-        milliseconds, counter = last >> _COUNTER_BITS, last & ((1 << _COUNTER_BITS) - 1)
-        high = counter >> _LOW_BITS
-        low = counter & ((1 << _LOW_BITS) - 1)
-        head = milliseconds << 32 | 0x7000 << 16 | high << 16 | 0x8000 | low
-        return head.to_bytes(10, "big") + self._tail
+            first = max(wall_ms(self._clock) << _COUNTER_BITS, self._last + 1)
+            self._last = first + count - 1
+        return [_head(number) + self._tail for number in range(first, first + count)]
+
+
+def _head(number: int) -> bytes:
+    """Return the first ten bytes of an id: milliseconds and counter, with version and variant."""
+    milliseconds = number >> _COUNTER_BITS
+    high = number >> _LOW_BITS & _HIGH_MASK
+    low = number & _LOW_MASK
+    return (milliseconds << 32 | high << 16 | low | _FIXED).to_bytes(10, "big")
 
 
 def derived(namespace: bytes, *parts: bytes) -> bytes:

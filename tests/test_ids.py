@@ -20,6 +20,16 @@ def test_new_ids_rise_though_the_clock_stands_or_steps_back() -> None:
     assert all(uuid.UUID(bytes=item).version == 7 for item in made)
 
 
+def test_many_ids_at_once_rise_like_those_made_one_by_one() -> None:
+    """A bunch lies above what was made before it and below what is made after, over any carry."""
+    clock = SteppedClock()
+    ids = RecordIds(clock)
+    made = [ids.new(), *ids.many(40_000), ids.new(), *ids.many(0), *ids.many(1)]
+    assert made == sorted(set(made))
+    assert len(made) == 40_003
+    assert all(uuid.UUID(bytes=item).version == 7 for item in made)
+
+
 def test_threads_never_get_the_same_id() -> None:
     """Ids stay unique when many ask at once."""
     ids = RecordIds(SteppedClock())

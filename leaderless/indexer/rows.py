@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderless.indexer.differ import Known, keeps_content
@@ -103,8 +104,14 @@ def root_of(connection: Connection, location: int) -> Known | None:
 
 def children_of(connection: Connection, parent: int) -> list[Known]:
     """Return what is known in a directory."""
+    return list(map(Known._make, values_in(connection, parent)))
+
+
+def values_in(connection: Connection, parent: int) -> Sequence[tuple[Any, ...]]:
+    """Return what is known in a directory as the database has it, in the order of `Known`."""
     found = connection.exec_driver_sql(f"{_KNOWN} WHERE parent = ? AND dead = 0", (parent,))
-    return [Known(*row) for row in found]
+    rows: Sequence[tuple[Any, ...]] = found.all()
+    return rows
 
 
 def by_inode(connection: Connection, location: int, inodes: Sequence[int]) -> list[Known]:
@@ -152,11 +159,13 @@ def below(connection: Connection, keys: Iterable[int]) -> list[bytes]:
 
 def count_of(connection: Connection, location: int) -> int:
     """Return how many entries of a location are known."""
-    return int(
-        connection.exec_driver_sql(
-            "SELECT count(*) FROM entry WHERE location = ? AND dead = 0", (location,)
-        ).scalar_one()
+    # Whether a row is dead stands in the table; the index of locations tells how many there are
+    # without going through it, and dead ones are few.
+    query = (
+        "SELECT (SELECT count(*) FROM entry WHERE location = ?1)"
+        " - (SELECT count(*) FROM entry WHERE +location = ?1 AND dead = 1)"
     )
+    return int(connection.exec_driver_sql(query, (location,)).scalar_one())
 
 
 def totals(connection: Connection, location: int) -> tuple[int, int]:
@@ -173,22 +182,17 @@ def entry_row(
     uuid: bytes, location: bytes, parent: bytes | None, item: Observed, held: Known | None
 ) -> tuple[Any, ...]:
     """Return the row of an entry as it is now; hashes stay if the file is the same."""
-    kept = held is not None and keeps_content(held, item)
-    hashes = (held.content, held.quick_hash) if held is not None and kept else (None, None)
+    is_kept = held is not None and keeps_content(held, item)
+    name, kind = item.name, item.kind
     return (
         uuid,
         location,
         parent,
-        item.name,
-        extension_of(item.name) if item.kind == "file" else None,
-        item.kind,
-        item.size_bytes,
-        item.mtime_ns,
-        item.ctime_ns,
-        item.inode,
-        item.mode,
-        int(item.name.startswith(b".")),
-        *hashes,
+        name,
+        extension_of(name) if kind == "file" else None,
+        *item[1:7],
+        int(name.startswith(b".")),
+        *(held[10:12] if held is not None and is_kept else (None, None)),
     )
 
 
@@ -197,6 +201,11 @@ def extension_of(name: bytes) -> str | None:
     stem, dot, extension = name.rpartition(b".")
     if not dot or not stem or not 1 <= len(extension) <= 16:
         return None
+    return _lowered(extension)
+
+
+@lru_cache(maxsize=1_024)
+def _lowered(extension: bytes) -> str | None:
     try:
         text = extension.decode("utf-8").lower()
     except UnicodeDecodeError:

@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderless.errors import NotFoundError
 from leaderless.indexer import moves, rows
-from leaderless.indexer.differ import compare, is_same, needs_consent
+from leaderless.indexer.differ import Known, compare, is_all_same, is_same, needs_consent
 from leaderless.indexer.mounts import NUMBERING_FILE_SYSTEMS
 from leaderless.indexer.scanner import Errors, observe, read_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy import Connection
 
-    from leaderless.indexer.differ import Appeared, Compared, Known
+    from leaderless.indexer.differ import Appeared, Compared
     from leaderless.indexer.ignore import Ignored
     from leaderless.indexer.rows import Location
     from leaderless.indexer.scanner import Observed
@@ -221,18 +221,31 @@ class Pass:
         if listing is None:
             return
         self._progress.entries_seen += len(listing.found)
-        known = [] if directory.key is None else rows.children_of(connection, directory.key)
-        found = compare(
-            [
-                held
-                for held in known
-                if held.key not in self._taken and held.name not in listing.unread
-            ],
-            [self._normal(item) for item in listing.found],
-        )
+        now = listing.found if self._numbered else list(map(self._normal, listing.found))
+        held = () if directory.key is None else rows.values_in(connection, directory.key)
+        if not self._taken and not listing.unread and is_all_same(held, now):
+            self._stayed_whole(directory, held, now)
+            return
+        known = map(Known._make, held)
+        taken, unread = self._taken, listing.unread
+        found = compare([it for it in known if it.key not in taken and it.name not in unread], now)
         self._stayed(directory, found, puts)
         if found.appeared:
             self._appeared(connection, directory, found.appeared, puts)
+
+    def _stayed_whole(
+        self, directory: Directory, held: Sequence[tuple[Any, ...]], now: list[Observed]
+    ) -> None:
+        """Take in a directory in which nothing changed; entries are as those of `Known`."""
+        for key in self._missing and [entry[0] for entry in held]:
+            self._missing.pop(key, None)
+        if not directory.deep:
+            return
+        inside = {entry[3]: entry for entry in held if entry[4] == "directory"}
+        for item in now if inside else ():
+            if item.kind == "directory":
+                key, uuid = inside[item.name][:2]
+                self._descend(directory, item, uuid, key)
 
     def _stayed(self, directory: Directory, found: Compared, puts: list[tuple[Any, ...]]) -> None:
         """Take in what is still in its place, and what is not."""
@@ -262,6 +275,7 @@ class Pass:
             self._taken.add(held.key)
             self._missing.pop(held.key, None)
             self._relocated |= held.kind == "directory"
+        fresh = iter(self._store.ids.many(len(appeared) - len(moved)))
         for item, fallback in appeared:
             identity = moved.get(item.name)
             if fallback is not None and fallback.key not in self._taken:
@@ -271,9 +285,10 @@ class Pass:
                     self._missing.pop(fallback.key, None)
                 else:
                     self._missing[fallback.key] = fallback
-            uuid = self._store.ids.new() if identity is None else identity.uuid
+            uuid = next(fresh) if identity is None else identity.uuid
             puts.append(self._row(directory, item, uuid, identity))
-            self._descend(directory, item, uuid, None if identity is None else identity.key)
+            if item.kind == "directory":
+                self._descend(directory, item, uuid, None if identity is None else identity.key)
 
     def _row(
         self, directory: Directory, item: Observed, uuid: bytes, held: Known | None

@@ -10,6 +10,7 @@ from leaderless.indexer.differ import (
     Compared,
     Known,
     compare,
+    is_all_same,
     is_same,
     keeps_content,
     may_be_moved,
@@ -62,6 +63,23 @@ def test_an_unchanged_directory_has_nothing_to_do(items: dict[bytes, tuple[str, 
     held = [known(key, name, *shape) for key, (name, shape) in enumerate(items.items())]
     now = [observed(name, *shape) for name, shape in items.items()]
     assert compare(held, now) == Compared(list(zip(held, now, strict=True)), [], [], [])
+
+
+@given(st.dictionaries(NAMES, SHAPES, max_size=4), st.dictionaries(NAMES, SHAPES, max_size=4))
+def test_a_directory_is_all_the_same_if_nothing_in_it_is_otherwise(
+    before: dict[bytes, tuple[str, int, int]], after: dict[bytes, tuple[str, int, int]]
+) -> None:
+    """The quick answer is the one that a comparison of name by name gives."""
+    held = [known(key, name, *shape) for key, (name, shape) in enumerate(before.items())]
+    now = [observed(name, *shape) for name, shape in after.items()]
+    _, *otherwise = compare(held, now)
+    assert is_all_same(held, now) is not any(otherwise)
+
+
+def test_of_two_that_are_known_by_one_name_one_is_gone() -> None:
+    """A directory is not the same where more is known in it than there is."""
+    held = [known(1, b"x"), known(2, b"x")]
+    assert not is_all_same(held, [observed(b"x")])
 
 
 def test_a_replaced_file_is_the_same_entry_changed() -> None:

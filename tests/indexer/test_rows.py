@@ -152,3 +152,27 @@ async def test_totals_count_files_and_their_bytes(ground: Ground) -> None:
     key = ground.held_location().key
     assert read(ground, lambda c: rows.totals(c, key)) == (2, len("d/12345") + len("f"))
     assert read(ground, lambda c: rows.count_of(c, key)) == 5
+
+
+async def test_what_is_deleted_does_not_count(ground: Ground) -> None:
+    """An entry that is kept for what hangs on it is not known to be there."""
+    await ground.start("d/f", "g")
+    with ground.store._writer.begin() as connection:
+        connection.exec_driver_sql("UPDATE entry SET dead = 1 WHERE name = 'd'")
+    assert read(ground, lambda c: rows.count_of(c, ground.held_location().key)) == 4
+
+
+async def test_the_entries_of_a_location_are_counted_in_an_index(ground: Ground) -> None:
+    """How many there are is told without reading them."""
+    await ground.add()
+    asked: list[str] = []
+    with ground.store._writer.begin() as connection:
+        connection.raw().set_trace_callback(asked.append)  # type: ignore[attr-defined]
+        rows.count_of(connection, 1)
+        connection.raw().set_trace_callback(None)  # type: ignore[attr-defined]
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}").all()
+    steps = [step for *_, step in plan if "entry" in step]
+    assert steps == [
+        "SEARCH entry USING COVERING INDEX entry_by_location (location=?)",
+        "SCAN entry USING INDEX entry_dead",
+    ]

@@ -15,6 +15,7 @@ from tests.indexer.ground import Ground, open_ground, plant
 from tests.unprivileged import as_nobody
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 # --- what cannot be seen --------------------------------------------------------------------------
@@ -27,11 +28,10 @@ class Vanishing(Ignored):
         super().__init__(())
         self._path = path
 
-    def __call__(self, relative: bytes, *, is_directory: bool) -> bool:
+    def may_hold(self, directory: bytes, names: Sequence[str]) -> bool:
         """Leave nothing out, but take the file away as soon as its name is read."""
-        if os.fsencode(self._path.name) == relative:
-            self._path.unlink()
-        return super().__call__(relative, is_directory=is_directory)
+        self._path.unlink()
+        return super().may_hold(directory, names)
 
 
 async def test_a_file_that_vanishes_while_it_is_scanned_is_left_out(ground: Ground) -> None:
@@ -315,3 +315,27 @@ async def test_a_pass_says_how_far_it_is(ground: Ground) -> None:
     assert (progress.entries_known, progress.entries_seen, progress.rows_dropped) == (5, 5, 1)
     assert progress.rows_written == 3
     assert seen == [os.fsencode(ground.folder), os.fsencode(ground.folder / "a")]
+
+
+async def test_where_nothing_changed_the_database_is_asked_once_for_a_directory(
+    ground: Ground,
+) -> None:
+    """A pass over what it knows reads the rows of each directory together, and writes nothing."""
+    await ground.start(*[f"d{at}/f{at}/g" for at in range(10)])
+    asked: list[str] = []
+    for reader in ground.store._idle_readers:
+        with reader.begin() as connection:
+            connection.raw().set_trace_callback(asked.append)  # type: ignore[attr-defined]
+    progress = await ground.scan()
+    assert sum("WHERE parent = " in item for item in asked) == 21
+    assert len(asked) < 21 + 10
+    assert progress.rows_written == 0
+
+
+async def test_a_new_inode_below_an_unchanged_directory_is_noticed(ground: Ground) -> None:
+    """That a directory is the same says nothing of those in it."""
+    await ground.start("a/b/c/f")
+    (ground.folder / "a/b/c/f").write_text("changed")
+    progress = await ground.scan()
+    assert progress.rows_written == 1
+    assert ground.is_exact()

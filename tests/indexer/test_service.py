@@ -196,6 +196,35 @@ async def test_the_totals_of_a_location_travel(tmp_path: Path) -> None:
         assert bench.rows(totals) == [(2, len("a") + len("d/bc"))]
 
 
+async def test_what_did_not_change_is_not_added_up_again(tmp_path: Path) -> None:
+    """A pass adds up a location if it wrote something, or if nobody has since the daemon began."""
+    async with make_bench(tmp_path) as bench:
+        asked: list[str] = []
+        for reader in bench.store._idle_readers:
+            with reader.begin() as connection:
+                connection.raw().set_trace_callback(asked.append)  # type: ignore[attr-defined]
+        plant(bench.folder, "a", "d/bc")
+        sums = []
+        async with bench.run():
+            await bench.add()
+            sums.append(_sums(asked))
+            await bench.rescan()
+            sums.append(_sums(asked))
+            (bench.folder / "a").unlink()
+            await bench.rescan()
+            sums.append(_sums(asked))
+        async with bench.run():
+            await bench.settle()
+            sums.append(_sums(asked))
+        assert sums == [1, 1, 2, 3]
+        totals = "SELECT total_file_count, total_byte_size FROM location"
+        assert bench.rows(totals) == [(1, len("d/bc"))]
+
+
+def _sums(asked: list[str]) -> int:
+    return sum("sum(size_bytes)" in item for item in asked)
+
+
 async def test_a_pass_tells_of_its_progress(tmp_path: Path) -> None:
     """What was seen, written and hashed can be asked for, and the end is told."""
     async with open_bench(tmp_path) as bench:
