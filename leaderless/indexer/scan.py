@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from leaderless.store.store import Store
     from leaderless.store.transaction import Transaction
 
-STEP_ROWS = 2_000
-STEP_DIRECTORIES = 256
+STEP_ROWS = 5_000
+STEP_DIRECTORIES = 512
 
 
 class Directory(NamedTuple):

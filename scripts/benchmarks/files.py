@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from scripts.benchmarks.figures import Figure, at_least_of_floor
 from scripts.benchmarks.floors import floor
-from scripts.benchmarks.pairs import client
+from scripts.benchmarks.pairs import Events, client
 from scripts.benchmarks.trees import EXTENSIONS, PER_DIRECTORY, WORDS
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 HASHED_BYTES: Final = 1 << 30
 _LARGE: Final = 4 << 20
-_WAIT_S: Final = 0.01
 
 
 def plant(root: Path, count: int, seed: int = 1) -> None:
@@ -40,19 +39,14 @@ def plant(root: Path, count: int, seed: int = 1) -> None:
 
 
 def _scanned(pair: Pair, path: str, body: dict[str, str]) -> tuple[str, float]:
-    """Have the first device look at a folder; return its id, and the seconds until that is over."""
+    """Have the first device look at a folder; return its id, and the seconds until that is over.
+
+    It says itself when that is: whoever asks again and again slows it down.
+    """
+    events = Events(pair.first)
     began = time.perf_counter()
     told = client(pair.first).post(path, body)
-    return told["id"], _until_over(pair, told["id"], told["pass"]) - began
-
-
-def _until_over(pair: Pair, location: str, number: int) -> float:
-    ask = client(pair.first)
-    while True:
-        for found in ask.get("/v1/locations")["locations"]:
-            if found["id"] == location and found["passes"] >= number:
-                return time.perf_counter()
-        time.sleep(_WAIT_S)
+    return told["id"], events.wait("scan_idle") - began
 
 
 def scan(setting: Setting) -> Iterator[Figure]:
