@@ -19,22 +19,16 @@ if TYPE_CHECKING:
 
 _OUTVOTED: Final = 2
 """The value of STATE_WANTED where the records are whole, but not what most others hold."""
-_ID_BYTES: Final = 16
 
 
 def givers(connection: Connection) -> frozenset[bytes]:
     """Return the devices whose word some of the shared records here are."""
-    listed = meta.get(connection, meta.GIVERS) or b""
-    return frozenset(listed[at : at + _ID_BYTES] for at in range(0, len(listed), _ID_BYTES))
+    return frozenset(meta.devices(connection, meta.GIVERS))
 
 
 def note(connection: Connection, devices: Iterable[bytes]) -> None:
     """Remember who gave the state that is here; nobody: it is made of what authors have signed."""
-    listed = b"".join(sorted(devices))
-    if listed:
-        meta.put(connection, meta.GIVERS, listed)
-    else:
-        meta.drop(connection, meta.GIVERS)
+    meta.put_devices(connection, meta.GIVERS, devices)
 
 
 def doubt(connection: Connection) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from registry.hlc import Clock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy import Connection
 
 LIBRARY = "library"
@@ -51,6 +53,7 @@ OF_COPIES = (
 )  # how rows came to be here
 _CLOCK_MS = "clock_ms"
 _CLOCK_COUNTER = "clock_counter"
+_ID_BYTES = 16
 _PUT = (
     "INSERT INTO meta (name, value) VALUES (?, ?)"
     " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -72,6 +75,21 @@ def known(connection: Connection, *names: str) -> dict[str, Any]:
 def put(connection: Connection, name: str, value: bytes | int | str) -> None:
     """Set a fact."""
     connection.exec_driver_sql(_PUT, (name, value))
+
+
+def devices(connection: Connection, name: str) -> tuple[bytes, ...]:
+    """Return the devices that a fact lists, in their order; none if it was never written."""
+    listed: bytes = get(connection, name) or b""
+    return tuple(listed[at : at + _ID_BYTES] for at in range(0, len(listed), _ID_BYTES))
+
+
+def put_devices(connection: Connection, name: str, listed: Iterable[bytes]) -> None:
+    """Set a fact that lists devices; of none, forget it."""
+    packed = b"".join(sorted(set(listed)))
+    if packed:
+        put(connection, name, packed)
+    else:
+        drop(connection, name)
 
 
 def drop(connection: Connection, name: str) -> None:

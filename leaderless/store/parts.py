@@ -5,7 +5,7 @@ What follows from that, and whose fault it is, is decided in store/relayed.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from leaderless.store import aside, meta, state
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from leaderless.store.state import Copy
     from registry.models import Registry
-
-_ID_BYTES: Final = 16
 
 
 class Parts(NamedTuple):
@@ -31,11 +29,10 @@ class Parts(NamedTuple):
 
 def parts(connection: Connection, owner: bytes) -> Parts:
     """Return who had a part in an owner's unproved copy."""
-    listed = meta.get(connection, meta.relayed(owner)) or b""
-    devices = [listed[at : at + _ID_BYTES] for at in range(0, len(listed), _ID_BYTES)]
     above = meta.get(connection, meta.relayed_above(owner)) or 0
     suspected = meta.get(connection, meta.suspected(owner))
-    return Parts(tuple(devices), above, bool(suspected), suspected == meta.STAYS)
+    devices = meta.devices(connection, meta.relayed(owner))
+    return Parts(devices, above, bool(suspected), suspected == meta.STAYS)
 
 
 def is_proved(copy: Copy | None) -> TypeGuard[Copy]:
@@ -49,7 +46,7 @@ def took_part(
     """Remember that a relay brought rows on top of the copy that was there before; return all."""
     devices = tuple(sorted({*had.devices, relay}))
     above = had.above if had.devices else 0 if before is None else before.watermark
-    meta.put(connection, meta.relayed(owner), b"".join(devices))
+    meta.put_devices(connection, meta.relayed(owner), devices)
     meta.put(connection, meta.touched(owner), 1)
     meta.put(connection, meta.relayed_above(owner), above)
     return Parts(devices, above, had.suspected)

@@ -20,6 +20,15 @@ def test_a_fact_is_what_was_written_last(replica: Replica) -> None:
     assert within(replica, lambda conn: meta.get(conn, "fact")) == "three"
 
 
+def test_devices_are_listed_in_their_order_and_once(replica: Replica) -> None:
+    """A list of none is a fact that was never written."""
+    c, b = b"c" * 16, b"b" * 16
+    for listed, held in [([c, b, c], (b, c)), ([], ())]:
+        within(replica, lambda conn, some=listed: meta.put_devices(conn, "fact", some))  # type: ignore[misc]
+        assert within(replica, lambda conn: meta.devices(conn, "fact")) == held
+    assert within(replica, lambda conn: meta.get(conn, "fact")) is None
+
+
 def test_a_clock_begins_at_nothing(replica: Replica) -> None:
     """Before the first commit the clock has seen no time."""
     assert within(replica, meta.clock) == Clock(0, 0)
