@@ -56,6 +56,8 @@ _FACTS_OF_THE_OLD_LIBRARY = (
     meta.SINCE_BACKUP,
     meta.STAGING,
     meta.STATE_WANTED,
+    meta.SUPERSEDED,
+    meta.WENT_ON,
 )
 
 

@@ -295,7 +295,7 @@ def test_nothing_is_left_of_what_was_known_of_the_log(meeting: Meeting) -> None:
     within(joiner, lambda c: stage(c, read_records(c, b""), joiner.identity.device))
     facts = (
         *(meta.EVIDENCE, meta.JOURNAL_DROPPED, meta.RENAMED, meta.STATE_WANTED),
-        *(meta.DISPUTED, meta.GIVERS, meta.RESTORING),
+        *(meta.DISPUTED, meta.GIVERS, meta.RESTORING, meta.SUPERSEDED, meta.WENT_ON),
     )
     for fact in facts:
         within(joiner, lambda c: meta.put(c, fact, 1))  # noqa: B023
@@ -304,7 +304,7 @@ def test_nothing_is_left_of_what_was_known_of_the_log(meeting: Meeting) -> None:
     assert (holdings.staging, holdings.damaged) == (None, False)
     assert query_file(joiner.store.path, "SELECT * FROM staged_record") == []
     assert query_file(joiner.store.path, "SELECT * FROM staged_position") == []
-    assert [within(joiner, lambda c: meta.get(c, fact)) for fact in facts] == [None] * 7  # noqa: B023
+    assert [within(joiner, lambda c: meta.get(c, fact)) for fact in facts] == [None] * 9  # noqa: B023
 
 
 def test_every_table_beside_the_models_is_of_the_library_or_of_the_device(
