@@ -14,6 +14,7 @@ from leaderless.catalogue.names import device_name
 from leaderless.catalogue.undo import could_undo
 from leaderless.catalogue.undone import UNDO, undone_actions
 from leaderless.store.closing import COMMAND as REVOKE
+from leaderless.store.sayings import COMMAND as RESTORE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from leaderless.catalogue.history import Action
     from registry.models import Registry
 
+_PASSED_OVER = {
+    DISMISS: "nothing takes back that something was seen",
+    RESTORE: "it is taken back by its id alone: this device did it, and nobody asked for it",
+}
 _LOOKED_AT = 1_000
 """Own actions among which an undo without an id chooses."""
 _TRIED = 20
@@ -33,17 +38,18 @@ def candidate(connection: Connection, own: bytes, reference: str | None) -> Acti
     """Return the action that an undo would take back now: the named one, or this device's last."""
     if reference is not None:
         return next(iter(find_action(connection, reference)), None)
-    return next((action for action in _own(connection, own) if action.command != DISMISS), None)
+    mine = _own(connection, own)
+    return next((action for action in mine if action.command not in _PASSED_OVER), None)
 
 
 def after(connection: Connection, own: bytes, undone: Action) -> dict[str, Any]:
     """Return what `undo` without an id takes back next (null: nothing), and what it passes over."""
     passed = []
     for action in _own(connection, own):
-        if action.command != DISMISS or action.stamp_ms < undone.stamp_ms:
+        why = _PASSED_OVER.get(action.command)
+        if why is None or action.stamp_ms < undone.stamp_ms:
             break
-        about = {"id": action.command_id.hex(), "command": action.command}
-        passed.append({**about, "why": "nothing takes back that something was seen"})
+        passed.append({"id": action.command_id.hex(), "command": action.command, "why": why})
     following = candidate(connection, own, None)
     return {
         "next": None if following is None else action_json(connection, following),
@@ -76,7 +82,7 @@ def next_possible(
     older = (
         action
         for action in _own(connection, own)
-        if action.command != DISMISS and action.headers[0].stamp < refused.headers[0].stamp
+        if action.command not in _PASSED_OVER and action.headers[0].stamp < refused.headers[0].stamp
     )
     return next(
         (

@@ -6,6 +6,8 @@ from typing import Any
 
 from leaderless.catalogue import conflicts, tags, undo_story
 from leaderless.catalogue.undo import undo
+from leaderless.store.sayings import COMMAND as FOLLOWED
+from registry.changes import Create, Update
 from tests.catalogue.files import meet
 from tests.replicas import Replica
 from tests.store.passing import within
@@ -44,6 +46,31 @@ async def test_a_dismissal_is_passed_over_and_that_is_said(replicas: list[Replic
     told = await _after_undo(b)
     assert [item["command"] for item in told["passed_over"]] == ["conflict.dismiss"]
     assert told["next"] is None
+
+
+async def test_what_a_restore_has_made_follow_is_passed_over_and_that_is_said(
+    replica: Replica,
+) -> None:
+    """Nobody has done it by hand, so no undo takes it back that was not asked for by its id."""
+    await _tag(replica, "one")
+    replica.clock.ms += 1_000
+    made = Create("tag", replica.store.ids.new(), {"canonical_name": "followed"})
+    await replica.store.write(lambda tx: tx.commit(FOLLOWED, [made], {"count": 1}))
+    own = replica.identity.device
+    found = within(replica, lambda c: undo_story.candidate(c, own, None))
+    assert found is not None
+    assert found.command == "tag.create"
+    await _tag(replica, "two")
+    await undo(replica.store, None)
+    replica.clock.ms += 1_000
+    await replica.store.write(lambda tx: tx.commit(FOLLOWED, [_again(made)], {"count": 1}))
+    told = within(replica, lambda c: undo_story.after(c, own, found))
+    assert [item["command"] for item in told["passed_over"]] == [FOLLOWED] * 2
+    assert told["next"]["data"] == {"tag": "one"}
+
+
+def _again(made: Create) -> Update:
+    return Update("tag", made.record, {"color": "red"})
 
 
 async def test_what_was_taken_back_does_not_stand_in_the_way(replica: Replica) -> None:
