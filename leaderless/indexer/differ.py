@@ -13,12 +13,16 @@ Who is who:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from leaderless.indexer.scanner import Observed
+
+
+_LOOK: Final = 7
+"""So many values say how an entry looks: its name first, its mode last."""
 
 
 class Known(NamedTuple):
@@ -59,14 +63,15 @@ def is_same(known: Known, observed: Observed) -> bool:
     return known[5:10] == observed[2:7]
 
 
-def is_all_same(known: Collection[tuple[Any, ...]], observed: Collection[Observed]) -> bool:
-    """Return whether nothing of a directory has changed; entries are as those of `Known`.
+def is_all_same(looks: Collection[tuple[Any, ...]], observed: Collection[Observed]) -> bool:
+    """Return whether everything in a directory looks as it did, and nothing else is in it.
 
-    True is quick, as of most directories in most passes; what has changed says `compare`.
+    Looks begin as observations do. This is quick, and so in most directories of most passes; what
+    changed in the others says `compare`.
     """
-    if len(known) != len(observed):
+    if len(looks) != len(observed):
         return False
-    return {entry[3:10] for entry in known} == {item[:7] for item in observed}
+    return {item[:_LOOK] for item in looks} == {item[:_LOOK] for item in observed}
 
 
 def keeps_content(known: Known, observed: Observed) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pathspec import GitIgnoreSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~+,=@%*?-]*")
 """The last name of a glob whose characters all stand for themselves, but for the two wildcards."""
@@ -32,8 +32,8 @@ class Ignored:
         text = os.fsdecode(relative).replace("\n", "\r")
         return self._spec.match_file(text + ("/" if is_directory else ""))
 
-    def may_hold(self, directory: bytes, names: Sequence[str]) -> bool:
-        """Return False if surely nothing of these names in a directory is left out.
+    def may_hold(self, directory: bytes, names: str) -> bool:
+        """Return False if surely none of these names in a directory, parted by slashes, is left out.
 
         Most directories hold nothing of the kind, and all names at once are looked through in a
         fraction of the time that one by one takes.
@@ -42,7 +42,7 @@ class Ignored:
             return False
         if self._names is None:
             return True
-        return self._names.search("/".join(("", os.fsdecode(directory), *names, ""))) is not None
+        return self._names.search(f"/{os.fsdecode(directory)}/{names}/") is not None
 
 
 def _names_of(globs: Iterable[str]) -> re.Pattern[str] | None:

@@ -104,14 +104,21 @@ def root_of(connection: Connection, location: int) -> Known | None:
 
 def children_of(connection: Connection, parent: int) -> list[Known]:
     """Return what is known in a directory."""
-    return list(map(Known._make, values_in(connection, parent)))
-
-
-def values_in(connection: Connection, parent: int) -> Sequence[tuple[Any, ...]]:
-    """Return what is known in a directory as the database has it, in the order of `Known`."""
     found = connection.exec_driver_sql(f"{_KNOWN} WHERE parent = ? AND dead = 0", (parent,))
-    rows: Sequence[tuple[Any, ...]] = found.all()
-    return rows
+    return list(map(Known._make, found.all()))
+
+
+def looks_of(connection: Connection, parent: int) -> Sequence[tuple[Any, ...]]:
+    """Return how everything that is known in a directory looked, with its key and uuid behind.
+
+    The name and what else an observation says, in that order.
+    """
+    query = (
+        "SELECT name, kind, size_bytes, mtime_ns, ctime_ns, inode, mode, id, uuid FROM entry"
+        " WHERE parent = ? AND dead = 0"
+    )
+    found: Sequence[tuple[Any, ...]] = connection.exec_driver_sql(query, (parent,)).all()
+    return found
 
 
 def by_inode(connection: Connection, location: int, inodes: Sequence[int]) -> list[Known]:

@@ -17,11 +17,12 @@ import os
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderless.errors import NotFoundError
 from leaderless.indexer import moves, rows
-from leaderless.indexer.differ import Known, compare, is_all_same, is_same, needs_consent
+from leaderless.indexer.differ import compare, is_all_same, is_same, needs_consent
 from leaderless.indexer.mounts import NUMBERING_FILE_SYSTEMS
 from leaderless.indexer.scanner import Errors, observe, read_directory
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from leaderless.indexer.differ import Appeared, Compared
+    from leaderless.indexer.differ import Appeared, Compared, Known
     from leaderless.indexer.ignore import Ignored
     from leaderless.indexer.rows import Location
     from leaderless.indexer.scanner import Observed
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 
 STEP_ROWS = 5_000
 STEP_DIRECTORIES = 512
+
+
+_key = itemgetter(-2)
+"""Of a look."""
 
 
 class Directory(NamedTuple):
@@ -222,11 +227,12 @@ class Pass:
             return
         self._progress.entries_seen += len(listing.found)
         now = listing.found if self._numbered else list(map(self._normal, listing.found))
-        held = () if directory.key is None else rows.values_in(connection, directory.key)
-        if not self._taken and not listing.unread and is_all_same(held, now):
-            self._stayed_whole(directory, held, now)
+        key = directory.key
+        looks = () if key is None or listing.unread else rows.looks_of(connection, key)
+        if looks and self._taken.isdisjoint(map(_key, looks)) and is_all_same(looks, now):
+            self._stayed_whole(directory, looks, now)
             return
-        known = map(Known._make, held)
+        known = [] if key is None else rows.children_of(connection, key)
         taken, unread = self._taken, listing.unread
         found = compare([it for it in known if it.key not in taken and it.name not in unread], now)
         self._stayed(directory, found, puts)
@@ -234,17 +240,17 @@ class Pass:
             self._appeared(connection, directory, found.appeared, puts)
 
     def _stayed_whole(
-        self, directory: Directory, held: Sequence[tuple[Any, ...]], now: list[Observed]
+        self, directory: Directory, looks: Sequence[tuple[Any, ...]], now: list[Observed]
     ) -> None:
-        """Take in a directory in which nothing changed; entries are as those of `Known`."""
-        for key in self._missing and [entry[0] for entry in held]:
+        """Take in a directory in which nothing changed."""
+        for key in map(_key, looks) if self._missing else ():
             self._missing.pop(key, None)
         if not directory.deep:
             return
-        inside = {entry[3]: entry for entry in held if entry[4] == "directory"}
+        inside = {look[0]: look[-2:] for look in looks if look[1] == "directory"}
         for item in now if inside else ():
             if item.kind == "directory":
-                key, uuid = inside[item.name][:2]
+                key, uuid = inside[item.name]
                 self._descend(directory, item, uuid, key)
 
     def _stayed(self, directory: Directory, found: Compared, puts: list[tuple[Any, ...]]) -> None:

@@ -87,21 +87,25 @@ def _held(number: int) -> int:
 
 def observe(name: bytes, found: os.stat_result, device: int) -> Observed:
     """Return what lstat said of a name; `device` is the location's own."""
-    mode, inode = found.st_mode, found.st_ino
-    size, mtime_ns, ctime_ns = found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    mode, inode, device_of, _, _, _, size, *_ = found
+    mtime_ns, ctime_ns = found.st_mtime_ns, found.st_ctime_ns
     # Of all but a few files in the world every number is held as it is: one look tells.
-    if max(size, mtime_ns, ctime_ns, inode) > _MOST or min(mtime_ns, ctime_ns) < -_MOST:
+    if (size | mtime_ns | ctime_ns | inode) >> 63:
         inode = inode_of(found)
         size, mtime_ns, ctime_ns = _held(size), _held(mtime_ns), _held(ctime_ns)
-    return Observed(
-        name,
-        _KINDS.get(mode & _KIND_BITS, "file"),
-        size,
-        mtime_ns,
-        ctime_ns,
-        inode,
-        mode & _MODE_BITS,
-        found.st_dev != device,
+    # As Observed(…) does, in half the time: this is done for every name there is.
+    return tuple.__new__(
+        Observed,
+        (
+            name,
+            _KINDS.get(mode & _KIND_BITS, "file"),
+            size,
+            mtime_ns,
+            ctime_ns,
+            inode,
+            mode & _MODE_BITS,
+            device_of != device,
+        ),
     )
 
 
@@ -144,10 +148,11 @@ def _listing(
     """Return what the names in a directory, which is still open, stand for."""
     prefix = path[len(root) :].lstrip(b"/")
     above = prefix + b"/" if prefix else b""
-    is_judged = ignored.may_hold(prefix, [item.name for item in items])
+    # No name holds a slash, so all of them become bytes together.
+    text = "/".join([item.name for item in items])
+    is_judged = ignored.may_hold(prefix, text)
     listing = Listing([], set())
-    for item in items:
-        name = item.name.encode(*_ENCODING)
+    for item, name in zip(items, text.encode(*_ENCODING).split(b"/"), strict=bool(items)):
         try:
             if is_judged and ignored(above + name, is_directory=item.is_dir(follow_symlinks=False)):
                 continue

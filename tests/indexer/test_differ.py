@@ -73,13 +73,13 @@ def test_a_directory_is_all_the_same_if_nothing_in_it_is_otherwise(
     held = [known(key, name, *shape) for key, (name, shape) in enumerate(before.items())]
     now = [observed(name, *shape) for name, shape in after.items()]
     _, *otherwise = compare(held, now)
-    assert is_all_same(held, now) is not any(otherwise)
+    assert is_all_same([item[3:10] for item in held], now) is not any(otherwise)
 
 
 def test_of_two_that_are_known_by_one_name_one_is_gone() -> None:
     """A directory is not the same where more is known in it than there is."""
     held = [known(1, b"x"), known(2, b"x")]
-    assert not is_all_same(held, [observed(b"x")])
+    assert not is_all_same([item[3:10] for item in held], [observed(b"x")])
 
 
 def test_a_replaced_file_is_the_same_entry_changed() -> None:

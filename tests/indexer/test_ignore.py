@@ -69,7 +69,7 @@ def test_what_is_said_to_hold_nothing_holds_nothing(
 ) -> None:
     """Where a directory as a whole is let through, so is each name in it, whatever it stands for."""
     ignored = Ignored(globs)
-    if ignored.may_hold(directory, names):
+    if ignored.may_hold(directory, "/".join(names)):
         return
     prefix = directory + b"/" if directory else b""
     paths = [prefix + os.fsencode(name) for name in names]
@@ -82,9 +82,9 @@ def test_what_is_said_to_hold_nothing_holds_nothing(
 def test_the_usual_globs_let_a_directory_through_as_a_whole(name: str, may: bool) -> None:
     """Names are asked for one by one only where one of them looks like a glob."""
     ignored = Ignored(["*~", ".Trash-*", "lost+found", "!kept"])
-    assert ignored.may_hold(b"d", ["a", name, "c"]) is may
+    assert ignored.may_hold(b"d", f"a/{name}/c") is may
 
 
 def test_a_glob_of_more_than_wildcards_has_every_name_asked_for() -> None:
     """Nothing is let through as a whole that is not understood."""
-    assert Ignored(["[ab]"]).may_hold(b"", ["x"])
+    assert Ignored(["[ab]"]).may_hold(b"", "x")

@@ -15,7 +15,6 @@ from tests.indexer.ground import Ground, open_ground, plant
 from tests.unprivileged import as_nobody
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 # --- what cannot be seen --------------------------------------------------------------------------
@@ -28,7 +27,7 @@ class Vanishing(Ignored):
         super().__init__(())
         self._path = path
 
-    def may_hold(self, directory: bytes, names: Sequence[str]) -> bool:
+    def may_hold(self, directory: bytes, names: str) -> bool:
         """Leave nothing out, but take the file away as soon as its name is read."""
         self._path.unlink()
         return super().may_hold(directory, names)
