@@ -1,21 +1,25 @@
 """The BLAKE3 of whole files, for locations that want content.
 
 Files without content are read in the order of their keys, a step at a time; those that change
-meanwhile wait for the next pass.
+meanwhile wait for the next pass. Two threads take them in turns, so that one reads while the other
+hashes; both step aside for everything else (indexer/background.py).
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import threading
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 from blake3 import blake3
 
 from leaderless.indexer import rows
+from leaderless.indexer.background import in_background
 from leaderless.indexer.differ import Known
 
 if TYPE_CHECKING:
@@ -27,8 +31,13 @@ if TYPE_CHECKING:
     from leaderless.indexer.scan import Progress
     from leaderless.store.store import Store
 
-HASH_STEP = 64
-_CHUNK_BYTES = 1 << 20
+HASH_STEP: Final = 512
+"""So many files are written together at most."""
+STEP_BYTES: Final = 256 << 20
+"""A step ends with the file that makes it as large: what an end in the middle of it loses."""
+_CHUNK_BYTES: Final = 256 << 10
+"""What a processor holds near: the hash of what was just read costs less than that of more."""
+_THREADS: Final = min(2, os.cpu_count() or 1)
 
 
 @dataclass
@@ -70,19 +79,48 @@ def _unhashed(connection: Connection, location: Location, after: int) -> list[Un
         " AND e.content IS NULL AND e.dead = 0 ORDER BY e.id LIMIT ?",
         (location.key, after, HASH_STEP),
     ).fetchall()
-    return [
-        Unhashed(Known(*row[:12]), rows.path_of(connection, row[0], location.path), row[12])
-        for row in found
-    ]
+    files: list[Unhashed] = []
+    paths: dict[int, bytes] = {}
+    size = 0
+    for row in found:
+        known, above = Known(*row[:12]), row[2]
+        if above not in paths:
+            paths[above] = rows.path_of(connection, above, location.path).rstrip(b"/")
+        files.append(Unhashed(known, paths[above] + b"/" + known.name, row[12]))
+        size += known.size_bytes or 0
+        if size >= STEP_BYTES:
+            break
+    return files
 
 
 def _hash_all(files: list[Unhashed], progress: Progress) -> None:
-    """Hash files in a worker thread, to the end or until the task that wants them is cancelled."""
-    for file in files:
-        file.digest = hash_file(file.path, file.known, trio.from_thread.check_cancelled)
+    """Hash files beside a worker thread, to the end or until the task that wants them is cancelled."""
+    in_background(
+        partial(_hash_some, deque(files), progress, threading.Lock()),
+        min(_THREADS, len(files)),
+        trio.from_thread.check_cancelled,
+    )
+
+
+def _hash_some(
+    left: deque[Unhashed],
+    progress: Progress,
+    counting: threading.Lock,
+    check: Callable[[], None],
+) -> None:
+    """Take one file after the other until none is left, as others do at the same time."""
+    buffer = memoryview(bytearray(_CHUNK_BYTES))
+    while True:
+        try:
+            file = left.popleft()
+        except IndexError:
+            return
+        check()
+        file.digest = hash_file(file.path, file.known, check, buffer)
         if file.digest is not None:
-            progress.files_hashed += 1
-            progress.bytes_hashed += file.known.size_bytes or 0
+            with counting:
+                progress.files_hashed += 1
+                progress.bytes_hashed += file.known.size_bytes or 0
 
 
 async def _write(store: Store, location: Location, done: list[Unhashed]) -> None:
@@ -103,11 +141,13 @@ async def _write(store: Store, location: Location, done: list[Unhashed]) -> None
     await store.write(lambda tx: tx.put("entry", rows.ENTRY_COLUMNS, puts))
 
 
-def hash_file(path: bytes, known: Known, check: Callable[[], None]) -> bytes | None:
+def hash_file(
+    path: bytes, known: Known, check: Callable[[], None], buffer: memoryview
+) -> bytes | None:
     """Return the BLAKE3 of a regular file, or None if it is not (any more) what is known of it.
 
     Never follows a link, never waits on a pipe; a file that changes while it is read has no hash.
-    `check` is called between pieces and may raise to end it.
+    It is read into `buffer`, piece by piece; `check` is called between them and may raise to end it.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -120,9 +160,9 @@ def hash_file(path: bytes, known: Known, check: Callable[[], None]) -> bytes | N
         hasher = blake3()
         left = known.size_bytes or 0
         # No further than it was long: a file may grow as fast as it is read.
-        while left > 0 and (chunk := os.read(handle, _CHUNK_BYTES)):
-            left -= len(chunk)
-            hasher.update(chunk)
+        while left > 0 and (count := os.readv(handle, [buffer])):
+            left -= count
+            hasher.update(buffer[:count])
             check()
         return hasher.digest() if _matches(handle, known) else None
     except OSError:

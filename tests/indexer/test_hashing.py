@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 from blake3 import blake3
 
+from leaderless.indexer import hashing
 from leaderless.indexer.differ import Known
-from leaderless.indexer.hashing import HASH_STEP, hash_file, hash_location
+from leaderless.indexer.hashing import HASH_STEP, STEP_BYTES, hash_location
 from leaderless.indexer.scan import Progress
 from tests.indexer.ground import Ground
 from tests.unprivileged import as_nobody
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -25,6 +28,11 @@ def known(path: Path) -> Known:
     now = path.lstat()
     times = (now.st_size, now.st_mtime_ns, now.st_ctime_ns)
     return Known(1, b"u" * 16, 1, os.fsencode(path.name), "file", *times, 1, 0, None, None)
+
+
+def hash_file(path: bytes, held: Known, check: Callable[[], None]) -> bytes | None:
+    """Return the hash of a file, read a few bytes at a time."""
+    return hashing.hash_file(path, held, check, memoryview(bytearray(1 << 16)))
 
 
 def nothing() -> None:
@@ -157,6 +165,29 @@ async def test_hashing_gives_way_after_a_step(ground: Ground) -> None:
     progress = Progress()
     assert not await hash_location(ground.store, ground.held_location(), progress, lambda: True)
     assert progress.files_hashed == HASH_STEP
+
+
+async def test_a_step_ends_once_it_has_read_much(ground: Ground) -> None:
+    """However large files are, what was hashed is written before much more is read."""
+    await ground.start()
+    for name in ("one", "two", "three"):
+        with (ground.folder / name).open("wb") as file:
+            file.truncate(STEP_BYTES // 2)
+    await ground.scan()
+    progress = Progress()
+    await hash_location(ground.store, ground.held_location(), progress, lambda: True)
+    assert progress.files_hashed == 2
+
+
+async def test_the_hashes_of_many_files_are_written_together(ground: Ground) -> None:
+    """A hundred small files are one transaction."""
+    await ground.start(*[f"d{at % 7}/f{at}" for at in range(100)])
+    before = ground.query("SELECT count(*) FROM own_word")[0][0]
+    await hash_location(ground.store, ground.held_location(), Progress(), never)
+    assert ground.query("SELECT count(*) FROM own_word")[0][0] == before + 1
+    found = dict(ground.query("SELECT name, content FROM entry WHERE kind = 'file'"))
+    paths = {at: f"d{at % 7}/f{at}".encode() for at in range(100)}
+    assert found == {b"f%d" % at: blake3(path).digest() for at, path in paths.items()}
 
 
 async def test_hashing_ends_in_the_middle_of_a_file(ground: Ground) -> None:
