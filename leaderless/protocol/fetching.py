@@ -308,10 +308,10 @@ class Fetching:
             return []
         self._rests.add((peer.device, key), now)
         rest_s = self._rests.length_s((peer.device, key))
-        if key.of == self._device and key not in peer.ahead(ours):
-            # It holds no more than we do: that it may be of another life was our guess.
-            self.promises.answered(peer.device, key, lacks=True)
-        return self.promises.broken(peer.device, key, rest_s, asked.link, peer.link)
+        # Who holds no more of us than we do was asked as it might be of another life.
+        is_guess = key.of == self._device and key not in peer.ahead(ours)
+        links = (asked.link, peer.link)
+        return self.promises.broken(peer.device, key, rest_s, *links, is_guess=is_guess)
 
     def _position(self, key: Key, ours: Vectors) -> object:
         """Return from where a stream would be asked for; None for a feed from its start again."""

@@ -76,18 +76,25 @@ class Promises:
         self._broken.pop((device, key), None)
 
     def broken(
-        self, device: bytes, key: Key, rest_s: float, asked: int, link: int
+        self,
+        device: bytes,
+        key: Key,
+        rest_s: float,
+        asked: int,
+        link: int,
+        *,
+        is_guess: bool = False,
     ) -> list[Command]:
         """A peer that is on `link` was asked in vain on the link `asked`, and rests so long.
 
-        Return what is to be told of it.
+        Return what is to be told of it: nothing where it was a guess of ours that it has any.
         """
         what = (device, key)
         if asked in self._excused:
             return []
         if rest_s >= SPENT_S:
             self.spent.add(what)
-        if what in self._admitted or asked != link:
+        if what in self._admitted or is_guess or asked != link:
             return []
         self._broken[what] += 1
         if self._broken[what] < TIMES or what in self.withheld:

@@ -50,6 +50,14 @@ def test_who_says_itself_that_it_lacks_some_is_not_named() -> None:
     assert len(_break(promises, TIMES)) == 1
 
 
+def test_who_was_asked_on_a_guess_of_ours_is_not_named() -> None:
+    """It has never said that it has any; it is counted on no more all the same."""
+    promises = Promises()
+    for _ in range(2 * TIMES):
+        assert promises.broken(B, FAR, SPENT_S, 1, 1, is_guess=True) == []
+    assert promises.spent == {(B, FAR)}
+
+
 def test_what_our_own_disk_did_not_take_is_nobodys_fault() -> None:
     """As long as the link lives: neither is anybody named, nor counted on no more."""
     promises = Promises()

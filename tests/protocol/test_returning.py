@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from leaderless.protocol.commands import Apply, Command, GoOn, Key, Note, Send, Stream
-from leaderless.protocol.messages import OwnedPosition, Pong, PullState, StateBatch, Vectors
+from leaderless.protocol.commands import Apply, Command, GoOn, Key, Send, Stream
+from leaderless.protocol.messages import OwnedPosition, PullState, StateBatch, Vectors
 from leaderless.protocol.returning import RESTORING, WAIT_S
 from registry.changes import Incarnation
 from tests.protocol.wire import LIFE, A, B, C, Side, asked_by, behind, greeted, until
@@ -121,24 +121,6 @@ def test_rows_at_a_rev_of_ours_that_was_used_again_are_asked_for() -> None:
     assert PullState(A, LIFE, 0) not in asked_by(behind(side, Vectors({A: OwnedPosition(LIFE, 8)})))
     found = asked_by(greeted(side, C, 2, Vectors({A: OwnedPosition(LIFE, 5)})))
     assert PullState(A, LIFE, 0) in found
-
-
-def test_who_holds_no_more_than_we_do_is_not_named_for_giving_nothing() -> None:
-    """That it may have the rows of another life is a guess; it is not waited for without end."""
-    side, key, done = Side(A, owned={A: 5}, life=RESTORING, disputed=5), Key(Stream.STATE, A), []
-    side.exchange.ours_changed(side.holdings(), 0.0)
-    done += greeted(side, B, 1, Vectors({A: OwnedPosition(LIFE, 5)}))
-    assert PullState(A, LIFE, 0) in asked_by(done)
-    (peer,) = side.exchange.peers.values()
-    now = 0.0
-    while now < 90.0:
-        answer = Apply(1, StateBatch(A, LIFE, 0, 5, 5, 5, ()), 10)
-        done += side.exchange.applied(answer, now, used=False)
-        side.exchange.received(1, Pong(), 10, now, 0)
-        now = side.exchange.next_tick(now)
-        done += side.exchange.tick(now)
-    assert not side.exchange.fetching.may_bring(peer, key, now)
-    assert Note("withholds", {"device": B, "of": A}) not in done
 
 
 def test_who_gives_nothing_of_what_it_says_it_knows_of_us_is_counted_on_no_more() -> None:
