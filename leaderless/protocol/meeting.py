@@ -1,8 +1,9 @@
 """What a peer is asked before it is told anything new of us.
 
-Who holds rows of ours says what it has heard of us last before we tell it anything new: if that is
-our word on other rows than we remember, we were restored from a backup, and what we have written
-since would take the place of what it can give back (protocol/returning.py).
+Who knows of our incarnation says what it has heard of us last before we tell it anything new: if that
+is our word on other rows than we remember, we were restored from a backup, and what we have written
+since would take the place of what it can give back (protocol/returning.py). Who holds no row of it may
+have heard such a word, too: it takes all of our rows anew, or has dropped them.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ def meet(peer: Peer, own: bytes, ours: Holdings, now: float) -> list[Command]:
     """A peer has said what it holds: tell it who we are, once it has said what it heard of us."""
     theirs, mine = peer.owned.get(own), ours.vectors.owned.get(own)
     answers = peer.hello is not None and peer.hello.version >= ANSWERS
-    if theirs is None or mine is None or not answers or not theirs.watermark:
+    if theirs is None or mine is None or not answers:
         return [Introduce(peer.link)]
-    if theirs.incarnation != mine.incarnation:
+    # Where both are at the start, equal digests of positions do not tell whether the peer knows of us.
+    says_nothing = not theirs.watermark and not mine.watermark
+    if says_nothing or theirs.incarnation != mine.incarnation:
         return [Introduce(peer.link)]
     peer.asked_word = now
     if knows_more(peer, own, ours):
@@ -44,10 +47,11 @@ def meet(peer: Peer, own: bytes, ours: Holdings, now: float) -> list[Command]:
 def is_answer(peer: Peer, message: Message, own: bytes) -> bool:
     """Return whether a message says what a peer heard of us, as it was asked to.
 
-    It was asked behind a position, so what begins at the start is something else.
+    It was asked behind its position, so what brings rows from the start is something else.
     """
-    is_of_us = isinstance(message, StateBatch) and message.owner == own and message.lo > 0
-    return is_of_us and peer.asked_word is not None
+    if peer.asked_word is None or not isinstance(message, StateBatch) or message.owner != own:
+        return False
+    return message.lo > 0 or not message.head
 
 
 def answered(peer: Peer, message: Message, own: bytes) -> None:

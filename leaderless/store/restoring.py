@@ -194,9 +194,12 @@ def take_back(
 ) -> tuple[bool, given_back.Taken | None]:
     """Put rows of ours aside that `sender` gives back, and take them once they are all here.
 
-    Return whether the batch goes on from what is there, and what was taken if that is whole now.
-    Raises what `given_back.take` does; the transaction has to fail as a whole then.
+    Return whether the batch goes on from what is there, and what was taken if that is whole now: of
+    who has our word alone nothing is. Raises what `given_back.take` does; the transaction has to fail
+    as a whole then.
     """
+    if not batch.head:
+        return False, None  # else it would take the place of what somebody else gives
     held = given_back.keep(transaction.conn, batch, sender)
     if held is None or not held.whole:
         return held is not None, None

@@ -162,7 +162,7 @@ def apply_batch(
         put_copy(connection, copy)
     stale = copy.incarnation > batch.incarnation
     if not stale and not batch.introduction:
-        copy = _under_floor(connection, registry, copy, batch, floor)
+        copy = _under_floor(connection, registry, copy, batch, checkpoint, floor)
         # Who is below the floor itself may hold what was deleted there.
         stale = copy.watermark < copy.floor and batch.head < copy.floor
     if stale or (
@@ -198,12 +198,19 @@ def apply_batch(
 
 
 def _under_floor(
-    connection: Connection, registry: Registry, copy: Copy, batch: StateBatch, floor: int
+    connection: Connection,
+    registry: Registry,
+    copy: Copy,
+    batch: StateBatch,
+    checkpoint: Checkpoint | None,
+    floor: int,
 ) -> Copy:
     """Take in the floor of a batch; begin a copy anew that may have missed deletes below it.
 
     What it holds stays, and counts, until all has come again: as rows of an earlier incarnation do.
-    So nothing vanishes meanwhile, and it goes on after a crash, and with another source.
+    So nothing vanishes meanwhile, and it goes on after a crash, and with another source. The word of
+    the batch is kept whatever becomes of that: an owner that is put back to before its floor brings
+    nothing that is taken from then on, and can be shown by its word alone that it was.
     """
     if floor > copy.floor:
         copy = copy._replace(floor=floor, floor_word=batch.floor)
@@ -212,6 +219,8 @@ def _under_floor(
         return copy
     if copy.watermark or copy.row_count:
         copy = _begun_anew(connection, registry, copy, batch.as_of)
+    if checkpoint is not None and checkpoint.rev > copy.checkpoint_rev:
+        copy = copy._replace(checkpoint=batch.checkpoint, checkpoint_rev=checkpoint.rev)
     copy = copy._replace(base=copy.floor)
     put_copy(connection, copy)
     return copy

@@ -53,16 +53,32 @@ def test_rows_of_others_are_handed_on_meanwhile() -> None:
     assert [command.key.of for command in commands if isinstance(command, Load)] == [C]
 
 
-def test_who_holds_nothing_of_ours_is_told_at_once() -> None:
-    """And so is who has rows of an earlier life of ours, or cannot answer."""
-    nothing = Vectors()
-    for positions, version in [(nothing, ANSWERS), (at(0), ANSWERS), (at(5), (1, 0))]:
+def test_who_takes_our_rows_anew_says_what_it_has_heard_of_us_as_well() -> None:
+    """It holds no row of this life of ours, and may know our word on more than we remember."""
+    side = Side(A, owned={A: 9})
+    commands = greeted(side, B, 1, at(0), version=ANSWERS)
+    assert PullState(A, LIFE, 0) in asked_by(commands)
+    assert Introduce(1) not in commands
+    answer = StateBatch(A, LIFE, 0, 0, 0, 0, ())
+    assert side.exchange.received(1, answer, 10, 0.1, 0) == [Apply(1, answer, 10)]
+    assert Introduce(1) in side.exchange.applied(Apply(1, answer, 10), 0.1, used=False)
+
+
+def test_who_knows_nothing_of_us_is_told_at_once() -> None:
+    """And so is who knows of an earlier life of ours alone, or cannot answer."""
+    for positions, version in [(Vectors(), ANSWERS), (at(0), (1, 0)), (at(5), (1, 0))]:
         side = Side(A, owned={A: 9})
         commands = greeted(side, B, 1, positions, version=version)
         assert Introduce(1) in commands
     side = Side(A, owned={A: 9})
     commands = greeted(side, B, 1, at(5, Incarnation(0, b"n" * 8)), version=ANSWERS)
     assert Introduce(1) in commands
+
+
+def test_who_may_know_nothing_of_us_is_told_at_once_where_nothing_was_written() -> None:
+    """Equal digests of positions leave out who is at the start: the peer may not be able to answer."""
+    side = Side(A, owned={A: 0})
+    assert Introduce(1) in greeted(side, B, 1, at(0), version=ANSWERS)
 
 
 def test_who_does_not_answer_is_told_after_a_moment() -> None:

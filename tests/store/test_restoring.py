@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from leaderless.protocol.checkpoint import Checkpoint
-from leaderless.protocol.messages import OwnedPosition
+from leaderless.protocol.messages import OwnedPosition, StateBatch
 from leaderless.store import given_back, meta, repair, restoring
 from leaderless.store.repair import Replaced
 from leaderless.store.restoring import CLONE_MS, ClonedError, RestoringError
@@ -308,6 +308,23 @@ def test_rows_that_are_given_back_are_taken_once_all_are_here(replicas: list[Rep
     assert held(device, device).row_count == 7
     assert within(device, restoring.disputed) is None
     assert said(given[0]) == word(device)
+
+
+def test_who_knows_our_word_alone_gives_nothing(replicas: list[Replica]) -> None:
+    """What somebody else has given so far stays, and goes on."""
+    device, peer, other = replicas
+    add_tree(device, 3)
+    pull(device, peer, device)
+    given = list(batches(peer, device, limit=3))
+    word_alone = replace(given[0], hi=0, head=0, as_of=0, changes=())
+
+    def take(batch: StateBatch, source: Replica) -> bool:
+        sender = source.identity.device
+        return device.store.write_here(lambda tx: restoring.take_back(tx, batch, sender))[0]
+
+    assert take(given[0], peer)
+    assert not take(word_alone, other)
+    assert take(given[1], peer)
 
 
 # --- a database that was replaced -----------------------------------------------------------------

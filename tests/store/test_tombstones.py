@@ -12,6 +12,7 @@ from leaderless.protocol import floor as floors
 from leaderless.store import state
 from leaderless.store.inventory import owned_items
 from leaderless.store.state import Merged
+from leaderless.store.state_source import nothing_more
 from leaderless.store.tombstones import drop_copied, drop_own
 from tests.replicas import Replica, make_replicas, open_replica, query_file
 from tests.store.passing import Tree, batches, held, said, within
@@ -188,6 +189,28 @@ def test_a_relay_below_the_floor_is_no_source_for_what_begins_anew(
     _bring(a, c, a)
     assert _is_proved(c, a)
     assert b"one" not in _names(c)
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_the_word_of_who_told_its_floor_stays_though_its_rows_are_taken_anew(
+    replicas: list[Replica], tree: Tree, is_empty: bool
+) -> None:
+    """The owner may be put back to before its floor then: only its word can show it that it was."""
+    a, _, c = replicas
+    copy = held(c, a)
+    if is_empty:
+        within(c, lambda conn: state.forget(conn, c.store.registry, copy))
+    tree.drop("one")
+    _drop(a)
+    tree.put("five")
+    told = next(batches(a, a, copy.watermark))
+    assert not _take(c, told).used
+    nothing = within(c, lambda conn: nothing_more(conn, a.identity.device, 0))
+    assert nothing is not None
+    assert said(nothing) == said(told)
+    assert (nothing.head, held(c, a).watermark) == (0, 0)
+    _bring(a, c, a)
+    assert _is_proved(c, a)
 
 
 def test_a_floor_that_rises_while_rows_come_begins_once_more(

@@ -11,9 +11,11 @@ from leaderless.catalogue.export import export_lines
 from leaderless.protocol import floor as floors
 from leaderless.store import state_source
 from leaderless.store.tombstones import drop_own
+from leaderless.sync.apply import Applier
 from tests.cluster import Cluster, open_cluster
-from tests.replicas import Replica, add_tree, query_file
+from tests.replicas import Replica, add_tree, key_of, make_replicas, query_file
 from tests.store.passing import batches, held, within
+from tests.store.restored import Lives
 from tests.sync.applying import refused
 
 GONE = "SELECT uuid FROM entry WHERE name = CAST('file0' AS BLOB)"
@@ -90,3 +92,28 @@ async def test_a_floor_that_its_owner_did_not_sign_is_refused(
         await refused(receiver, replace(batch, floor=word), relay.identity.device) == "unverified"
     )
     assert within(receiver, lambda c: state_source.copy_of(c, owner.identity.device)) is None
+
+
+async def test_who_began_to_take_all_rows_anew_tells_their_owner_that_it_was_restored(
+    tmp_path: Path,
+) -> None:
+    """It heard of a floor beyond the backup, so it would take nothing of the owner from then on."""
+    lives = Lives(tmp_path, make_replicas(tmp_path, 2))
+    owner, peer = lives.device, lives.peer
+    add_tree(owner, 4)
+    lives.tell()
+    lives.back_up()
+    before = held(owner, owner).watermark
+    await drop_one(owner)
+    applier = Applier(peer.store, await peer.store.membership(key_of))
+    outcome = await applier.apply(next(batches(owner, owner, before)), owner.identity.device)
+    assert (outcome.used, held(peer, owner).watermark) == (False, 0)
+    lives.put_back()
+    async with open_cluster(tmp_path, 2, [lives.device, peer]) as cluster:
+        a = cluster.nodes[0]
+        await cluster.connect(0, 1)
+        await cluster.until(lambda: "restored" in a.kinds())
+        await cluster.until(lambda: not a.driver.exchange.peers)
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+        assert exported(a.replica) == exported(peer)
