@@ -371,7 +371,7 @@ PLANTED = {
     "a receiver that cascades owned deletes": Bug(
         cascading_receiver, 100, 60, says="has written before"
     ),
-    "a state transfer that is merged live": Bug(merged_live, 460, 120),
+    "a state transfer that is merged live": Bug(merged_live, 530, 120),
     "a commit's signature that is not checked": Bug(unsigned_commits, 143, 120, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""
