@@ -16,7 +16,7 @@ from scripts.benchmarks.asking import find, start
 from scripts.benchmarks.backfill import backfill, growth
 from scripts.benchmarks.busy import busy
 from scripts.benchmarks.edits import bulk, latency, merge
-from scripts.benchmarks.files import scan
+from scripts.benchmarks.files import hashing, scan
 from scripts.benchmarks.pairs import Templates
 from scripts.benchmarks.plot import series_of, svg
 from scripts.benchmarks.report import table
@@ -38,6 +38,7 @@ BENCHMARKS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "merge": merge,
     "bulk": bulk,
     "scan": scan,
+    "hash": hashing,
     "busy": busy,
     "find": find,
     "start": start,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import time
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from scripts.benchmarks.figures import Figure, at_least_of_floor
 from scripts.benchmarks.floors import floor
 from scripts.benchmarks.pairs import Events, client
+from scripts.benchmarks.processes import cpu_s
 from scripts.benchmarks.trees import EXTENSIONS, PER_DIRECTORY, WORDS
 
 if TYPE_CHECKING:
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from scripts.benchmarks.pairs import Pair
     from scripts.benchmarks.setting import Setting
 
-HASHED_BYTES: Final = 1 << 30
-_LARGE: Final = 4 << 20
+_BYTES_A_ROW: Final = 1 << 10
+_LARGEST_BYTES: Final = 32 << 20
 
 
 def plant(root: Path, count: int, seed: int = 1) -> None:
@@ -75,4 +77,62 @@ def scan(setting: Setting) -> Iterator[Figure]:
         rates = tuple(count / seconds for seconds in taken)
         floors = tuple(count / seconds for seconds in least)
         yield Figure(name, f"{count:,} names", "names/s", rates, floors, goal)
+    shutil.rmtree(root)
+
+
+def write_files(root: Path, total_bytes: int, seed: int = 1) -> int:
+    """Make files of so many bytes in all, as large and small as in a home; return how many.
+
+    Half of them are smaller than 22 kB; most bytes are in few large ones.
+    """
+    chance = random.Random(seed)  # noqa: S311 - has to be repeatable
+    count = written = 0
+    while written < total_bytes:
+        size = min(int(chance.lognormvariate(10, 2.5)), _LARGEST_BYTES, total_bytes - written)
+        folder = root / f"{chance.choice(WORDS)} {count // PER_DIRECTORY}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{count}.dat").write_bytes(chance.randbytes(size))
+        written += size
+        count += 1
+    return count
+
+
+def _forget(root: Path) -> None:
+    """Have the system read the files below a folder from the disk when they are asked for."""
+    os.sync()
+    for _, _, names, folder in os.fwalk(root):
+        for name in names:
+            handle = os.open(name, os.O_RDONLY, dir_fd=folder)
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(handle)
+
+
+def hashing(setting: Setting) -> Iterator[Figure]:
+    """Yield how fast the contents of files on the disk are hashed, beside reading them."""
+    size = setting.rows * _BYTES_A_ROW
+    root = setting.folder / "contents"
+    setting.say(f"writing {size >> 20:,} MiB")
+    count = write_files(root, size)
+
+    def once() -> tuple[float, float, float]:
+        with setting.templates.behind(1) as pair:
+            pair.first.start()
+            shown = {"path": str(root), "index_mode": "shallow"}
+            location, _ = _scanned(pair, "/v1/locations", shown)
+            _forget(root)
+            used = cpu_s(pair.first.pid)
+            wanted = {"location": location, "index_mode": "content"}
+            _, seconds = _scanned(pair, "/v1/locations/mode", wanted)
+            used = cpu_s(pair.first.pid) - used
+            pair.stop()
+            _forget(root)
+            return seconds, floor("read", root)["seconds"], used
+
+    runs = setting.runs(once)
+    tried, least, used = zip(*runs, strict=True)
+    mib = size / (1 << 20)
+    what = f"{count:,} files"
+    rates, floors = (tuple(mib / seconds for seconds in found) for found in (tried, least))
+    yield Figure("hash", what, "MiB/s", rates, floors, (at_least_of_floor(0.8),))
+    yield Figure("hash", f"{what}, processor", "s/GiB", tuple(s * 1024 / mib for s in used))
     shutil.rmtree(root)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _MODELS: Final = (volume.ROWS, location.ROWS, entry.ROWS)
 _ALL: Final = 1 << 62
+_READ_BYTES: Final = 256 << 10
 
 
 def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
@@ -172,6 +173,19 @@ def walk(root: str) -> dict[str, float]:
     return {"rows": count, "seconds": time.perf_counter() - began}
 
 
+def read(root: str) -> dict[str, float]:
+    """Read every file below a folder from its first byte to its last."""
+    began, total = time.perf_counter(), 0
+    buffer = memoryview(bytearray(_READ_BYTES))
+    for _, _, names, folder in os.fwalk(root):
+        for name in names:
+            handle = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+            while count := os.readv(handle, [buffer]):
+                total += count
+            os.close(handle)
+    return {"bytes": total, "seconds": time.perf_counter() - began}
+
+
 FLOORS: Final[dict[str, Callable[..., dict[str, float]]]] = {
     "upsert": upsert,
     "compress": compress,
@@ -179,6 +193,7 @@ FLOORS: Final[dict[str, Callable[..., dict[str, float]]]] = {
     "changes": changes,
     "links": links,
     "walk": walk,
+    "read": read,
 }
 
 
