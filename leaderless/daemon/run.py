@@ -7,6 +7,7 @@ watchdog is told alive only by what the writer does (watchdog.py).
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import secrets
@@ -94,6 +95,9 @@ def serve(config: Config, clock: Clock = SYSTEM_CLOCK) -> None:
     # A question is answered by many short turns (each query gives the interpreter's lock back);
     # while a batch is applied, the default of 5 ms would be waited for at each of them.
     sys.setswitchinterval(SWITCH_S)
+    # Modules and models stay as long as the process: the collector need not go through them whenever
+    # thousands of new rows made it look for garbage.
+    gc.freeze()
     with alone(config.paths):
         _mend(config, clock)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import json
 import logging
 import socket
@@ -210,11 +211,12 @@ async def post(config: Config, path: str, body: dict[str, Any]) -> dict[str, Any
 
 @pytest.fixture
 def logging_as_before() -> Iterator[None]:
-    """Undo what `serve` sets for the logs of a whole process."""
+    """Undo what `serve` sets for the logs, and for the garbage, of a whole process."""
     handlers = logging.getLogger().handlers[:]
     yield
     structlog.reset_defaults()
     logging.getLogger().handlers[:] = handlers
+    gc.unfreeze()
 
 
 def test_without_a_device_the_command_that_makes_one_is_named(
@@ -259,6 +261,19 @@ def test_a_newer_database_is_refused_in_words(tmp_path: Path, logging_as_before:
         database.execute("UPDATE schema_version SET version_num = '9999'")
     with pytest.raises(NewerSchemaError):
         serve(config)
+
+
+def test_what_stays_is_not_gone_through_for_garbage(
+    tmp_path: Path, logging_as_before: None
+) -> None:
+    """What a daemon has loaded by its start is out of the collector's sight."""
+    config = home(tmp_path)
+    with contextlib.closing(sqlite3.connect(config.paths.database)) as database, database:
+        database.execute("UPDATE schema_version SET version_num = '9999'")
+    with pytest.raises(NewerSchemaError):
+        serve(config)
+    assert gc.get_freeze_count() > 50_000
+    assert len(gc.get_objects()) < gc.get_freeze_count()
 
 
 def test_a_taken_socket_is_refused_in_words(tmp_path: Path, logging_as_before: None) -> None:
