@@ -8,8 +8,9 @@ SQLAlchemy's, as everywhere. Whoever listens to statements gets the long way.
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, MultipleResultsFound, NoResultFound
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import CursorResult, Engine
     from sqlalchemy.engine import RootTransaction
+
+
+_NOTHING: Final[dict[None, None]] = {}
 
 
 class Rows:
@@ -302,6 +306,12 @@ def go_bare(engine: Engine, mode: str, executed: Callable[[], object] = _nothing
         made = BareConnection(of)
         made.mode, made.executed = mode, executed
         return made
+
+    # Of bytes and None the driver asks each time whether they adapt themselves, by looking for
+    # attributes that they do not have: half of what it takes to hand over the values of a row. These
+    # are the shortest ways of the interpreter to leave each of them as it is.
+    sqlite3.register_adapter(bytes, os.fspath)
+    sqlite3.register_adapter(type(None), _NOTHING.get)
 
     engine._connection_cls = connection  # type: ignore[assignment]  # noqa: SLF001 - SQLAlchemy's own hook, not documented
 

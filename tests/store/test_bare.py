@@ -145,3 +145,21 @@ def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
     with kept.begin() as opened:
         assert opened.exec_driver_sql("SELECT count(*) FROM u").scalar_one() == 0
     kept.dispose()
+
+
+@pytest.mark.parametrize(("value", "kind"), [(b"a\0b", "blob"), (b"", "blob"), (None, "null")])
+def test_bytes_and_nothing_are_stored_as_they_are(
+    connection: Connection, value: bytes | None, kind: str
+) -> None:
+    """What the driver is told of them changes neither the value nor its type."""
+    found = connection.exec_driver_sql("SELECT ?, typeof(?)", (value, value)).one()
+    assert tuple(found) == (value, kind)
+
+
+@pytest.mark.parametrize("value", [b"a\0b", None])
+def test_the_driver_need_not_find_out_how_to_take_bytes_and_nothing(
+    connection: Connection, value: bytes | None
+) -> None:
+    """It is told, and what it is told gives back the value itself: no copy of it."""
+    adapter = sqlite3.adapters[type(value), sqlite3.PrepareProtocol]
+    assert adapter(value) is value
