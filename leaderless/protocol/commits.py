@@ -53,7 +53,13 @@ NO_HASH = bytes(32)
 _KINDS = {CommitKind.NORMAL: 0, CommitKind.CLOSING: 1}
 _LATER = range(2, 256)
 """Kinds that later versions may bring: their headers have the same shape, their bodies any."""
+_NUMBERED = {number: kind for kind, number in _KINDS.items()} | dict.fromkeys(
+    _LATER, CommitKind.LATER
+)
+_HEADER_SIZES = (16, FEED_BYTES, 32, 32, 16, 32)
+"""Of library, feed, previous, membership, command id and body hash."""
 _MAX_NAME = 256
+_MAX_NUMBER = 1 << 62
 
 
 def encode_header(header: CommitHeader) -> bytes:
@@ -95,23 +101,16 @@ def _header(fields: Any) -> CommitHeader:  # noqa: ANN401 - bytes from outside, 
     if not isinstance(fields, list) or len(fields) not in (15, 16) or fields[0] != 1:
         raise InvalidCommitError("a commit's header is of an unknown version")
     data = fields.pop() if len(fields) == 16 else {}
-    if not isinstance(data, dict) or any(not isinstance(name, str) for name in data):
+    if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
         raise InvalidCommitError("a commit's data is no map of names")
     (_, kind, library, feed, seq, stamp, previous, membership, command) = fields[:9]
     (command_id, part, parts, body_hash, body_bytes, dependencies) = fields[9:]
-    kinds = {number: name for name, number in _KINDS.items()}
-    sizes = ((library, 16), (feed, FEED_BYTES), (command_id, 16))
-    hashes = ((previous, 32), (membership, 32), (body_hash, 32))
-    kinds |= dict.fromkeys(_LATER, CommitKind.LATER)
-    if (
-        type(kind) is not int
-        or kind not in kinds
-        or any(not _is_bytes(*item) for item in (*sizes, *hashes))
-    ):
+    sized = (library, feed, previous, membership, command_id, body_hash)
+    if type(kind) is not int or kind not in _NUMBERED or not _are_bytes(sized, _HEADER_SIZES):
         raise InvalidCommitError("a commit's header has a field of another shape")
-    numbers = (seq, part, parts, body_bytes)
-    if any(type(number) is not int or not 0 <= number < 1 << 62 for number in numbers):
-        raise InvalidCommitError("a commit's header has a number out of range")
+    for number in (seq, part, parts, body_bytes):
+        if type(number) is not int or not 0 <= number < _MAX_NUMBER:
+            raise InvalidCommitError("a commit's header has a number out of range")
     if seq < 1 or not 1 <= part <= parts or body_bytes > limits.MAX_BODY_BYTES:
         raise InvalidCommitError("a commit's header has a number out of range")
     if not isinstance(command, str) or not 1 <= len(command) <= _MAX_NAME:
@@ -133,7 +132,7 @@ def _header(fields: Any) -> CommitHeader:  # noqa: ANN401 - bytes from outside, 
         dependencies=tuple(_dependency(item, feed) for item in dependencies),
         part=part,
         parts=parts,
-        kind=kinds[kind],
+        kind=_NUMBERED[kind],
     )
 
 
@@ -146,6 +145,11 @@ def _dependency(item: Any, own: bytes) -> Dependency:  # noqa: ANN401 - checked 
     if feed == own:
         raise InvalidCommitError("a commit depends on itself")
     return Dependency(feed, _positive(seq), known)
+
+
+def _are_bytes(values: tuple[Any, ...], sizes: tuple[int, ...]) -> bool:
+    # What is read from MessagePack is of no subclass: its types are compared, which costs less.
+    return {*map(type, values)} == {bytes} and tuple(map(len, values)) == sizes
 
 
 def _is_bytes(value: object, size: int) -> bool:
@@ -330,7 +334,7 @@ def _index(value: object) -> int:
 
 
 def _positive(value: object) -> int:
-    if type(value) is not int or not 1 <= value < 1 << 62:
+    if type(value) is not int or not 1 <= value < _MAX_NUMBER:
         raise InvalidCommitError("a position is out of range")
     return value
 

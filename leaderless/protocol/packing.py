@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LEVEL = 3
 _PIECE_BYTES = 128 << 10
 _UNSET = msgpack.ExtType(0, b"")
+_NESTED = (list, dict)
 
 
 def pack(value: object) -> bytes:
@@ -116,14 +117,13 @@ def _bounds(size: int, *, unset: bool) -> dict[str, Any]:
 
 def check_depth(value: object, limit: int = limits.MAX_DEPTH) -> None:
     """Raise MalformedError if `value` is nested deeper than `limit`."""
-    level = [value]
+    level = [value] if isinstance(value, _NESTED) else []
     for _ in range(limit):
         level = [
             item
             for outer in level
-            if isinstance(outer, list | dict)
-            for item in (outer if isinstance(outer, list) else outer.values())
-            if isinstance(item, list | dict)
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, _NESTED)
         ]
         if not level:
             return
