@@ -93,10 +93,11 @@ def test_work_has_low_priority_and_nobody_else_has() -> None:
 
 
 def test_a_thread_knows_what_it_had_of_the_processor() -> None:
-    """The kernel counts the turns of each thread."""
+    """The kernel counts the turns of each thread, some only when the turn is over."""
     before = turns_of_thread()
-    sum(range(100_000))
-    assert turns_of_thread().ran_ns > before.ran_ns
+    assert any(
+        sum(range(100_000)) and turns_of_thread().ran_ns > before.ran_ns for _ in range(1_000)
+    )
 
 
 def test_what_the_work_raises_is_raised() -> None:
