@@ -340,6 +340,35 @@ def test_many_rows_are_looked_up_in_chunks(connection: Connection) -> None:
     assert len(shown(connection)) == 1_201
 
 
+def test_rows_of_neighbouring_new_ids_are_looked_for_together(connection: Connection) -> None:
+    """Where nothing is between the first and the last id, no row is looked for by itself."""
+    apply(connection, volume(), location(), entries(entry("a", 3)))
+    asked: list[str] = []
+    connection.connection.driver_connection.set_trace_callback(asked.append)  # type: ignore[union-attr]
+    apply(connection, entries(*[entry(f"n{at:03}", at + 4) for at in range(900)]))
+    connection.connection.driver_connection.set_trace_callback(None)  # type: ignore[union-attr]
+    assert sum("IN (" in item and item.startswith("SELECT") for item in asked) == 0
+    assert len(shown(connection)) == 901
+
+
+@pytest.mark.parametrize("known", ["n000", "n010", "n019"])
+def test_among_new_rows_one_that_is_known_is_replaced(connection: Connection, known: str) -> None:
+    """A row that is here is told as gone, wherever in the batch its new state comes."""
+    apply(connection, volume(), location(), entries(entry(known, 3)))
+    outcome = apply(connection, entries(*[entry(f"n{at:03}", at + 4) for at in range(20)]))
+    effect = outcome.effects[0][1]
+    assert [row.uuid for row in effect.before] == [uid(known)]
+    assert len(effect.after) == 20
+
+
+def test_among_new_rows_one_that_was_deleted_stays_so(connection: Connection) -> None:
+    """A tombstone in the middle of a batch of new rows is obeyed."""
+    apply(connection, volume(), location(), entries(entry("n010", 3)))
+    apply(connection, entries(removed=[(uid("n010"), 40)]))
+    apply(connection, entries(*[entry(f"n{at:03}", at + 4) for at in range(20)]))
+    assert len(shown(connection)) == 19
+
+
 def test_a_stranger_has_no_live_effect_when_it_is_dead(connection: Connection) -> None:
     """A row that is dead at its owner counts in no hash, also when it comes again."""
     apply(connection, volume(), location(), entries(entry("a", 3), entry("f", 4, "a")))
