@@ -6,9 +6,7 @@ from sqlalchemy import Connection
 
 from entities.album import MODEL
 from tests.entities.showing import show, shown
-from tests.entities.test_upsert import connection, uid
-
-__all__ = ["connection"]
+from tests.entities.test_upsert import uid
 
 
 def test_an_album_is_shown_with_its_fields(connection: Connection) -> None:

@@ -8,9 +8,8 @@ from entities import album
 from entities.album_entry import MODEL
 from registry.models import Link
 from tests.entities.showing import cascading, show, shown
-from tests.entities.test_upsert import connection, uid
+from tests.entities.test_upsert import uid
 
-__all__ = ["connection"]
 FIELDS = {
     "item": uid("photo"),
     "scope": "content",

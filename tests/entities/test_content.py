@@ -7,9 +7,7 @@ from sqlalchemy import Connection
 from entities.content import MODEL, content_id
 from registry.derived import derived_id
 from tests.entities.showing import shown
-from tests.entities.test_upsert import connection, uid
-
-__all__ = ["connection"]
+from tests.entities.test_upsert import uid
 
 
 def test_a_content_is_shown_with_its_fields(connection: Connection) -> None:

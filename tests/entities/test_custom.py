@@ -13,9 +13,7 @@ from registry.changes import RecordId, SharedRow, StateChange
 from registry.errors import ModelError
 from registry.models import Field, FieldKind, Link, Ownership, WhenGone, needed
 from registry.rows import Epochs
-from tests.entities.test_upsert import LIFE, OWNER, connection, uid
-
-__all__ = ["connection"]
+from tests.entities.test_upsert import LIFE, OWNER, uid
 
 ALL = (
     Field("text"),

@@ -9,9 +9,7 @@ from sqlalchemy import Connection
 from entities._shared import SharedRows
 from registry.changes import RecordId, SharedRow, Value
 from registry.models import Field, FieldKind
-from tests.entities.test_upsert import connection, uid
-
-__all__ = ["connection"]
+from tests.entities.test_upsert import uid
 
 FIELDS = (
     Field("title"),

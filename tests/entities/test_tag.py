@@ -7,9 +7,7 @@ from sqlalchemy import Connection
 
 from entities.tag import MODEL, apply_shared_change
 from registry.changes import RecordId, SharedRow
-from tests.entities.test_upsert import connection, uid
-
-__all__ = ["connection"]
+from tests.entities.test_upsert import uid
 
 
 def test_a_merged_tag_is_shown_with_its_fields(connection: Connection) -> None:

@@ -14,9 +14,7 @@ from registry.changes import RecordId, SharedRow, WriteRef
 from registry.hlc import Stamp
 from registry.models import Link
 from tests.entities.showing import cascading, show
-from tests.entities.test_upsert import connection, uid
-
-__all__ = ["connection"]
+from tests.entities.test_upsert import uid
 
 
 class Edge(NamedTuple):

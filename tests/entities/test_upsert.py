@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from entities import MODELS
 from entities._schema import BOOKKEEPING, METADATA
-from leaderless.store.migrations import versions
-from registry.changes import DeviceId, Incarnation, StateChange
+from registry.changes import Incarnation, StateChange
 from registry.dispatch import dispatch_state
 from registry.errors import ApplyError, InvalidChangeError, NotOwnerError
 from registry.models import Registry, needed
 from registry.rows import Epochs, StateRow
+from tests.entities.conftest import OTHER, OWNER
 from tests.replicas import ENTRY_COLUMNS, LOCATION_COLUMNS, VOLUME_COLUMNS
 
-OWNER, OTHER = DeviceId(b"o" * 16), DeviceId(b"p" * 16)
 LIFE = Incarnation(1, bytes(8))
 EPOCHS = Epochs(1, frozenset([1]))
 REGISTRY = Registry(MODELS)
@@ -30,32 +27,6 @@ REGISTRY = Registry(MODELS)
 def uid(name: str) -> bytes:
     """Return an id that a test can recognise."""
     return name.encode().ljust(16, b".")
-
-
-@pytest.fixture
-def connection() -> Iterator[Connection]:
-    """Open a database with the schema, two owners, and foreign keys on."""
-    engine = create_engine("sqlite://")
-
-    @event.listens_for(engine, "connect")
-    def _keys(raw: Any, _: object) -> None:
-        raw.execute("PRAGMA foreign_keys = ON")
-
-    with engine.connect() as opened:
-        raw = opened.connection.driver_connection
-        assert raw is not None
-        for path in sorted(Path(versions.__file__).parent.glob("v*.sql")):
-            raw.executescript(path.read_text(encoding="utf-8"))
-        for key, device in ((1, OWNER), (2, OTHER)):
-            opened.exec_driver_sql(
-                "INSERT INTO incarnation (id, device, generation, nonce, set_hash)"
-                " VALUES (?, ?, 1, ?, ?)",
-                (key, device, bytes(8), bytes(256)),
-            )
-        opened.commit()
-        yield opened
-        assert opened.exec_driver_sql("PRAGMA foreign_key_check").all() == []
-    engine.dispose()
 
 
 def volume(rev: int = 1) -> StateChange:

@@ -9,9 +9,7 @@ from entities import tag
 from entities.user_metadata_tag import FIELDS, MODEL
 from registry.models import Link
 from tests.entities.showing import cascading, show, shown
-from tests.entities.test_upsert import connection, uid
-
-__all__ = ["connection"]
+from tests.entities.test_upsert import uid
 
 
 def test_a_tag_on_a_file_is_shown_with_its_fields(connection: Connection) -> None:
