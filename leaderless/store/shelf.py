@@ -14,11 +14,12 @@ from leaderless.store.feeds import feed_of_or_none, feed_with, put_feed
 from registry.changes import CommitKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
     from leaderless.store.feeds import Feed
+    from leaderless.store.receiving import Received
     from registry.changes import CommitHeader
 
     Group = Sequence[tuple[CommitHeader, bytes]]
@@ -30,14 +31,19 @@ FORGOTTEN: Final = "its content was forgotten: the state of the records is fetch
 """What a commit waits for whose body is not here."""
 
 
-def waits_for(connection: Connection, feed: Feed, group: Group) -> str | None:
-    """Return why a command cannot take effect yet, or None: `group` are its parts that are here."""
+def waits_for(
+    connection: Connection, feed: Feed, group: Group, fresh: Mapping[bytes, Received]
+) -> str | None:
+    """Return why a command cannot take effect yet, or None: `group` are its parts that are here.
+
+    Those in `fresh`, by their hashes, were stored in this transaction, with their content.
+    """
     return (
         _needs_later(group)
         or _missing_part(group, feed)
-        or _forgotten(connection, feed, group)
+        or _forgotten(connection, feed, group, fresh)
         or _waits_for(connection, group)
-        or _waits_for_named(connection, feed, group)
+        or _waits_for_named(connection, feed, group, fresh)
     )
 
 
@@ -53,8 +59,12 @@ def _missing_part(group: Group, feed: Feed) -> str | None:
     return None if here >= parts else f"part {here + 1} of {parts} of its command"
 
 
-def _forgotten(connection: Connection, feed: Feed, group: Group) -> str | None:
+def _forgotten(
+    connection: Connection, feed: Feed, group: Group, fresh: Mapping[bytes, Received]
+) -> str | None:
     """Return that the body of some part of a group is not here, or None if all are."""
+    if all(commit_hash in fresh for _, commit_hash in group):
+        return None
     found = connection.exec_driver_sql(
         "SELECT 1 FROM commit_log WHERE feed = ? AND seq BETWEEN ? AND ? AND body IS NULL LIMIT 1",
         (feed.key, group[0][0].seq, group[-1][0].seq),
@@ -83,19 +93,20 @@ def _waits_for(connection: Connection, group: Group) -> str | None:
     return None
 
 
-def _waits_for_named(connection: Connection, feed: Feed, group: Group) -> str | None:
+def _waits_for_named(
+    connection: Connection, feed: Feed, group: Group, fresh: Mapping[bytes, Received]
+) -> str | None:
     """Return which commit that the changes of a group name has not taken effect here, or None.
 
     An honest author depends on all that it has seen. The merge relies on it, so it is not left to
     what a header says.
     """
     named: dict[bytes, int] = {}
-    for header, _ in group:
-        body = connection.exec_driver_sql(
-            "SELECT body FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, header.seq)
-        ).scalar_one()
+    for header, commit_hash in group:
+        known = fresh.get(commit_hash)
+        body = _body(connection, feed, header) if known is None else known.signed.body
         if commits.names_others(header, body):
-            changes = commits.decode_body(header, body)
+            changes = commits.decode_body(header, body) if known is None else known.changes
             names = meant.names_for(connection, feed, header.seq, changes)
             for at in commits.positions(changes):
                 of = at.feed if names is None else names.feed(at.feed, at.seq)
@@ -106,6 +117,14 @@ def _waits_for_named(connection: Connection, feed: Feed, group: Group) -> str | 
         if held is None or held.applied < seq:
             return f"commit {seq} of {of[:16].hex()}, which it names"
     return None
+
+
+def _body(connection: Connection, feed: Feed, header: CommitHeader) -> bytes:
+    return bytes(
+        connection.exec_driver_sql(
+            "SELECT body FROM commit_log WHERE feed = ? AND seq = ?", (feed.key, header.seq)
+        ).scalar_one()
+    )
 
 
 def put(connection: Connection, feed: Feed, reason: str) -> None:

@@ -237,20 +237,24 @@ class Applier:
             ):
                 return Outcome(used=False)
             forked, own = log.forked(connection), self._own_feed(connection)
-            ahead: set[bytes] = set()
-            for seq, signed in enumerate(batch.commits, start=batch.after + 1):
-                commit = self._commit(key, batch.feed, signed)
-                if commit.header.seq != seq:
-                    raise InvalidCommitError("commits of a batch are not one after the other")
-                new = log.receive(connection, commit, transaction.now_ms)
-                overwritten = highest_seen(commit.changes)
-                # Of a forgotten one nobody can tell what it had before it.
-                new &= bool(signed.body)
-                if new and is_from_future(commit.header.stamp, overwritten, wall_ms):
-                    ahead.add(batch.feed[:16])
-                if seq == batch.head:
-                    log.settle(connection, batch.feed, commit)
-            log.apply_ready(connection, self._store.registry, transaction.now_ms)
+            commits = self._commits(key, batch)
+            upto = max(0, batch.head - batch.after)
+            new = log.receive_all(connection, commits[:upto], transaction.now_ms)
+            if 0 < upto <= len(commits):
+                log.settle(connection, batch.feed, commits[upto - 1])
+            new += log.receive_all(connection, commits[upto:], transaction.now_ms)
+            # Of a forgotten one nobody can tell what it had before it.
+            fresh = [
+                commit
+                for commit, is_new in zip(commits, new, strict=True)
+                if is_new and commit.signed.body
+            ]
+            ahead = {
+                batch.feed[:16]
+                for commit in fresh
+                if is_from_future(commit.header.stamp, highest_seen(commit.changes), wall_ms)
+            }
+            log.apply_ready(connection, self._store.registry, transaction.now_ms, fresh=fresh)
             notes = tuple(("future_stamp", {"device": author}) for author in ahead)
             forks = {feed.key for feed in log.forked(connection)} - {feed.key for feed in forked}
             if forks:
@@ -328,6 +332,14 @@ class Applier:
         if (now.received, now.forked) == held:
             return ()
         return ((restoring.begin(transaction), {"from": transaction.own_device}),)
+
+    def _commits(self, key: bytes, batch: LogBatch) -> list[log.Received]:
+        """Return the commits of a batch, once all of them were found valid."""
+        received = [self._commit(key, batch.feed, signed) for signed in batch.commits]
+        for seq, commit in enumerate(received, start=batch.after + 1):
+            if commit.header.seq != seq:
+                raise InvalidCommitError("commits of a batch are not one after the other")
+        return received
 
     def _commit(self, key: bytes, feed: bytes, signed: SignedCommit) -> log.Received:
         header = commits.decode_header(signed.header)

@@ -150,9 +150,9 @@ def held_future(patch: pytest.MonkeyPatch) -> None:
     apply_ready, waits_for = log.apply_ready, shelf._waits_for
     now = [0]
 
-    def noticed(connection: Connection, registry: Any, now_ms: int, *rest: Any) -> int:
+    def noticed(connection: Connection, registry: Any, now_ms: int, *rest: Any, **more: Any) -> int:
         now[0] = now_ms
-        return apply_ready(connection, registry, now_ms, *rest)
+        return apply_ready(connection, registry, now_ms, *rest, **more)
 
     def wrong(connection: Connection, group: Any) -> str | None:
         early = any(header.stamp.ms > now[0] + MAX_DRIFT_MS for header, _ in group)

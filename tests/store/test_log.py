@@ -236,7 +236,7 @@ def test_a_command_that_is_not_whole_is_looked_at_once(replicas: list[Replica]) 
     looked: list[int] = []
 
     def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
-        if statement.startswith("SELECT header, hash FROM commit_log"):
+        if statement.startswith("SELECT seq, header, hash FROM commit_log"):
             looked.append(values[-1])
 
     def apply(connection: Connection) -> int:
