@@ -57,6 +57,8 @@ def _shown(item: Field, value: Value) -> object:
     if item.kind is FieldKind.PLAIN:
         return value
     entries = value if isinstance(value, dict) else {}
+    if not entries:  # as in most rows
+        return "[]" if item.kind is FieldKind.SET else "{}"
     if item.kind is FieldKind.SET:
         return json.dumps(sorted(key for key, there in entries.items() if there))
     return json.dumps(entries, sort_keys=True)

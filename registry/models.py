@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from types import NoneType
 from typing import Any, NamedTuple, TypeVar
@@ -154,8 +154,13 @@ class Model:
     sweep_state: Sweep | None = None
     identity: tuple[str, ...] = ()
     record_id: RecordIdOf | None = None
+    _by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
+    _references: tuple[Field, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        # Asked for of each record: found once.
+        object.__setattr__(self, "_by_name", {item.name: item for item in self.fields})
+        object.__setattr__(self, "_references", _references(self.fields))
         owned = (self.apply_state_change, self.query_state, self.query_rows, self.sweep_state)
         if self.ownership is Ownership.DEVICE and (None in owned or self.apply_shared_change):
             raise ModelError(f"{self.sync_name}: an owned model has the four state functions only")
@@ -177,11 +182,7 @@ class Model:
 
     def references(self) -> tuple[Field, ...]:
         """Return the fields by which other records decide what is shown of this one."""
-        return tuple(
-            item
-            for item in self.fields
-            if item.reference is not None and item.when_gone is not WhenGone.KEEP
-        )
+        return self._references
 
     def above(self) -> Field | None:
         """Return the field by which rows of this model hang below one another, None if they do not."""
@@ -189,7 +190,15 @@ class Model:
 
     def field(self, name: str) -> Field | None:
         """Return the synced field of that name, or None where this version has none."""
-        return next((item for item in self.fields if item.name == name), None)
+        return self._by_name.get(name)
+
+
+def _references(fields: Iterable[Field]) -> tuple[Field, ...]:
+    return tuple(
+        item
+        for item in fields
+        if item.reference is not None and item.when_gone is not WhenGone.KEEP
+    )
 
 
 def needed(function: _Function | None) -> _Function:

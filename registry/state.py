@@ -92,9 +92,10 @@ class RecordState:
         """Return the greatest living write of each register."""
         best: dict[FieldKey, Write] = {}
         for write in self.writes:
-            held = best.get(write.key)
+            key = (write.field, write.subkey)
+            held = best.get(key)
             if held is None or held.order < write.order:
-                best[write.key] = write
+                best[key] = write
         return best
 
     def shown(self) -> dict[FieldKey, Write]:
@@ -124,6 +125,8 @@ class RecordState:
     @property
     def locked_by(self) -> bytes | None:
         """Return the device that holds the record locked, or None."""
+        if not any(write.field == LOCK_FIELD for write in self.writes):
+            return None
         held = self.winners().get(_LOCK)
         return None if held is None or held.value is not True else held.ref.feed[:16]
 

@@ -60,6 +60,7 @@ _HEADER_SIZES = (16, FEED_BYTES, 32, 32, 16, 32)
 """Of library, feed, previous, membership, command id and body hash."""
 _MAX_NAME = 256
 _MAX_NUMBER = 1 << 62
+_NESTED = (list, dict)
 
 
 def encode_header(header: CommitHeader) -> bytes:
@@ -240,7 +241,7 @@ def _within_bounds(changes: Iterable[SharedChange]) -> Iterator[SharedChange]:
         items += len(change.dots) + len(change.writes) + len(change.seen)
         for write in change.writes:
             items += len(write.over)
-            if isinstance(write.value, list | dict):
+            if isinstance(write.value, _NESTED):
                 items += items_within(write.value)
         if items > limits.MAX_ITEMS:
             raise InvalidCommitError(f"a commit holds more than {limits.MAX_ITEMS} items")
@@ -262,10 +263,10 @@ def _change(item: Any, feeds: Sequence[bytes]) -> SharedChange:  # noqa: ANN401 
         Form(form),
         model,
         RecordId(record),
-        tuple(Dot(feeds[_index(feed)], _positive(seq)) for feed, seq in dots),
-        tuple(_write(write, feeds) for write in writes),
-        tuple(_ref(ref, feeds) for ref in seen),
-        _guard(guards, feeds),
+        tuple([Dot(feeds[_index(feed)], _positive(seq)) for feed, seq in dots]),
+        tuple([_write(write, feeds) for write in writes]),
+        tuple([_ref(ref, feeds) for ref in seen]),
+        _guard(guards, feeds) if guards else UNGUARDED,
     )
     keys = {(write.field, write.subkey) for write in change.writes}
     if len(keys) != len(change.writes):
@@ -307,13 +308,16 @@ def _level(value: object) -> int:
 
 def _write(item: Any, feeds: Sequence[bytes]) -> FieldWrite:  # noqa: ANN401 - checked here
     name, subkey, value, over = item
-    if not isinstance(name, str) or not isinstance(subkey, str | None):
+    if type(name) is not str or not (subkey is None or type(subkey) is str):
         raise InvalidCommitError("a write names no register")
     if not name or subkey == "":
         raise InvalidCommitError("a write names a register without a name")
-    if isinstance(value, list | dict) and _holds_unset(value):
+    if isinstance(value, _NESTED) and _holds_unset(value):
         raise InvalidCommitError("a value is unset in parts")
-    return FieldWrite(name, subkey, value, tuple(_ref(ref, feeds) for ref in over))
+    # Most writes replace nothing.
+    return FieldWrite(
+        name, subkey, value, tuple([_ref(ref, feeds) for ref in over]) if over else ()
+    )
 
 
 def _holds_unset(value: object) -> bool:

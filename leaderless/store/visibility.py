@@ -37,6 +37,7 @@ class Visibility:
         self._state = state
         self._there: dict[Key, bool] = {}
         self._said: dict[Key, dict[str, Value]] = {}
+        self._keyed_by: dict[str, dict[str, bool]] = {}
 
     def concerned(self, touched: Iterable[Key], flipped: Iterable[Key]) -> list[Key]:
         """Return the records to show anew: `touched`, and all that refer to `flipped` ones.
@@ -105,9 +106,13 @@ class Visibility:
 
     def _keyed(self, model_name: str) -> dict[str, bool]:
         """Return of each field of a model whether its registers have subkeys."""
-        model = self._registry.get(model_name)
-        fields = () if model is None else model.fields
-        return {item.name: item.kind is not FieldKind.PLAIN for item in fields}
+        known = self._keyed_by.get(model_name)
+        if known is None:
+            model = self._registry.get(model_name)
+            fields = () if model is None else model.fields
+            known = {item.name: item.kind is not FieldKind.PLAIN for item in fields}
+            self._keyed_by[model_name] = known
+        return known
 
     def _is_there(self, key: Key) -> bool:
         if key not in self._there:
