@@ -115,6 +115,7 @@ class _Applying:
         self._fresh = {commit.hash: commit for commit in fresh}
         self._records = Records(connection, registry, now_ms)
         self._changes = 0
+        self._is_ahead = False
         self._named = Named(connection)
         self.applied = 0
 
@@ -150,9 +151,23 @@ class _Applying:
             self.save()
             self._records = Records(self._connection, self._registry, self._now_ms)
             self._changes = 0
+        if self._fresh and not self._is_ahead:
+            self._load_ahead()
         self._changes += len(changes)
         merge(self._records, feed.feed, header.seq, header.stamp, changes)
         self.applied += 1
+
+    def _load_ahead(self) -> None:
+        """Read the records of what was stored just now, as many as are held in memory together."""
+        self._is_ahead = True
+        room = AT_ONCE - self._changes
+        keys: list[tuple[str, bytes]] = []
+        for commit in self._fresh.values():
+            room -= len(commit.changes)
+            if room < 0:
+                break
+            keys += [(change.model, change.record) for change in commit.changes]
+        self._records.load(keys)
 
     def _changes_of(
         self, feed: Feed, header: CommitHeader, commit_hash: bytes

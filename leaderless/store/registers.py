@@ -102,14 +102,19 @@ class Records:
         after = merged.state
         self._states[key] = after
         self._touched[key] = None
-        failed = after.failed_deletes - before.failed_deletes
-        in_vain = before.failed_deletes - after.failed_deletes
-        self._note(key, merged.lost, failed)
+        failed: frozenset[WriteRef] = frozenset()
+        in_vain = failed
+        if before.deaths or after.deaths:
+            failed = after.failed_deletes - before.failed_deletes
+            in_vain = before.failed_deletes - after.failed_deletes
+        if merged.lost or failed:
+            self._note(key, merged.lost, failed)
         self._outlive(key, before, after)
         # Nothing is lost of a record that was never written before: there is nothing to look for.
-        names = change.seen or any(write.over for write in change.writes)
-        if before.dots or before.deaths or names:
-            self._settle(key, merged.found, merged.seen | in_vain)
+        if key[1] in self._journaled:
+            names = change.seen or any(write.over for write in change.writes)
+            if before.dots or before.deaths or names:
+                self._settle(key, merged.found, merged.seen | in_vain)
 
     def put(self, key: Key, state: RecordState) -> None:
         """Let a record be as it was found to be elsewhere; its losses are the caller's business."""
@@ -131,20 +136,17 @@ class Records:
             for write in lost
         ]
         rows += [("", "", pack(None), encode_ref(ref)) for ref in failed]
-        if rows:
-            self._journaled.add(key[1])
-            self._connection.exec_driver_sql(
-                "INSERT INTO journal (model, record, field, subkey, value, loser, noted_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [(*key, *row, self._now_ms) for row in rows],
-            )
+        self._journaled.add(key[1])
+        self._connection.exec_driver_sql(
+            "INSERT INTO journal (model, record, field, subkey, value, loser, noted_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [(*key, *row, self._now_ms) for row in rows],
+        )
 
     def _settle(
         self, key: Key, found: Iterable[tuple[Any, WriteRef]], seen: Iterable[WriteRef]
     ) -> None:
         """Take out of the journal what is in effect again or was seen."""
-        if key[1] not in self._journaled:
-            return
         again = [
             (key[1], encode_ref(ref), field, subkey or "", key[0]) for (field, subkey), ref in found
         ]

@@ -87,3 +87,10 @@ def test_what_has_taken_effect_is_taken_note_of_together(replicas: list[Replica]
     executed = _statements(b, some_commits(a, 12), fresh=True)
     noted = [statement for statement in executed if statement.startswith("UPDATE commit_log")]
     assert len(noted) == 1
+
+
+def test_records_of_what_was_stored_just_now_are_read_together(replicas: list[Replica]) -> None:
+    """However many commits they are in."""
+    a, b, _ = replicas
+    executed = _statements(b, some_commits(a, 12), fresh=True)
+    assert sum("deaths, remains FROM record" in statement for statement in executed) == 1
