@@ -17,12 +17,15 @@ from leaderless.protocol.records import encode_ref
 from leaderless.store import meta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy import Connection
 
     from registry.changes import FieldKey, Value, WriteRef
     from registry.state import Write
+
+
+_LOOKUP = 500
 
 
 class ForgottenError(LeaderlessError):
@@ -48,31 +51,28 @@ def want_state(connection: Connection) -> None:
 
 
 class Forgotten:
-    """Which commits have lost their content, asked once of each in a transaction."""
+    """What goes out of effect in a transaction, and of it what the log cannot tell again."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._known: dict[tuple[bytes, int], bool] = {}
+        self._gone: list[tuple[str, bytes, Write]] = []
 
-    def has(self, feed: bytes, seq: int) -> bool:
-        """Return whether the commit at a position is here without its content."""
-        at = (feed, seq)
-        if at not in self._known:
-            found = self._connection.exec_driver_sql(
-                "SELECT body IS NULL FROM commit_log c JOIN feed f ON f.id = c.feed"
-                " WHERE f.feed = ? AND c.seq = ?",
-                at,
-            ).scalar()
-            self._known[at] = bool(found)
-        return self._known[at]
+    def keep(self, model: str, record: bytes, writes: Iterable[Write]) -> None:
+        """Remember writes of a record that are out of effect now, for `write`."""
+        self._gone += [(model, record, write) for write in writes]
 
-    def keep(self, model: str, record: bytes, writes: Iterable[Write], now_ms: int) -> None:
-        """Write down those of these writes, out of effect now, that the log cannot tell again."""
+    def write(self, now_ms: int) -> None:
+        """Write down those whose commits have lost their content."""
+        gone, self._gone = self._gone, []
+        asked: dict[bytes, set[int]] = {}
+        for _, _, write in gone:
+            asked.setdefault(write.ref.feed, set()).add(write.ref.seq)
+        lost = {(feed, seq) for feed, seqs in asked.items() for seq in self._lost(feed, seqs)}
         rows: list[tuple[Any, ...]] = [
             (*(model, record, write.field, write.subkey or ""), encode_ref(write.ref),
              pack(write.value), now_ms)
-            for write in writes
-            if self.has(write.ref.feed, write.ref.seq)
+            for model, record, write in gone
+            if (write.ref.feed, write.ref.seq) in lost
         ]  # fmt: skip
         if rows:
             self._connection.exec_driver_sql(
@@ -80,6 +80,18 @@ class Forgotten:
                 " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 rows,
             )
+
+    def _lost(self, feed: bytes, seqs: Iterable[int]) -> Iterator[int]:
+        """Yield those numbers of a feed whose commits are here without their content."""
+        asked = sorted(seqs)
+        for at in range(0, len(asked), _LOOKUP):
+            chunk = asked[at : at + _LOOKUP]
+            marks = ", ".join("?" * len(chunk))
+            query = (
+                "SELECT c.seq FROM feed f CROSS JOIN commit_log c ON c.feed = f.id"
+                f" WHERE f.feed = ? AND c.body IS NULL AND c.seq IN ({marks})"
+            )
+            yield from self._connection.exec_driver_sql(query, (feed, *chunk)).scalars()
 
 
 def replaced_value(

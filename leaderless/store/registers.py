@@ -128,7 +128,7 @@ class Records:
         if before.writes:
             kept = {(write.key, write.ref) for write in after.writes}
             gone = (write for write in before.writes if (write.key, write.ref) not in kept)
-            self._forgotten.keep(*key, gone, self._now_ms)
+            self._forgotten.keep(*key, gone)
 
     def _note(self, key: Key, lost: Iterable[Write], failed: Iterable[WriteRef]) -> None:
         rows = [
@@ -166,6 +166,7 @@ class Records:
         """Write the touched records, the shared set hash and the visible tables."""
         if not self._touched:
             return
+        self._forgotten.write(self._now_ms)
         total = 0
         rows: list[tuple[Any, ...]] = []
         flipped: list[Key] = []

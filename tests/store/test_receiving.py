@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, event
 
 from leaderless.store import log
+from registry.changes import Update
 from tests.replicas import Replica, query_file
-from tests.store.passing import chained, own_feed, signed_anew, store_commits, within
-from tests.store.test_log import LOG, some_commits
+from tests.store.passing import chained, log_of, own_feed, signed_anew, store_commits, within
+from tests.store.test_log import LOG, make_tag, some_commits
 
 
 def _statements(replica: Replica, made: list[log.Received], *, fresh: bool = False) -> list[str]:
@@ -94,3 +95,14 @@ def test_records_of_what_was_stored_just_now_are_read_together(replicas: list[Re
     a, b, _ = replicas
     executed = _statements(b, some_commits(a, 12), fresh=True)
     assert sum("deaths, remains FROM record" in statement for statement in executed) == 1
+
+
+def test_what_goes_out_of_effect_is_looked_up_together(replicas: list[Replica]) -> None:
+    """Whether its commits have lost their content is asked once, however many there are."""
+    a, b, _ = replicas
+    tag = make_tag(a, "it")
+    for at in range(6):
+        edit = Update("tag", tag, {"color": str(at)})
+        a.store.write_here(lambda tx, edit=edit: tx.commit("tag.set", [edit]))  # type: ignore[misc]
+    executed = _statements(b, log_of(a, own_feed(a)), fresh=True)
+    assert sum("c.body IS NULL" in statement for statement in executed) == 1
