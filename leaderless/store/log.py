@@ -117,6 +117,7 @@ class _Applying:
         self._changes = 0
         self._is_ahead = False
         self._named = Named(connection)
+        self._forked = meant.forked_feeds(connection)
         self.applied = 0
 
     def go_on(self, feed: Feed) -> bool:
@@ -144,7 +145,7 @@ class _Applying:
     def _merge(self, feed: Feed, header: CommitHeader, commit_hash: bytes) -> None:
         """Merge the changes of the next commit of a feed into the registers."""
         changes = self._changes_of(feed, header, commit_hash)
-        names = meant.names_for(self._connection, feed, header.seq, changes)
+        names = meant.names_for(self._connection, feed, header.seq, changes, self._forked)
         if names is not None:
             changes = tuple(map(names.change, changes))
         if self._changes and self._changes + len(changes) > AT_ONCE:

@@ -31,13 +31,18 @@ class Known(NamedTuple):
 
 
 def names_for(
-    connection: Connection, feed: Feed, seq: int, changes: Sequence[SharedChange]
+    connection: Connection,
+    feed: Feed,
+    seq: int,
+    changes: Sequence[SharedChange],
+    ends: Mapping[bytes, Feed] | None = None,
 ) -> Names | None:
     """Return what the author of a stored commit calls by other names than we do; None for nothing.
 
-    The commit stands at `seq` of `feed`.
+    The commit stands at `seq` of `feed`; `ends` are the feeds that have forked, if they are known.
     """
-    ends = _ends(connection)
+    if ends is None:
+        ends = forked_feeds(connection)
     if not ends:
         return None
     named = _behind(ends, commits.positions(changes))
@@ -61,7 +66,7 @@ def as_here(
 
 def write_as_here(connection: Connection, held: bytes, seq: int, ref: WriteRef) -> WriteRef:
     """Return a write that the commit at `seq` of the feed `held` names, by the name that we have."""
-    feed, ends = feed_of_or_none(connection, held), _ends(connection)
+    feed, ends = feed_of_or_none(connection, held), forked_feeds(connection)
     if feed is None:
         return ref
     named = _behind(ends, [Position(ref.feed, ref.seq)])
@@ -109,7 +114,7 @@ class Stamps:
         return any(key in self._keys and seq <= self._upto for key, seq in found)
 
 
-def _ends(connection: Connection) -> dict[bytes, Feed]:
+def forked_feeds(connection: Connection) -> dict[bytes, Feed]:
     """Return the feeds and branches that have forked."""
     return {feed.feed: feed for feed in forked(connection)}
 

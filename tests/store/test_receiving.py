@@ -106,3 +106,16 @@ def test_what_goes_out_of_effect_is_looked_up_together(replicas: list[Replica]) 
         a.store.write_here(lambda tx, edit=edit: tx.commit("tag.set", [edit]))  # type: ignore[misc]
     executed = _statements(b, log_of(a, own_feed(a)), fresh=True)
     assert sum("c.body IS NULL" in statement for statement in executed) == 1
+
+
+def test_which_feeds_have_forked_does_not_cost_more_for_more_commits(
+    replicas: list[Replica],
+) -> None:
+    """It is asked for a batch, not for each commit of it."""
+    a, b, _ = replicas
+    made = some_commits(a, 12)
+    asked = [
+        sum("forked IS NOT NULL" in statement for statement in _statements(b, part, fresh=True))
+        for part in (made[:2], made[2:])
+    ]
+    assert asked[0] == asked[1]
