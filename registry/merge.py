@@ -167,7 +167,7 @@ def _settling(
         return state
     writes = tuple(
         write._replace(settled=True)
-        if write.ref in seen or (write.key, write.ref) in named
+        if not write.settled and (write.ref in seen or (write.key, write.ref) in named)
         else write
         for write in state.writes
     )

@@ -161,15 +161,20 @@ def greatest(writes: Iterable[Write]) -> tuple[Write, ...]:
     """
     best: dict[tuple[FieldKey, Dot], Write] = {}
     for write in writes:
+        key = (write.field, write.subkey)
         for dot in write.dots:
-            held = best.get((write.key, dot))
+            held = best.get((key, dot))
             if held is None or held.order < write.order:
-                best[write.key, dot] = write
+                best[key, dot] = write
     dots: dict[tuple[FieldKey, WriteRef], set[Dot]] = {}
     for (key, dot), write in best.items():
         dots.setdefault((key, write.ref), set()).add(dot)
     unique = {(write.key, write.ref): write for write in best.values()}
-    kept = [write._replace(dots=frozenset(dots[at])) for at, write in unique.items()]
+    # Most are the greatest on all of their dots: they stay as they are.
+    kept = [
+        write if write.dots == dots[at] else write._replace(dots=frozenset(dots[at]))
+        for at, write in unique.items()
+    ]
     return tuple(sorted(kept, key=canonical_order))
 
 
