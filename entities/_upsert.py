@@ -110,6 +110,8 @@ class OwnedRows:
             known = held.get(uuid)
             if known is not None and (dead or known[1] >= rev):
                 continue
+            if uuid in latest and latest[uuid][1] >= rev:
+                continue  # what is counted has to be the row that stays
             if not dead and uuid in gone and gone[uuid][1] == epochs.current:
                 continue
             fresh.append((*row[:2], int(dead), *row[2:]))

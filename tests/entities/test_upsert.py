@@ -387,3 +387,13 @@ def test_a_tombstone_twice_is_as_once(connection: Connection) -> None:
     for _ in range(2):
         apply(connection, entries(removed=[(uid("a"), 4)]))
     assert shown(connection) == []
+
+
+def test_of_a_row_that_comes_twice_in_a_batch_the_newest_counts(connection: Connection) -> None:
+    """In whatever order: what goes into the set hash is the row that is stored."""
+    rows = [entry("root", rev, mode=mode) for rev, mode in ((5, 1), (6, 2), (6, 3), (4, 4))]
+    outcome = apply(connection, volume(), location(), entries(*rows))
+    effects = [effect for model, effect in outcome.effects if model == "entry"]
+    (counted,) = [row for effect in effects for row in effect.after]
+    stored = connection.exec_driver_sql("SELECT rev, mode FROM entry").all()
+    assert [(counted.rev, counted.fields["mode"])] == stored == [(6, 2)]
