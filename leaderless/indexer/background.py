@@ -8,11 +8,13 @@ the whole daemon. Where others want the processor all the same it takes long res
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -94,31 +96,27 @@ def in_background(
     """Have so many threads do `work`, and wait for them.
 
     Each gets a function to be called often: it rests in it, and StoppedError comes out of it once
-    `check`, which is asked here meanwhile, has raised. What they raise themselves is raised here.
+    `check`, which is asked here meanwhile, has raised. What they raise themselves is raised here, and
+    OSError where the system has no more threads.
     """
     stop = threading.Event()
     failed: list[BaseException] = []
 
     def live() -> None:
-        step_aside()
-        courtesy = Courtesy(turns_of_thread, time.monotonic, stop.wait)
-
-        def breathe() -> None:
-            courtesy()
-            if stop.is_set():
-                raise StoppedError
-
         try:
-            work(breathe)
+            step_aside()
+            work(partial(_breathe, Courtesy(turns_of_thread, time.monotonic, stop.wait), stop))
         except StoppedError:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
             failed.append(error)
 
-    living = [threading.Thread(target=live, name="background") for _ in range(threads)]
+    living: list[threading.Thread] = []
     try:
-        for thread in living:
-            thread.start()
+        for _ in range(threads):
+            thread = threading.Thread(target=live, name="background")
+            _start(thread)
+            living.append(thread)
         for thread in living:
             while thread.is_alive():
                 thread.join(LOOK_S)
@@ -129,3 +127,16 @@ def in_background(
             thread.join()
     if failed:
         raise failed[0]
+
+
+def _breathe(courtesy: Callable[[], None], stop: threading.Event) -> None:
+    courtesy()
+    if stop.is_set():
+        raise StoppedError
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, str(error)) from error

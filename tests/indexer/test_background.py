@@ -128,3 +128,24 @@ def test_who_wants_the_work_no_more_ends_it() -> None:
     with pytest.raises(KeyError):
         in_background(work, 2, enough)
     assert ended == ["here", "here"]
+
+
+def test_a_thread_that_cannot_be_had_is_told_of() -> None:
+    """What the system says of it is raised, not what follows from that."""
+    usual = threading.stack_size(1 << 46)
+    try:
+        with pytest.raises(OSError, match="start new thread"):
+            in_background(lambda _: None, 2, nothing)
+    finally:
+        threading.stack_size(usual)
+
+
+def test_what_keeps_a_thread_from_its_work_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody takes work for done that was never begun."""
+
+    def refused(*_: int) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(os, "setpriority", refused)
+    with pytest.raises(ZeroDivisionError):
+        in_background(lambda _: None, 2, nothing)
