@@ -66,8 +66,8 @@ class Passes:
         self._tell = tell
         self._ignored: Ignored | None = None
         self._whole: set[bytes] = set()
-        self._counted: set[bytes] = set()
-        """Locations whose totals are those of the rows, as nothing was written since."""
+        self._counted: set[tuple[bytes, int]] = set()
+        """Locations, each in a life, whose totals are those of the rows: nothing was written since."""
         self.watch: Callable[[bytes], None] = lambda _: None
         """What follows each directory that a pass reads."""
         self.progress: dict[bytes, Progress] = {}
@@ -115,14 +115,15 @@ class Passes:
         progress = shown if wanted.full else Progress(errors=shown.errors)
         settings = self._settings
         brake = Brake(settings.mass_delete_count, settings.mass_delete_ratio, wanted.accept_deletes)
-        is_counted = location.uuid in self._counted
-        self._counted.discard(location.uuid)
+        place = (location.uuid, self._store.lives)
+        is_counted = place in self._counted
+        self._counted.discard(place)
         try:
             work = Pass(self._store, location, self._ignored, brake, progress, self.watch)
             await work.run(None if wanted.full else wanted.directories)
             if not is_counted or progress.rows_written or progress.rows_dropped:
                 await self._count(location)
-            self._counted.add(location.uuid)
+            self._counted.add(place)
             if location.index_mode != "shallow":
                 shown.phase = "hashing"
                 if not await hash_location(self._store, location, shown, is_awaited):

@@ -100,6 +100,8 @@ class Store:
         self.own_device = b""
         self.own_epoch = 0
         self.library = b""
+        self.lives = 0
+        """How often it was read what this file is: rows may be others than before it."""
 
     def load(self) -> None:
         """Bring the schema up to date and read what this file is. Blocks; call before anything."""
@@ -119,6 +121,7 @@ class Store:
             self.write_here(lambda tx: relayed.doubt(tx.conn, self.registry, self.own_device))
 
     def _load_facts(self) -> None:
+        self.lives += 1
         with self._writer.connect() as connection:
             self.own_device = meta.get(connection, meta.OWN_DEVICE)
             self.own_epoch = meta.get(connection, meta.OWN_EPOCH)

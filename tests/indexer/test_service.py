@@ -11,12 +11,15 @@ import trio
 from leaderless.errors import NotFoundError
 from leaderless.indexer.hashing import HASH_STEP
 from leaderless.indexer.passes import Settings
+from leaderless.store import restoring
 from tests.indexer.bench import make_bench, open_bench
 from tests.indexer.ground import plant
 from tests.unprivileged import as_nobody
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from leaderless.store.transaction import Transaction
 
 
 async def test_strange_names_are_indexed_exactly(tmp_path: Path) -> None:
@@ -219,6 +222,22 @@ async def test_what_did_not_change_is_not_added_up_again(tmp_path: Path) -> None
         assert sums == [1, 1, 2, 3]
         totals = "SELECT total_file_count, total_byte_size FROM location"
         assert bench.rows(totals) == [(1, len("d/bc"))]
+
+
+async def test_after_a_restore_a_location_is_added_up_anew(tmp_path: Path) -> None:
+    """Its row and its entries may be of two lives: the next pass says what is there."""
+    async with open_bench(tmp_path) as bench:
+        plant(bench.folder, "a")
+        await bench.add()
+
+        def go_on(transaction: Transaction) -> None:
+            transaction.conn.exec_driver_sql("UPDATE location SET total_file_count = 7")
+            restoring.begin(transaction)
+            restoring.go_on_as_restored(transaction, b"nonce--8")
+
+        await bench.store.write(go_on)
+        await bench.rescan()
+        assert bench.rows("SELECT total_file_count FROM location") == [(1,)]
 
 
 def _sums(asked: list[str]) -> int:
