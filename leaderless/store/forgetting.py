@@ -46,10 +46,13 @@ Key = tuple[str, bytes]
 """A record: (model, uuid)."""
 
 
+_STAMPS: Final = 1_000
+"""Commits of a feed whose stamps are looked at: what is said once more is as old as it was."""
+
 # What a row has behind its body is read from an index: a body may be as long as 8 MiB.
 _LAST_COMMITS = (
-    "SELECT f.feed, (SELECT c.stamp FROM commit_log c INDEXED BY commit_by_feed"
-    " WHERE c.feed = f.id AND c.seq = f.received),"
+    "SELECT f.feed, (SELECT max(c.stamp) FROM commit_log c INDEXED BY commit_by_feed"
+    f" WHERE c.feed = f.id AND c.seq > f.received - {_STAMPS} AND c.seq <= f.received),"
     " coalesce((SELECT c.received_at FROM commit_log c INDEXED BY commit_remembered"
     " WHERE c.feed = f.id AND c.seq = f.received AND c.body IS NOT NULL),"
     " (SELECT c.received_at FROM commit_log c WHERE c.feed = f.id AND c.seq = f.received))"

@@ -212,6 +212,22 @@ def test_a_commit_is_seen_when_it_comes_not_when_a_clock_says(replicas: list[Rep
     assert seen[c.identity.device] == c.clock.ms
 
 
+def test_who_says_once_more_what_is_old_is_seen_as_of_today(replicas: list[Replica]) -> None:
+    """The stamp of what a restored device says again is that of then, though it was there now."""
+    a, b, _ = replicas
+    _edit(b, Create("tag", TAG, {"canonical_name": "old"}))
+    (first,) = log_of(b, own_feed(b))
+    then = first.header.stamp
+    b.clock.ms = START_MS + 100 * DAY_MS
+    a.clock.ms = b.clock.ms + 1_000
+    _edit(b, Create("tag", TRIP), Update("tag", TAG, {"color": "red"}, as_of=then))
+    commits = log_of(b, own_feed(b))
+    assert commits[-1].header.stamp.ms == then.ms
+    store_commits(a, *commits)
+    seen = within(a, lambda conn: forgetting.seen_ms(conn, _others(a, replicas), (), a.clock.ms))
+    assert seen[b.identity.device] == commits[1].header.stamp.ms == a.clock.ms
+
+
 def test_who_was_connected_is_seen_as_of_then(replicas: list[Replica]) -> None:
     """Though it has written nothing since; who was only heard of is not."""
     a, b, c = replicas
