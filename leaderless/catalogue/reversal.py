@@ -20,6 +20,7 @@ from leaderless.errors import LeaderlessError
 from leaderless.store import meta
 from leaderless.store.forgotten import replaced_value
 from leaderless.store.registers import Records
+from leaderless.store.sayings import COMMAND as FOLLOWED
 from registry.changes import (
     LOCK_FIELD,
     UNSET,
@@ -33,7 +34,7 @@ from registry.changes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -80,13 +81,18 @@ class Reversal:
     def edits(self) -> Iterator[Edit]:
         """Yield what takes the action back; raises StandsOnError, also where that is nothing."""
         any_left = False
+        each = self._each()
+        for edit in _joined(each) if self._action.command == FOLLOWED else each:
+            any_left = True
+            yield edit
+        if not any_left:
+            raise StandsOnError("there is nothing left of it to take back")
+
+    def _each(self) -> Iterator[Edit]:
         for header, place, change in self._changes():
             edit = self._reverse(header, place, change)
             if edit is not None:
-                any_left = True
                 yield edit
-        if not any_left:
-            raise StandsOnError("there is nothing left of it to take back")
 
     def state(self, edit: Edit) -> RecordState:
         """Return what stands now of the record of an edit that was just yielded."""
@@ -135,7 +141,7 @@ class Reversal:
                 return Unlock(*about)
             self._note_holder(*about, lock[0])
             return Lock(*about)
-        if change.form is Form.DISMISS:
+        if change.form is Form.DISMISS or self._is_loss(change, state):
             return None
         if change.form is Form.DELETE:
             if state.alive:
@@ -153,6 +159,12 @@ class Reversal:
         if change.model == "content":
             return None
         return Delete(*about, unseen=self._unseen(change, state))
+
+    def _is_loss(self, change: SharedChange, state: RecordState) -> bool:
+        """Return whether a change only lists what was lost: by dots that its record never had."""
+        if self._action.command != FOLLOWED or change.form is not Form.UPDATE:
+            return False
+        return (state.dots | state.remembered.dots).isdisjoint(change.dots)
 
     def _written_back(self, change: SharedChange, state: RecordState) -> Update:
         """Return the update that shows the values from before a change."""
@@ -255,6 +267,22 @@ class Reversal:
             f"{change.model} {name}: {why.replace(LOCK_FIELD, 'lock')}",
             hint="leaderless history shows what came after",
         )
+
+
+def _joined(edits: Iterable[Edit]) -> Iterator[Edit]:
+    """Yield at most one edit of a record: what was said of it at several times goes back at once."""
+    joined: dict[tuple[str, bytes], Edit] = {}
+    for edit in edits:
+        held = joined.setdefault((edit.model, bytes(edit.record)), edit)
+        if held is edit or not (isinstance(held, Update) and isinstance(edit, Update)):
+            continue  # what is deleted needs no values
+        joined[edit.model, bytes(edit.record)] = replace(
+            held,
+            fields={**held.fields, **edit.fields},
+            settles=(*held.settles, *edit.settles),
+            unseen=(*held.unseen, *edit.unseen),
+        )
+    yield from joined.values()
 
 
 def _key(write: FieldWrite) -> str | tuple[str, str]:

@@ -104,6 +104,33 @@ async def test_it_is_one_action_of_this_device(twice: Twice) -> None:
     assert twice.shown("target, note", "user_metadata") == [(twice.theirs, "mine")]
 
 
+async def test_it_is_taken_back_by_its_id(twice: Twice) -> None:
+    """What was said at several times goes back with the record; what was listed as lost hinders not."""
+    twice.note(twice.ours, note="mine")
+    twice.say(Update("user_metadata", metadata_id("entry", twice.ours), {"rating": 5}))
+    twice.note(twice.theirs, note="theirs")
+    twice.say(link(twice.ours, context="c"))
+    twice.returned()
+    (newest, *_) = within(twice.device, lambda c: [*actions(c, Filter(limit=1))])
+    assert (await undo(twice.device.store, newest.command_id.hex())).action.key == newest.key
+    shown = twice.shown("target, note, rating", "user_metadata")
+    assert set(shown) == {(twice.ours, "mine", 5), (twice.theirs, "theirs", None)}
+    assert twice.shown("item, context", "user_metadata_tag") == [(twice.ours, "c")]
+
+
+async def test_what_was_said_at_several_times_is_taken_back_at_once(twice: Twice) -> None:
+    """One edit of a record brings back all that it had said."""
+    record = metadata_id("entry", twice.ours)
+    twice.note(twice.theirs, favorite=True)
+    twice.note(twice.ours, note="mine")
+    twice.say(Update("user_metadata", record, {"rating": 5}))
+    twice.returned()
+    (newest, *_) = within(twice.device, lambda c: [*actions(c, Filter(limit=1))])
+    await undo(twice.device.store, newest.command_id.hex())
+    shown = twice.shown("target, note, rating, favorite", "user_metadata")
+    assert set(shown) == {(twice.ours, "mine", 5, None), (twice.theirs, None, None, 1)}
+
+
 def test_of_two_values_the_later_one_is_shown(twice: Twice) -> None:
     """As if both had been said of one file; what nobody has said there comes along."""
     twice.note(twice.ours, note="mine", favorite=True, rating=1)
