@@ -17,6 +17,7 @@ from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.origins import Origins
 from leaderless.catalogue.revival import deaths_of, fields_before
 from leaderless.errors import LeaderlessError
+from leaderless.protocol.records import decode_ref
 from leaderless.store import meta
 from leaderless.store.forgotten import replaced_value
 from leaderless.store.registers import Records
@@ -151,7 +152,7 @@ class Reversal:
             self._check_made_alone(change, state)
         self._check_current(change, state, ref)
         if change.form is Form.UPDATE:
-            return self._written_back(change, state)
+            return self._written_back(change, state, ref)
         self._check_not_written(change, state)
         if change.form is Form.CREATE:
             self._check_unlinked(change)
@@ -166,12 +167,25 @@ class Reversal:
             return False
         return (state.dots | state.remembered.dots).isdisjoint(change.dots)
 
-    def _written_back(self, change: SharedChange, state: RecordState) -> Update:
+    def _lost_to(self, own: WriteRef, change: SharedChange, write: FieldWrite) -> WriteRef | None:
+        """Return what was listed as lost when something followed: a change does not name it."""
+        if self._action.command != FOLLOWED:
+            return None
+        found = self._connection.exec_driver_sql(
+            "SELECT loser FROM journal WHERE record = ? AND field = ? AND subkey = ? AND model = ?",
+            (change.record, write.field, write.subkey or "", change.model),
+        ).scalars()
+        losers = (decode_ref(packed) for packed in found)
+        others = (ref for ref in losers if ref < own and (ref.feed, ref.seq) not in self._own)
+        return max(others, default=None)
+
+    def _written_back(self, change: SharedChange, state: RecordState, own: WriteRef) -> Update:
         """Return the update that shows the values from before a change."""
         fields: dict[str | tuple[str, str], Value] = {}
         settles: list[WriteRef] = []
         for write in change.writes:
             ref = self._origins.before(self._action, change, (write.field, write.subkey))
+            ref = ref or self._lost_to(own, change, write)
             fields[_key(write)] = self._value(ref, write, change)
             if ref is not None and ref not in write.over:
                 settles.append(ref)  # it was replaced unseen, and is listed: that is over now

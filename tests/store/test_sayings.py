@@ -131,6 +131,20 @@ async def test_what_was_said_at_several_times_is_taken_back_at_once(twice: Twice
     assert set(shown) == {(twice.ours, "mine", 5, None), (twice.theirs, None, None, 1)}
 
 
+async def test_what_made_way_for_what_followed_is_back_once_that_is_taken_back(
+    twice: Twice,
+) -> None:
+    """It is shown again, and no conflict any more."""
+    twice.note(twice.theirs, note="theirs", rating=2)
+    twice.note(twice.ours, note="mine", rating=5)
+    twice.returned()
+    (newest, *_) = within(twice.device, lambda c: [*actions(c, Filter(limit=1))])
+    await undo(twice.device.store, newest.command_id.hex())
+    shown = twice.shown("target, note, rating", "user_metadata")
+    assert set(shown) == {(twice.ours, "mine", 5), (twice.theirs, "theirs", 2)}
+    assert within(twice.device, lambda c: conflicts(c, twice.device.store.registry)) == []
+
+
 def test_of_two_values_the_later_one_is_shown(twice: Twice) -> None:
     """As if both had been said of one file; what nobody has said there comes along."""
     twice.note(twice.ours, note="mine", favorite=True, rating=1)
