@@ -57,4 +57,5 @@ MODEL = Model(
     query_rows=ROWS.query_rows,
     sweep_state=ROWS.sweep_state,
     identity=("parent", "location", "name", "kind"),
+    body=("location", "inode", "kind", "mtime_ns", "size_bytes"),
 )

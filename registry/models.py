@@ -134,7 +134,9 @@ class Model:
     lo < rev <= hi in rev order; `query_rows(connection, epoch, lo, keys)`, rows by local key; and
     `sweep_state(connection)`, which removes dead rows nothing refers to any more. Two rows of one owner
     that agree in the fields of `identity` are one thing under two uuids; the first of these fields
-    has an index, and what they refer to is the same for a row as for the one above it. Shared models
+    has an index, and what they refer to is the same for a row as for the one above it. So are two that
+    agree in those of `body` at different places, none of which but the last may be absent: the thing
+    was moved; the first two of these have an index. Shared models
     carry `apply_shared_change(connection, rows)`, which makes the visible table agree with `rows`, and
     `record_id(fields)` where no link but what is said makes the id.
     """
@@ -153,6 +155,7 @@ class Model:
     query_rows: QueryRows | None = None
     sweep_state: Sweep | None = None
     identity: tuple[str, ...] = ()
+    body: tuple[str, ...] = ()
     record_id: RecordIdOf | None = None
     _by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
     _references: tuple[Field, ...] = field(init=False, repr=False, compare=False)
@@ -171,8 +174,8 @@ class Model:
         names = [item.name for item in self.fields]
         if len(set(names)) != len(names) or set(names) & set(self.local_only):
             raise ModelError(f"{self.sync_name}: a field is named twice")
-        if not set(self.identity) <= set(names):
-            raise ModelError(f"{self.sync_name}: its identity is of its fields")
+        if not {*self.identity, *self.body} <= set(names):
+            raise ModelError(f"{self.sync_name}: its identity and body are of its fields")
         if self.link and not {self.link.item, self.link.group} <= set(names):
             raise ModelError(f"{self.sync_name}: a link joins two of its fields")
         for item in self.fields:

@@ -268,6 +268,11 @@ def _written(transaction: Transaction, own: Copy, model: Model, uuids: list[byte
     connection = transaction.conn
     rows = twins.placed(connection, own, model, dict(_fields(connection, uuids)))
     known = twins.known(connection, own, model, rows)
+    others = {uuid: fields for uuid, fields in rows.items() if uuid not in known}
+    for uuid, stays in twins.moved(connection, own, model, others).items():
+        if stays not in known.values():
+            known[uuid] = stays
+            _move(transaction, own, model, stays, rows[uuid])
     if known:
         connection.exec_driver_sql(
             "UPDATE since_backup SET stays = ? WHERE uuid = ?",
@@ -282,6 +287,19 @@ def _written(transaction: Transaction, own: Copy, model: Model, uuids: list[byte
             "DELETE FROM since_backup WHERE uuid = ?", [(uuid,) for uuid in new]
         )
     return len(new)
+
+
+def _move(
+    transaction: Transaction, own: Copy, model: Model, stays: bytes, found: dict[str, Any]
+) -> None:
+    """Have a row be as it was found by itself, at another place: it was moved after the backup."""
+    connection = transaction.conn
+    query = f"SELECT id FROM {model.sync_name} WHERE uuid = ?"
+    key = connection.exec_driver_sql(query, (stays,)).scalar_one()
+    rows = needed(model.query_rows)(connection, own.epoch, 0, [key])
+    ((_, _, *values),) = rows.rows
+    now = dict(zip(rows.columns, values, strict=True)) | found
+    transaction.put(model.sync_name, ("uuid", *now), [(stays, *now.values())])
 
 
 def _fields(connection: Connection, uuids: list[bytes]) -> Iterator[tuple[bytes, dict[str, Any]]]:

@@ -1,15 +1,17 @@
 """Own rows that are one thing under two ids: found in two lives of a device that was restored.
 
-What makes them one is declared by their model (`Model.identity`). Of what was put aside
-(store/since_backup.py) this says where it belongs among the rows of now, and what stands there.
+What makes them one is declared by their model (`Model.identity`, and `Model.body` for what was moved).
+Of what was put aside (store/since_backup.py) this says where it belongs among the rows of now, and
+what stands there.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -66,44 +68,83 @@ def known(
     connection: Connection, own: Copy, model: Model, rows: Mapping[bytes, Mapping[str, Any]]
 ) -> dict[bytes, bytes]:
     """Return of rows of a model which row that is here already is the same thing."""
-    if not model.identity or not rows:
+    return _same(connection, own, model, rows, _named(model, model.identity), 1)
+
+
+def moved(
+    connection: Connection, own: Copy, model: Model, rows: Mapping[bytes, Mapping[str, Any]]
+) -> dict[bytes, bytes]:
+    """Return of rows of a model which row that is here already is the same thing at another place.
+
+    Where several rows have one body (hard links) nothing tells which of them was moved; and what stands
+    for another row already was not.
+    """
+    told = {
+        uuid: row
+        for uuid, row in rows.items()
+        if all(row.get(name) is not None for name in model.body[:-1])
+    }
+    found = _same(connection, own, model, told, _named(model, model.body), 2)
+    once = Counter(found.values())
+    taken = set(_taken(connection, once))
+    return {uuid: stays for uuid, stays in found.items() if once[stays] == 1 and stays not in taken}
+
+
+def _taken(connection: Connection, uuids: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield those of some rows that stand for one that is put aside."""
+    for some in _chunks(uuids):
+        query = f"SELECT stays FROM since_backup WHERE stays IN ({', '.join('?' * len(some))})"
+        yield from connection.exec_driver_sql(query, some).scalars()
+
+
+def _same(
+    connection: Connection,
+    own: Copy,
+    model: Model,
+    rows: Mapping[bytes, Mapping[str, Any]],
+    fields: Sequence[Field],
+    indexed: int,
+) -> dict[bytes, bytes]:
+    """Return of rows which row that is here agrees with each in all of some fields."""
+    if not fields or not rows:
         return {}
-    fields = _identity(model)
-    prepare(connection, model)
+    prepare(connection, fields)
     connection.exec_driver_sql(
         f"INSERT INTO temp.sought VALUES (?, {', '.join(map(_as_stored, fields))})",
         [(uuid, *(row.get(field.name) for field in fields)) for uuid, row in rows.items()],
     )
-    found = connection.exec_driver_sql(question(model, own)).all()
+    found = connection.exec_driver_sql(question(model, own, fields, indexed)).all()
     connection.exec_driver_sql("DROP TABLE temp.sought")
     return {uuid: stays for uuid, stays in found}
 
 
-def prepare(connection: Connection, model: Model) -> None:
+def prepare(connection: Connection, fields: Sequence[Field]) -> None:
     """Make a table of what is sought; its columns compare as those of the model do."""
-    columns = [f"f{at}" for at in range(len(_identity(model)))]
-    kinds = ["BLOB" if field.reference is None else "INTEGER" for field in _identity(model)]
+    columns = [f"f{at}" for at in range(len(fields))]
+    kinds = ["BLOB" if field.reference is None else "INTEGER" for field in fields]
     typed = ", ".join(map(" ".join, zip(columns, kinds, strict=True)))
     connection.exec_driver_sql(f"CREATE TEMP TABLE sought (uuid BLOB, {typed})")
     connection.exec_driver_sql(f"CREATE INDEX temp.sought_by ON sought ({', '.join(columns)})")
 
 
-def question(model: Model, own: Copy) -> str:
+def question(model: Model, own: Copy, fields: Sequence[Field], indexed: int) -> str:
     """Return the query of which rows are the same thing as those that are sought.
 
-    The rows that may be meant are looked for first, by index: there may be many more of others.
+    The rows that may be meant are looked for first, by an index that begins with the first `indexed`
+    of the fields: there may be many more of others.
     """
-    fields = _identity(model)
     same = " AND ".join(f"s.f{at} IS r.{field.name}" for at, field in enumerate(fields))
+    first = ", ".join(f"f{at}" for at in range(indexed))
+    meant = " AND ".join(f"r.{field.name} IS d.f{at}" for at, field in enumerate(fields[:indexed]))
     return (
-        "SELECT s.uuid, min(r.uuid) FROM (SELECT DISTINCT f0 FROM temp.sought) d"
-        f" CROSS JOIN {model.sync_name} r ON r.{fields[0].name} IS d.f0 CROSS JOIN temp.sought s"
+        f"SELECT s.uuid, min(r.uuid) FROM (SELECT DISTINCT {first} FROM temp.sought) d"
+        f" CROSS JOIN {model.sync_name} r ON {meant} CROSS JOIN temp.sought s"
         f" ON {same} WHERE r.epoch = {own.epoch:d} AND r.dead = 0 GROUP BY s.uuid"
     )
 
 
-def _identity(model: Model) -> list[Field]:
-    return [field for name in model.identity if (field := model.field(name)) is not None]
+def _named(model: Model, names: Iterable[str]) -> list[Field]:
+    return [field for name in names if (field := model.field(name)) is not None]
 
 
 def _as_stored(field: Field) -> str:

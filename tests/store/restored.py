@@ -71,10 +71,12 @@ class Lives:
 
     # --- rows -------------------------------------------------------------------------------------
 
-    def add(self, name: str, parent: bytes, kind: str = "file") -> bytes:
-        """Write a new entry below another one; return its id."""
+    def add(
+        self, name: str, parent: bytes, kind: str = "file", inode: int | None = None, at: int = 7
+    ) -> bytes:
+        """Write a new entry below another one, changed `at` nanoseconds; return its id."""
         uuid = self.device.store.ids.new()
-        self._put(uuid, name.encode(), parent, kind)
+        self._put(uuid, name.encode(), parent, kind, (at, at, inode) if inode else (None,) * 3)
         return uuid
 
     def move(self, uuid: bytes, parent: bytes) -> None:
@@ -82,12 +84,19 @@ class Lives:
         ((name, kind),) = self.ask("SELECT name, kind FROM entry WHERE uuid = ?", uuid)
         self._put(uuid, name, parent, kind)
 
-    def _put(self, uuid: bytes, name: bytes, parent: bytes, kind: str) -> None:
+    def _put(
+        self,
+        uuid: bytes,
+        name: bytes,
+        parent: bytes,
+        kind: str,
+        stat: tuple[int | None, ...] = (None,) * 3,
+    ) -> None:
         ((location,),) = self.ask(
             "SELECT l.uuid FROM entry e JOIN location l ON l.id = e.location WHERE e.uuid = ?",
             parent,
         )
-        row = (uuid, location, parent, name, None, kind, 1, *[None] * 7)
+        row = (uuid, location, parent, name, None, kind, 1, *stat, *[None] * 4)
         self.device.store.write_here(lambda tx: tx.put("entry", ENTRY_COLUMNS, [row]))
 
     def drop(self, model: str, *uuids: bytes) -> None:

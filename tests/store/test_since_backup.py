@@ -74,6 +74,51 @@ def test_what_was_found_in_both_lives_is_there_once(lives: Lives) -> None:
     assert lives.ask(parent, more) == [(theirs,)]
 
 
+def test_what_was_moved_before_a_restored_device_knew_it_keeps_its_id(lives: Lives) -> None:
+    """It had found it in the life that is lost, and finds it elsewhere; what is in it goes along."""
+    file = lives.add("file", root(lives), inode=70)
+    folder = lives.add("folder", root(lives), "directory", inode=71)
+    inside = lives.add("inside", folder, inode=72)
+    lives.tell()
+    lives.put_back()
+    moved = lives.add("called anew", root(lives), inode=70)
+    renamed = lives.add("renamed", root(lives), "directory", inode=71)
+    lives.add("inside", renamed, inode=72)
+    assert lives.returned().regained == Regained(joined=3)
+    names = lives.names()
+    assert (names[file], names[folder], names[inside]) == ("called anew", "renamed", "inside")
+    assert not {moved, renamed} & names.keys()
+    parent = "SELECT p.uuid FROM entry e JOIN entry p ON p.id = e.parent WHERE e.uuid = ?"
+    assert lives.ask(parent, inside) == [(folder,)]
+
+
+@pytest.mark.parametrize(
+    ("inode", "at", "links"), [(None, 7, 1), (71, 7, 1), (70, 8, 1), (70, 7, 2)]
+)
+def test_what_may_be_another_file_is_one(
+    lives: Lives, inode: int | None, at: int, links: int
+) -> None:
+    """An inode is given out again soon, and a file may have several names."""
+    file = lives.add("file", root(lives), inode=70)
+    lives.tell()
+    lives.put_back()
+    found = {lives.add(f"other {link}", root(lives), inode=inode, at=at) for link in range(links)}
+    assert lives.returned().regained == Regained(kept=links)
+    assert {file, *found} < lives.names().keys()
+
+
+def test_a_file_that_stands_where_it_was_is_not_moved(lives: Lives) -> None:
+    """Its second name is another entry, as it was found in both."""
+    file = lives.add("file", root(lives), inode=70)
+    lives.tell()
+    lives.put_back()
+    lives.add("file", root(lives), inode=70)
+    link = lives.add("link", root(lives), inode=70)
+    assert lives.returned().regained == Regained(kept=1, joined=1)
+    assert lives.names()[file] == "file"
+    assert lives.names()[link] == "link"
+
+
 def test_a_file_and_a_folder_of_one_name_are_two_things(lives: Lives) -> None:
     """The next look at the disk tells which of them is there."""
     theirs = lives.add("name", root(lives))

@@ -86,8 +86,10 @@ def test_a_large_folder_is_looked_through_once(lives: Lives) -> None:
     plans: list[str] = []
 
     def explain(connection):  # noqa: ANN001, ANN202 - a connection
-        twins.prepare(connection, model("entry"))
-        query = twins.question(model("entry"), own)
+        entry = model("entry")
+        fields = [field for name in entry.identity if (field := entry.field(name)) is not None]
+        twins.prepare(connection, fields)
+        query = twins.question(entry, own, fields, 1)
         plans.extend(row[3] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + query))
         connection.exec_driver_sql("DROP TABLE temp.sought")
 
