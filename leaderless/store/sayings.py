@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from leaderless.errors import LeaderlessError
 from leaderless.store import meta
 from leaderless.store.registers import read_state
-from registry.changes import LOCK_FIELD, UNSET, Create, Delete, Lose, RecordId, Update
+from registry.changes import LOCK_FIELD, UNSET, Create, Delete, Lock, Lose, RecordId, Update
 from registry.derived import derived_id, link_id
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ def follow(transaction: Transaction) -> int:
     connection.exec_driver_sql("SAVEPOINT following")
     try:
         transaction.commit(COMMAND, edits, {"count": len(following.items)})
+        # Last, as it would hold back all else.
+        if locks := following.locks():
+            transaction.commit(COMMAND, locks, {"count": len(locks)})
     except LeaderlessError:
         # A record may have grown beyond what one change holds: the rows are worth more than that.
         connection.exec_driver_sql("ROLLBACK TO following")
@@ -95,6 +98,7 @@ class _Following:
         self._ends: dict[_Key, dict[FieldKey, Value]] = {}
         self._gone: dict[_Key, list[Edit]] = {}
         self._fields: dict[tuple[str, str], Field] = {}
+        self._locked: dict[_Key, None] = {}
         self.items: set[bytes] = set()
         """The rows of which something is said."""
         self.failed = 0
@@ -123,6 +127,8 @@ class _Following:
             # What only later versions know stays where it is, for them.
             self.failed += 1
         elif self._may_edit(held):
+            if held.locked_by is not None:
+                self._locked[key] = None
             self._gone.setdefault(key, []).append(Delete(model.sync_name, RecordId(record)))
 
     def edits(self) -> list[Edit]:
@@ -155,6 +161,14 @@ class _Following:
             then += lost
             first += self._gone.get((model, record), [])
         return [*first, *(edit for _, edit in sorted(then, key=itemgetter(0)))]
+
+    def locks(self) -> list[Edit]:
+        """Return the locks of this device that follow, once all else has."""
+        return [
+            Lock(model, RecordId(record))
+            for model, record in self._locked
+            if read_state(self._connection, model, record).locked_by is None
+        ]
 
     def _made(
         self, model: str, said: Mapping[FieldKey, Write]
