@@ -98,7 +98,7 @@ class Field:
             numbers = [value for value in values if isinstance(value, int)]
             ends = (min(numbers), max(numbers), *({None} if NoneType in kinds else ()))
             return all(map(self.accepts, ends))
-        if kinds <= {*self.types, NoneType} and float not in kinds:
+        if kinds <= {*self.types, NoneType} and kinds.isdisjoint((int, float)):
             return NoneType not in kinds or self.accepts(None)
         return all(map(self.accepts, values))
 

@@ -185,6 +185,8 @@ def test_a_number_lies_within_the_bounds_of_its_field(value: float, fits: bool) 
         Field("x", (int,), nullable=False),
         Field("x", (bool,)),
         Field("x", (int, float), least=-1, most=5),
+        Field("x", (int, str)),
+        Field("x", (int, bool), most=5),
     ],
 )
 @pytest.mark.parametrize(
@@ -204,6 +206,8 @@ def test_a_number_lies_within_the_bounds_of_its_field(value: float, fits: bool) 
         (1.5, 2),
         (float("nan"), 1),
         (None, None),
+        (1 << 63, "a"),
+        (6, True),
     ],
 )
 def test_a_column_is_accepted_if_each_of_its_values_is(
