@@ -173,7 +173,12 @@ def _failing(connection: object, rows: object) -> None:
         (replace(ENTRY, sync_name="job", schema=JOB.schema), "built-in owned model"),
         (
             replace(
-                ENTRY, sync_name="job", schema=JOB.schema, fields=(Field("name"),), identity=()
+                ENTRY,
+                sync_name="job",
+                schema=JOB.schema,
+                fields=(Field("name"),),
+                identity=(),
+                body=(),
             ),
             "failed",
         ),

@@ -10,7 +10,7 @@ else is fetched where it is held, each stream from one source at a time: the one
 - One that sent what its owner never signed is *distrusted*: it is not asked for that again on this
   connection, nor soon on the next.
 - *Suspects* are several of whom one did so: they are believed one at a time.
-- A copy that no word of its owner covers is asked for that word, of whoever stands where we do.
+- Of a copy that no word covers, or of which nobody has the rest, whoever is level is asked for a word.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class Fetching:
                 for key, amount in {**again, **peer.ahead(ours)}.items():
                     if key.of not in holdings.closed and self._may_ask(peer, key, now):
                         sources.setdefault(key, []).append((amount, peer))
-        for owner in sorted(holdings.uncovered):
+        for owner in sorted(holdings.uncovered | holdings.short):
             key = Key(Stream.STATE, owner)
             level = [
                 (0, peer)
@@ -308,8 +308,8 @@ class Fetching:
             return []
         self._rests.add((peer.device, key), now)
         rest_s = self._rests.length_s((peer.device, key))
-        # Who holds no more of us than we do was asked as it might be of another life.
-        is_guess = key.of == self._device and key not in peer.ahead(ours)
+        # Who holds no more than we do was asked as it might have another word, or be of another life.
+        is_guess = key.stream is Stream.STATE and key not in peer.ahead(ours)
         links = (asked.link, peer.link)
         return self.promises.broken(peer.device, key, rest_s, *links, is_guess=is_guess)
 

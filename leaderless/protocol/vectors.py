@@ -108,6 +108,8 @@ class Holdings:
     """Whether most others hold other records than these, and one of them is to give them."""
     beside: frozenset[bytes] = frozenset()
     """Suspected owners of whom a proved copy stays here, until a whole one takes its place at once."""
+    short: frozenset[bytes] = frozenset()
+    """Owners of whose copies here something is still to come, by what was told when they began."""
 
     def vectors_digest(self) -> bytes:
         """Return the digest of the positions."""

@@ -39,6 +39,7 @@ def read_holdings(connection: Connection) -> Holdings:
     proofs: dict[bytes, OwnedProof] = {}
     unproved: dict[bytes, str] = {}
     uncovered: set[bytes] = set()
+    short: set[bytes] = set()
     gone = revocations.revoked(connection)
     closed: set[bytes] = set()
     copies = {copy.owner: copy for copy in state.copies(connection)}
@@ -50,6 +51,7 @@ def read_holdings(connection: Connection) -> Holdings:
             unproved[copy.owner] = copy.fault
         elif not copy.exact:
             unproved[copy.owner] = _to_come(copy.as_of - copy.watermark)
+            short.add(copy.owner)
         elif copy.row_count and not copy.watermark:
             # Its positions compare that life alone, and the rows here are of the one before.
             unproved[copy.owner] = "it began another life, whose rows are still to come"
@@ -103,6 +105,7 @@ def read_holdings(connection: Connection) -> Holdings:
         givers.givers(connection),
         outvoted,
         frozenset(owner for owner, stays in suspected.items() if stays),
+        frozenset(short),
     )
 
 

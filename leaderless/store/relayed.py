@@ -75,11 +75,10 @@ def merge(
     relay = None if sender == batch.owner else sender
     touched = meta.touched(batch.owner)
     before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
-    if before is not None and had.stays and not batch.introduction:
-        return _beside(connection, registry, before, batch, said, sender)
-    is_alone = relay is not None and not had.devices
-    if is_alone and is_proved(before) and _is_part(connection, before, batch, said, floor):
-        return _on_top(connection, registry, before, batch, sender)
+    if before is not None:
+        apart = _apart(connection, registry, before, had, batch, said, sender, floor)
+        if apart is not None:
+            return apart
     brings = bool(batch.changes) or batch.hi > batch.lo
     mixes = relay is not None and had.suspected and {*had.devices} - {relay}
     if before is not None and brings and mixes:
@@ -110,6 +109,41 @@ def merge(
         misfit = _misfit(connection, registry, merged, batch.owner, why)
         return misfit or Verdict(used, why, displaced=displaced)
     return Verdict(used, merged.fault, displaced=displaced)
+
+
+def _apart(
+    connection: Connection,
+    registry: Registry,
+    before: Copy,
+    had: Parts,
+    batch: StateBatch,
+    said: Checkpoint | None,
+    sender: bytes,
+    floor: int,
+) -> Verdict | None:
+    """Return what came of a batch that does not go into the copy that is here, None if it is to."""
+    if had.stays and not batch.introduction:
+        return _beside(connection, registry, before, batch, said, sender)
+    is_alone = sender != batch.owner and not had.devices
+    if is_alone and is_proved(before) and _is_part(connection, before, batch, said, floor):
+        return _on_top(connection, registry, before, batch, sender)
+    if _is_of_another_life(before, batch, said):
+        drop(connection, registry, before)
+        return Verdict(used=False)
+    return None
+
+
+def _is_of_another_life(copy: Copy, batch: StateBatch, said: Checkpoint | None) -> bool:
+    """Return whether a copy, whose rest nobody has who was asked, is not what its owner signed there.
+
+    What was promised with it was of a life that is lost: it never comes, and these rows stand in the
+    way of those that are signed.
+    """
+    if said is None or copy.exact or batch.changes or copy.incarnation != batch.incarnation:
+        return False
+    if not said.rev == batch.lo == batch.as_of == copy.watermark > 0:
+        return False
+    return (said.row_count, said.set_hash) != (copy.row_count, copy.set_hash)
 
 
 def _is_same(before: Copy | None, after: Copy) -> bool:

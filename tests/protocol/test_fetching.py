@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
+
 from leaderless.protocol.commands import Apply, Command, Key, Load, Note, Send, Stream
 from leaderless.protocol.fetching import (
     GRACE_S,
@@ -353,10 +355,11 @@ def test_empty_answers_do_not_keep_a_source_its_place() -> None:
     assert [c.link for c in commands if isinstance(c, Send) and asked_by([c])] == [2]
 
 
-def test_a_copy_without_its_owners_word_is_asked_for_it() -> None:
-    """Of those that stand where we do, too: one of them may have the word that proves it."""
+@pytest.mark.parametrize("why", ["uncovered", "short"])
+def test_a_copy_that_is_not_proved_is_asked_for_a_word(why: str) -> None:
+    """Of those that stand where we do, too: one may have what proves it, or that nothing more comes."""
     side = Side(A, owned={C: 9})
-    side.uncovered = frozenset([C])
+    setattr(side, why, frozenset([C]))
     side.exchange.ours_changed(side.holdings(), 0.0)
     assert PullState(C, LIFE, 9) in asked_by(behind(side, Vectors({C: OwnedPosition(LIFE, 9)})))
 

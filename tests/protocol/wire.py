@@ -60,6 +60,7 @@ class Side:
     unproved: dict[bytes, str] = field(default_factory=dict)
     shut: frozenset[bytes] = frozenset()
     uncovered: frozenset[bytes] = frozenset()
+    short: frozenset[bytes] = frozenset()
     suspected: frozenset[bytes] = frozenset()
     life: str = ""
     disputed: int | None = None
@@ -85,6 +86,7 @@ class Side:
             self.unproved,
             self.shut,
             uncovered=self.uncovered,
+            short=self.short,
             suspected=self.suspected,
             life=self.life,
             disputed=self.disputed,
