@@ -290,8 +290,6 @@ def _check_form(change: SharedChange) -> None:
 
 def _guard(items: Sequence[Any], feeds: Sequence[bytes]) -> Guard:
     match items:
-        case []:
-            return UNGUARDED
         case [[int(level), None, None]]:
             return Guard(_level(level))
         case [[int(level), bytes(stamp), int(feed)]]:
