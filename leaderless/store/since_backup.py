@@ -269,8 +269,9 @@ def _written(transaction: Transaction, own: Copy, model: Model, uuids: list[byte
     rows = twins.placed(connection, own, model, dict(_fields(connection, uuids)))
     known = twins.known(connection, own, model, rows)
     others = {uuid: fields for uuid, fields in rows.items() if uuid not in known}
+    in_place = set(known.values())
     for uuid, stays in twins.moved(connection, own, model, others).items():
-        if stays not in known.values():
+        if stays not in in_place:
             known[uuid] = stays
             _move(transaction, own, model, stays, rows[uuid])
     if known:
