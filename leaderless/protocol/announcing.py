@@ -36,6 +36,15 @@ class Announcing:
         self._at = now
         return Positions(Vectors(owned, feeds))
 
+    def told_one(self, ours: Vectors) -> None:
+        """One of them, new here, was told all of it, and so more than was announced to everybody.
+
+        What changes back before it is announced is no news to the others; to that one it is.
+        """
+        self._last = Vectors(
+            _unchanged(ours.owned, self._last.owned), _unchanged(ours.feeds, self._last.feeds)
+        )
+
     def due(self, ours: Vectors) -> float | None:
         """Return when there is news to tell, if nothing happens before."""
         return None if self._last == ours else self._at + ANNOUNCE_S
@@ -45,3 +54,9 @@ def _changed(
     now: Mapping[bytes, _Position], before: Mapping[bytes, _Position]
 ) -> dict[bytes, _Position]:
     return {key: value for key, value in now.items() if before.get(key) != value}
+
+
+def _unchanged(
+    now: Mapping[bytes, _Position], before: Mapping[bytes, _Position]
+) -> dict[bytes, _Position]:
+    return {key: value for key, value in before.items() if now.get(key) == value}

@@ -252,6 +252,7 @@ class Exchange:
         if wrong is not None:
             return [_close(peer, *wrong)]
         commands = welcome(peer, hello, self.ours, wall_ms)
+        self._announcing.told_one(self.ours.vectors)
         if peer.known:
             commands += [
                 *meeting.meet(peer, self.device, self.ours, now),

@@ -34,3 +34,21 @@ def test_what_changes_all_the_time_is_told_a_few_times_a_second() -> None:
     assert announcing.news(_vectors(2, 1), ANNOUNCE_S / 2) is None
     assert announcing.due(_vectors(3, 1)) == ANNOUNCE_S
     assert announcing.news(_vectors(3, 1), ANNOUNCE_S) is not None
+
+
+def test_who_was_told_all_of_it_hears_what_changed_back_since() -> None:
+    """A position that was told to one alone is announced, though to the others it is no news."""
+    announcing = Announcing()
+    announcing.news(_vectors(1, 1), 0)
+    announcing.told_one(_vectors(2, 1))
+    owned = {OWNER: OwnedPosition(LIFE, 1)}
+    assert announcing.due(_vectors(1, 1)) == ANNOUNCE_S
+    assert announcing.news(_vectors(1, 1), 1) == Positions(Vectors(owned, {}))
+
+
+def test_who_was_told_what_everybody_was_told_makes_no_news() -> None:
+    """What stands where it was announced to stand waits for nothing."""
+    announcing = Announcing()
+    announcing.news(_vectors(1, 1), 0)
+    announcing.told_one(_vectors(1, 1))
+    assert announcing.due(_vectors(1, 1)) is None
