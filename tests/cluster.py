@@ -88,7 +88,7 @@ class Cluster:
             driver = self.nodes[a].driver
             other = self.nodes[b].device
             return any(
-                peer.device == other and driver.is_proved(peer)
+                peer.device == other and driver.exchange.is_proved(peer)
                 for peer in driver.exchange.peers.values()
             )
 

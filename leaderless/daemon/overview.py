@@ -155,7 +155,7 @@ class Overview:
                 shown_seen,
                 device in facts.lapsed,
             )
-        proved = self._driver.is_proved(peer)
+        proved = self._driver.exchange.is_proved(peer)
         ahead = peer.ahead(facts.holdings.vectors)
         rows = sum(amount for key, amount in ahead.items() if key.stream is Stream.STATE)
         commits = sum(amount for key, amount in ahead.items() if key.stream is Stream.LOG)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import trio
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
@@ -29,7 +29,7 @@ from leaderless.store.transaction import Transaction
 from registry.errors import ApplyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -94,6 +94,7 @@ class Store:
         self._readers = trio.CapacityLimiter(_READERS)
         self._writers = trio.CapacityLimiter(1)
         self._listeners: list[Callable[[], None]] = []
+        self._followers: list[tuple[Callable[[Connection], Any], Callable[[Any], None]]] = []
         self.progress = Progress()
         self.disk = Disk()
         self.failed: dict[str, str] = {}  # models that could not be used here, and why
@@ -141,6 +142,13 @@ class Store:
         """Call `listener` (in the event loop, it must not block) after every write."""
         self._listeners.append(listener)
 
+    def follow(self, look: Callable[[Connection], _T], told: Callable[[_T], None]) -> None:
+        """Have `look` done after every write, in its thread and before any other.
+
+        `told` gets what it returned, as a listener is called.
+        """
+        self._followers.append((look, told))
+
     async def read(self, fn: Callable[[Connection], _T]) -> _T:
         """Run `fn` on a read-only connection, in one snapshot."""
 
@@ -163,16 +171,20 @@ class Store:
 
         If `fn` raises, nothing has changed. Raises DiskError if the disk does not take it.
         """
+        followers = tuple(self._followers)
 
-        def run() -> _T:
-            return self.write_here(fn)
+        def run() -> tuple[_T, list[Any]]:
+            return self._write(fn, [look for look, _ in followers])
 
         async with self._write_lock:
             try:
-                result = await self._run(run, limiter=self._writers)
+                result, seen = await self._run(run, limiter=self._writers)
             except DiskError as error:
                 self.disk.failed(error, self.now_ms())
                 raise
+        # In the order of the writes: nothing waits between the end of one and this.
+        for (_, told), what in zip(followers, seen, strict=True):
+            told(what)
         for listener in self._listeners:
             listener()
         return result
@@ -182,8 +194,22 @@ class Store:
 
         For start-up and for tools without a loop.
         """
+        return self._write(fn, ())[0]
+
+    def _write(
+        self, fn: Callable[[Transaction], _T], looks: Sequence[Callable[[Connection], Any]]
+    ) -> tuple[_T, list[Any]]:
+        """Return what `fn` returned, and what was seen once that was durable."""
+        with self._turn, naming(self.path):
+            result = self._transact(fn)
+            if not looks:
+                return result, []
+            with self._writing.begin() as connection:
+                return result, [look(connection) for look in looks]
+
+    def _transact(self, fn: Callable[[Transaction], _T]) -> _T:
         try:
-            with self._turn, naming(self.path), self._writing.begin() as connection:
+            with self._writing.begin() as connection:
                 self.progress.begin()
                 transaction = Transaction(
                     connection,

@@ -53,15 +53,16 @@ from leaderless.sync.outbox import Outbox
 from leaderless.sync.returning import GoingOn
 from leaderless.sync.source import Source
 from leaderless.sync.taking import Taking
+from leaderless.sync.wrote import Wrote, look
 from leaderless.transport.base import ConnectionLostError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+    from sqlalchemy import Connection as Database
+
     from leaderless.protocol.commands import Command, Read
     from leaderless.protocol.membership import Membership
-    from leaderless.protocol.peer import Peer
-    from leaderless.protocol.vectors import Holdings
     from leaderless.store.store import Store
     from leaderless.sync.comparing import Comparison
     from leaderless.sync.outcome import Notes, Outcome
@@ -91,8 +92,8 @@ class Driver:
         self._door = Doorkeeper(store, applier, tell)
         self._numbers = count(1)
         self._links: dict[int, Link] = {}
-        self._changed = trio.Event()
-        self._writes = self._told = 0
+        self._fresh: Mapping[tuple[Key, int], Read] = {}
+        self._told = 0
         self._rearm = trio.Event()
         self.going_on = GoingOn(store, tell, nonce)
         self.nursery: trio.Nursery | None = None
@@ -110,47 +111,35 @@ class Driver:
         """Return the devices that are connected and the address of each."""
         return {peer.device: peer.address for peer in self.exchange.peers.values() if peer.hello}
 
-    async def start(self) -> None:
-        """Tell the exchange what is held; before any link."""
+    def look(self, database: Database) -> Wrote:
+        """Read what a write has led to."""
+        return look(self.store, database, self.exchange.ours if self._links else None)
+
+    def wrote(self, wrote: Wrote) -> None:
+        """A write is durable: tell the exchange what is held now."""
+        self._told += 1
+        self._fresh = wrote.fresh
+        lives_on = self.exchange.lives_on(wrote.holdings)
+        if self.store.library != self.exchange.library:
+            self._change_library()
+        elif not lives_on:
+            # Peers are told, and asked, from the beginning of a session on.
+            self.reconnect()
+        self._do(self.exchange.ours_changed(wrote.holdings, trio.current_time()))
+
+    async def look_again(self) -> None:
+        """Tell the exchange what is held, of which it heard no write."""
+        told = self._told
         holdings = await self.store.read(read_holdings)
-        self._do(self.exchange.ours_changed(holdings, trio.current_time()))
+        if told == self._told:  # else that is newer
+            self.wrote(Wrote(holdings, {}))
 
-    def on_store_change(self) -> None:
-        """A write is durable."""
-        self._writes += 1
-        self._changed.set()
-
-    async def watch_store(self) -> None:
-        """Tell the exchange of every change of what is held; changes in a row count as one."""
-        while True:
-            await self._changed.wait()
-            self._changed = trio.Event()
-            told = self._writes
-            holdings = await self.store.read(read_holdings)
-            lives_on = self.exchange.lives_on(holdings)
-            if self.store.library != self.exchange.library:
-                await self._change_library(holdings)
-            elif not lives_on:
-                # Peers are told, and asked, from the beginning of a session on.
-                self.reconnect()
-            self._do(self.exchange.ours_changed(holdings, trio.current_time()))
-            self._told = told
-
-    def is_proved(self, peer: Peer) -> bool:
-        """Return whether a peer holds the same as this device at this very moment.
-
-        A write that the exchange was not told of yet is in no proof.
-        """
-        return self._told == self._writes and self.exchange.is_proved(peer)
-
-    async def _change_library(self, holdings: Holdings) -> None:
+    def _change_library(self) -> None:
         """Start over in another library: nothing of the old sessions holds any more."""
         for link in list(self._links.values()):
             link.nursery.cancel_scope.cancel()
         self._links.clear()
         self.exchange = self._new_exchange()
-        self.exchange.ours_changed(holdings, trio.current_time())
-        await trio.lowlevel.checkpoint()
 
     async def keep_time(self) -> None:
         """Tell the exchange when something waited for its time."""
@@ -176,7 +165,7 @@ class Driver:
         device = device_id(connection.peer_key)
         async with trio.open_nursery() as nursery:
             outbox = Outbox()
-            source = Source(self.store, outbox, self._batch_rows)
+            source = Source(self.store, outbox, self._fresh_one, self._batch_rows)
             comparer = Comparer(self.store, outbox.put)
             link = Link(
                 *(number, connection, device, nursery, self.store),
@@ -309,6 +298,9 @@ class Driver:
             if link is not None:
                 link.do(command, self._version_of(link))
 
+    def _fresh_one(self, key: Key, after: int) -> Read | None:
+        return self._fresh.get((key, after))
+
     def _loaded(self, link: Link, key: Key, read: Read | None) -> None:
         self._do(self.exchange.loaded(link.number, key, read))
 
@@ -356,11 +348,10 @@ async def open_sync(
     is sent has at most `batch_rows` rows, and what these need ahead of them.
     """
     driver = Driver(store, Applier(store, members), software, tell, batch_rows, nonce)
-    await driver.start()
-    store.listen(driver.on_store_change)
+    store.follow(driver.look, driver.wrote)
+    await driver.look_again()
     async with trio.open_nursery() as nursery:
         driver.nursery = nursery
-        nursery.start_soon(driver.watch_store)
         nursery.start_soon(driver.keep_time)
         nursery.start_soon(driver.going_on.keep)
         nursery.start_soon(driver.taking.keep)

@@ -21,13 +21,57 @@ if TYPE_CHECKING:
     from leaderless.protocol.commands import Key, Load
     from leaderless.store.store import Store
     from leaderless.sync.outbox import Outbox
+    from registry.models import Registry
+
+
+def read_stream(
+    database: Database,
+    registry: Registry,
+    own_device: bytes,
+    key: Key,
+    after: int,
+    sent: set[bytes],
+    batch_rows: int = BATCH_ROWS,
+) -> Read | None:
+    """Return the next batch of a stream as a frame, None if there is nothing to say.
+
+    `sent` are the ancestors that went out ahead; those of this batch are added.
+    """
+    if key.stream is Stream.RECORDS:
+        records = record_source.read_records(database, key.of, batch_rows)
+        return Read(1, 1, *codec.encode_sized(records))
+    if key.stream is Stream.STATE:
+        state = state_source.read_batch(database, registry, key.of, after, sent, batch_rows)
+        if state is None and key.of != own_device:
+            state = state_source.nothing_more(database, key.of, after)
+        if state is None:
+            return None
+        return Read(state.hi, state.head, *codec.encode_sized(state))
+    batch = log.read_log(database, key.of, after)
+    if batch is None and key.of[:16] != own_device:
+        batch = LogBatch(key.of, after, 0, ())
+    if batch is None:
+        return None
+    # A body is never empty: that one was forgotten, which 1.0 takes for a wrong commit.
+    whole = all(commit.body for commit in batch.commits)
+    sized = codec.encode_sized(batch)
+    reaches = batch.after + len(batch.commits)
+    return Read(reaches, batch.head, *sized, (1, 0) if whole else SENDS_RECORDS)
 
 
 class Source:
     """The streams to one peer. `ask` never waits, so what decides can call it."""
 
-    def __init__(self, store: Store, outbox: Outbox, batch_rows: int = BATCH_ROWS) -> None:
+    def __init__(
+        self,
+        store: Store,
+        outbox: Outbox,
+        fresh: Callable[[Key, int], Read | None],
+        batch_rows: int = BATCH_ROWS,
+    ) -> None:
+        """Read from `store` what `fresh` has not at hand: the next batch of a stream after a place."""
         self._store = store
+        self._fresh = fresh
         self._batch_rows = batch_rows
         self._outbox = outbox
         # Of each stream the newest question alone: a peer that asks again and again adds nothing.
@@ -54,7 +98,7 @@ class Source:
                 self._asked = trio.Event()
                 continue
             load = self._wanted.pop(next(iter(self._wanted)))
-            found = await self._read(load.key, load.after)
+            found = self._fresh(load.key, load.after) or await self._read(load.key, load.after)
             if load.key not in self._wanted:  # else it was asked for anew, from elsewhere
                 loaded(load.key, found)
 
@@ -63,28 +107,8 @@ class Source:
         # A list that is started over while this is read is another one.
         sent = self._sent_ahead.setdefault(key.of, set()) if key.stream is Stream.STATE else set()
 
-        def read(database: Database) -> Read | None:
-            if key.stream is Stream.RECORDS:
-                records = record_source.read_records(database, key.of, self._batch_rows)
-                return Read(1, 1, *codec.encode_sized(records))
-            if key.stream is Stream.STATE:
-                state = state_source.read_batch(
-                    database, registry, key.of, after, sent, self._batch_rows
-                )
-                if state is None and key.of != self._store.own_device:
-                    state = state_source.nothing_more(database, key.of, after)
-                if state is None:
-                    return None
-                return Read(state.hi, state.head, *codec.encode_sized(state))
-            batch = log.read_log(database, key.of, after)
-            if batch is None and key.of[:16] != self._store.own_device:
-                batch = LogBatch(key.of, after, 0, ())
-            if batch is None:
-                return None
-            reaches = batch.after + len(batch.commits)
-            # A body is never empty: that one was forgotten, which 1.0 takes for a wrong commit.
-            whole = all(commit.body for commit in batch.commits)
-            sized = codec.encode_sized(batch)
-            return Read(reaches, batch.head, *sized, (1, 0) if whole else SENDS_RECORDS)
-
-        return await self._store.read(read)
+        return await self._store.read(
+            lambda database: read_stream(
+                database, registry, self._store.own_device, key, after, sent, self._batch_rows
+            )
+        )

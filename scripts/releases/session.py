@@ -69,7 +69,7 @@ async def record(serving: Replica, filled: Replica) -> list[Frame]:
             edit = Update("tag", SUMMER, {"description": "while you were here"})
             await serving.store.write(lambda tx: tx.commit("fixture.live", [edit]))
             add_tree(serving, 3, "live")
-            one.on_store_change()
+            await one.look_again()
             await _until_proved(one, other)
         nursery.cancel_scope.cancel()
     return frames
@@ -85,7 +85,8 @@ async def _until_proved(*drivers: Driver) -> None:
     while quiet < 3:
         await trio.sleep(0.1)
         proved = all(
-            driver.exchange.peers and all(map(driver.is_proved, driver.exchange.peers.values()))
+            driver.exchange.peers
+            and all(map(driver.exchange.is_proved, driver.exchange.peers.values()))
             for driver in drivers
         )
         quiet = quiet + 1 if proved else 0

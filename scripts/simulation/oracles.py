@@ -365,7 +365,9 @@ def _proved(device: Device) -> list[bytes]:
     if device.up is None:
         return []
     driver = device.up.driver
-    return [peer.device for peer in driver.exchange.peers.values() if driver.is_proved(peer)]
+    return [
+        peer.device for peer in driver.exchange.peers.values() if driver.exchange.is_proved(peer)
+    ]
 
 
 def _claim(device: Device, peer: Device) -> str:

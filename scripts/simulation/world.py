@@ -270,7 +270,7 @@ class World:
         up = self.devices[a].up
         other = self.devices[b].id
         return up is not None and any(
-            peer.device == other and up.driver.is_proved(peer)
+            peer.device == other and up.driver.exchange.is_proved(peer)
             for peer in up.driver.exchange.peers.values()
         )
 

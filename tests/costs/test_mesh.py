@@ -64,7 +64,7 @@ async def test_a_change_is_sent_about_once_to_each_device(
         await author.store.write(lambda tx: tx.commit("tag.create", [tag]))
         await cluster.until_in_sync(*pairs)
         add_tree(author.replica, FILES)
-        author.driver.on_store_change()
+        await author.driver.look_again()
         await cluster.until_in_sync(*pairs)
     others = count - 1
     assert others <= counted.commits <= MOST * others

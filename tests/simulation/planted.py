@@ -366,12 +366,12 @@ PLANTED = {
         news_for_an_older_version, 150, 80, (4, 4), says="cannot read"
     ),
     "relayed rows without a checkpoint": Bug(
-        rows_without_a_word, 112, 120, says="has written before"
+        rows_without_a_word, 8, 120, says="has written before"
     ),
     "a receiver that cascades owned deletes": Bug(
         cascading_receiver, 100, 60, says="has written before"
     ),
     "a state transfer that is merged live": Bug(merged_live, 530, 120),
-    "a commit's signature that is not checked": Bug(unsigned_commits, 143, 120, says="signed"),
+    "a commit's signature that is not checked": Bug(unsigned_commits, 30, 120, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""

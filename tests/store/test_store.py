@@ -117,6 +117,20 @@ async def test_whoever_listens_hears_of_every_write(replica: Replica) -> None:
     assert heard == [[("new",)], "second"]
 
 
+async def test_whoever_follows_is_told_what_every_write_left(replica: Replica) -> None:
+    """It is read once the write is durable and before the next one, and told in their order."""
+    told: list[object] = []
+
+    def look(database: Connection) -> object:
+        return _read_fact(database), query_file(replica.store.path, _FACTS)
+
+    replica.store.follow(look, told.append)
+    async with trio.open_nursery() as nursery:
+        for value in ("a", "b"):
+            nursery.start_soon(replica.store.write, _fact(value))
+    assert sorted(map(str, told)) == ["('a', [('a',)])", "('b', [('b',)])"]
+
+
 @pytest.mark.parametrize(
     ("statement", "error"),
     [

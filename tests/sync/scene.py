@@ -75,7 +75,7 @@ class Scene:
     def is_in_sync(self, a: Node, b: Node) -> bool:
         """Return whether a says that it is in sync with b."""
         peers = a.driver.exchange.peers.values()
-        return any(peer.device == b.device and a.driver.is_proved(peer) for peer in peers)
+        return any(peer.device == b.device and a.driver.exchange.is_proved(peer) for peer in peers)
 
     def files_of_owner(self) -> int:
         """Return how many entries of the owner the victim shows."""

@@ -43,7 +43,7 @@ async def test_a_backup_of_a_restored_device_is_put_back_within_a_day(tmp_path: 
         await live(cluster, "docs")
         backup(cluster.nodes[0].replica, tmp_path / "backup.db")
         add_tree(cluster.nodes[0].replica, 2, "photos")
-        cluster.nodes[0].driver.on_store_change()
+        await cluster.nodes[0].driver.look_again()
         await cluster.until_in_sync((0, 1))
     for at, file in enumerate(("backup.db", "second.db", "second.db"), start=1):
         replicas = put_back(tmp_path, at * HOUR_MS, file)
@@ -57,7 +57,7 @@ async def test_a_backup_of_a_restored_device_is_put_back_within_a_day(tmp_path: 
             if at == 1:
                 backup(a.replica, tmp_path / "second.db")
             add_tree(a.replica, 1, f"files{at}")
-            a.driver.on_store_change()
+            await a.driver.look_again()
             await meet_until(cluster, lambda: _newest(replicas[1]) >= _newest(replicas[0]))  # noqa: B023
 
 
@@ -76,7 +76,7 @@ async def test_a_clone_that_is_claimed_keeps_the_ids_of_what_the_other_told(tmp_
         (at,) = [at for at in (0, 2) if within(machines[at // 2], restoring.life)]
         stopped, other = machines[at // 2], machines[1 - at // 2]
         add_tree(other, 2, "since")
-        cluster.nodes[2 - at].driver.on_store_change()
+        await cluster.nodes[2 - at].driver.look_again()
         ends = await cluster.connect(2 - at, 1)
         await cluster.until_in_sync((2 - at, 1))
         for end in ends:
@@ -86,7 +86,7 @@ async def test_a_clone_that_is_claimed_keeps_the_ids_of_what_the_other_told(tmp_
         assert told - mine
         assert stopped.store.write_here(lambda tx: restoring.claim(tx, b"nonce--9")) is None
         me = cluster.nodes[at]
-        me.driver.on_store_change()
+        await me.driver.look_again()
         await cluster.until(lambda: me.driver.exchange.ours.life == restoring.RESTORING)
         seen = len(me.told)
         await cluster.connect(at, 1)

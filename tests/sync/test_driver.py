@@ -34,7 +34,7 @@ async def test_two_devices_sync_a_location(tmp_path: Path) -> None:
     async with open_cluster(tmp_path, 2) as cluster:
         a, b = cluster.nodes
         add_tree(a.replica, 10_000)
-        a.driver.on_store_change()
+        await a.driver.look_again()
         await cluster.connect(0, 1)
         await cluster.until_in_sync((0, 1))
         assert rows(b, _ENTRIES) == rows(a, _ENTRIES)
@@ -305,15 +305,16 @@ async def _first_entries(link: MemoryLink) -> list[object]:
 
 
 async def test_a_write_takes_back_in_sync_at_once(tmp_path: Path) -> None:
-    """Between a local write and the exchange hearing of it nobody says in sync."""
+    """Whoever hears that an edit is durable finds nobody who says in sync any more."""
     async with open_cluster(tmp_path, 2) as cluster:
         a = cluster.nodes[0]
         await cluster.connect(1, 0)
         await cluster.until_in_sync((0, 1))
         (peer,) = a.driver.exchange.peers.values()
-        assert a.driver.is_proved(peer)
-        a.driver.on_store_change()
-        assert not a.driver.is_proved(peer)
+        assert a.driver.exchange.is_proved(peer)
+        tag = Create("tag", a.store.ids.new(), {})
+        await a.store.write(lambda tx: tx.commit("tag.create", [tag]))
+        assert not a.driver.exchange.is_proved(peer)
 
 
 async def test_of_two_calls_at_once_none_is_lost(tmp_path: Path) -> None:

@@ -28,14 +28,16 @@ async def test_what_a_full_disk_does_not_take_is_asked_for_again(tmp_path: Path)
     async with open_cluster(tmp_path, 2) as cluster:
         a, b = cluster.nodes
         add_tree(a.replica, 20_000)
-        a.driver.on_store_change()
+        await a.driver.look_again()
         await _has_room(b, 200)
         await cluster.connect(0, 1)
         await cluster.until(lambda: "not_kept" in b.kinds())
         assert b.store.disk.trouble is not None
         assert rows(b, _COUNT)[0][0] < 20_000
         assert b.driver.connected() != {}
-        assert not any(a.driver.is_proved(peer) for peer in a.driver.exchange.peers.values())
+        assert not any(
+            a.driver.exchange.is_proved(peer) for peer in a.driver.exchange.peers.values()
+        )
         await _has_room(b, 1_000_000)
         assert await b.store.heal()
         b.driver.reconnect()
@@ -50,7 +52,7 @@ async def test_a_device_with_a_full_disk_still_gives(tmp_path: Path) -> None:
     async with open_cluster(tmp_path, 2) as cluster:
         a, b = cluster.nodes
         add_tree(a.replica, 20_000)
-        a.driver.on_store_change()
+        await a.driver.look_again()
         await b.store.write(lambda tx: tx.commit("tag.create", [Create("tag", bytes(16), {})]))
         await _has_room(b, 40)
         await cluster.connect(0, 1)
@@ -68,7 +70,7 @@ async def test_what_a_full_disk_does_not_take_is_held_against_nobody(
     async with open_cluster(tmp_path, 3, batch_rows=500) as cluster:
         a, b, _ = cluster.nodes
         add_tree(a.replica, 20_000)
-        a.driver.on_store_change()
+        await a.driver.look_again()
         await cluster.connect(0, 2)
         await cluster.until_in_sync((0, 2))
         await _has_room(b, 40)

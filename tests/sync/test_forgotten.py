@@ -95,7 +95,7 @@ async def test_a_restore_of_what_was_deleted_while_away_brings_back_the_offline_
         await _in_sync(cluster, (0, 1), (1, 2))
         edit(replicas[2], Restore("tag", B))
         for node in cluster.nodes:
-            node.driver.on_store_change()
+            await node.driver.look_again()
         await _in_sync(cluster, (0, 1), (1, 2))
         assert agreed(replicas[0]).tables["tag"][B]["icon"] == "sun"
 
@@ -133,7 +133,7 @@ async def test_another_source_goes_on_when_the_first_one_dies(tmp_path: Path) ->
         await end.aclose()
         edit(replicas[1], Update("tag", bytes([20]) * 16, {"color": "red"}))
         edit(replicas[1], Delete("tag", bytes([7]) * 16))
-        cluster.nodes[1].driver.on_store_change()
+        await cluster.nodes[1].driver.look_again()
         staged = _staged(replicas[2])
         await cluster.connect(2, 1)
         await cluster.until(lambda: _tells(cluster.nodes[2], "took_records") == 1)

@@ -93,7 +93,7 @@ def _proved(cluster: Cluster, pairs: tuple[tuple[int, int], ...]) -> bool:
     def one(a: int, b: int) -> bool:
         driver, other = cluster.nodes[a].driver, cluster.nodes[b].device
         return any(
-            peer.device == other and driver.is_proved(peer)
+            peer.device == other and driver.exchange.is_proved(peer)
             for peer in driver.exchange.peers.values()
         )
 

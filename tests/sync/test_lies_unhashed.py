@@ -35,7 +35,7 @@ async def _passes(what: Callable[[], bool]) -> None:
 def _proves(a: Node, b: Node) -> bool:
     """Return whether a says that it is in sync with b."""
     peers = a.driver.exchange.peers.values()
-    return any(peer.device == b.device and a.driver.is_proved(peer) for peer in peers)
+    return any(peer.device == b.device and a.driver.exchange.is_proved(peer) for peer in peers)
 
 
 async def _meet(cluster: Cluster, *others: int) -> None:
@@ -134,7 +134,7 @@ async def test_a_state_with_other_values_gives_way_to_what_the_others_agree_abou
         nursery.start_soon(Lying(liar, victim, _renamed).run)
         await _passes(lambda: "took_records" in victim.kinds())
         edit(victim.replica, Create("tag", b"late" * 4, {"canonical_name": "written meanwhile"}))
-        victim.driver.on_store_change()
+        await victim.driver.look_again()
         await cluster.connect(1, 2)
         await cluster.connect(0, 1)
         await _passes(lambda: _proves(victim, honest) and _proves(honest, victim))

@@ -25,7 +25,7 @@ class Bench:
         self.told: list[str] = []
         self.failed: list[Exception] = []
         outbox, store = Outbox(), replica.store
-        parts = outbox, Source(store, outbox), Comparer(store, outbox.put)
+        parts = outbox, Source(store, outbox, lambda *_: None), Comparer(store, outbox.put)
         self.link = Link(1, mine, b"d" * 16, nursery, store, *parts, self._tell, self._fail)
 
     def _tell(self, kind: str, _: Mapping[str, object]) -> None:

@@ -62,7 +62,7 @@ async def live(cluster: Cluster, tree: str, color: str | None = None) -> None:
     if color is not None:
         edit = Update("tag", TAG, {"color": color}) if color != "red" else Create("tag", TAG, {})
         await a.store.write(lambda tx: tx.commit("tag.set", [edit]))
-    a.driver.on_store_change()
+    await a.driver.look_again()
     await cluster.connect(0, 1)
     await cluster.until_in_sync((0, 1))
 
@@ -334,7 +334,7 @@ async def _went_on_alone(tmp_path: Path, more: int) -> tuple[list[Replica], byte
         await live(cluster, "docs")
         backup(cluster.nodes[0].replica, tmp_path / "backup.db")
         add_tree(cluster.nodes[0].replica, 2, "photos")
-        cluster.nodes[0].driver.on_store_change()
+        await cluster.nodes[0].driver.look_again()
         await cluster.until_in_sync((0, 1))
         before = exported(cluster.nodes[1].replica)
     shutil.copy(tmp_path / "backup.db", tmp_path / "library0.db")

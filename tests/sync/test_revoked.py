@@ -85,7 +85,7 @@ async def test_what_one_side_had_of_it_reaches_the_other_and_no_more(tmp_path: P
             await cluster.connect(*pair)
         await create(d)
         add_tree(d.replica, 3, "before")
-        d.driver.on_store_change()
+        await d.driver.look_again()
         await cluster.until_in_sync((0, 1), (1, 2), (2, 3))
         await part(cluster)
         # d is revoked on one side; on the other it goes on with c.
@@ -95,7 +95,7 @@ async def test_what_one_side_had_of_it_reaches_the_other_and_no_more(tmp_path: P
         await cluster.connect(2, 3)
         await edit(d, color="blue")
         add_tree(d.replica, 2, "between")
-        d.driver.on_store_change()
+        await d.driver.look_again()
         await cluster.until_in_sync((2, 3))
         await part(cluster)
         await edit(d, icon="sun")
@@ -201,7 +201,7 @@ async def test_rows_of_a_revoked_device_are_those_that_somebody_can_prove(
     async with open_cluster(tmp_path, 3) as cluster:
         a, b, c = cluster.nodes
         add_tree(c.replica, 3, "old")
-        c.driver.on_store_change()
+        await c.driver.look_again()
         if proved:
             await cluster.connect(1, 2)
             await cluster.until_in_sync((1, 2))

@@ -26,8 +26,9 @@ class Peer:
 
     def __init__(self, replica: Replica, batch_rows: int = BATCH_ROWS) -> None:
         self.outbox = Outbox()
-        self.source = Source(replica.store, self.outbox, batch_rows)
+        self.source = Source(replica.store, self.outbox, self._fresh, batch_rows)
         self.got: list[tuple[Key, Read | None]] = []
+        self.fresh: dict[tuple[Key, int], Read] = {}
         self._news = trio.Event()
         device = replica.identity.device
         self.rows = Key(Stream.STATE, device)
@@ -41,6 +42,9 @@ class Peer:
                 nursery.start_soon(self.source.run, self._loaded)
                 yield
                 nursery.cancel_scope.cancel()
+
+    def _fresh(self, key: Key, after: int) -> Read | None:
+        return self.fresh.get((key, after))
 
     def _loaded(self, key: Key, read: Read | None) -> None:
         self.got.append((key, read))
@@ -179,3 +183,14 @@ async def test_a_batch_has_no_more_rows_than_it_may(replicas: list[Replica]) -> 
         batch = await peer.batch(peer.rows)
     assert isinstance(batch, StateBatch)
     assert batch.hi == 2 < batch.head
+
+
+async def test_what_is_at_hand_is_not_read(replicas: list[Replica]) -> None:
+    """The batch that was read beside a write goes out as it is."""
+    peer = Peer(replicas[0])
+    peer.fresh[peer.feed, 0] = fresh = Read(1, 1, b"frame", 5)
+    async with peer.served():
+        peer.source.ask(Load(1, peer.feed, 0))
+        while not peer.got:
+            await trio.lowlevel.checkpoint()
+    assert peer.got == [(peer.feed, fresh)]

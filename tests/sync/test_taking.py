@@ -43,7 +43,7 @@ async def test_what_came_last_on_a_link_that_is_gone_takes_effect(tmp_path: Path
     async with open_cluster(tmp_path, 2, [source, target]) as cluster:
         _fetched(source, target)
         node = cluster.nodes[1]
-        node.driver.on_store_change()
+        await node.driver.look_again()
         await cluster.until(lambda: "took_records" in node.kinds())
         assert _tags(target) == {TAG}
 
