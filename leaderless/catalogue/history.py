@@ -126,7 +126,7 @@ def actions(connection: Connection, wanted: Filter) -> Iterator[Action]:
     found = (
         action
         for action in _by_command(connection, wanted)
-        if wanted.records is None or _touches(connection, action, wanted.records)
+        if wanted.records is None or touches(connection, action, wanted.records)
         if not revocations.repeats(action)
     )
     return islice(found, wanted.limit)
@@ -250,7 +250,7 @@ def _gathered(connection: Connection, key: ActionKey) -> Action:
     )
 
 
-def _touches(connection: Connection, action: Action, records: frozenset[bytes]) -> bool:
+def touches(connection: Connection, action: Action, records: frozenset[bytes]) -> bool:
     """Return whether an action changes one of these records, or a link to one of them."""
     for _, body in action.bodies(connection):
         if len(records) <= _FEW and not any(record in body for record in records):

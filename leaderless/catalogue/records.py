@@ -12,15 +12,21 @@ from leaderless.catalogue.targets import find_target
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from leaderless.catalogue.targets import Target
+
 SHARED = ("tag", "album")
 
 
 class Reference(NamedTuple):
-    """A record, and the thing it is or says something of (the file's item, else the record)."""
+    """A record, and the thing it is or says something of (the file's item, else the record).
+
+    `file` is what a file was named as, None where a record was.
+    """
 
     model: str
     record: bytes
     item: bytes
+    file: Target | None = None
 
 
 def find_reference(connection: Connection, own_epoch: int, reference: str) -> Reference:
@@ -39,7 +45,7 @@ def find_reference(connection: Connection, own_epoch: int, reference: str) -> Re
     if record is not None:
         return record
     target = find_target(connection, own_epoch, reference)
-    return Reference("user_metadata", metadata_id(target.scope, target.item), target.item)
+    return Reference("user_metadata", metadata_id(target.scope, target.item), target.item, target)
 
 
 def _by_id(connection: Connection, reference: str) -> Reference | None:

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from entities.content import content_id
+from entities.user_metadata import metadata_id
+from leaderless.catalogue.targets import CONTENT, ENTRY
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy import Connection
+
+    from leaderless.catalogue.targets import Target
 
 _MODELS: Final = ("user_metadata", "user_metadata_tag", "album_entry", "tag_relation")
 
@@ -29,6 +35,25 @@ def records_of(items: Iterable[bytes], connection: Connection) -> frozenset[byte
         )
         found.update(connection.exec_driver_sql(query, (*_MODELS, item)).scalars())
     return frozenset(found)
+
+
+def records_of_file(file: Target, connection: Connection) -> dict[str, frozenset[bytes]]:
+    """Return by scope what `records_of` does: of a file alone, and of the content it has now.
+
+    What was said of it before its content was known hangs on it alone.
+    """
+    items = {ENTRY: file.entry}
+    if file.content_hash is not None:
+        items[CONTENT] = content_id(file.content_hash)
+    return {
+        scope: records_of([item], connection) | {metadata_id(scope, item)}
+        for scope, item in items.items()
+    }
+
+
+def is_known_of(item: bytes, connection: Connection) -> bool:
+    """Return whether something is said of an item, also of a file that is gone or not here yet."""
+    return records_of([item], connection) != {item}
 
 
 def records_on(connection: Connection, device: bytes) -> frozenset[bytes]:

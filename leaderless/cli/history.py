@@ -40,7 +40,8 @@ def history(
 ) -> None:
     """Say who did what, newest first; of TARGET alone (a path, an id, tag:NAME or album:NAME).
 
-    The id of an action, as it stands here, names that action.
+    Of a file that is all that was said of it alone (scope entry) and of what it holds now (scope
+    content). The id of an action, as it stands here, names that action.
     """
     now_ms = int(time.time() * 1000)
     query = {
@@ -90,6 +91,9 @@ def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
     if context.json:
         put_json(answer)
         return
+    actions = answer["actions"]
+    # Where all of it is of one scope there is nothing to tell apart.
+    scoped = len({scope for item in actions for scope in item.get("scopes", ())}) > 1
     rows = [
         (
             item["id"][-8:],
@@ -98,14 +102,16 @@ def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
             item["command"]
             + (" (undone)" if item["undone"] else "")
             + (" (forgotten)" if item.get("forgotten") else ""),
+            *([", ".join(item["scopes"])] if scoped else []),
             _about(item),
             ", ".join(item["confirmed_by"]),
         )
-        for item in answer["actions"]
+        for item in actions
     ]
     if not rows:
         chat(nothing)
-    table(("id", "when", "on", "action", "what", "confirmed by"), rows)
+    scope = ("scope",) if scoped else ()
+    table(("id", "when", "on", "action", *scope, "what", "confirmed by"), rows)
     if answer["more"]:
         chat(f"The newest {len(rows)}; more with --limit.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from leaderless.catalogue import conflicts, history, looks, said_of, undo, undo_story
@@ -13,14 +14,15 @@ from leaderless.catalogue.locks import check_guard
 from leaderless.catalogue.names import record_name
 from leaderless.catalogue.records import find_reference
 from leaderless.catalogue.reversal import StandsOnError
+from leaderless.catalogue.story import Story, story_of
 from leaderless.catalogue.undone import taken_back, undone_actions
-from leaderless.errors import NotFoundError, UsageError
+from leaderless.errors import UsageError
 from leaderless.status.http import Answer
 from leaderless.store.rebuild import rebuild
 from registry.changes import Lock, Unlock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from sqlalchemy import Connection
 
@@ -62,22 +64,20 @@ class HistoryDesk:
         since_ms, epoch = request.number("since_ms"), self.store.own_epoch
 
         def listed(connection: Connection) -> tuple[list[dict[str, Any]], int | None]:
-            records = None
+            records, story = None, Story()
             if target is not None:
-                try:
-                    found = find_reference(connection, epoch, target)
-                except NotFoundError:
-                    if not (named := history.find_action(connection, target)):
-                        raise
-                    return self._json(connection, named), None
-                records = said_of.records_of((found.record, found.item), connection)
+                story = story_of(connection, epoch, target)
+                if story.actions:
+                    return self._json(connection, story.actions), None
+                records = story.records
             elif device is not None:
                 records = said_of.records_on(connection, find_device(connection, device))
             author = None if by is None else find_device(connection, by)
             wanted = Filter(since_ms, author, records, None, limit + 1)
             # Of actions that are forgotten the header is listed, but not what they were done to.
             until = None if records is None else history.forgotten_until(connection)
-            return self._json(connection, history.actions(connection, wanted)), until
+            found = history.actions(connection, wanted)
+            return self._json(connection, found, story.scopes), until
 
         found, until = await self.store.read(listed)
         return Answer(
@@ -119,11 +119,23 @@ class HistoryDesk:
         shown = None if since is None else str(since)
         return Answer({"since_ms": shown, "actions": found[:limit], "more": len(found) > limit})
 
-    def _json(self, connection: Connection, actions: Iterable[Action]) -> list[dict[str, Any]]:
+    def _json(
+        self,
+        connection: Connection,
+        actions: Iterable[Action],
+        scopes: Mapping[str, frozenset[bytes]] = MappingProxyType({}),
+    ) -> list[dict[str, Any]]:
+        """Return actions for JSON; of a file, of which `scopes` are the records, with their scopes."""
         undone = undone_actions(connection)
         found = []
         for action in actions:
             shown = history.action_json(connection, action, undone.__contains__)
+            if scopes:
+                shown["scopes"] = [
+                    scope
+                    for scope, records in scopes.items()
+                    if history.touches(connection, action, records)
+                ]
             undid = taken_back(connection, action.headers[0])
             if undid is not None:
                 shown["undid"] = history.action_json(connection, undid, undone.__contains__)

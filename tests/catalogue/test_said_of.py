@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from leaderless.catalogue.said_of import count_said_alone, records_of, records_on
+from entities.content import content_id
+from entities.user_metadata import metadata_id
+from leaderless.catalogue.said_of import (
+    count_said_alone,
+    is_known_of,
+    records_of,
+    records_of_file,
+    records_on,
+)
+from leaderless.catalogue.targets import find_target
 from registry.changes import Create, Delete
-from tests.catalogue.files import Drive
+from tests.catalogue.files import Drive, hash_of
 from tests.replicas import Replica
 from tests.store.passing import within
 
@@ -42,6 +51,20 @@ def test_what_says_nothing_of_an_item_is_left_out(replica: Replica) -> None:
     """Another file's note is no news of this one."""
     _commit(replica, LINKS[0])
     assert within(replica, lambda c: records_of([OTHER], c)) == {OTHER}
+    assert within(replica, lambda c: is_known_of(ITEM, c))
+    assert not within(replica, lambda c: is_known_of(OTHER, c))
+
+
+@pytest.mark.parametrize("text", ["text", None])
+def test_of_a_file_they_are_told_apart_by_scope(replica: Replica, text: str | None) -> None:
+    """The metadata of either is among them, also where nobody has said anything yet."""
+    entry = Drive(replica, "disk").put("a", text)
+    file = within(replica, lambda c: find_target(c, replica.store.own_epoch, "/disk/a"))
+    known = {"entry": {entry, metadata_id("entry", entry)}}
+    if text is not None:
+        content = content_id(hash_of(text))
+        known["content"] = {content, metadata_id("content", content)}
+    assert within(replica, lambda c: records_of_file(file, c)) == known
 
 
 def test_of_a_device_it_is_what_is_said_of_its_files(replicas: list[Replica]) -> None:

@@ -107,6 +107,18 @@ def test_history_says_what_was_said_of_which_file(indexed: Device, folder: Path)
     assert b"metadata.rating, c.jpg: (cleared) (" in indexed.run("history", "--limit", "1").stdout
 
 
+def test_history_of_a_file_marks_scopes_where_there_are_two(indexed: Device, folder: Path) -> None:
+    """What was said of the file alone is told from what was said of all its copies."""
+    file = str(folder / "a.jpg")
+    indexed.run("note", file, "of all copies")
+    assert b"SCOPE" not in indexed.run("history", file).stdout
+    indexed.run("note", file, "of this one", "--scope", "entry")
+    head, own, every, *_ = indexed.run("history", file).stdout.splitlines()
+    assert b"ACTION         SCOPE    WHAT" in head
+    assert b"metadata.note  entry    a.jpg: of this one" in own
+    assert b"metadata.note  content  a.jpg: of all copies" in every
+
+
 def test_history_takes_the_ids_that_it_prints(ask: Ask) -> None:
     """As short as they are, the line of that action alone; of no action it says what is wrong."""
     ask("tag", "create", "by-its-id")

@@ -63,6 +63,37 @@ async def test_history_of_a_thing_tells_who_took_its_links_away(
         assert await _commands(rooms, "/v1/history", target="tag:trip") == [*wanted, "tag.create"]
 
 
+async def test_history_of_a_file_says_of_each_action_in_which_scope(
+    tmp_path: Path, replica: Replica
+) -> None:
+    """What was said of it before it was hashed, of it alone, and of its content: by any copy."""
+    disk = Drive(replica, "docs")
+    entry = disk.put("a")
+    async with open_rooms(tmp_path, replica) as rooms:
+
+        async def note(target: str, text: str, scope: str | None = None) -> None:
+            replica.clock.ms += 1_000
+            fields = {"note": text}
+            await rooms.data("POST", "/v1/metadata", targets=[target], scope=scope, fields=fields)
+
+        await note("/docs/a", "unhashed")
+        disk.put("a", "text", uuid=entry)
+        disk.put("copy", "text")
+        disk.put("other", "other text")
+        await note("/docs/copy", "of all copies")
+        await note("/docs/a", "of this one", "entry")
+        await note("/docs/copy", "of the copy", "entry")
+        await note("/docs/other", "of another")
+        told = (await rooms.data("GET", "/v1/history", target="/docs/a"))["actions"]
+        everything = (await rooms.data("GET", "/v1/history"))["actions"]
+    assert [(item["data"]["note"], item["scopes"]) for item in told] == [
+        ("of this one", ["entry"]),
+        ("of all copies", ["content"]),
+        ("unhashed", ["entry"]),
+    ]
+    assert not any("scopes" in item for item in everything)
+
+
 async def test_changes_are_those_of_others_since_the_last_look(
     tmp_path: Path, pair: list[Replica]
 ) -> None:
