@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
+from leaderless.catalogue.action_ids import keys_named, short_id
 from leaderless.catalogue.names import device_name, file_of, record_name
 from leaderless.catalogue.revocations import Revocations, revoked_json
 from leaderless.catalogue.text import plain_json
@@ -133,16 +134,8 @@ def actions(connection: Connection, wanted: Filter) -> Iterator[Action]:
 
 
 def find_action(connection: Connection, reference: str) -> list[Action]:
-    """Return the actions whose command id begins or ends with hexadecimal digits."""
-    digits = reference.lower()
-    if len(digits) < 4 or any(digit not in "0123456789abcdef" for digit in digits):
-        return []
-    keys = connection.exec_driver_sql(
-        "SELECT DISTINCT f.feed, c.command_id FROM commit_log c JOIN feed f ON f.id = c.feed"
-        " WHERE lower(hex(c.command_id)) LIKE ? OR lower(hex(c.command_id)) LIKE ? LIMIT 3",
-        (f"{digits}%", f"%{digits}"),
-    ).all()
-    return [_gathered(connection, ActionKey(*key)) for key in keys]
+    """Return the actions whose command id begins with hexadecimal digits, else those it ends with."""
+    return [_gathered(connection, ActionKey(*key)) for key in keys_named(connection, reference)]
 
 
 def actions_called(connection: Connection, command_id: bytes) -> list[Action]:
@@ -330,6 +323,7 @@ def action_json(
         data = revoked_json(connection, action.data)
     return {
         "id": action.command_id.hex(),
+        "short_id": short_id(connection, action.command_id),
         "command": action.command,
         "data": data,
         "author": device_name(connection, action.author),

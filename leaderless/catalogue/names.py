@@ -53,7 +53,7 @@ def _by_its_ends(connection: Connection, model: str, fields: Mapping[str, Value]
         item = fields.get(field)
         if not isinstance(item, bytes):
             return "nothing"
-        return _known_file(connection, item) or item.hex()[:8]
+        return _known_file(connection, item) or item.hex()
 
     def named(of: str, field: str) -> str:
         end = fields.get(field)

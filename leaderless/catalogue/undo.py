@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from leaderless.catalogue.action_ids import short_id
 from leaderless.catalogue.conflicts import DISMISS
 from leaderless.catalogue.history import Action, Filter, actions, find_action
 from leaderless.catalogue.names import device_name, record_name
@@ -51,8 +52,8 @@ async def undo(store: Store, reference: str | None) -> Undone:
         action = _chosen(connection, own, reference)
         if action.forgotten:
             raise ForgottenError(
-                f"{action.command} ({action.command_id.hex()[-8:]}) cannot be taken back: its content"
-                " has been forgotten",
+                f"{action.command} ({short_id(connection, action.command_id)}) cannot be taken back:"
+                " its content has been forgotten",
                 hint="what it changed can be edited as ever; history_days in the configuration"
                 " says how long content is kept",
             )

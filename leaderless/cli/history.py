@@ -96,7 +96,7 @@ def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
     scoped = len({scope for item in actions for scope in item.get("scopes", ())}) > 1
     rows = [
         (
-            item["id"][-8:],
+            item["short_id"],
             time_text(item["authored_ms"]),
             item["author"],
             item["command"]
@@ -119,9 +119,11 @@ def _show(context: Context, answer: dict[str, Any], nothing: str) -> None:
 def _about(item: dict[str, Any]) -> str:
     said = item["data"]
     if item["command"] == "undo" and "command" in said:
-        about = _about(item["undid"]) if "undid" in item else ""
-        named = ", ".join(filter(None, (str(said["command"]), about)))
-        return f"{named} ({str(said.get('command_id'))[-8:]})"
+        undid = item.get("undid")
+        if undid is None:
+            return str(said["command"])  # what nobody knows has no id to ask for
+        named = ", ".join(filter(None, (str(said["command"]), _about(undid))))
+        return f"{named} ({undid['short_id']})"
     named = _named(item["command"], said)
     if "count" in said:
         named = ": ".join(filter(None, _with_files(item, named)))

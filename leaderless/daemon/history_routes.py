@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from leaderless.catalogue import conflicts, history, looks, said_of, undo, undo_story
+from leaderless.catalogue.action_ids import short_id
 from leaderless.catalogue.hierarchy import circles
 from leaderless.catalogue.history import Filter
 from leaderless.catalogue.listing import find_device
@@ -166,19 +168,19 @@ class HistoryDesk:
             action = undo_story.candidate(connection, own, reference)
             if action is None:
                 return
-            about = history.in_words(connection, action)
-            error.message = f"{about} ({_short(action)}) stays: {error.message}"
+            about, short = history.in_words(connection, action), partial(_short, connection)
+            error.message = f"{about} ({short(action)}) stays: {error.message}"
             hints = []
             later = undo_story.standing_on(connection, action)
             if later is not None:
                 what, by = later
                 about = history.in_words(connection, what)
-                hints.append(f"leaderless undo {_short(what)} takes back {about}, by {by}, first")
+                hints.append(f"leaderless undo {short(what)} takes back {about}, by {by}, first")
             if reference is None:
                 older = undo_story.next_possible(connection, registry, now_ms, own, action)
                 if older is not None:
                     about = history.in_words(connection, older)
-                    hints.append(f"leaderless undo {_short(older)} takes back {about}, done before")
+                    hints.append(f"leaderless undo {short(older)} takes back {about}, done before")
             error.hint = "; ".join(hints) or error.hint
 
         await self.store.read(explain)
@@ -248,6 +250,6 @@ class HistoryDesk:
         )
 
 
-def _short(action: Action) -> str:
-    """Return the end of an action's id, as `history` shows it."""
-    return action.command_id.hex()[-8:]
+def _short(connection: Connection, action: Action) -> str:
+    """Return an action's id as `history` shows it."""
+    return short_id(connection, action.command_id)

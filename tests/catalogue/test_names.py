@@ -25,14 +25,14 @@ def test_a_record_has_its_name_also_when_it_is_deleted(replica: Replica) -> None
 
 
 def test_what_is_said_of_a_file_is_called_after_it(replica: Replica) -> None:
-    """Also while it is only remembered as deleted; a file that is not here has the start of its id."""
+    """Also while it is only remembered as deleted; a file that is not here has its id."""
     disk = Drive(replica, "disk")
     about = {"scope": "entry", "target": disk.put("a.jpg")}
     assert named(replica, Create("user_metadata", RECORD, about)) == "of a.jpg"
     within(replica, lambda c: c.exec_driver_sql("UPDATE entry SET dead = 1 WHERE kind = 'file'"))
     assert within(replica, lambda c: record_name(c, "user_metadata", RECORD)) == "of a.jpg"
     gone = {"scope": "entry", "target": ALBUM}
-    assert named(replica, Create("user_metadata", TAG, gone)) == f"of {ALBUM.hex()[:8]}"
+    assert named(replica, Create("user_metadata", TAG, gone)) == f"of {ALBUM.hex()}"
     assert named(replica, Create("user_metadata", ALBUM, {})) == "of nothing"
 
 

@@ -88,9 +88,9 @@ def test_an_undo_says_what_it_took_back_and_what_is_next(ask: Ask) -> None:
 def test_a_refused_undo_names_what_came_later(ask: Ask) -> None:
     """Its id, as history shows it, and its command; that one can be taken back first."""
     ask("tag", "create", "stood-on")
-    first = _last(ask)["id"][-8:]
+    first = _last(ask)["short_id"]
     ask("tag", "set", "stood-on", "color=red")
-    later = _last(ask)["id"][-8:]
+    later = _last(ask)["short_id"]
     refused = ask("undo", first)
     assert (refused.code, f"tag.create stood-on ({first}) stays: " in refused.err) == (1, True)
     assert f"undo {later} takes back tag.set stood-on, by anna, first" in refused.err
@@ -122,7 +122,7 @@ def test_history_of_a_file_marks_scopes_where_there_are_two(indexed: Device, fol
 def test_history_takes_the_ids_that_it_prints(ask: Ask) -> None:
     """As short as they are, the line of that action alone; of no action it says what is wrong."""
     ask("tag", "create", "by-its-id")
-    shown = _last(ask)["id"][-8:]
+    shown = _last(ask)["short_id"]
     ask("tag", "create", "another-one")
     told = ask("history", shown).out.splitlines()
     assert (len(told), "by-its-id" in told[1]) == (2, True)
@@ -186,6 +186,7 @@ def _listed(home: Path, **about: object) -> str:
     """Return the line that the history shows of an action."""
     action = {
         "id": "ab" * 16,
+        "short_id": "ab" * 4,
         "author": "anna",
         "authored_ms": "1800000000000",
         "confirmed_by": [],
@@ -220,3 +221,12 @@ def test_a_revoke_says_whose_and_by_whom(tmp_path: Path) -> None:
     """Whoever wrote the line."""
     line = _listed(tmp_path, command="device.revoke", data={"device": "ben", "by": "cy"})
     assert "ben (by cy)" in line
+
+
+def test_an_undo_shows_the_id_of_what_it_took_back(tmp_path: Path) -> None:
+    """As `history` takes it; of what is not in the log there is none to ask for."""
+    said = {"command_id": "cd" * 16, "command": "tag.create"}
+    undid = {"command": "tag.create", "data": {"tag": "trip"}, "short_id": "cdcdcdcdcdcd"}
+    line = _listed(tmp_path / "a", command="undo", data=said, undid=undid)
+    assert "  tag.create, trip (cdcdcdcdcdcd)" in line
+    assert "cdcd" not in _listed(tmp_path / "b", command="undo", data=said)

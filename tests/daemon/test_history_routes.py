@@ -351,5 +351,5 @@ async def test_an_undo_in_the_history_names_what_it_took_back(
         await rooms.data("POST", "/v1/undo")
         undo, create = (await rooms.data("GET", "/v1/history"))["actions"]
         assert (undo["undid"]["id"], undo["undid"]["data"]) == (create["id"], create["data"])
-        named = await rooms.data("GET", "/v1/history", target=create["id"][-8:])
+        named = await rooms.data("GET", "/v1/history", target=create["short_id"])
         assert named["actions"] == [create]
