@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_DIGITS: Final = 32
-_LEAST, _SHORT = 4, 8
-"""Digits that are taken for an id, and that are shown of one."""
+SHORT_DIGITS: Final = 8
+"""Digits that are shown of an id, unless that needs more to be told from others."""
+_DIGITS, _LEAST = 32, 4
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text may be part of an id: four hexadecimal digits or more."""
+    return _LEAST <= len(text) <= _DIGITS and _HEXADECIMAL.issuperset(text)
 
 
 def keys_named(connection: Connection, reference: str) -> list[tuple[bytes, bytes]]:
@@ -23,7 +28,7 @@ def keys_named(connection: Connection, reference: str) -> list[tuple[bytes, byte
     So what begins one id alone, as `short_id` does, names that one. Of many a few are returned.
     """
     digits = reference.lower()
-    if not _LEAST <= len(digits) <= _DIGITS or not _HEXADECIMAL.issuperset(digits):
+    if not is_id(digits):
         return []
     bounds = tuple(bytes.fromhex(digits.ljust(_DIGITS, fill)) for fill in "0f")
     for condition, values in (
@@ -51,7 +56,7 @@ def short_id(connection: Connection, command_id: bytes) -> str:
     for other in beside:
         if other is not None:
             common = max(common, common_digits(digits, other.hex()))
-    return digits[: max(_SHORT, common + 1)]
+    return digits[: max(SHORT_DIGITS, common + 1)]
 
 
 def common_digits(one: str, other: str) -> int:

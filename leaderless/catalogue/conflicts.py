@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from leaderless.catalogue.action_ids import is_id
+from leaderless.catalogue.conflict_ids import conflict_id, short_ids
 from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.text import plain_json
 from leaderless.errors import NotFoundError, UsageError
@@ -17,7 +19,7 @@ from leaderless.protocol.records import decode_ref, decode_state, encode_ref
 from registry.changes import LOCK_FIELD, Delete, Dismiss, Restore, Update
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -38,12 +40,13 @@ REMADE = "remade"
 delete of a record that is there all the same, REMADE a value that went with a deleted record which
 was made or restored without it."""
 _BY_VALUE = (OVERWRITTEN, LOCKED, REMADE)
+_MOST_NAMED = 10
 
 
 class Conflict(NamedTuple):
-    """A change that lost; `field` is empty for a delete."""
+    """A change that lost; `field` is empty for a delete. `id` is the same on every device."""
 
-    number: int
+    id: bytes
     model: str
     record: bytes
     field: str
@@ -56,8 +59,9 @@ class Conflict(NamedTuple):
 
 
 def conflicts(connection: Connection, registry: Registry) -> list[Conflict]:
-    """Return every conflict that a person may want to settle, oldest first."""
-    return [item for item in _journal(connection) if _is_worth_telling(registry, item)]
+    """Return every conflict that a person may want to settle; what was written first comes first."""
+    found = [item for item in _journal(connection) if _is_worth_telling(registry, item)]
+    return sorted(found, key=lambda item: (item.loser, item.id))
 
 
 def count_conflicts(connection: Connection, registry: Registry, most: int) -> int:
@@ -75,20 +79,25 @@ def _is_worth_telling(registry: Registry, conflict: Conflict) -> bool:
     return conflict.field != LOCK_FIELD and (item is None or not item.bookkeeping)
 
 
-def _journal(connection: Connection, where: str = "", *values: object) -> Iterator[Conflict]:
-    """Yield what the journal holds, oldest first; `where` is a condition in SQL."""
+def _journal(
+    connection: Connection, where: str = "", *values: object, called: str = ""
+) -> Iterator[Conflict]:
+    """Yield what the journal holds; `where` is a condition in SQL, ids begin with `called`."""
     found = connection.exec_driver_sql(
-        "SELECT j.id, j.model, j.record, j.field, j.subkey, j.value, j.loser, r.state, r.deaths"
+        "SELECT j.model, j.record, j.field, j.subkey, j.value, j.loser, r.state, r.deaths"
         " FROM journal j LEFT JOIN record r ON r.model = j.model AND r.uuid = j.record"
         f"{where and f' WHERE {where}'} ORDER BY j.id",
         values,
     )
-    for number, model, record, field, subkey, value, packed_loser, packed, deaths in found:
-        state, loser = decode_state(packed, deaths), decode_ref(packed_loser)
-        key = (field, subkey or None)
+    for model, record, field, subkey, value, packed_loser, packed, deaths in found:
+        loser = decode_ref(packed_loser)
+        uuid = conflict_id(model, record, field, subkey, value, loser)
+        if not uuid.hex().startswith(called):
+            continue
+        state, key = decode_state(packed, deaths), (field, subkey or None)
         held = state.shown().get(key)
         yield Conflict(
-            number,
+            uuid,
             model,
             record,
             *key,
@@ -122,11 +131,14 @@ def _cause(state: RecordState, field: str, held: Write | None, loser: WriteRef) 
     return LOCKED if state.guard.level else REMADE
 
 
-def conflict_json(connection: Connection, conflict: Conflict) -> dict[str, Any]:
-    """Return a conflict for JSON, with names for people."""
+def conflict_json(
+    connection: Connection, conflict: Conflict, shorts: Mapping[bytes, str]
+) -> dict[str, Any]:
+    """Return a conflict for JSON, with names for people; `shorts` are ids as they are shown."""
     winner = conflict.winner
     return {
-        "number": conflict.number,
+        "id": conflict.id.hex(),
+        "short_id": shorts.get(conflict.id, conflict.id.hex()),
         "model": conflict.model,
         "record": conflict.record.hex(),
         "name": record_name(connection, conflict.model, conflict.record),
@@ -144,22 +156,47 @@ def conflict_json(connection: Connection, conflict: Conflict) -> dict[str, Any]:
     }
 
 
-def find_conflict(connection: Connection, registry: Registry, number: int) -> Conflict:
-    """Return the conflict of that number; raises NotFoundError."""
-    for conflict in _journal(connection, "j.id = ?", number):
+def shown_ids(found: Iterable[Conflict]) -> dict[bytes, str]:
+    """Return how short the ids of all conflicts are shown."""
+    return short_ids(conflict.id for conflict in found)
+
+
+def ids_for_completion(connection: Connection, registry: Registry, prefix: str) -> list[str]:
+    """Return the ids of conflicts, as they are shown, that begin with `prefix`."""
+    shorts = shown_ids(conflicts(connection, registry)).values()
+    return sorted(short for short in shorts if short.startswith(prefix))
+
+
+def find_conflict(connection: Connection, registry: Registry, reference: str) -> Conflict:
+    """Return the conflict whose id begins with hexadecimal digits.
+
+    Raises NotFoundError, or UsageError where several do.
+    """
+    digits, found = reference.lower(), dict[bytes, Conflict]()
+    for conflict in _journal(connection, called=digits) if is_id(digits) else ():
+        # Branches of one feed may hold the same word twice: it goes by one id.
         if _is_worth_telling(registry, conflict):
-            return conflict
-    raise NotFoundError(f"there is no conflict {number}", hint="leaderless conflicts")
+            found.setdefault(conflict.id, conflict)
+    if not found:
+        raise NotFoundError(f"there is no conflict “{reference}”", hint="leaderless conflicts")
+    if len(found) > 1:
+        named = ", ".join(sorted(short_ids(found).values())[:_MOST_NAMED])
+        raise UsageError(
+            f"“{reference}” begins the ids of {len(found)} conflicts: {named}",
+            hint="give more of it",
+        )
+    return next(iter(found.values()))
 
 
-async def restore_conflict(store: Store, number: int) -> Conflict:
+async def restore_conflict(store: Store, reference: str) -> Conflict:
     """Let what lost win: write the value again, or delete after all. Returns what it was.
 
-    Raises NotFoundError, or UsageError where the record is gone and takes more than a value.
+    `reference` begins its id. Raises NotFoundError, or UsageError where it begins several ids, or where
+    the record is gone and takes more than a value.
     """
 
     def write(transaction: Transaction) -> Conflict:
-        conflict = find_conflict(transaction.conn, store.registry, number)
+        conflict = find_conflict(transaction.conn, store.registry, reference)
         data = {
             "model": conflict.model,
             "record": conflict.record.hex(),
@@ -182,14 +219,14 @@ def _restoring(conflict: Conflict) -> Edit:
     return kind(*about, {key: conflict.value}, (conflict.loser,))
 
 
-async def dismiss_conflict(store: Store, number: int | None) -> int:
-    """Let one conflict rest, or all of them; on every device. Returns how many."""
+async def dismiss_conflict(store: Store, reference: str | None) -> int:
+    """Let one conflict rest, by the beginning of its id, or all; on every device. Returns how many."""
 
     def write(transaction: Transaction) -> int:
-        if number is None:
+        if reference is None:
             chosen = conflicts(transaction.conn, store.registry)
         else:
-            chosen = [find_conflict(transaction.conn, store.registry, number)]
+            chosen = [find_conflict(transaction.conn, store.registry, reference)]
         edits = _dismissals(transaction.conn, store.registry, chosen)
         if edits:
             transaction.commit(DISMISS, edits, {"count": len(chosen)})
@@ -205,16 +242,15 @@ def _dismissals(
 
     What nobody is told of (the same value, how it came about) rests with what was written with it.
     """
-    numbers = {conflict.number for conflict in chosen}
+    ids = {conflict.id for conflict in chosen}
     edits = []
     for model, record in dict.fromkeys((item.model, item.record) for item in chosen):
         of_record = list(_journal(connection, "j.model = ? AND j.record = ?", model, record))
-        named = {item.loser for item in of_record if item.number in numbers}
+        named = {item.loser for item in of_record if item.id in ids}
         resting = [
             item
             for item in of_record
-            if item.number in numbers
-            or (item.loser in named and not _is_worth_telling(registry, item))
+            if item.id in ids or (item.loser in named and not _is_worth_telling(registry, item))
         ]
         losers = tuple(((item.field, item.subkey), item.loser) for item in resting if item.field)
         deletes = tuple(item.loser for item in resting if not item.field)

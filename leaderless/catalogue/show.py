@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from entities.content import content_id
 from leaderless.catalogue import metadata
-from leaderless.catalogue.conflicts import conflict_json, conflicts
+from leaderless.catalogue.conflicts import conflict_json, conflicts, shown_ids
 from leaderless.catalogue.copies import copies
 from leaderless.catalogue.hierarchy import read_hierarchy
 from leaderless.catalogue.locks import lock_json
@@ -70,7 +70,8 @@ def show(
         {key: write.value for key, write in of_content.items()},
         {key: write.value for key, write in of_entry.items()},
     )
-    origins = Origins(connection)
+    origins, lost = Origins(connection), conflicts(connection, registry)
+    shorts = shown_ids(lost)
     return {
         **shown,
         "metadata": metadata.metadata_json(fields),
@@ -79,8 +80,8 @@ def show(
         "changes": _changes(connection, file, origins, hidden=of_entry.keys()),
         "locks": list(_locks(connection, file)),
         "conflicts": [
-            conflict_json(connection, conflict)
-            for conflict in conflicts(connection, registry)
+            conflict_json(connection, conflict, shorts)
+            for conflict in lost
             if _concerns(connection, file, conflict)
         ],
     }

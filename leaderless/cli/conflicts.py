@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from leaderless.cli.app import Context, verb
+from leaderless.cli.app import Context, names, verb
 from leaderless.cli.output import (
     bare_text,
     chat,
@@ -61,14 +61,14 @@ def conflicts_list(context: Context) -> None:
     if not rows:
         chat("No conflicts.")
         return
-    table(("no", "what", "field", "lost", "by", "at", "shown", "by", "at", "why"), rows)
-    restore = context.command("conflicts restore NO")
-    chat(f"`{restore}` lets one win, `… dismiss NO` lets it rest.")
+    table(("id", "what", "field", "lost", "by", "at", "shown", "by", "at", "why"), rows)
+    restore = context.command("conflicts restore ID")
+    chat(f"`{restore}` lets one win, `… dismiss ID` lets it rest.")
 
 
 def _row(item: dict[str, Any]) -> tuple[object, ...]:
     return (
-        item["number"],
+        item["short_id"],
         f"{item['model']} {item['name']}",
         _field(item),
         bare_text(item["value"]) if item["field"] else "(delete)",
@@ -95,23 +95,22 @@ def _shown(item: dict[str, Any], text: Callable[[object], str] = value_text) -> 
     return "(nothing)" if item["winning_value"] is None else text(item["winning_value"])
 
 
-@conflicts.command("show")
-@click.argument("number", type=int)
-@verb
-def conflicts_show(context: Context, number: int) -> None:
-    """Show one conflict whole."""
-    answer = context.client.get("/v1/conflicts")
-    found = [item for item in answer["conflicts"] if item["number"] == number]
-    if not found:
-        from leaderless.errors import NotFoundError  # noqa: PLC0415 - rare
+_CONFLICT = click.argument("conflict", metavar="ID", shell_complete=names("conflict"))
 
-        raise NotFoundError(f"there is no conflict {number}", hint="leaderless conflicts")
+
+@conflicts.command("show")
+@_CONFLICT
+@verb
+def conflicts_show(context: Context, conflict: str) -> None:
+    """Show one conflict whole."""
+    answer = context.client.get("/v1/conflicts/show", {"id": conflict})
     if context.json:
-        put_json({"schema": 1, "conflict": found[0]})
+        put_json(answer)
         return
-    _tell(found[0])
-    restore = context.command(f"conflicts restore {number}")
-    chat(f"`{restore}` lets what lost win, `… dismiss {number}` lets it rest.")
+    _tell(answer["conflict"])
+    short = name_text(answer["conflict"]["short_id"])
+    restore = context.command(f"conflicts restore {short}")
+    chat(f"`{restore}` lets what lost win, `… dismiss {short}` lets it rest.")
 
 
 def _tell(item: dict[str, Any]) -> None:
@@ -133,11 +132,11 @@ def _tell(item: dict[str, Any]) -> None:
 
 
 @conflicts.command("restore")
-@click.argument("number", type=int)
+@_CONFLICT
 @verb
-def conflicts_restore(context: Context, number: int) -> None:
+def conflicts_restore(context: Context, conflict: str) -> None:
     """Let what lost win, on every device."""
-    answer = context.client.post("/v1/conflicts/restore", {"number": number})
+    answer = context.client.post("/v1/conflicts/restore", {"id": conflict})
     if context.json:
         put_json(answer)
         return
@@ -145,14 +144,14 @@ def conflicts_restore(context: Context, number: int) -> None:
 
 
 @conflicts.command("dismiss")
-@click.argument("number", type=int, required=False)
+@click.argument("conflict", metavar="[ID]", required=False, shell_complete=names("conflict"))
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @verb
-def conflicts_dismiss(context: Context, number: int | None, everything: bool) -> None:
+def conflicts_dismiss(context: Context, conflict: str | None, everything: bool) -> None:
     """Let what lost rest, on every device."""
-    if (number is None) != everything:
-        raise click.UsageError("name one conflict by its number, or --all")
-    body = {"all": True} if number is None else {"number": number}
+    if (conflict is None) != everything:
+        raise click.UsageError("name one conflict by its id, or --all")
+    body = {"all": True} if conflict is None else {"id": conflict}
     answer = context.client.post("/v1/conflicts/dismiss", body)
     if context.json:
         put_json(answer)

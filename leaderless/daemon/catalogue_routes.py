@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from leaderless.catalogue import find, listing
+from leaderless.catalogue.conflicts import ids_for_completion
 from leaderless.catalogue.export import export_lines
 from leaderless.catalogue.said_of import count_said_alone
 from leaderless.catalogue.text import name_bytes, name_json
@@ -219,8 +220,11 @@ class CatalogueDesk:
     async def complete(self, request: Request) -> Answer:
         """Return names for the shell's completion."""
         kind, prefix = request.needed("kind"), request.text("prefix") or ""
-        epoch = self.store.own_epoch
-        names = await self.store.read(
-            lambda connection: listing.names_for_completion(connection, kind, prefix, epoch)
-        )
+        epoch, registry = self.store.own_epoch, self.store.registry
+        if kind == "conflict":
+            names = await self.store.read(lambda c: ids_for_completion(c, registry, prefix))
+        else:
+            names = await self.store.read(
+                lambda c: listing.names_for_completion(c, kind, prefix, epoch)
+            )
         return Answer({"names": names})

@@ -52,6 +52,7 @@ class HistoryDesk:
             ("GET", "/v1/changes"): self.changes,
             ("POST", "/v1/undo"): self.undo,
             ("GET", "/v1/conflicts"): self.conflicts,
+            ("GET", "/v1/conflicts/show"): self.conflict_show,
             ("POST", "/v1/conflicts/restore"): self.conflict_restore,
             ("POST", "/v1/conflicts/dismiss"): self.conflict_dismiss,
             ("POST", "/v1/lock"): self.lock,
@@ -191,26 +192,35 @@ class HistoryDesk:
 
         def listed(connection: Connection) -> dict[str, Any]:
             found = conflicts.conflicts(connection, registry)
-            shown = [conflicts.conflict_json(connection, conflict) for conflict in found]
+            shorts = conflicts.shown_ids(found)
+            shown = [conflicts.conflict_json(connection, item, shorts) for item in found]
             return {"conflicts": shown, "circles": circles(connection)}
 
         return Answer(await self.store.read(listed))
 
+    async def conflict_show(self, request: Request) -> Answer:
+        """Return one conflict."""
+        reference, registry = _conflict(request), self.store.registry
+
+        def shown(connection: Connection) -> dict[str, Any]:
+            found = conflicts.find_conflict(connection, registry, reference)
+            shorts = conflicts.shown_ids(conflicts.conflicts(connection, registry))
+            return conflicts.conflict_json(connection, found, shorts)
+
+        return Answer({"conflict": await self.store.read(shown)})
+
     async def conflict_restore(self, request: Request) -> Answer:
         """Let what lost win."""
-        number = request.number("number")
-        if number is None:
-            raise UsageError("number is missing", hint="leaderless conflicts")
-        found = await conflicts.restore_conflict(self.store, number)
-        shown = await self.store.read(lambda c: conflicts.conflict_json(c, found))
+        found = await conflicts.restore_conflict(self.store, _conflict(request))
+        shown = await self.store.read(lambda c: conflicts.conflict_json(c, found, {}))
         return Answer({"restored": shown})
 
     async def conflict_dismiss(self, request: Request) -> Answer:
         """Let one conflict rest, or all."""
-        number = request.number("number")
-        if number is None and request.body.get("all") is not True:
-            raise UsageError("number or all is missing", hint="leaderless conflicts")
-        return Answer({"dismissed": await conflicts.dismiss_conflict(self.store, number)})
+        reference = request.reference("id")
+        if reference is None and request.body.get("all") is not True:
+            raise UsageError("id or all is missing", hint="leaderless conflicts")
+        return Answer({"dismissed": await conflicts.dismiss_conflict(self.store, reference)})
 
     async def lock(self, request: Request) -> Answer:
         """Freeze a record as it is."""
@@ -253,3 +263,11 @@ class HistoryDesk:
 def _short(connection: Connection, action: Action) -> str:
     """Return an action's id as `history` shows it."""
     return short_id(connection, action.command_id)
+
+
+def _conflict(request: Request) -> str:
+    """Return what begins the id of a conflict; raises UsageError where nothing does."""
+    reference = request.reference("id")
+    if reference is None:
+        raise UsageError("id is missing", hint="leaderless conflicts")
+    return reference

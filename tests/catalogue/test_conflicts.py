@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from leaderless.catalogue import tags
+from leaderless.catalogue.conflict_ids import conflict_id
 from leaderless.catalogue.conflicts import (
     Conflict,
     conflict_json,
@@ -15,9 +17,14 @@ from leaderless.catalogue.conflicts import (
     count_conflicts,
     dismiss_conflict,
     find_conflict,
+    ids_for_completion,
     restore_conflict,
+    shown_ids,
 )
-from leaderless.errors import NotFoundError
+from leaderless.errors import NotFoundError, UsageError
+from leaderless.protocol.packing import pack
+from leaderless.protocol.records import decode_ref, encode_ref
+from leaderless.store.rebuild import rebuild
 from registry.changes import Create, Delete, Edit, Restore, Update
 from tests.cluster import open_cluster
 from tests.replicas import Replica
@@ -42,7 +49,7 @@ async def test_a_value_that_lost_is_in_the_journal(tmp_path: Path) -> None:
         await cluster.connect(0, 1)
         await cluster.until_in_sync((0, 1))
         (lost,) = await one.store.read(
-            lambda c: [conflict_json(c, item) for item in conflicts(c, one.store.registry)]
+            lambda c: [conflict_json(c, item, {}) for item in conflicts(c, one.store.registry)]
         )
     assert {name: lost[name] for name in ("model", "record", "field", "subkey", "value")} == {
         "model": "tag",
@@ -89,7 +96,7 @@ async def test_what_is_dismissed_is_one_field_alone(replicas: list[Replica]) -> 
     """What else the same change had lost stays listed, on every device."""
     a, b, _ = replicas
     _lose(a, b, {"color": "red", "icon": "moon"}, {"color": "blue", "icon": "star"})
-    found = {conflict.field: conflict.number for conflict in listed(a)}
+    found = {conflict.field: conflict.id.hex() for conflict in listed(a)}
     assert await dismiss_conflict(a.store, found["color"]) == 1
     hear(b, a)
     for replica in (a, b):
@@ -103,7 +110,7 @@ async def test_what_nobody_is_told_of_rests_with_what_was_dismissed(
     a, b, _ = replicas
     _lose(a, b, {"color": "red", "icon": "moon"}, {"color": "blue", "icon": "moon"})
     (conflict,) = listed(a)
-    await dismiss_conflict(a.store, conflict.number)
+    await dismiss_conflict(a.store, conflict.id.hex())
     query = "SELECT count(*) FROM journal"
     assert within(a, lambda c: c.exec_driver_sql(query).scalar()) == 0
 
@@ -121,7 +128,7 @@ async def test_a_delete_in_vain_names_who_keeps_the_record(replicas: list[Replic
     assert (conflict.cause, conflict.loser.feed[:16]) == ("kept", b.store.own_device)
     assert conflict.winner is not None
     assert conflict.winner.feed[:16] == a.store.own_device
-    await dismiss_conflict(a.store, conflict.number)
+    await dismiss_conflict(a.store, conflict.id.hex())
     assert listed(a) == []
 
 
@@ -135,20 +142,84 @@ async def test_what_lost_with_its_record_comes_back_with_it(replicas: list[Repli
     hear(a, b)
     (conflict,) = listed(a)
     assert (conflict.cause, conflict.value) == ("deleted", "red")
-    await restore_conflict(a.store, conflict.number)
+    await restore_conflict(a.store, conflict.id.hex())
     query = "SELECT canonical_name, icon, color FROM tag"
     assert within(a, lambda c: c.exec_driver_sql(query).all()) == [("trip", "sun", "red")]
     assert listed(a) == []
 
 
-def test_what_is_not_worth_telling_has_no_number(replicas: list[Replica]) -> None:
+def test_what_is_not_worth_telling_has_no_id(replicas: list[Replica]) -> None:
     """The same value written twice is found by nobody."""
     a, b, _ = replicas
     _lose(a, b, {"icon": "moon"}, {"icon": "moon"})
-    query = "SELECT id FROM journal"
-    number = within(a, lambda c: c.exec_driver_sql(query).scalar_one())
+    query = "SELECT model, record, field, subkey, value, loser FROM journal"
+    *about, loser = within(a, lambda c: tuple(c.exec_driver_sql(query).one()))
+    uuid = conflict_id(*about, decode_ref(loser))
     with pytest.raises(NotFoundError):
-        within(a, lambda c: find_conflict(c, a.store.registry, number))
+        within(a, lambda c: find_conflict(c, a.store.registry, uuid.hex()))
+
+
+def test_conflicts_go_by_the_same_ids_everywhere_in_the_same_order(
+    replicas: list[Replica],
+) -> None:
+    """Whatever a device heard first, also after a rebuild, and whatever wins since."""
+    a, b, third = replicas
+    _lose(a, b, {"color": "red", "icon": "moon"}, {"color": "blue", "icon": "star"})
+    do(a, Create("tag", b"u" * 16, {"canonical_name": "sea"}))
+    hear(b, a)
+    do(b, Update("tag", b"u" * 16, {"color": "red"}))
+    a.clock.ms += 120_000
+    do(a, Update("tag", b"u" * 16, {"color": "blue"}))
+    for device, *others in ((a, b), (b, a), (third, b, a)):
+        hear(device, *others)
+    before = [item.id for item in listed(a)]
+    assert len(set(before)) == 3
+    assert [item.id for item in listed(b)] == [item.id for item in listed(third)] == before
+    third.store.write_here(lambda tx: rebuild(tx.conn, third.store.registry, tx.now_ms))
+    do(third, Update("tag", TAG, {"color": "green"}))
+    assert [item.id for item in listed(third)] == before
+
+
+def test_a_conflict_is_found_by_what_begins_its_id_alone(replicas: list[Replica]) -> None:
+    """In either case; of two that begin so, neither is taken and both are named."""
+    a, b, _ = replicas
+    _lose(a, b, {"color": "red"}, {"color": "blue"})
+    (conflict,) = listed(a)
+    digits = conflict.id.hex()
+
+    def found(reference: str) -> Conflict:
+        return within(a, lambda c: find_conflict(c, a.store.registry, reference))
+
+    assert found(digits[:4]) == found(digits.upper()) == conflict
+    about = conflict.model, conflict.record, "attributes"
+    value, loser = pack("x"), conflict.loser
+    keys = (str(number) for number in itertools.count())
+    key = next(key for key in keys if conflict_id(*about, key, value, loser)[:2] == conflict.id[:2])
+    row = (*about, key, value, encode_ref(loser), 1)
+    insert = "INSERT INTO journal (model, record, field, subkey, value, loser, noted_at) VALUES"
+    within(a, lambda c: c.exec_driver_sql(f"{insert} (?, ?, ?, ?, ?, ?, ?)", row))
+    with pytest.raises(UsageError, match="begins the ids of 2 conflicts") as caught:
+        found(digits[:4])
+    assert digits[:8] in caught.value.message
+    assert found(digits[:12]) == conflict
+
+
+@pytest.mark.parametrize("reference", ["1", "abc", "77", "nothing hexadecimal", "0" * 33])
+def test_what_begins_no_id_finds_no_conflict(replica: Replica, reference: str) -> None:
+    """Also numbers, as former versions gave them."""
+    with pytest.raises(NotFoundError):
+        within(replica, lambda c: find_conflict(c, replica.store.registry, reference))
+
+
+def test_ids_are_completed_as_they_are_shown(replicas: list[Replica]) -> None:
+    """Those that begin as was typed."""
+    a, b, _ = replicas
+    _lose(a, b, {"color": "red"}, {"color": "blue"})
+    ((uuid, short),) = shown_ids(listed(a)).items()
+    assert short == uuid.hex()[:8]
+    for prefix, offered in (("", [short]), (short[:2], [short]), ("x", [])):
+        found = within(a, lambda c, p=prefix: ids_for_completion(c, a.store.registry, p))
+        assert found == offered
 
 
 def test_conflicts_are_counted_up_to_a_number(replicas: list[Replica]) -> None:

@@ -46,7 +46,7 @@ async def _conflict(a: Replica, b: Replica, ahead_ms: int = 60_000) -> None:
 async def _restored(replica: Replica) -> None:
     (conflict,) = await _listed(replica)
     replica.clock.ms += 100_000
-    await restore_conflict(replica.store, conflict.number)
+    await restore_conflict(replica.store, conflict.id.hex())
 
 
 async def _redone(replica: Replica) -> None:

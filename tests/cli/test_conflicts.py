@@ -13,7 +13,8 @@ from tests.cli.asking import Said, answering, http, run
 Ask = Callable[..., Said]
 HOSTILE = "red\x1b[31m\u202e\x9b2J"
 LOST: dict[str, Any] = {
-    "number": 1,
+    "id": "cd" * 16,
+    "short_id": "cdcdcdcd",
     "model": "tag",
     "record": "ab" * 16,
     "name": HOSTILE,
@@ -55,20 +56,20 @@ def test_what_settles_a_conflict_is_named_for_this_device(tmp_path: Path) -> Non
     """The command can be pasted."""
     with answering(tmp_path, http({"conflicts": [LOST]})):
         said = run("--home", str(tmp_path), "conflicts")
-    assert f"`leaderless --home {tmp_path} conflicts restore NO`" in said.err
+    assert f"`leaderless --home {tmp_path} conflicts restore ID`" in said.err
 
 
 def test_one_conflict_is_shown_whole(tmp_path: Path) -> None:
     """In words: what lost and what is shown, by whom and when, and why; and what to do."""
-    with answering(tmp_path, http({"conflicts": [LOST]})):
-        said = run("--home", str(tmp_path), "conflicts", "show", "1")
+    with answering(tmp_path, http({"conflict": LOST})):
+        said = run("--home", str(tmp_path), "conflicts", "show", "cdcd")
     facts = [line.split()[0] for line in said.out.splitlines()]
     assert (facts, "\x1b" in said.out) == (
         ["what", "field", "lost", "shown", "why", "record"],
         False,
     )
     assert "why     a later value is shown" in said.out
-    assert "conflicts restore 1`" in said.err
+    assert "conflicts restore cdcdcdcd`" in said.err
 
 
 @pytest.mark.parametrize(
@@ -78,9 +79,9 @@ def test_one_conflict_is_shown_whole(tmp_path: Path) -> None:
 def test_what_is_shown_instead_need_not_be_a_value(tmp_path: Path, cause: str, words: str) -> None:
     """Where the record is gone, where it is there against a delete, and where nothing is set."""
     item = {**LOST, "cause": cause, "winning_value": None, "winner": None}
-    for verb, home in (("list", tmp_path / "a"), ("show", tmp_path / "b")):
-        with answering(home, http({"conflicts": [item]})):
-            shown = run("--home", str(home), "conflicts", verb, *["1"][: verb == "show"]).out
+    for verb, home in (("list", tmp_path / "a"), ("show cdcd", tmp_path / "b")):
+        with answering(home, http({"conflicts": [item], "conflict": item})):
+            shown = run("--home", str(home), "conflicts", *verb.split()).out
         assert words in shown
     assert f"shown   {words}\n" in shown
 
@@ -97,19 +98,20 @@ def test_a_parent_that_would_close_a_circle_is_listed_with_the_way_out(tmp_path:
 def test_a_delete_that_lost_is_called_one(tmp_path: Path) -> None:
     """It has no field and no value."""
     item = {**LOST, "field": None, "subkey": None, "value": None, "cause": "kept"}
-    with answering(tmp_path, http({"conflicts": [item]})):
-        shown = run("--home", str(tmp_path), "conflicts", "show", "1").out
+    with answering(tmp_path, http({"conflict": item})):
+        shown = run("--home", str(tmp_path), "conflicts", "show", "cdcd").out
     assert "field   (all of it)" in shown
     assert "lost    (delete), by berta" in shown
 
 
 @pytest.mark.parametrize("verb", ["show", "restore", "dismiss"])
-def test_a_number_that_no_conflict_has_is_not_found(ask: Ask, verb: str) -> None:
-    """Exit 5, and nothing is settled."""
-    assert ask("conflicts", verb, "77").code == 5
+@pytest.mark.parametrize("conflict", ["77", "77777777"])
+def test_an_id_that_no_conflict_has_is_not_found(ask: Ask, verb: str, conflict: str) -> None:
+    """Exit 5, and nothing is settled; a number is none."""
+    assert ask("conflicts", verb, conflict).code == 5
 
 
-@pytest.mark.parametrize("arguments", [[], ["7", "--all"]])
+@pytest.mark.parametrize("arguments", [[], ["7777", "--all"]])
 def test_which_ones_rest_is_said_once(ask: Ask, arguments: list[str]) -> None:
     """Neither none nor one and all."""
     assert ask("conflicts", "dismiss", *arguments).code == 2

@@ -187,7 +187,11 @@ async def test_an_undone_restore_of_a_conflict_shows_what_was_in_effect(
     async with open_rooms(tmp_path, b) as rooms:
         (conflict,) = (await rooms.data("GET", "/v1/conflicts"))["conflicts"]
         assert (conflict["value"], conflict["winning_value"]) == ("red", "green")
-        await rooms.data("POST", "/v1/conflicts/restore", number=conflict["number"])
+        alone = await rooms.data("GET", "/v1/conflicts/show", id=conflict["short_id"])
+        assert alone["conflict"] == conflict
+        offered = await rooms.data("GET", "/v1/complete", kind="conflict", prefix="")
+        assert offered["names"] == [conflict["short_id"]]
+        await rooms.data("POST", "/v1/conflicts/restore", id=conflict["id"])
         assert rooms.rows("SELECT color FROM tag") == [("red",)]
         done = await rooms.data("POST", "/v1/undo")
         assert done["undone"]["command"] == "conflict.restore"
@@ -195,7 +199,7 @@ async def test_an_undone_restore_of_a_conflict_shows_what_was_in_effect(
 
 
 async def test_a_dismissed_conflict_is_listed_no_more(tmp_path: Path, pair: list[Replica]) -> None:
-    """One by its number, or all; something has to be named."""
+    """One by its id, or all; something has to be named."""
     a, b = pair
     _shared(a, b)
     _set(a, color="red")
@@ -289,7 +293,7 @@ async def test_a_restored_conflict_of_a_deleted_record_is_one_action(
     async with open_rooms(tmp_path, b) as rooms:
         (conflict,) = (await rooms.data("GET", "/v1/conflicts"))["conflicts"]
         assert conflict["cause"] == "deleted"
-        await rooms.data("POST", "/v1/conflicts/restore", number=conflict["number"])
+        await rooms.data("POST", "/v1/conflicts/restore", id=conflict["id"])
         assert rooms.rows("SELECT canonical_name, color FROM tag") == [("trip", "red")]
         await rooms.data("POST", "/v1/undo")
         assert rooms.rows("SELECT * FROM tag") == []

@@ -211,7 +211,7 @@ async def test_a_value_that_was_hidden_can_be_taken_after_all(twice: Twice) -> N
     twice.returned()
     store = twice.device.store
     (listed,) = within(twice.device, lambda c: conflicts(c, store.registry))
-    await restore_conflict(store, listed.number)
+    await restore_conflict(store, listed.id.hex())
     assert twice.shown("target, note", "user_metadata") == [(twice.theirs, "mine")]
     assert within(twice.device, lambda c: conflicts(c, store.registry)) == []
 
