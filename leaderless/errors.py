@@ -7,7 +7,8 @@
     ├── NotFoundError       what was named is not here
     ├── NotPermittedError   it is here, but not for the one who asks
     ├── UnreachableError    somebody who is needed does not answer
-    ├── TimedOutError       it may still come, but not within the time given
+    ├── NotYetError         it can be had later, and nobody has to do anything for that
+    │   └── TimedOutError   it may still come, but not within the time given
     └── InvalidDataError    bytes from elsewhere that break a rule (theirs, not ours)
 
 Rooms derive their own errors from these; `code` is stable and for machines, `hint` names the act
@@ -63,7 +64,13 @@ class UnreachableError(LeaderlessError):
     code = "unreachable"
 
 
-class TimedOutError(LeaderlessError):
+class NotYetError(LeaderlessError):
+    """It cannot be had now, and can later: whoever tries again has it then."""
+
+    code = "not_yet"
+
+
+class TimedOutError(NotYetError):
     """It did not happen within the time given; it may still happen."""
 
     code = "timed_out"

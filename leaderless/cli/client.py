@@ -15,6 +15,7 @@ from leaderless.errors import (
     LeaderlessError,
     NotFoundError,
     NotPermittedError,
+    NotYetError,
     TimedOutError,
     UnreachableError,
     UsageError,
@@ -28,21 +29,21 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 64 << 10
 EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE = 1, 2, 3
-EXIT_NOT_PERMITTED, EXIT_NOT_FOUND, EXIT_PROBLEMS, EXIT_TIMED_OUT = 4, 5, 6, 75
+EXIT_NOT_PERMITTED, EXIT_NOT_FOUND, EXIT_PROBLEMS, EXIT_NOT_YET = 4, 5, 6, 75
 _BY_STATUS: dict[int, type[LeaderlessError]] = {
     400: UsageError,
     403: NotPermittedError,
     404: NotFoundError,
     413: UsageError,
     503: LeaderlessError,
-    504: TimedOutError,
+    504: NotYetError,
 }
 _EXITS: tuple[tuple[type[LeaderlessError], int], ...] = (
     (UsageError, EXIT_USAGE),
     (UnreachableError, EXIT_UNREACHABLE),
     (NotPermittedError, EXIT_NOT_PERMITTED),
     (NotFoundError, EXIT_NOT_FOUND),
-    (TimedOutError, EXIT_TIMED_OUT),
+    (NotYetError, EXIT_NOT_YET),
 )
 
 

@@ -8,8 +8,8 @@ import time
 import click
 
 from leaderless.cli.app import Context, names, verb
-from leaderless.cli.client import EXIT_NOT_FOUND
-from leaderless.cli.output import chat, put_json, size_text, table
+from leaderless.cli.client import EXIT_NOT_FOUND, EXIT_NOT_YET
+from leaderless.cli.output import chat, name_text, put_json, size_text, table
 from leaderless.cli.values import parse_size, parse_time_ms
 from leaderless.words import KINDS
 
@@ -62,6 +62,9 @@ def find(
         "limit": limit,
     }
     answer = context.client.get("/v1/find", query)
+    held_up = answer["held_up"]
+    if held_up is not None:
+        held_up["hint"] = context.hint(held_up["hint"])
     if context.json:
         put_json(answer)
     else:
@@ -76,6 +79,13 @@ def find(
             for item in answer["entries"]
         ]
         table(("device", "drive", "now", "size", "path"), rows)
+    if held_up is not None:
+        # What was found since the backup is not known yet: that it is not listed tells nothing.
+        so_far = "That is all" if answer["entries"] else "Nothing found"
+        chat(f"{so_far}, as far as is known now: {name_text(held_up['message'])}.")
+        chat(f"  → {name_text(held_up['hint'])}")
+        if not answer["entries"]:
+            raise click.exceptions.Exit(EXIT_NOT_YET)
     if not answer["entries"]:
         chat("Nothing found.")
         if text is not None and _GLOB.search(text):

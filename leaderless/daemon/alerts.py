@@ -143,11 +143,10 @@ def life_alerts(
             f" {given.as_of} changes are here; until then it changes nothing",
         )
     elif life == restoring.RESTORING:
-        left = "" if left_s is None else f", {counted(math.ceil(left_s), 'second')} more at most"
         yield Alert(
             "RESTORING",
-            f"this device was put back to an older state of its files{_since(facts, now_ms)}: it waits"
-            f" for {_awaited(awaited)}{left}, and changes nothing until then",
+            f"this device was put back to an older state of its files{_since(facts, now_ms)}:"
+            f" {waited_for(facts, awaited, left_s)}, and changes nothing until then",
             "half a minute at most, unless one gives back what it knows. `leaderless device claim` goes"
             " on at once, without what they know: files found since the backup get new ids, and lose"
             " the notes and tags of others",
@@ -161,6 +160,16 @@ def life_alerts(
         )
     if not life:
         yield from _came_back(facts, now_ms)
+
+
+def waited_for(facts: Facts, awaited: Sequence[str], left_s: float | None) -> str:
+    """Return what a device waits for that takes its rows back; what is given as of `life_alerts`."""
+    given = facts.given
+    if given is not None:
+        source = called(facts, given.source)
+        return f"{given.reached} of {given.as_of} changes are here from {source}"
+    left = "" if left_s is None else f", {counted(math.ceil(left_s), 'second')} more at most"
+    return f"it waits for {_awaited(awaited)}{left}"
 
 
 def _since(facts: Facts, now_ms: int) -> str:

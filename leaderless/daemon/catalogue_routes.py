@@ -14,6 +14,7 @@ from leaderless.catalogue.export import export_lines
 from leaderless.catalogue.said_of import count_said_alone
 from leaderless.catalogue.text import name_bytes, name_json
 from leaderless.daemon.filters import find_query
+from leaderless.daemon.held_up import held_up_json, not_held_up
 from leaderless.daemon.member_routes import revoked_json, revoked_views
 from leaderless.errors import NotPermittedError, UsageError
 from leaderless.protocol.retention import LEASE_MS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from leaderless.daemon.held_up import Waits
     from leaderless.daemon.presence import Presence
     from leaderless.indexer.service import Indexer
     from leaderless.status.http import Request
@@ -46,6 +48,8 @@ class CatalogueDesk:
     others: Callable[[], Collection[bytes]] = tuple
     """All members but this device."""
     lease_ms: int = LEASE_MS
+    waits: Waits = not_held_up
+    """What this device waits for while it takes its rows back."""
 
     def table(self) -> dict[tuple[str, str], Handler]:
         """Return who answers what."""
@@ -186,7 +190,9 @@ class CatalogueDesk:
             return query.limit, find.find_entries(connection, one_more, own, online)
 
         limit, entries = await self.store.read(search)
-        return Answer({"entries": entries[:limit], "is_cut": len(entries) > limit})
+        held_up = await held_up_json(self.waits)
+        is_cut = len(entries) > limit
+        return Answer({"entries": entries[:limit], "is_cut": is_cut, "held_up": held_up})
 
     # --- export -----------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from leaderless.daemon.alerts import (
     life_alerts,
     relay_alert,
     revoked_alerts,
+    waited_for,
 )
 from leaderless.daemon.disk_watch import disk_alerts
 from leaderless.daemon.facts import MOST_CONFLICTS, Facts, called, named, short
@@ -29,7 +30,7 @@ from leaderless.protocol.commands import Stream
 from leaderless.protocol.retention import LEASE_MS
 from leaderless.protocol.returning import knows_more
 from leaderless.status.report import Alert, PeerView, ScanView, View
-from leaderless.store import came_back, shelf
+from leaderless.store import came_back, restoring, shelf
 from leaderless.store.forgetting import away_since
 from leaderless.store.repair import acknowledge
 from leaderless.words import counted
@@ -120,6 +121,15 @@ class Overview:
             is_member=all(device.id != own.hex() for device in gone),
             writes=not facts.holdings.life,
         )
+
+    async def waits(self) -> str | None:
+        """Return what this device waits for while it takes its rows back; None if it does not."""
+        if await self._store.read(restoring.life) != restoring.RESTORING:
+            return None
+        now_ms, epoch, registry = self._store.now_ms(), self._store.own_epoch, self._store.registry
+        facts = await self._store.read(lambda c: Facts(c, now_ms, epoch, registry))
+        connected = {peer.device: peer for peer in self._driver.exchange.peers.values()}
+        return waited_for(facts, *self._awaited(facts, connected))
 
     @property
     def _fetching(self) -> Fetching:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from leaderless.daemon.held_up import explained
 from leaderless.errors import TimedOutError
 from leaderless.status.events import check_id
 from leaderless.status.http import Answer, Request, Routes
@@ -50,7 +51,11 @@ class Desk:
 
     def routes(self) -> Routes:
         """Return the table of all routes, those of the other desks too."""
-        others = [item for desk in self.desks for item in desk.table().items()]
+        others = {
+            asked: explained(handler, self.overview.waits)
+            for desk in self.desks
+            for asked, handler in desk.table().items()
+        }
         return Routes(
             {
                 ("GET", "/v1/status"): self.status,
@@ -63,7 +68,7 @@ class Desk:
                 ("GET", "/v1/pair"): self.pair_state,
                 ("DELETE", "/v1/pair"): self.pair_close,
                 ("POST", "/v1/join"): self.join,
-                **dict(others),
+                **others,
             }
         )
 

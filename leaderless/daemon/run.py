@@ -259,7 +259,9 @@ class Daemon:
 
         forgetting = Forgetting(store, terms, others, driver.connected, self._tell)
         desks = (
-            CatalogueDesk(store, driver, indexer, self._presence, others, terms.lease_ms),
+            CatalogueDesk(
+                store, driver, indexer, self._presence, others, terms.lease_ms, overview.waits
+            ),
             HistoryDesk(store),
             TaggingDesk(store),
             AlbumDesk(store, driver),

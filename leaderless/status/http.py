@@ -14,7 +14,7 @@ from leaderless.errors import (
     LeaderlessError,
     NotFoundError,
     NotPermittedError,
-    TimedOutError,
+    NotYetError,
     UnreachableError,
     UsageError,
 )
@@ -29,7 +29,7 @@ _STATUS: tuple[tuple[type[LeaderlessError], int], ...] = (
     (NotPermittedError, 403),
     (NotFoundError, 404),
     (UnreachableError, 503),
-    (TimedOutError, 504),
+    (NotYetError, 504),
 )
 
 

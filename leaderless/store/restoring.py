@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from leaderless.errors import NotPermittedError
+from leaderless.errors import NotPermittedError, NotYetError
 from leaderless.protocol import checkpoint
 from leaderless.store import (
     came_back,
@@ -54,10 +54,22 @@ CLONE_MS: Final = 24 * 3_600 * 1_000
 """Clones that both run meet within seconds, and such that take turns within a day."""
 
 
-class RestoringError(NotPermittedError):
-    """A restored device has not got its own rows back yet."""
+class RestoringError(NotYetError):
+    """A restored device has not got its own rows back yet: `waits` says what it waits for, if known.
+
+    `missing` is what was looked for and may be among them.
+    """
 
     code = "restoring"
+
+    def __init__(self, waits: str = "", missing: str = "") -> None:
+        why = "this device was restored from a backup and takes its own rows back from its peers"
+        so_far = f"{missing}, as far as is known now" if missing else ""
+        super().__init__(
+            ": ".join(filter(None, (so_far, why, waits))),
+            hint="leaderless status says how far it is; leaderless device claim goes on at once,"
+            " without what they know",
+        )
 
 
 class ClonedError(NotPermittedError):
@@ -83,10 +95,7 @@ def check_may_write(connection: Connection) -> None:
     """Raise RestoringError or ClonedError where this device may write nothing of its own."""
     match life(connection):
         case "restoring":
-            raise RestoringError(
-                "this device was restored from a backup and takes back what its peers know of it",
-                hint="leaderless status says how far it is",
-            )
+            raise RestoringError
         case "cloned":
             raise ClonedError(
                 "another machine runs as this device",

@@ -15,6 +15,7 @@ from leaderless.errors import (
     LeaderlessError,
     NotFoundError,
     NotPermittedError,
+    NotYetError,
     TimedOutError,
     UnreachableError,
     UsageError,
@@ -36,6 +37,7 @@ def _client(home: Path) -> Client:
         (UnreachableError("x"), 3),
         (NotPermittedError("x"), 4),
         (NotFoundError("x"), 5),
+        (NotYetError("x"), 75),
         (TimedOutError("x"), 75),
     ],
 )

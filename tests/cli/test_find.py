@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts.device import Device
-from tests.cli.asking import Said
+from tests.cli.asking import Said, answering, http, run
 
 Ask = Callable[..., Said]
+FOUND = {
+    "device": "anna",
+    "drive": "/",
+    "reachable": True,
+    "kind": "file",
+    "size_bytes": "1",
+    "path": "/x",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -132,3 +141,23 @@ def test_wildcards_that_find_nothing_are_explained(ask: Ask, text: str, ext: str
     """With the filter that was meant."""
     assert f"find --ext {ext}" in ask("find", text).err
     assert "--ext" not in ask("find", "nothing-of-that-name").err
+
+
+@pytest.mark.parametrize(
+    ("entries", "code", "begins"), [([], 75, "Nothing found"), ([FOUND], 0, "That is all")]
+)
+def test_what_a_restored_device_does_not_find_may_still_come(
+    tmp_path: Path, entries: list[dict[str, Any]], code: int, begins: str
+) -> None:
+    """It says why, what it waits for and the way out, and that it may be tried again."""
+    held_up = {
+        "message": "it waits for ben",
+        "hint": "leaderless status says; leaderless device claim",
+    }
+    answer = http({"entries": entries, "is_cut": False, "held_up": held_up})
+    with answering(tmp_path, answer):
+        said = run("--home", str(tmp_path), "find", "x")
+    assert said.code == code
+    assert said.err.startswith(f"{begins}, as far as is known now: it waits for ben.\n")
+    assert f"→ leaderless --home {tmp_path} status says" in said.err
+    assert f"leaderless --home {tmp_path} device claim" in said.err

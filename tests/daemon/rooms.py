@@ -125,7 +125,7 @@ async def open_rooms(
             rooms = opened = Rooms(replica, driver, indexer, desk, overview, events, presence)
             opened.proofs = ProofDesk(store, driver, overview, lambda: b"nonce--8", tell)
             desks = (
-                CatalogueDesk(store, driver, indexer, presence),
+                CatalogueDesk(store, driver, indexer, presence, waits=overview.waits),
                 HistoryDesk(store),
                 TaggingDesk(store),
                 AlbumDesk(store, driver),

@@ -13,6 +13,7 @@ from leaderless.errors import (
     LeaderlessError,
     NotFoundError,
     NotPermittedError,
+    NotYetError,
     TimedOutError,
     UnreachableError,
     UsageError,
@@ -150,6 +151,7 @@ def test_an_error_has_code_message_and_hint() -> None:
         (NotFoundError("no"), 404),
         (LeaderlessError("no"), 409),
         (UnreachableError("no"), 503),
+        (NotYetError("no"), 504),
         (TimedOutError("no"), 504),
     ],
 )
