@@ -10,13 +10,13 @@ from leaderless.daemon.alerts import fork_alerts
 from leaderless.daemon.facts import Facts
 from leaderless.protocol.trusting import MOST_DISAGREED_S
 from leaderless.status.report import View
-from leaderless.store import came_back, givers, meta, restoring
+from leaderless.store import came_back, given_back, givers, meta, restoring
 from registry.changes import Create, Delete
 from registry.hlc import Stamp
 from tests.daemon.rooms import open_rooms
 from tests.forgery import log_batch, own_feed, signed_commit
 from tests.replicas import START_MS, Replica, add_tree
-from tests.store.passing import within
+from tests.store.passing import batches, pull, within
 
 
 async def test_whom_a_restored_device_waits_for_is_said_and_for_how_long(
@@ -33,6 +33,24 @@ async def test_whom_a_restored_device_waits_for_is_said_and_for_how_long(
         name = rooms.driver.applier.members.members[pair[1].identity.public_key].name
         assert f"as it found 2 seconds ago: it waits for {name}, who may know more" in alert.text
         assert "30 seconds more at most" in alert.text
+
+
+async def test_how_far_a_restored_device_has_its_rows_back_is_said(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """By whom, in place of whom it waits for: in the status, and to whoever asks meanwhile."""
+    near, far = pair
+    add_tree(near, 4)
+    pull(near, far, near)
+    first, *_ = batches(far, near, limit=3)
+    near.store.write_here(lambda tx: meta.put(tx.conn, meta.RESTORING, 1))
+    within(near, lambda c: given_back.keep(c, first, far.identity.device))
+    async with open_rooms(tmp_path, near) as rooms:
+        (alert, *_) = (await rooms.overview.view()).warnings
+        so_far = f"{first.hi} of {first.as_of} changes are here"
+        name = far.identity.device.hex()[:8]
+        assert f"takes its newer one back from {name}: {so_far};" in alert.text
+        assert await rooms.overview.waits() == f"{so_far} from {name}"
 
 
 async def test_a_restore_is_told_of_until_it_was_seen(tmp_path: Path, pair: list[Replica]) -> None:
