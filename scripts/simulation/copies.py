@@ -21,6 +21,8 @@ from scripts.simulation.oracles import File, demand
 from scripts.simulation.regained import all_is_regained, tree_of_both
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from leaderless.store.transaction import Transaction
     from scripts.simulation.plan import Step
     from scripts.simulation.trees import Tree
@@ -224,10 +226,26 @@ def may_leave(world: World, device: Device) -> bool:
 
 
 def _may_replace(world: World, device: Device, source: Path) -> bool:
-    """Return whether nothing is lost for good that the product cannot do without yet."""
+    """Return whether nothing is lost for good that the product cannot do without yet.
+
+    Nor a revoke that no member would remember: who was revoked would be one again.
+    """
     files: list[Device | File] = [File(-1, source)]
     files += [other for other in world.members() if other is not device]
+    if not all(_is_remembered(world, index, files) for index in world.revoked):
+        return False
     return LOST_PAST not in EXEMPT or not world.witness.lacks_past(files)
+
+
+def _is_remembered(world: World, revoked: int, files: Sequence[Device | File]) -> bool:
+    """Return whether a file of these tells that a device was revoked."""
+    subject = world.devices[revoked].id
+    for file in files:
+        with world.witness.at(file).begin() as connection:
+            query = "SELECT 1 FROM revoked WHERE device = ?"
+            if connection.exec_driver_sql(query, (subject,)).first() is not None:
+                return True
+    return False
 
 
 async def _stop(world: World, device: Device) -> None:

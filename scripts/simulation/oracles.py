@@ -364,10 +364,8 @@ def _proved(device: Device) -> list[bytes]:
     """Return the devices with which a device claims to be in sync."""
     if device.up is None:
         return []
-    driver = device.up.driver
-    return [
-        peer.device for peer in driver.exchange.peers.values() if driver.exchange.is_proved(peer)
-    ]
+    exchange = device.up.driver.exchange
+    return [peer.device for peer in exchange.peers.values() if exchange.is_proved(peer)]
 
 
 def _claim(device: Device, peer: Device) -> str:

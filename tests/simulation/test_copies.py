@@ -93,3 +93,18 @@ def test_more_may_be_written_alone_than_is_taken_back() -> None:
     assert result.violation is None
     (line,) = [line for line in result.lines if "anna: restored from anna, generation 2" in line]
     assert "joined 0, left 0" in line
+
+
+@pytest.mark.parametrize(("absent", "counted"), [("away", "restore (void)"), ("wait", "restore")])
+def test_a_copy_that_takes_the_last_word_of_a_revoke_is_not_put_back(
+    absent: str, counted: str
+) -> None:
+    """Nobody would know of it; where another member has heard of it the copy may be put back."""
+    plan = _plan("own", "wait", "backup", absent, "revoke", "wait", "restore")
+    steps = list(plan.steps)
+    steps[3] = steps[3]._replace(who=1)
+    steps[4] = steps[4]._replace(numbers=(2, 0, 0, 0))
+    plan = replace(plan, edges=((0, 1), (1, 2), (0, 2))).with_steps(tuple(steps))
+    result = simulate(plan)
+    assert result.violation is None
+    assert (result.counts["revoke"], result.counts[counted]) == (1, 1)
