@@ -30,7 +30,8 @@ _ADDRESS = re.compile(r"(\[[^\]]+\]|[^\[\]:]+):[0-9]+")
 @click.option(
     "--leave-edits",
     is_flag=True,
-    help="For a revoked device: also where edits that nobody has heard of are gone by that.",
+    help="For a revoked device: also where edits are gone by that which, as far as it knows, nobody"
+    " has heard of.",
 )
 @verb
 def pair(

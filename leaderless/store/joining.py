@@ -68,7 +68,10 @@ class EditsLeftError(NotPermittedError):
 
 
 def unheard(connection: Connection, own: bytes) -> int:
-    """Return how many actions of the device `own` nobody else is known to have heard of."""
+    """Return how many actions of the device `own` nobody else is known here to have heard of.
+
+    Others may have more of them: they are told before they say so, and in between a connection can end.
+    """
     found = connection.exec_driver_sql(
         "SELECT count(DISTINCT c.command_id) FROM feed f JOIN commit_log c ON c.feed = f.id"
         " WHERE substr(f.feed, 1, 16) = ?1 AND c.command <> ?2 AND c.seq > coalesce("
@@ -88,9 +91,10 @@ def check_leaves_nothing(connection: Connection, own: bytes) -> None:
     if meta.get(connection, meta.REVOKED) is None or not count:
         return
     raise EditsLeftError(
-        f"this device was revoked before anybody had heard of {counted(count, 'action')} of it: the"
-        " library that it was revoked from does not take them, and they are gone here when it is"
-        " joined again; another library takes along how all is now",
+        "this device was revoked, and as far as it knows nobody had heard of"
+        f" {counted(count, 'action')} of it by then: the library that it was revoked from does not"
+        " take what nobody had, and that is gone here when it is joined again; another library takes"
+        " along how all is now",
         hint="leaderless pair CODE --leave-edits; leaderless history lists them before",
     )
 

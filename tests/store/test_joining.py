@@ -123,6 +123,8 @@ def test_who_was_revoked_is_told_what_would_be_gone(meeting: Meeting) -> None:
     with pytest.raises(EditsLeftError, match="1 action of it") as refused:
         within(joiner, lambda conn: check_leaves_nothing(conn, joiner.identity.device))
     assert "--leave-edits" in str(refused.value.hint)
+    # It was told of some; others may have more, and have had no time to say so.
+    assert "as far as it knows" in refused.value.message
 
 
 @pytest.mark.parametrize("is_revoked", [True, False])
