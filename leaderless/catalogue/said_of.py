@@ -5,7 +5,7 @@ Read from tables and packed registers; what was done to these records is `histor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from entities.content import content_id
 from entities.user_metadata import metadata_id
@@ -74,12 +74,47 @@ def records_on(connection: Connection, device: bytes) -> frozenset[bytes]:
     return frozenset(found)
 
 
-def count_said_alone(connection: Connection, location: bytes) -> int:
-    """Return of how many entries in a location something is said that holds for no content."""
-    found = connection.exec_driver_sql(
-        "SELECT count(*) FROM entry e JOIN location l ON l.id = e.location"
-        " WHERE l.uuid = ? AND e.dead = 0 AND e.uuid IN (SELECT target FROM user_metadata"
-        " UNION SELECT item FROM user_metadata_tag UNION SELECT item FROM album_entry)",
+class Lost(NamedTuple):
+    """How much is said of files: of how many, and in how many notes, marks, tags and albums.
+
+    A mark is a rating, a favorite, what is hidden, or data of one's own. Counts of one file add up.
+    """
+
+    files: int
+    notes: int
+    marks: int
+    tags: int
+    albums: int
+
+
+_SAID: Final = (
+    "WITH said (item, notes, marks, tags, albums) AS ("
+    " SELECT target, note IS NOT NULL, (coalesce(favorite, hidden, rating) IS NOT NULL"
+    " OR coalesce(custom_data, '{}') <> '{}'), 0, 0 FROM user_metadata"
+    " UNION ALL SELECT item, 0, 0, 1, 0 FROM user_metadata_tag"
+    " UNION ALL SELECT item, 0, 0, 0, 1 FROM album_entry)"
+    " SELECT count(DISTINCT s.item), coalesce(sum(notes), 0), coalesce(sum(marks), 0),"
+    " coalesce(sum(tags), 0), coalesce(sum(albums), 0) FROM said s"
+)
+_SAYS: Final = "notes + marks + tags + albums > 0"
+
+
+def lost_without(connection: Connection, location: bytes) -> tuple[Lost, Lost]:
+    """Return what is shown of a location's files that nothing else in the catalogue would show.
+
+    First what is said of these files alone, and is gone with them; then what is said of contents that
+    are in no other location, on no device: it stays, and shows again once they are indexed anew.
+    """
+    alone = connection.exec_driver_sql(
+        f"{_SAID} JOIN entry e ON e.uuid = s.item JOIN location l ON l.id = e.location"
+        f" WHERE l.uuid = ? AND e.dead = 0 AND {_SAYS}",
         (location,),
-    )
-    return int(found.scalar_one())
+    ).one()
+    within = "SELECT 1 FROM entry e WHERE e.content = c.hash AND e.dead = 0 AND e.location"
+    here = "(SELECT id FROM location WHERE uuid = ?)"
+    unseen = connection.exec_driver_sql(
+        f"{_SAID} JOIN content c ON c.uuid = s.item WHERE {_SAYS}"
+        f" AND EXISTS ({within} = {here}) AND NOT EXISTS ({within} <> {here})",
+        (location, location),
+    ).one()
+    return Lost(*alone), Lost(*unseen)

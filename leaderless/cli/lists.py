@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from leaderless.cli.app import Context, names, verb
+from leaderless.cli.confirming import make_sure
 from leaderless.cli.output import chat, name_text, put_json, size_text, table, time_text
-from leaderless.errors import UsageError
+from leaderless.escape import shell_word
 
 
 @click.group()
@@ -68,13 +68,12 @@ def device_revoke(context: Context, device: str, yes: bool) -> None:
             " more, and only a member can admit it anew."
         )
     if not yes:
-        if context.json or not sys.stdin.isatty():
-            raise UsageError(
-                f"this takes the membership of {name_text(asked['name'])} away",
-                hint=context.command(f"device revoke {device} --yes"),
-            )
-        click.confirm(
-            f"Revoke {name_text(asked['name'])}? Nobody will take its calls", abort=True, err=True
+        name = name_text(asked["name"])
+        make_sure(
+            context,
+            f"this takes the membership of {name} away",
+            f"Revoke {name}? Nobody will take its calls",
+            f"device revoke {shell_word(device)} --yes",
         )
     answer = context.client.post("/v1/devices/revoke", {"device": device})
     if context.json:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from leaderless.cli.app import Context, names, verb
+from leaderless.cli.confirming import make_sure
 from leaderless.cli.output import chat, name_text, path_json, put_json, say, size_text, table
 from leaderless.errors import LeaderlessError, NotFoundError
+from leaderless.escape import shell_word
 from leaderless.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MODES = click.Choice(["shallow", "content", "deep"])
 _MODE_HELP = (
@@ -137,22 +142,57 @@ def location_mode(context: Context, location: str, mode: str, wait: bool) -> Non
 
 @location.command("remove")
 @click.argument("location", shell_complete=names("location"))
+@click.option("--yes", is_flag=True, help="Do not ask, whatever goes with it.")
 @verb
-def location_remove(context: Context, location: str) -> None:
+def location_remove(context: Context, location: str, yes: bool) -> None:
     """Take LOCATION out of the catalogue; its files stay untouched.
 
     What was said of a file that was not hashed (tags, notes, places in albums) goes with it; what was
-    said of a content stays, and shows again wherever that content is.
+    said of a content stays, and shows again wherever that content is. Asks first if anything is said
+    of its files that no other place in the catalogue shows.
     """
     body = {"location": _reference(location)}
+    if not yes:
+        asked = context.client.get("/v1/locations/remove", body)
+        _make_sure(context, asked, f"location remove {shell_word(location)} --yes")
     answer = context.client.post("/v1/locations/remove", body, timeout_s=None)
     if context.json:
         put_json(answer)
     else:
         chat("Removed from the catalogue; the files are untouched.")
-        if answer["own"] != "0":
-            files = counted(answer["own"], "file")
-            chat(f"What was said of {files} alone, and not of their content, went with it.")
+        for sentence in _losses(answer, "went with it", "shows"):
+            chat(f"W{sentence[1:]}.")
+
+
+def _make_sure(context: Context, asked: dict[str, Any], command: str) -> None:
+    """Ask, if something that was said of a location's files would go with it, or out of sight."""
+    losses = list(_losses(asked, "goes with it", "would show"))
+    if losses:
+        name, said = name_text(asked["name"]), "; ".join(losses)
+        what = f"this takes {name} out of the catalogue: {said}"
+        make_sure(context, what, f"W{said[1:]}. Take {name} out of the catalogue?", command)
+
+
+def _losses(answer: dict[str, Any], goes: str, shows: str) -> Iterator[str]:
+    """Yield, from "what" on, what a location takes along, and what is out of sight without it."""
+    gone, unseen = answer["gone"], answer["unseen"]
+    if gone["files"]:
+        files = counted(gone["files"], "file")
+        yield f"what was said of {files} alone {goes}: {_parts(gone)}"
+    if unseen["files"]:
+        files = counted(unseen["files"], "content")
+        yield (
+            f"what was said of {files} that no other place has {shows} again where that is indexed"
+            f" anew: {_parts(unseen)}"
+        )
+
+
+def _parts(lost: dict[str, int]) -> str:
+    named = (("notes", "note"), ("marks", "rating or mark"), ("tags", "tag"))
+    parts = [counted(lost[part], thing) for part, thing in named if lost[part]]
+    if lost["albums"]:
+        parts.append(f"{counted(lost['albums'], 'place')} in albums")
+    return ", ".join(parts)
 
 
 def _reference(location: str) -> str:

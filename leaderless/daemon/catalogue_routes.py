@@ -11,7 +11,7 @@ import trio
 from leaderless.catalogue import find, listing
 from leaderless.catalogue.conflicts import ids_for_completion
 from leaderless.catalogue.export import export_lines
-from leaderless.catalogue.said_of import count_said_alone
+from leaderless.catalogue.said_of import lost_without
 from leaderless.catalogue.text import name_bytes, name_json
 from leaderless.daemon.filters import find_query
 from leaderless.daemon.held_up import held_up_json, not_held_up
@@ -62,6 +62,7 @@ class CatalogueDesk:
             ("POST", "/v1/locations"): self.location_add,
             ("POST", "/v1/locations/scan"): self.location_scan,
             ("POST", "/v1/locations/mode"): self.location_mode,
+            ("GET", "/v1/locations/remove"): self.location_losses,
             ("POST", "/v1/locations/remove"): self.location_remove,
             ("GET", "/v1/find"): self.find,
             ("GET", "/v1/export"): self.export,
@@ -169,12 +170,28 @@ class CatalogueDesk:
         number = self.indexer.request(uuid, accept_deletes=accept_deletes)
         return Answer({"id": uuid.hex(), "pass": number})
 
+    async def location_losses(self, request: Request) -> Answer:
+        """Return what a location would take along, or why it cannot be removed; nothing is done."""
+        uuid = await self._own_location(request)
+        await self.store.read(restoring.check_may_write)
+        return Answer(await self._losses(uuid))
+
     async def location_remove(self, request: Request) -> Answer:
         """Take a location out of the catalogue."""
         uuid = await self._own_location(request)
-        own = await self.store.read(lambda c: count_said_alone(c, uuid))
+        losses = await self._losses(uuid)
         await self.indexer.remove(uuid)
-        return Answer({"id": uuid.hex(), "own": str(own)})
+        return Answer(losses)
+
+    async def _losses(self, location: bytes) -> dict[str, Any]:
+        def read(connection: Connection) -> dict[str, Any]:
+            query = "SELECT name FROM location WHERE uuid = ?"
+            name = connection.exec_driver_sql(query, (location,)).scalar_one()
+            gone, unseen = lost_without(connection, location)
+            lost = {"gone": gone._asdict(), "unseen": unseen._asdict()}
+            return {"id": location.hex(), "name": name, "own": str(gone.files), **lost}
+
+        return await self.store.read(read)
 
     async def _own_location(self, request: Request) -> bytes:
         reference, epoch = request.needed("location"), self.store.own_epoch

@@ -7,14 +7,15 @@ import pytest
 from entities.content import content_id
 from entities.user_metadata import metadata_id
 from leaderless.catalogue.said_of import (
-    count_said_alone,
+    Lost,
     is_known_of,
+    lost_without,
     records_of,
     records_of_file,
     records_on,
 )
 from leaderless.catalogue.targets import find_target
-from registry.changes import Create, Delete
+from registry.changes import Create, Delete, Value
 from tests.catalogue.files import Drive, hash_of
 from tests.replicas import Replica
 from tests.store.passing import within
@@ -76,13 +77,52 @@ def test_of_a_device_it_is_what_is_said_of_its_files(replicas: list[Replica]) ->
     assert within(anna, lambda c: records_on(c, ben.identity.device)) == frozenset()
 
 
-def test_what_is_said_of_entries_alone_is_counted_by_file(replica: Replica) -> None:
-    """A file counts once, however much is said of it; one whose content it is said of does not."""
+def _say(item: bytes, scope: str, number: int) -> list[Create]:
+    """Say all there is to say of an item: a note with a rating, a tag, a place in an album."""
+    ids = [bytes([number, at]) * 8 for at in range(3)]
+    about: dict[str, Value] = {"item": item, "scope": scope}
+    return [
+        Create("user_metadata", ids[0], {"target": item, "scope": scope, "note": "x", "rating": 3}),
+        Create("user_metadata_tag", ids[1], {**about, "tag": TAG}),
+        Create("album_entry", ids[2], {**about, "album": ALBUM}),
+    ]
+
+
+def test_what_is_said_of_files_alone_is_lost_with_them(replica: Replica) -> None:
+    """A file counts once, however much is said of it; what is said of files elsewhere does not."""
     disk, other = Drive(replica, "disk"), Drive(replica, "other")
     uuid, elsewhere = disk.put("a"), other.put("b")
     disk.put("c", "text")
-    note = Create("user_metadata", LINK, {"target": uuid, "scope": "entry", "note": "x"})
-    tag = Create("user_metadata_tag", LINK, {"item": uuid, "scope": "entry", "tag": TAG})
-    far = Create("user_metadata", TAG, {"target": elsewhere, "scope": "entry", "note": "x"})
-    _commit(replica, Create("tag", TAG), note, tag, far)
-    assert within(replica, lambda c: count_said_alone(c, disk.location)) == 1
+    ends = [Create("tag", TAG), Create("album", ALBUM)]
+    _commit(replica, *ends, *_say(uuid, "entry", 1), *_say(elsewhere, "entry", 2))
+    assert within(replica, lambda c: lost_without(c, disk.location)) == (
+        Lost(1, 1, 1, 1, 1),
+        Lost(0, 0, 0, 0, 0),
+    )
+
+
+@pytest.mark.parametrize(("copied", "unseen"), [(False, 1), (True, 0)])
+def test_what_is_said_of_a_content_is_unseen_without_its_last_place(
+    replica: Replica, copied: bool, unseen: int
+) -> None:
+    """A copy in another location shows it still; a second one in the same goes, too."""
+    disk, other = Drive(replica, "disk"), Drive(replica, "other")
+    disk.put("a", "text")
+    disk.put("again", "text")
+    if copied:
+        other.put("b", "text")
+    content = content_id(hash_of("text"))
+    made = [Create("content", content, {"hash": hash_of("text")})]
+    ends = [Create("tag", TAG), Create("album", ALBUM)]
+    _commit(replica, *ends, *made, *_say(content, "content", 1))
+    gone, hidden = within(replica, lambda c: lost_without(c, disk.location))
+    assert (gone, hidden) == (Lost(0, 0, 0, 0, 0), Lost(*[unseen] * 5))
+
+
+def test_what_was_cleared_again_is_no_loss(replica: Replica) -> None:
+    """Its record is still there, and says nothing."""
+    disk = Drive(replica, "disk")
+    uuid = disk.put("a")
+    empty = {"target": uuid, "scope": "entry", "note": None, "rating": None}
+    _commit(replica, Create("user_metadata", LINK, empty))
+    assert within(replica, lambda c: lost_without(c, disk.location))[0].files == 0

@@ -208,11 +208,39 @@ def test_a_mode_that_does_no_more_than_another_says_so(ask: Ask, tmp_path: Path)
     assert "as with content" not in ask("location", "mode", "deeper", "content").err
 
 
-def test_a_removed_location_says_what_went_with_it(ask: Ask, tmp_path: Path) -> None:
-    """Of how many files something was said that holds for no content; of none, nothing."""
-    folder = _folder(tmp_path, "noted", "some-file")
+def test_a_location_goes_unasked_where_nothing_would_be_lost(ask: Ask, tmp_path: Path) -> None:
+    """What is said of nothing in it goes on elsewhere."""
+    ask("location", "add", str(_folder(tmp_path, "bare", "some-file")), "--wait")
+    said = ask("location", "remove", "bare")
+    assert (said.code, said.err.count("\n")) == (0, 1)
+
+
+def test_what_would_be_gone_with_a_location_is_asked_about(ask: Ask, tmp_path: Path) -> None:
+    """Nothing is removed without a yes; then it says what went."""
+    folder = _folder(tmp_path, "noted it", "some-file")
     ask("location", "add", str(folder), "--wait")
     ask("note", str(folder / "some-file"), "print this")
-    assert "said of 1 file alone" in ask("location", "remove", "noted").err
-    ask("location", "add", str(folder), "--wait")
-    assert "went with it" not in ask("location", "remove", "noted").err
+    refused = ask("location", "remove", "noted it")
+    assert (refused.code, "what was said of 1 file alone goes with it: 1 note" in refused.err) == (
+        2,
+        True,
+    )
+    assert "location remove 'noted it' --yes" in refused.err
+    assert "noted it" in ask("location", "list").out
+    done = ask("location", "remove", "noted it", "--yes")
+    assert (done.code, "What was said of 1 file alone went with it: 1 note." in done.err) == (
+        0,
+        True,
+    )
+
+
+def test_what_would_be_out_of_sight_is_asked_about(ask: Ask, tmp_path: Path) -> None:
+    """What is said of a content that is nowhere else shows again, so it is told apart."""
+    folder = _folder(tmp_path, "seen", "some-file")
+    (folder / "some-file").write_text("only here")
+    ask("location", "add", str(folder), "--mode", "content", "--wait")
+    ask("rate", str(folder / "some-file"), "5")
+    refused = ask("--json", "location", "remove", "seen")
+    assert (refused.code, "1 rating or mark" in refused.json()["error"]["message"]) == (2, True)
+    done = ask("--json", "location", "remove", "seen", "--yes").json()
+    assert (done["gone"]["files"], done["unseen"]["marks"], done["own"]) == (0, 1, "0")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from leaderless.store import meta
 from tests.daemon.rooms import open_rooms
 from tests.replicas import Replica, add_tree
 
@@ -123,6 +124,23 @@ async def test_a_location_can_be_removed(tmp_path: Path, replica: Replica) -> No
         await rooms.data("POST", "/v1/locations/remove", location="photos")
         assert (await rooms.data("GET", "/v1/locations"))["locations"] == []
         assert folder.exists()
+
+
+async def test_what_a_location_would_take_along_is_answered_before(
+    tmp_path: Path, replica: Replica
+) -> None:
+    """Nothing is done by the question; a device that may write nothing says so instead."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    async with open_rooms(tmp_path / "home", replica) as rooms:
+        await rooms.data("POST", "/v1/locations", path=str(folder))
+        await rooms.indexer.wait_idle()
+        asked = await rooms.data("GET", "/v1/locations/remove", location="photos")
+        assert (asked["name"], asked["gone"]["files"], asked["unseen"]["tags"]) == ("photos", 0, 0)
+        assert len((await rooms.data("GET", "/v1/locations"))["locations"]) == 1
+        await replica.store.write(lambda tx: meta.put(tx.conn, meta.RESTORING, 1))
+        refused = await rooms.ask("GET", "/v1/locations/remove", location="photos")
+        assert refused.data["error"]["code"] == "restoring"
 
 
 async def test_entries_are_found_by_text(tmp_path: Path, replica: Replica) -> None:
