@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from leaderless.daemon.facts import called
 from leaderless.escape import printable
 from leaderless.status.report import Alert, listed
 from leaderless.store import came_back, restoring, revocations
 from leaderless.words import counted
-from registry.changes import feed_incarnation
+
+_GOES_ON_S: Final = 600.0
+"""A restored device goes on half a minute after it has its rows: millions take minutes."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,26 +52,48 @@ def _day(at_ms: int) -> str:
     return str(datetime.fromtimestamp(at_ms / 1000, UTC).date())
 
 
-def fork_alerts(facts: Facts, own: bytes) -> Iterator[Alert]:
-    """Yield who signed two commits as one, unless it was restored and goes on in a new incarnation.
+def fork_alerts(
+    facts: Facts, own: bytes, connected_s: Mapping[bytes, float], now_ms: int
+) -> Iterator[Alert]:
+    """Yield who signed two commits as one, until it goes on in a new life, as who was restored does.
 
-    Of this device (`own`) it is said why already, as long as it writes nothing.
+    `connected_s`: for how many seconds each connected device is. Of this device (`own`) it is said
+    why already, as long as it writes nothing.
     """
-    for feed in facts.forked:
-        device = feed.feed[:16]
-        if device == own and facts.holdings.life:
+    for fork in facts.open_forks:
+        if fork.device == own and facts.holdings.life:
             continue
-        newest = facts.holdings.vectors.owned.get(device)
-        if newest is not None and newest.incarnation > feed_incarnation(feed.feed):
-            continue
-        yield Alert(
-            "FORKED",
-            f"{called(facts, device)} signed two different commits as number {feed.forked}: it was"
-            " restored a moment ago (then this ends within a minute), or it was cloned, or it is"
-            " dishonest; both count",
-            "if this stays: run one machine alone as that device; only if nobody knows why, take it out"
-            " with `leaderless device revoke`",
-        )
+        who = called(facts, fork.device)
+        what = f"it signed two different commits as number {fork.at}, and both count"
+        here_s = connected_s.get(fork.device, 0.0)
+        if fork.knew:
+            yield Alert(
+                "FORKED",
+                f"{who} writes on in a life of which it knows two branches: {what}; two machines run"
+                " as it, or it is dishonest",
+                "run one machine alone as that device; if nobody knows why there are two, take it out"
+                " with `leaderless device revoke`",
+            )
+        elif fork.noted_ms and min(here_s, (now_ms - fork.noted_ms) / 1_000) >= _GOES_ON_S:
+            yield Alert(
+                "FORKED",
+                f"{who} is connected and has not gone on for long, as who was restored from a backup"
+                f" does: {what}",
+                "leaderless status on that device says what it waits for; run one machine alone as it",
+            )
+        elif fork.device in connected_s:
+            yield Alert(
+                "PEER_RESTORED",
+                f"{who} was restored from a backup, it seems, and takes its rows back: {what}",
+                "nothing is to be done: half a minute as a rule, longer for very many files",
+            )
+        else:
+            yield Alert(
+                "PEER_RESTORED",
+                f"{who} seems to have been restored from a backup: {what}; it takes its rows back and"
+                " goes on when it is met",
+                "nothing is to be done, unless two machines run as that device: then end one of them",
+            )
 
 
 def relay_alert(facts: Facts, device: bytes, owner: bytes, why: str) -> Alert:

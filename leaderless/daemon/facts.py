@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from leaderless.catalogue.conflicts import count_conflicts
 from leaderless.catalogue.hierarchy import circles
-from leaderless.store import came_back, given_back, log, meta, revocations, shelf
+from leaderless.store import came_back, forks, given_back, log, meta, revocations, shelf
 from leaderless.store.holdings import read_holdings
 from leaderless.store.repair import replacement_in
 from registry.hlc import MAX_DRIFT_MS, Stamp
@@ -51,6 +51,7 @@ class Facts:
         self.lapsed: Mapping[bytes, int] = {}
         """Members whose lease is over, and when each was seen last (ms)."""
         self.forked = log.forked(connection)
+        self.open_forks = forks.open_forks(connection, self.holdings.vectors.owned)
         self.left_behind = revocations.left_behind(connection)
 
 

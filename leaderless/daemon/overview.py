@@ -264,7 +264,9 @@ class Overview:
                     f"commit {item.seq} of {who} waits for {named(facts, item.waits_for)}",
                 )
             )
-        alerts += fork_alerts(facts, self._store.own_device)
+        now = trio.current_time()
+        connected_s = {device: now - peer.since for device, peer in connected.items()}
+        alerts += fork_alerts(facts, self._store.own_device, connected_s, self._store.now_ms())
         for about, reason in facts.holdings.unproved.items():
             if "signed" in reason or "follow" in reason:
                 alerts.append(Alert("STATE_DIFFERS", f"{called(facts, about[:16])}: {reason}"))

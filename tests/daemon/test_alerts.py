@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import trio
 
 from leaderless.daemon.alerts import fork_alerts
@@ -161,18 +162,68 @@ async def test_records_that_most_others_hold_otherwise_are_a_warning(
         assert "others agree about" in alert.text
 
 
+async def _forked(tmp_path: Path, mine: Replica, author: Replica) -> Facts:
+    """Have `mine` hold two commits that an author has signed as one; return what it says then."""
+    async with open_rooms(tmp_path, mine) as rooms:
+        for stamp in (START_MS, START_MS + 1):
+            batch = log_batch(own_feed(author), signed_commit(author, stamp=Stamp(stamp, 0, 0)))
+            await rooms.driver.applier.apply(batch, author.identity.device)
+    return _facts(mine)
+
+
+def _facts(replica: Replica) -> Facts:
+    store = replica.store
+    now_ms, epoch = store.now_ms(), store.own_epoch
+    return within(replica, lambda c: Facts(c, now_ms, epoch, store.registry))
+
+
 async def test_a_device_that_takes_its_rows_back_is_not_said_to_have_forked(
     tmp_path: Path, pair: list[Replica]
 ) -> None:
     """Why that is so is told already; of any other device it is said."""
     mine, author = pair
-    device, store = author.identity.device, mine.store
-    async with open_rooms(tmp_path, mine) as rooms:
-        for stamp in (START_MS, START_MS + 1):
-            batch = log_batch(own_feed(author), signed_commit(author, stamp=Stamp(stamp, 0, 0)))
-            await rooms.driver.applier.apply(batch, device)
-    store.write_here(lambda tx: meta.put(tx.conn, meta.RESTORING, 1))
-    now_ms, epoch = store.now_ms(), store.own_epoch
-    facts = within(mine, lambda c: Facts(c, now_ms, epoch, store.registry))
-    assert list(fork_alerts(facts, device)) == []
-    assert [alert.code for alert in fork_alerts(facts, mine.identity.device)] == ["FORKED"]
+    await _forked(tmp_path, mine, author)
+    mine.store.write_here(lambda tx: meta.put(tx.conn, meta.RESTORING, 1))
+    facts, now_ms = _facts(mine), mine.store.now_ms()
+    assert list(fork_alerts(facts, author.identity.device, {}, now_ms)) == []
+    assert len(list(fork_alerts(facts, mine.identity.device, {}, now_ms))) == 1
+
+
+@pytest.mark.parametrize(
+    ("connected_s", "later_s", "code", "says"),
+    [
+        (None, 0, "PEER_RESTORED", "goes on when it is met"),
+        (None, 86_400, "PEER_RESTORED", "goes on when it is met"),
+        (1.0, 0, "PEER_RESTORED", "takes its rows back"),
+        (1.0, 86_400, "PEER_RESTORED", "takes its rows back"),  # it was away meanwhile
+        (86_400.0, 1, "PEER_RESTORED", "takes its rows back"),  # it runs on a backup for a day
+        (600.0, 600, "FORKED", "has not gone on for long"),
+    ],
+)
+async def test_who_was_restored_is_not_to_be_revoked(
+    tmp_path: Path,
+    pair: list[Replica],
+    connected_s: float | None,
+    later_s: int,
+    code: str,
+    says: str,
+) -> None:
+    """As long as nothing shows that it is anything else; who stays so long is looked at."""
+    mine, author = pair
+    facts, device = await _forked(tmp_path, mine, author), author.identity.device
+    connected = {} if connected_s is None else {device: connected_s}
+    now_ms = mine.store.now_ms() + later_s * 1_000
+    (alert,) = fork_alerts(facts, mine.identity.device, connected, now_ms)
+    assert (alert.code, says in alert.text, "revoke" in str(alert.hint)) == (code, True, False)
+    assert "two different commits as number 1" in alert.text
+
+
+async def test_who_writes_on_in_a_life_of_two_branches_is_known_at_once(
+    tmp_path: Path, pair: list[Replica]
+) -> None:
+    """No restored device does that: how to take it out is said."""
+    mine, author = pair
+    facts = await _forked(tmp_path, mine, author)
+    facts.open_forks = [fork._replace(knew=True) for fork in facts.open_forks]
+    (alert,) = fork_alerts(facts, mine.identity.device, {}, mine.store.now_ms())
+    assert (alert.code, "leaderless device revoke" in str(alert.hint)) == ("FORKED", True)
