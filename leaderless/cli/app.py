@@ -124,9 +124,10 @@ class Context:
         """Ask for something that may take long; on a terminal it is told how far that is."""
         if not sys.stderr.isatty():
             return self.client.post(path, body, timeout_s)
-        from leaderless.cli.progress import shown_while  # noqa: PLC0415 - only on a terminal
+        from leaderless.cli.progress import done, shown_while  # noqa: PLC0415 - only on a terminal
 
-        return shown_while(self.client, lambda: self.client.post(path, body, timeout_s))
+        client = self.client
+        return shown_while(lambda: client.post(path, body, timeout_s), lambda: done(client))
 
     def _start_command(self) -> str:
         from leaderless import service  # noqa: PLC0415 - only where nobody answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
     from leaderless.cli.client import Client
 
 LOOK_S: Final = 0.5
-_ASK_S: Final = 5.0
+LOOK_TIMEOUT_S: Final = 5.0
+"""For one look: who is too busy to answer is looked at again."""
 
 
 def shown_while(
-    client: Client, ask: Callable[[], dict[str, Any]], look_s: float = LOOK_S
+    ask: Callable[[], dict[str, Any]], told: Callable[[], str], look_s: float = LOOK_S
 ) -> dict[str, Any]:
-    """Return what `ask` returns, and raise what it raises; meanwhile a line says how much is done."""
+    """Return what `ask` returns, and raise what it raises; meanwhile a line shows what `told` says.
+
+    `told` may raise LeaderlessError, then there is nothing to be said at that moment.
+    """
     answers: list[dict[str, Any]] = []
     errors: list[BaseException] = []
 
@@ -39,7 +44,7 @@ def shown_while(
         asking.join(look_s)
         if not asking.is_alive():
             break
-        text = _done(client)
+        text = _line(told)
         width = max(width, len(text))
         click.echo(f"\r{text.ljust(width)}", err=True, nl=False)
     if width:
@@ -49,9 +54,20 @@ def shown_while(
     return answers[0]
 
 
-def _done(client: Client) -> str:
+def _line(told: Callable[[], str]) -> str:
+    """Return what is to be told, as far as it fits on one line."""
     try:
-        done = int(client.get("/v1/progress", timeout_s=_ASK_S)["done"])
-    except (LeaderlessError, KeyError, ValueError):
+        text = told()
+    except LeaderlessError:
         return "…"
-    return f"{done:,} done …" if done else "…"
+    most = shutil.get_terminal_size().columns - 1
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def done(client: Client) -> str:
+    """Return how much of the long work that is under way is done; raises LeaderlessError."""
+    try:
+        count = int(client.get("/v1/progress", timeout_s=LOOK_TIMEOUT_S)["done"])
+    except (KeyError, ValueError):
+        return "…"
+    return f"{count:,} done …" if count else "…"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from leaderless.cli.output import (
 from leaderless.errors import UsageError
 from leaderless.words import counted
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 @click.command()
 @click.option("--acknowledge", is_flag=True, help="Tell no more of what is over and was seen.")
@@ -31,7 +34,7 @@ def status(context: Context, acknowledge: bool) -> None:
     if context.json:
         put_json(_for_here(context, answer))
         return
-    say(context.told(name_text(answer["verdict"])))
+    say(_verdict_of(context, answer))
     say("")
     held = f"{counted(answer['rows'], 'row')}, {counted(answer['tags'], 'tag')}"
     say(f"{name_text(answer['device'])} in library {name_text(answer['library'])}: {held}")
@@ -121,37 +124,71 @@ def peers(context: Context) -> None:
     "--timeout",
     type=click.IntRange(0, 31_536_000),
     default=3600,
+    show_default=True,
     metavar="SECONDS",
     help="Give up after this; exit 75.",
 )
 @click.option("--all", "everybody", is_flag=True, help="… those that are away, too.")
 @verb
 def wait(context: Context, synced: bool, timeout: int, everybody: bool) -> None:
-    """Wait until the devices that are connected are in sync; with --all, until every member is."""
+    """Wait until the devices that are connected are in sync; with --all, until every member is.
+
+    Where nobody is connected it waits for the first who comes. What it waits for is said on standard
+    error, and on a terminal how far that is.
+    """
     if not synced:
         raise UsageError("say what to wait for", hint="leaderless wait --synced")
     if not context.json:
         _announce(context, everybody)
     query = {"synced": 1, "timeout_s": timeout, "all": 1 if everybody else None}
-    answer = context.client.get("/v1/wait", query, timeout_s=timeout + 30)
+
+    def ask() -> dict[str, Any]:
+        return context.client.get("/v1/wait", query, timeout_s=timeout + 30)
+
+    answer = _shown_while(context, ask) if sys.stderr.isatty() else ask()
     if context.json:
         put_json(_for_here(context, answer))
         return
-    say(context.told(name_text(answer["verdict"])))
+    say(_verdict_of(context, answer))
     if not answer["in_sync"]:
         chat("This waited for the connected devices only; --all waits for every member.")
 
 
+def _shown_while(context: Context, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `ask` returns; meanwhile the verdict is shown."""
+    from leaderless.cli.progress import LOOK_TIMEOUT_S, shown_while  # noqa: PLC0415 - on a terminal
+
+    client = context.client
+    return shown_while(
+        ask, lambda: _verdict_of(context, client.get("/v1/status", timeout_s=LOOK_TIMEOUT_S))
+    )
+
+
+def _verdict_of(context: Context, answer: dict[str, Any]) -> str:
+    return context.told(name_text(answer["verdict"]))
+
+
 def _announce(context: Context, everybody: bool) -> None:
-    """Say what is waited for, where that may be for ever."""
+    """Say what is waited for, if anything is."""
     found = context.client.get("/v1/peers")["peers"]
-    away = [peer["name"] for peer in found if not peer["connected"]]
+    connected = [peer for peer in found if peer["connected"]]
     if not found:
         pair = context.command("pair")
         chat(f"No other device is a member yet: this waits until one is. `{pair}` admits one.")
-    elif away and (everybody or len(away) == len(found)):
-        names = ", ".join(map(name_text, away))
-        chat(f"Waiting for {names}: not connected now.")
+    elif not connected and not everybody and len(found) > 1:
+        names = ", ".join(name_text(peer["name"]) for peer in found)
+        chat(f"Nobody is connected now: this waits for the first of {names}.")
+    else:
+        waited_for = found if everybody else connected or found
+        whys = [_why(peer) for peer in waited_for if not peer["proved"]]
+        if whys:
+            chat(f"Waiting for {'; '.join(whys)}.")
+
+
+def _why(peer: dict[str, Any]) -> str:
+    """Return why a device is waited for."""
+    why = peer["why_not"] or "comparing"
+    return f"{name_text(peer['name'])}: {name_text(why)}"
 
 
 @click.command()

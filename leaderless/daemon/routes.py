@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from leaderless.daemon.held_up import explained
-from leaderless.errors import TimedOutError
+from leaderless.errors import NotPermittedError, TimedOutError
 from leaderless.status.events import check_id
 from leaderless.status.http import Answer, Request, Routes
 from leaderless.status.report import report
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from leaderless.daemon.overview import Overview
     from leaderless.daemon.pairing_desk import PairingDesk
     from leaderless.status.events import Events
+    from leaderless.status.report import View
 
     Handler = Callable[[Request], Awaitable[Answer]]
 
@@ -107,7 +108,8 @@ class Desk:
     async def wait(self, request: Request) -> Answer:
         """Answer once every connected device is proved to be in sync, and there is one.
 
-        `all` waits for every member, those that are away too.
+        `all` waits for every member, those that are away too. Refused where waiting is in vain: by a
+        device that was revoked, or that another machine runs as, too.
         """
         everybody = request.text("all") is not None
         timeout_s = request.within("timeout_s", 3600, 0, MAX_WAIT_S)
@@ -115,6 +117,7 @@ class Desk:
             while True:
                 changed = self.changed()
                 view = await self.overview.view()
+                _check_not_in_vain(view)
                 waited_for = [peer for peer in view.peers if everybody or peer.connected]
                 if view.writes and waited_for and all(peer.proved for peer in waited_for):
                     return Answer(report(view))
@@ -144,3 +147,10 @@ class Desk:
         code, address = request.needed("code"), request.text("address")
         leaves = request.body.get("leave_edits") is True
         return Answer(await self.pairing.type_code(code, address, leaves_edits=leaves))
+
+
+def _check_not_in_vain(view: View) -> None:
+    """Raise NotPermittedError where nobody comes in sync with this device before a person acts."""
+    for alert in view.warnings:
+        if alert.code in ("REVOKED", "CLONED"):
+            raise NotPermittedError(alert.text, hint=alert.hint)

@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import socket
+import socketserver
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,26 @@ def _answer(
                 over.wait()
             else:
                 asked.sendall(answer)
+
+
+@contextmanager
+def answering_at_once(home: Path, answer: Callable[[bytes], bytes]) -> Iterator[None]:
+    """Answer all connections at a home's socket at once: `answer` may wait for another request."""
+    path = paths_of(home).socket
+    path.parent.mkdir(parents=True)
+
+    class Answering(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(answer(_request(self.connection)))
+
+    with socketserver.ThreadingUnixStreamServer(os.fspath(path), Answering) as server:
+        work = threading.Thread(target=server.serve_forever, args=(0.01,))
+        work.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            work.join()
 
 
 def _request(asked: socket.socket) -> bytes:

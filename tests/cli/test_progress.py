@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leaderless.cli.progress import shown_while
+from leaderless.cli.progress import done, shown_while
 from leaderless.errors import UnreachableError
 
 
@@ -37,7 +37,7 @@ def _shown(client: Counting, answer: Any) -> dict[str, Any]:
             raise answer
         return dict(answer)
 
-    return shown_while(client, ask, look_s=0.001)  # type: ignore[arg-type]
+    return shown_while(ask, lambda: done(client), look_s=0.001)  # type: ignore[arg-type]
 
 
 def test_what_is_done_is_told_until_the_answer_comes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,5 +58,24 @@ def test_what_went_wrong_is_raised_where_it_is_waited_for() -> None:
 
 def test_an_answer_that_comes_at_once_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """Most work is not long."""
-    assert shown_while(Counting(), dict, look_s=60.0) == {}  # type: ignore[arg-type]
+    assert shown_while(dict, lambda: "never", look_s=60.0) == {}
     assert capsys.readouterr().err == ""
+
+
+def test_what_does_not_fit_on_the_line_is_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line that wraps could not be taken back."""
+    monkeypatch.setenv("COLUMNS", "10")
+    client = Counting("0")
+
+    def told() -> str:
+        client.over.set()
+        return "Not in sync: ben was never seen"
+
+    def ask() -> dict[str, Any]:
+        client.over.wait()
+        return {}
+
+    shown_while(ask, told, look_s=0.001)
+    assert max(map(len, capsys.readouterr().err.split("\r"))) == 9

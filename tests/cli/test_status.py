@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.asking import answering, http, run
+from tests.cli.asking import answering, answering_at_once, http, run
 
 EMPTY: dict[str, Any] = {"peers": [], "warnings": [], "locations": []}
 PARTLY = {
@@ -16,7 +17,9 @@ PARTLY = {
     "in_sync": False,
 }
 WHOLE = {**EMPTY, "verdict": "In sync with ben and cy.", "in_sync": True}
-BEN, CY = ({"name": name, "connected": name == "ben"} for name in ("ben", "cy"))
+BEN = {"name": "ben", "connected": True, "proved": True, "why_not": None}
+BUSY = {**BEN, "proved": False, "why_not": "7 changes are still to come from it"}
+CY = {"name": "cy", "connected": False, "proved": False, "why_not": "not connected"}
 
 
 def test_waiting_says_that_those_who_are_away_were_not_waited_for(tmp_path: Path) -> None:
@@ -32,7 +35,7 @@ def test_waiting_for_all_asks_for_all(tmp_path: Path) -> None:
     with answering(tmp_path, http({"peers": [BEN]}), http(WHOLE)) as requests:
         said = run("--home", str(tmp_path), "wait", "--synced", "--all")
     assert b"all=1" in requests[1].splitlines()[0]
-    assert said.err == ""
+    assert said.err == ""  # all are in sync: nothing is waited for
 
 
 def test_waiting_asks_for_those_that_are_connected(tmp_path: Path) -> None:
@@ -61,17 +64,42 @@ def test_a_device_alone_is_told_how_to_find_company(tmp_path: Path) -> None:
     ("peers", "options", "words"),
     [
         ([], [], "No other device is a member yet"),
-        ([CY], [], "Waiting for cy: not connected now."),
-        ([BEN, CY], ["--all"], "Waiting for cy: not connected now."),
+        ([CY], [], "Waiting for cy: not connected."),
+        (
+            [CY, {**CY, "name": "dan"}],
+            [],
+            "Nobody is connected now: this waits for the first of cy, dan.",
+        ),
+        ([BEN, CY], ["--all"], "Waiting for cy: not connected."),
+        ([BUSY, CY], [], "Waiting for ben: 7 changes are still to come from it."),
+        ([BUSY, CY], ["--all"], "from it; cy: not connected."),
     ],
 )
-def test_who_may_never_come_is_named_at_once(
+def test_what_is_waited_for_is_said_at_once(
     tmp_path: Path, peers: list[Any], options: list[str], words: str
 ) -> None:
     """Nobody waits for an hour without knowing for what."""
     with answering(tmp_path, http({"peers": peers}), http(WHOLE)):
         said = run("--home", str(tmp_path), "wait", "--synced", *options)
     assert words in said.err
+
+
+def test_on_a_terminal_it_is_shown_how_far_that_is(tmp_path: Path) -> None:
+    """As the verdict says meanwhile: what is waited for may change."""
+    shown = threading.Event()
+
+    def answer(request: bytes) -> bytes:
+        if b" /v1/wait" in request:
+            shown.wait()
+            return http(WHOLE)
+        if b" /v1/status" in request:
+            shown.set()
+            return http({**PARTLY, "verdict": "ben: 3 changes"})
+        return http({"peers": [BUSY]})
+
+    with answering_at_once(tmp_path, answer):
+        said = run("--home", str(tmp_path), "wait", "--synced", terminal=True)
+    assert (said.out, "\rben: 3 changes" in said.err) == (f"{WHOLE['verdict']}\n", True)
 
 
 def test_remedies_in_json_are_for_the_device_that_was_asked(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from leaderless.store import restoring
+from leaderless.store import meta, restoring
 from leaderless.transport.memory import memory_pair
 from tests.daemon.rooms import Rooms, open_rooms
 from tests.replicas import Replica, make_replicas
@@ -136,6 +136,23 @@ async def test_wait_gives_up_when_its_time_is_over(tmp_path: Path, pair: list[Re
         answer = await rooms.ask("GET", "/v1/wait", timeout_s="0")
         assert (answer.status, answer.data["error"]["code"]) == (504, "timed_out")
         assert "Not in sync" in answer.data["error"]["message"]
+
+
+@pytest.mark.parametrize("is_cloned", [True, False])
+async def test_wait_does_not_wait_in_vain(
+    tmp_path: Path, pair: list[Replica], is_cloned: bool
+) -> None:
+    """Of a device that writes nothing before a person acts the reason is said at once."""
+    async with open_rooms(tmp_path, pair[0]) as rooms:
+        if is_cloned:
+            await pair[0].store.write(lambda tx: meta.put(tx.conn, restoring.CLONED, 1))
+        else:
+            own = pair[0].identity.device.hex()
+            await rooms.data("POST", "/v1/devices/revoke", device=own)
+        answer = await rooms.ask("GET", "/v1/wait", timeout_s="60")
+        why = "another machine runs" if is_cloned else "this device was revoked"
+        assert (answer.status, why in answer.data["error"]["message"]) == (403, True)
+        assert answer.data["error"]["hint"]
 
 
 async def test_a_code_can_be_shown_and_withdrawn(tmp_path: Path, replica: Replica) -> None:
