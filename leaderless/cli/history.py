@@ -235,14 +235,21 @@ def _guard(context: Context, what: str, target: str, done: str) -> None:
 @click.command()
 @verb
 def rebuild(context: Context) -> None:
-    """Run the whole log again; exits 6 if the result is not what stood there (it is now)."""
+    """Run the whole log again; exits 6 if the result is not what stood there (it is now).
+
+    The log holds what was done to shared records: tags, albums, notes, and their links to files. So
+    the number of these is the one that `verify` counts; files and folders are in no log.
+    """
     chat("Running the log again …")
     answer = context.work("/v1/rebuild")
     if context.json:
         put_json(answer)
     else:
         commits = counted(f"{answer['commits']:,}", "commit")
-        say(f"{commits} make {counted(format(answer['records'], ','), 'record')}.")
+        records = counted(format(answer["records"], ","), "shared record")
+        gone = answer["deleted"]
+        deleted = f", and {counted(f'{gone:,}', 'deleted one')}" if gone else ""
+        say(f"{commits} make {records}{deleted}.")
         for difference in answer["differences"]:
             say(name_text(difference))
         if answer["equal"]:

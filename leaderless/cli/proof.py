@@ -17,6 +17,11 @@ from leaderless.words import counted
 def verify(context: Context) -> None:
     """Count all that is held again, and mend what is wrong; exits 6 if something was.
 
+    Counted are rows, by the device that owns them (files, folders, locations, drives, the device
+    itself), and shared records (tags, albums, notes, contents and their links), as they are now:
+    what is deleted is not. `status` shows the number of all rows; `rebuild` makes the shared records
+    anew, and says how many deleted ones are remembered beside them.
+
     What another device owns is fetched anew, own rows are sent anew as they are, and what is shared
     is made again from the log, or where that has forgotten part of it, taken from a peer. Then says
     which devices hold the same.

@@ -254,6 +254,7 @@ class HistoryDesk:
             {
                 "commits": done.commits,
                 "records": done.records,
+                "deleted": done.deleted,
                 "equal": not done.differences,
                 "differences": list(done.differences),
             }

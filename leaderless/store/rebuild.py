@@ -34,10 +34,13 @@ _AT_ONCE: Final = 2_000
 
 
 class Rebuilt(NamedTuple):
-    """What a rebuild found: commits that were run, records that they make, and what differed."""
+    """What a rebuild found: commits that were run, what they make, and what differed."""
 
     commits: int
     records: int
+    """Those that are alive, as `verify` counts them."""
+    deleted: int
+    """Those that are remembered, and not alive."""
     differences: tuple[str, ...]
 
 
@@ -94,8 +97,8 @@ def rebuild(
         differences.append("the set hash")
     for table in (*tables, "noted"):
         connection.exec_driver_sql(f"DROP TABLE was_{table}")
-    records = connection.exec_driver_sql("SELECT count(*) FROM record").scalar_one()
-    return Rebuilt(run, records, tuple(differences))
+    records, alive = connection.exec_driver_sql("SELECT count(*), count(state) FROM record").one()
+    return Rebuilt(run, alive, records - alive, tuple(differences))
 
 
 def clear(connection: Connection, registry: Registry) -> None:

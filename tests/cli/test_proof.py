@@ -60,3 +60,14 @@ def test_a_device_that_is_not_there_cannot_be_compared(devices: tuple[Device, De
     anna, _ = devices
     assert anna.run("diff", "nobody", code=5).stderr
     anna.run("diff", "anna", code=2)
+
+
+def test_shared_records_are_counted_alike_by_all_who_count(devices: tuple[Device, Device]) -> None:
+    """Verify counts what is alive; rebuild names what is deleted apart."""
+    anna, _ = devices
+    for name in ("short", "shorter"):
+        anna.run("tag", "create", name)
+    anna.run("tag", "delete", "shorter")
+    (shared,) = [item for item in anna.json("verify")["counts"] if item["device"] is None]
+    told = anna.run("rebuild").stdout.decode()
+    assert f"make {shared['rows']} shared records, and 1 deleted one." in told
