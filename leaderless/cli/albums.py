@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from leaderless.cli.app import Context, names, verb
+from leaderless.cli.app import Context, Group, names, verb
 from leaderless.cli.output import chat, locked_text, name_text, put_json, say, size_text, table
 from leaderless.cli.targets import file_options, reference
 from leaderless.cli.values import parse_fields
 from leaderless.words import counted
 
 
-@click.group()
+@click.group(cls=Group)
 def album() -> None:
     """Make albums and arrange what is in them: files of all devices, in an order of your own."""
 

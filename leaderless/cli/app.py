@@ -73,6 +73,8 @@ VERBS = {
 
 LONG_S = 3_600.0
 """What changes a million files may take."""
+_WHOLE = 1_000
+"""Characters of a help text that are enough for any first sentence."""
 _OURS = re.compile(r"(^|; |, or )leaderless (?=[a-z])")
 """Where a remedy begins with a command of ours, the only one or one of several."""
 
@@ -156,6 +158,17 @@ class Verbs(click.Group):
         """Write the list of verbs without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, _, text) in VERBS.items()])
+
+
+class Group(click.Group):
+    """A verb with verbs of its own; its help says of each the whole first sentence."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs, with what each does uncut."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, item.get_short_help_str(_WHOLE)) for name, item in found if item]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from leaderless.cli.app import Context, names, verb
+from leaderless.cli.app import Context, Group, names, verb
 from leaderless.cli.output import (
     bare_text,
     chat,
@@ -32,7 +32,7 @@ _WHY = {
 """What the causes of a conflict say."""
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_context
 def conflicts(ctx: click.Context, as_json: bool) -> None:

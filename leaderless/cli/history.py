@@ -176,7 +176,11 @@ def _said(value: object) -> str:
 @click.argument("commit", required=False)
 @verb
 def undo(context: Context, commit: str | None) -> None:
-    """Take the action COMMIT back (its id from history); without one, the last of this device."""
+    """Take the action COMMIT back (its id from history).
+
+    Without one, the last action of this device that was not taken back yet: what others did is never
+    taken back unasked. It says what it took back, and what would be next.
+    """
     answer = context.work("/v1/undo", {} if commit is None else {"id": commit})
     if context.json:
         put_json(answer)

@@ -6,15 +6,18 @@ from typing import Any
 
 import click
 
-from leaderless.cli.app import Context, names, verb
+from leaderless.cli.app import Context, Group, names, verb
 from leaderless.cli.confirming import make_sure
 from leaderless.cli.output import chat, name_text, put_json, size_text, table, time_text
 from leaderless.escape import shell_word
 
 
-@click.group()
+@click.group(cls=Group)
 def device() -> None:
-    """List devices, revoke one, rename this one, or say that it is the one that goes on."""
+    """List the devices of the library, rename this one, or revoke one.
+
+    Of two machines that run as one device `claim` says which one it is from now on.
+    """
 
 
 @device.command("list")
@@ -55,11 +58,11 @@ def _state_text(item: dict[str, Any]) -> str:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @verb
 def device_revoke(context: Context, device: str, yes: bool) -> None:
-    """Take DEVICE's membership away, for all and for good: for one that is lost, or given away.
+    """Take the membership of DEVICE away: it was lost, or is given away.
 
-    Nobody takes its calls any more. What anybody had of its edits stays, and so do its files in the
-    catalogue, as they were last known. It keeps what it holds already. It can be admitted anew with
-    `pair`.
+    That holds on all devices, as they hear of it: nobody takes its calls any more. What anybody had
+    of its edits stays, and so do its files in the catalogue, as they were last known. It keeps what it
+    holds already. It can be admitted anew with `pair`.
     """
     asked = context.client.get("/v1/devices/revoke", {"device": device})
     if asked["this_device"]:
@@ -89,7 +92,10 @@ def device_revoke(context: Context, device: str, yes: bool) -> None:
 @click.argument("name", required=False)
 @verb
 def device_rename(context: Context, device: str, name: str | None) -> None:
-    """Give this device another name: `rename NAME`, or `rename OLD NAME`."""
+    """Give this device another name.
+
+    `rename NAME`, or `rename OLD NAME`, where OLD is what it is called now.
+    """
     body = {"name": device} if name is None else {"device": device, "name": name}
     answer = context.client.post("/v1/devices/rename", body)
     if context.json:
@@ -104,11 +110,11 @@ def device_rename(context: Context, device: str, name: str | None) -> None:
 @device.command("claim")
 @verb
 def device_claim(context: Context) -> None:
-    """Go on as this device, as it is now: for one that was restored or cloned.
+    """Let a device go on that was restored or cloned, as it is now.
 
-    Of two machines that run as one device, run this on the one that stays, after the other stopped: it
-    takes back what that has told the others, and goes on. A restored device whose peers will not come
-    back goes on without what they know of it.
+    Of two machines that run as one device, stop one and run this on the other, the one that stays: it
+    takes back what the stopped one has told the others, and goes on. A restored device waits by itself
+    for those who know more of it; where they will not come back, this makes it go on without.
     """
     answer = context.client.post("/v1/devices/claim")
     if context.json:
@@ -122,7 +128,7 @@ def device_claim(context: Context) -> None:
         chat("This machine goes on as the device; the others read what it has anew.")
 
 
-@click.group()
+@click.group(cls=Group)
 def volume() -> None:
     """List drives."""
 

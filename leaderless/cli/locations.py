@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from leaderless.cli.app import Context, names, verb
+from leaderless.cli.app import Context, Group, names, verb
 from leaderless.cli.confirming import make_sure
 from leaderless.cli.output import chat, name_text, path_json, put_json, say, size_text, table
 from leaderless.errors import LeaderlessError, NotFoundError
@@ -35,7 +35,7 @@ class ScanError(LeaderlessError):
     code = "scan"
 
 
-@click.group()
+@click.group(cls=Group)
 def location() -> None:
     """Add, list, scan and remove indexed folders."""
 
@@ -104,7 +104,9 @@ def location_list(context: Context) -> None:
 
 @location.command("scan")
 @click.argument("location", shell_complete=names("location"))
-@click.option("--accept-deletes", is_flag=True, help="Delete entries even if they are many.")
+@click.option(
+    "--accept-deletes", is_flag=True, help="Take missing files out of the catalogue, however many."
+)
 @click.option("--wait", is_flag=True, help="Wait for the scan, with progress.")
 @verb
 def location_scan(context: Context, location: str, accept_deletes: bool, wait: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from leaderless.cli.app import Context, verb
+from leaderless.cli.app import Context, Group, verb
 from leaderless.cli.output import chat, put_json, say
 from leaderless.cli.targets import file_options, reference
 from leaderless.errors import UsageError
@@ -102,7 +102,7 @@ def rate(
     _write(context, {"rating": rating}, scope, files, inherit=inherit)
 
 
-@click.group()
+@click.group(cls=Group)
 def meta() -> None:
     """Set and unset data of your own on files: a value for each KEY."""
 

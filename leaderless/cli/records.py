@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from leaderless.cli.app import Context, verb
+from leaderless.cli.app import Context, Group, verb
 from leaderless.cli.output import bare_text, chat, name_text, put_json, say, table, value_text
 from leaderless.cli.values import parse_fields
 
 _SHORTEST_ID, _WIDTH = 8, 40
 
 
-@click.group()
+@click.group(cls=Group)
 def record() -> None:
     """List and edit records of any model. A package can bring models of its own."""
 

@@ -7,12 +7,12 @@ import os
 import click
 
 from leaderless import service as services
-from leaderless.cli.app import Context, verb
+from leaderless.cli.app import Context, Group, verb
 from leaderless.cli.output import chat, put_json, say
 from leaderless.errors import NotFoundError, UsageError
 
 
-@click.group()
+@click.group(cls=Group)
 def service() -> None:
     """Install or remove the background service."""
 

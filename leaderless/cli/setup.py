@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from leaderless.cli.app import Context, root, verb
+from leaderless.cli.app import Context, Group, root, verb
 from leaderless.cli.client import EXIT_PROBLEMS
 from leaderless.cli.output import chat, harmless_json, name_text, put_json, say
 from leaderless.errors import UsageError
@@ -70,7 +70,7 @@ def serve(context: Context) -> None:
     run(context.config(_parsers()))
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
     """Show and check the configuration."""
 

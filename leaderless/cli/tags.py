@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from leaderless.cli import tagging
-from leaderless.cli.app import Context, names, verb
+from leaderless.cli.app import Context, Group, names, verb
 from leaderless.cli.output import (
     LOCK,
     chat,
@@ -28,7 +28,7 @@ _UNSHOWN = ("created_by_device", "merged_into", "skipped", *LOCK)
 """What JSON says of a tag that stands in other words on a terminal."""
 
 
-@click.group()
+@click.group(cls=Group)
 def tag() -> None:
     """Make tags, put them on files, and relate them to each other."""
 

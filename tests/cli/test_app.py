@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from scripts.device import Device
+from tests.cli.asking import run
 
 OPTIONS = 'listen_host = "127.0.0.1"\nlisten_port = 0\nmdns = false\n'
 
@@ -37,6 +38,13 @@ def test_status_begins_with_the_verdict(device: Device) -> None:
     """The first line is the verdict in words; JSON has a schema."""
     assert device.run("status").stdout.startswith(b"Alone: ")
     assert device.json("status")["schema"] == 1
+
+
+@pytest.mark.parametrize("group", ["device", "location", "tag", "album", "conflicts", "meta"])
+def test_help_says_whole_sentences(group: str) -> None:
+    """What a verb does is not cut off in the list of verbs."""
+    said = run(group, "--help").out
+    assert "..." not in said.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize(
