@@ -162,30 +162,30 @@ def location_remove(context: Context, location: str, yes: bool) -> None:
         put_json(answer)
     else:
         chat("Removed from the catalogue; the files are untouched.")
-        for sentence in _losses(answer, "went with it", "shows"):
+        for sentence in _losses(answer, "went with it", "is not seen"):
             chat(f"W{sentence[1:]}.")
 
 
 def _make_sure(context: Context, asked: dict[str, Any], command: str) -> None:
     """Ask, if something that was said of a location's files would go with it, or out of sight."""
-    losses = list(_losses(asked, "goes with it", "would show"))
+    losses = list(_losses(asked, "goes with it", "will not be seen"))
     if losses:
         name, said = name_text(asked["name"]), "; ".join(losses)
         what = f"this takes {name} out of the catalogue: {said}"
         make_sure(context, what, f"W{said[1:]}. Take {name} out of the catalogue?", command)
 
 
-def _losses(answer: dict[str, Any], goes: str, shows: str) -> Iterator[str]:
+def _losses(answer: dict[str, Any], goes: str, seen: str) -> Iterator[str]:
     """Yield, from "what" on, what a location takes along, and what is out of sight without it."""
     gone, unseen = answer["gone"], answer["unseen"]
     if gone["files"]:
         files = counted(gone["files"], "file")
         yield f"what was said of {files} alone {goes}: {_parts(gone)}"
     if unseen["files"]:
-        files = counted(unseen["files"], "content")
+        contents = counted(unseen["files"], "content")
         yield (
-            f"what was said of {files} that no other place has {shows} again where that is indexed"
-            f" anew: {_parts(unseen)}"
+            f"what was said of {contents} that no other place has {seen} until that is indexed again:"
+            f" {_parts(unseen)}"
         )
 
 

@@ -38,9 +38,10 @@ def verify(context: Context) -> None:
 
 def _tell(context: Context, answer: dict[str, Any]) -> None:
     for item in answer["counts"]:
-        whose = (
-            "shared records" if item["device"] is None else f"rows of {name_text(item['device'])}"
-        )
+        thing = "shared record" if item["device"] is None else "row"
+        whose = thing if item["rows"] == "1" else f"{thing}s"
+        if item["device"] is not None:
+            whose += f" of {name_text(item['device'])}"
         found = "as they should be" if item["right"] else f"wrong: {name_text(item['why'])}"
         say(f"{int(item['rows']):>12,} {whose}: {found}")
     if not answer["right"]:

@@ -84,7 +84,8 @@ def fork_alerts(
         elif fork.device in connected_s:
             yield Alert(
                 "PEER_RESTORED",
-                f"{who} was restored from a backup, it seems, and takes its rows back: {what}",
+                f"{who} was restored from a backup, it seems, and takes its rows back before it goes"
+                f" on: {what}",
                 "nothing is to be done: half a minute as a rule, longer for very many files",
             )
         else:
@@ -218,7 +219,8 @@ def _came_back(facts: Facts, now_ms: int) -> Iterator[Alert]:
     if told.source:
         parts = [f"{counted(told.rows, 'row')} of it came back from {called(facts, told.source)}"]
     if told.kept:
-        parts.append(f"{told.kept} that it had found since the backup stay")
+        verb = "stays" if told.kept == 1 else "stay"
+        parts.append(f"{told.kept} that it had found since the backup {verb}")
     if told.left:
         parts.append(f"{told.left} more went, as the folder they were in was deleted meanwhile")
     yield Alert(

@@ -50,8 +50,9 @@ def test_a_damaged_row_is_named_found_and_fetched_anew(devices: tuple[Device, De
     assert b"rows of anna: wrong: " in told.stdout
     ben.run("wait", "--synced", "--timeout", "60")
     told = ben.run("verify")
-    assert b"shared records: as they should be" in told.stdout
+    assert b" 1 shared record: as they should be" in told.stdout
     assert b"anna: identical, proved " in told.stdout
+    assert b" 1 row of ben: as they should be" in told.stdout
     assert anna.export() == ben.export()
 
 

@@ -71,6 +71,14 @@ async def test_a_restore_is_told_of_until_it_was_seen(tmp_path: Path, pair: list
         assert _told(await rooms.overview.view(), "RESTORED") == []
 
 
+async def test_one_row_that_stays_is_told_of_as_one(tmp_path: Path, replica: Replica) -> None:
+    """As a person says it."""
+    replica.store.write_here(lambda tx: came_back.went_on(tx, 1, 0))
+    async with open_rooms(tmp_path, replica) as rooms:
+        (text,) = _told(await rooms.overview.view(), "RESTORED")
+        assert text.endswith("1 that it had found since the backup stays")
+
+
 async def test_a_restore_that_brought_nothing_says_so_for_a_week(
     tmp_path: Path, replica: Replica
 ) -> None:
@@ -194,9 +202,14 @@ async def test_a_device_that_takes_its_rows_back_is_not_said_to_have_forked(
     [
         (None, 0, "PEER_RESTORED", "goes on when it is met"),
         (None, 86_400, "PEER_RESTORED", "goes on when it is met"),
-        (1.0, 0, "PEER_RESTORED", "takes its rows back"),
-        (1.0, 86_400, "PEER_RESTORED", "takes its rows back"),  # it was away meanwhile
-        (86_400.0, 1, "PEER_RESTORED", "takes its rows back"),  # it runs on a backup for a day
+        (1.0, 0, "PEER_RESTORED", "takes its rows back before"),
+        (1.0, 86_400, "PEER_RESTORED", "takes its rows back before"),  # it was away meanwhile
+        (
+            86_400.0,
+            1,
+            "PEER_RESTORED",
+            "takes its rows back before",
+        ),  # it runs on a backup for a day
         (600.0, 600, "FORKED", "has not gone on for long"),
     ],
 )
