@@ -90,7 +90,8 @@ def _revoked_text(gone: dict[str, Any]) -> str:
     if gone["refused_at_ms"] is not None:
         text += f"; it called and was refused {time_text(gone['refused_at_ms'])}"
     if gone["shelved"]:
-        text += f"; {counted(gone['shelved'], 'commit')} of it that nobody builds on stay shelved"
+        commits = counted(gone["shelved"], "commit")
+        text += f"; {commits} of it that nobody is known to build on stay shelved"
     return text
 
 

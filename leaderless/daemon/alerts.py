@@ -71,8 +71,8 @@ def fork_alerts(
                 "FORKED",
                 f"{who} writes on in a life of which it knows two branches: {what}; two machines run"
                 " as it, or it is dishonest",
-                "run one machine alone as that device; if nobody knows why there are two, take it out"
-                " with `leaderless device revoke`",
+                "run one machine alone as that device; leaderless device revoke"
+                f" {fork.device.hex()[:8]} takes it out, if nobody knows why there are two",
             )
         elif fork.noted_ms and min(here_s, (now_ms - fork.noted_ms) / 1_000) >= _GOES_ON_S:
             yield Alert(
@@ -172,9 +172,9 @@ def life_alerts(
             "RESTORING",
             f"this device was put back to an older state of its files{_since(facts, now_ms)}:"
             f" {waited_for(facts, awaited, left_s)}, and changes nothing until then",
-            "half a minute at most, unless one gives back what it knows. `leaderless device claim` goes"
-            " on at once, without what they know: files found since the backup get new ids, and lose"
-            " the notes and tags of others",
+            "it goes on by itself, half a minute after the last one has given what it knows;"
+            " leaderless device claim goes on at once, without what they know: files found since the"
+            " backup get new ids, and lose the notes and tags of others",
         )
     if life == restoring.CLONED:
         yield Alert(

@@ -51,7 +51,7 @@ class Facts:
         self.lapsed: Mapping[bytes, int] = {}
         """Members whose lease is over, and when each was seen last (ms)."""
         self.forked = log.forked(connection)
-        self.open_forks = forks.open_forks(connection, self.holdings.vectors.owned)
+        self.open_forks = forks.open_forks(connection, self.forked, self.holdings.vectors.owned)
         self.left_behind = revocations.left_behind(connection)
 
 

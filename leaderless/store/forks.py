@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from leaderless.store.feeds import forked
 from leaderless.store.revocations import without_membership
 from registry.changes import LIFE_BYTES, feed_incarnation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection
 
     from leaderless.protocol.messages import OwnedPosition
+    from leaderless.store.feeds import Feed
 
 
 class Fork(NamedTuple):
@@ -33,14 +33,16 @@ class Fork(NamedTuple):
     """Whether it wrote on in that life though it knew of both."""
 
 
-def open_forks(connection: Connection, owned: Mapping[bytes, OwnedPosition]) -> list[Fork]:
+def open_forks(
+    connection: Connection, forked: Iterable[Feed], owned: Mapping[bytes, OwnedPosition]
+) -> list[Fork]:
     """Return the forks whose author has not gone on in another life yet, nor was revoked.
 
-    `owned` are the newest lives that are known.
+    `forked` are the feeds that have branches, `owned` the newest lives that are known.
     """
     gone = without_membership(connection)
     found = []
-    for feed in forked(connection):
+    for feed in forked:
         device, life = feed.feed[:16], feed.feed[:LIFE_BYTES]
         newest = owned.get(device)
         has_gone_on = newest is not None and newest.incarnation > feed_incarnation(feed.feed)

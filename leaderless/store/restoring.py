@@ -99,7 +99,7 @@ def check_may_write(connection: Connection) -> None:
         case "cloned":
             raise ClonedError(
                 "another machine runs as this device",
-                hint="stop the other one, then `leaderless device claim` here",
+                hint="leaderless device claim, here and once the other one has stopped",
             )
 
 

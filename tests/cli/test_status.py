@@ -147,4 +147,4 @@ def test_who_was_revoked_is_told_after_the_members(tmp_path: Path) -> None:
         out = run("--home", str(tmp_path), "status").out
     assert "  cy: revoked by anna on 2027-01-15" in out
     assert "it called and was refused 2027-01-15" in out
-    assert "2 commits of it that nobody builds on stay shelved" in out
+    assert "2 commits of it that nobody is known to build on stay shelved" in out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from leaderless.store.feeds import forked
 from leaderless.store.forks import Fork, open_forks
 from leaderless.store.holdings import read_holdings
 from leaderless.store.log import Received
@@ -21,7 +22,7 @@ def _write(replica: Replica, number: int) -> list[Received]:
 
 
 def _open(replica: Replica) -> list[Fork]:
-    return within(replica, lambda c: open_forks(c, read_holdings(c).vectors.owned))
+    return within(replica, lambda c: open_forks(c, forked(c), read_holdings(c).vectors.owned))
 
 
 def test_two_commits_at_one_number_are_a_fork_since_the_second_came(
