@@ -34,7 +34,7 @@ def shelf(daemon: Device, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (folder / "subfolder").mkdir()
     daemon.run("location", "add", str(folder), "--name", "shelf", "--wait")
     yield folder
-    daemon.run("location", "remove", "shelf")
+    daemon.run("location", "remove", "shelf", "--yes")
 
 
 def _paths(said: Said) -> list[object]:
