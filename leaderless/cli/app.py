@@ -38,7 +38,7 @@ VERBS = {
     "pair": ("pair", "pair", "Show a code, or type one to join another device's library."),
     "device": ("lists", "device", "List and rename devices."),
     "volume": ("lists", "volume", "List drives."),
-    "location": ("locations", "location", "Add, list, scan and remove indexed folders."),
+    "location": ("locations", "location", "Add, list, scan, pause and remove indexed folders."),
     "find": ("find", "find", "Find files on all devices, also those that are off."),
     "tag": ("tags", "tag", "Make tags, put them on files, and relate them to each other."),
     "album": ("albums", "album", "Make albums and arrange what is in them."),

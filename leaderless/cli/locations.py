@@ -12,6 +12,7 @@ import click
 from leaderless.cli.app import Context, Group, names, verb
 from leaderless.cli.confirming import make_sure
 from leaderless.cli.output import chat, name_text, path_json, put_json, say, size_text, table
+from leaderless.cli.pausing import left_text, resume_command
 from leaderless.errors import LeaderlessError, NotFoundError
 from leaderless.escape import shell_word
 from leaderless.words import counted
@@ -37,7 +38,7 @@ class ScanError(LeaderlessError):
 
 @click.group(cls=Group)
 def location() -> None:
-    """Add, list, scan and remove indexed folders."""
+    """Add, list, scan, pause and remove indexed folders."""
 
 
 @location.command("add")
@@ -59,7 +60,7 @@ def location_add(
     body |= {} if mode is None else {"index_mode": mode}
     answer = context.client.post("/v1/locations", body)
     if wait:
-        _watch(context, answer)
+        answer |= _watch(context, answer)
     if context.json:
         put_json(answer)
     else:
@@ -89,7 +90,7 @@ def location_list(context: Context) -> None:
             item["index_mode"],
             item["total_file_count"],
             size_text(item["total_byte_size"]),
-            item["scan_state"],
+            _scan_text(item),
         )
         for item in answer["locations"]
     ]
@@ -100,6 +101,15 @@ def location_list(context: Context) -> None:
             say(f"{name_text(item['name'])}: {why}")
         for error in item.get("errors", ())[:20]:
             say(f"  {name_text(error['path'])}: {name_text(error['why'])}")
+        if item.get("paused"):
+            command = resume_command(context, item["name"])
+            say(f"{name_text(item['name'])}: hashing is paused{left_text(item)}: {command}")
+
+
+def _scan_text(item: dict[str, Any]) -> str | None:
+    """Return how the scans of a location are doing; of another device's nothing is known."""
+    state: str | None = item["scan_state"]
+    return f"{state}, hashing paused" if item.get("paused") else state
 
 
 @location.command("scan")
@@ -114,7 +124,7 @@ def location_scan(context: Context, location: str, accept_deletes: bool, wait: b
     body = {"location": _reference(location), "accept_deletes": accept_deletes}
     answer = context.client.post("/v1/locations/scan", body)
     if wait:
-        _watch(context, answer)
+        answer |= _watch(context, answer)
     if context.json:
         put_json(answer)
 
@@ -133,13 +143,64 @@ def location_mode(context: Context, location: str, mode: str, wait: bool) -> Non
     body = {"location": _reference(location), "index_mode": mode}
     answer = context.client.post("/v1/locations/mode", body)
     if wait:
-        _watch(context, answer)
+        answer |= _watch(context, answer)
     if context.json:
         put_json(answer)
     else:
         chat(f"Indexed as {mode} from now on.")
     if mode == "deep":
         chat(_AS_CONTENT)
+
+
+@location.command("pause")
+@click.argument("location", required=False, shell_complete=names("location"))
+@verb
+def location_pause(context: Context, location: str | None) -> None:
+    """Hash no files of LOCATION for now; without it, of all that this device has by now.
+
+    Names, sizes, times, moves and deletes go on being noticed. It lasts, also when the daemon ends and
+    starts again, until `location resume`.
+    """
+    answer = _ask_hashing(context, "pause", location)
+    news = [item for item in answer if item["changed"]]
+    for item in news:
+        chat(f"Hashing is paused in {name_text(item['name'])}{left_text(item)}.")
+    for item in answer if not news else ():
+        if item["paused"]:
+            chat(f"Hashing is paused in {name_text(item['name'])} already{left_text(item)}.")
+        else:
+            mode = item["index_mode"]
+            chat(f"Nothing to pause in {name_text(item['name'])}: no file is hashed (mode {mode}).")
+    if any(item["paused"] for item in answer):
+        named = None if location is None else answer[0]["name"]
+        chat(f"`{resume_command(context, named)}` goes on.")
+
+
+@location.command("resume")
+@click.argument("location", required=False, shell_complete=names("location"))
+@verb
+def location_resume(context: Context, location: str | None) -> None:
+    """Go on with hashing files of LOCATION; without it, of all that are paused on this device."""
+    answer = _ask_hashing(context, "resume", location)
+    news = [item for item in answer if item["changed"]]
+    for item in news:
+        chat(f"Hashing goes on in {name_text(item['name'])}.")
+    if answer and not news:
+        where = "no location" if location is None else name_text(answer[0]["name"])
+        chat(f"Nothing to resume: {where} is {'' if location is None else 'not '}paused.")
+
+
+def _ask_hashing(context: Context, what: str, location: str | None) -> list[dict[str, Any]]:
+    """Ask for a pause or its end; return what is to be told of it, nothing where JSON was printed."""
+    body = {} if location is None else {"location": _reference(location)}
+    answer = context.client.post(f"/v1/locations/{what}", body)
+    if context.json:
+        put_json(answer)
+        return []
+    if not answer["locations"]:
+        add = context.command("location add FOLDER")
+        chat(f"Nothing to {what}: this device has no location. `{add}` indexes a folder.")
+    return list(answer["locations"])
 
 
 @location.command("remove")
@@ -210,8 +271,11 @@ def _check_goes_on(context: Context) -> None:
             raise ScanError(context.told(alert["text"]), hint=alert["hint"])
 
 
-def _watch(context: Context, asked: dict[str, Any]) -> None:
-    """Show a scan until the pass that was asked for is over; raises ScanError if that went wrong."""
+def _watch(context: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """Show a scan until the pass that was asked for is over; raises ScanError if that went wrong.
+
+    What is paused is not waited for, but said: in words, or by what is returned for JSON.
+    """
     shown = sys.stderr.isatty()
     while True:
         listed = context.client.get("/v1/locations")["locations"]
@@ -232,3 +296,9 @@ def _watch(context: Context, asked: dict[str, Any]) -> None:
         chat("")
     if state != "idle":
         raise ScanError(context.told(f"{state}: {item['error_message']}"))
+    if not item.get("paused"):
+        return {}
+    if not context.json:
+        command = resume_command(context, item["name"])
+        chat(f"Not hashed: hashing is paused{left_text(item)}. `{command}` goes on.")
+    return {key: item[key] for key in ("paused", "unhashed_files", "unhashed_bytes")}

@@ -17,6 +17,7 @@ from leaderless.cli.output import (
     table,
     time_text,
 )
+from leaderless.cli.pausing import left_text, resume_command
 from leaderless.errors import UsageError
 from leaderless.words import counted
 
@@ -44,7 +45,10 @@ def status(context: Context, acknowledge: bool) -> None:
     for scan in answer["locations"]:
         more = f", {scan['entries_seen']} seen" if scan["state"] == "scanning" else ""
         why = f" ({context.told(name_text(scan['message']))})" if scan["message"] else ""
-        say(f"  {name_text(scan['location'])}: {scan['state']}{more}{why}")
+        paused = f"; hashing is paused{left_text(scan)}" if scan.get("paused") else ""
+        say(f"  {name_text(scan['location'])}: {scan['state']}{more}{why}{paused}")
+        if paused:
+            say(f"    → {resume_command(context, scan['location'])}")
     for alert in answer["warnings"]:
         if alert["code"].startswith("LOCATION_"):
             continue  # the location's own line has said it

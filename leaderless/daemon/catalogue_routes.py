@@ -23,12 +23,13 @@ from leaderless.store import restoring
 from leaderless.store.forgetting import away_since
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 
     from sqlalchemy import Connection
 
     from leaderless.daemon.held_up import Waits
     from leaderless.daemon.presence import Presence
+    from leaderless.indexer.rows import Location
     from leaderless.indexer.service import Indexer
     from leaderless.status.http import Request
     from leaderless.store.store import Store
@@ -62,6 +63,8 @@ class CatalogueDesk:
             ("POST", "/v1/locations"): self.location_add,
             ("POST", "/v1/locations/scan"): self.location_scan,
             ("POST", "/v1/locations/mode"): self.location_mode,
+            ("POST", "/v1/locations/pause"): self.location_pause,
+            ("POST", "/v1/locations/resume"): self.location_resume,
             ("GET", "/v1/locations/remove"): self.location_losses,
             ("POST", "/v1/locations/remove"): self.location_remove,
             ("GET", "/v1/find"): self.find,
@@ -135,6 +138,8 @@ class CatalogueDesk:
         for location in found:
             uuid = bytes.fromhex(location["id"])
             location["passes"] = self.indexer.ended[uuid]
+            if location["this_device"]:
+                location.update(self._paused(uuid))
             progress = self.indexer.progress.get(uuid)
             if progress is not None:
                 location["entries_seen"] = str(progress.entries_seen)
@@ -170,6 +175,37 @@ class CatalogueDesk:
         number = self.indexer.request(uuid, accept_deletes=accept_deletes)
         return Answer({"id": uuid.hex(), "pass": number})
 
+    async def location_pause(self, request: Request) -> Answer:
+        """Read no contents for now: of a location, or of all that this device has."""
+        return self._hashing(await self.indexer.pause(await self._maybe_location(request)))
+
+    async def location_resume(self, request: Request) -> Answer:
+        """Go on with reading contents."""
+        return self._hashing(await self.indexer.resume(await self._maybe_location(request)))
+
+    def _hashing(self, meant: Sequence[tuple[Location, bool]]) -> Answer:
+        """Return what locations are hashed, and of which that is news."""
+        shown = [
+            {
+                "id": location.uuid.hex(),
+                "name": location.name,
+                "index_mode": location.index_mode,
+                "changed": is_news,
+                **self._paused(location.uuid),
+            }
+            for location, is_news in meant
+        ]
+        return Answer({"locations": shown})
+
+    def _paused(self, uuid: bytes) -> dict[str, Any]:
+        """Return whether contents of a location are not read for now, and how much of that is left."""
+        left = self.indexer.pauses.left(uuid)
+        return {
+            "paused": self.indexer.pauses.has(uuid),
+            "unhashed_files": None if left is None else str(left.files),
+            "unhashed_bytes": None if left is None else str(left.size_bytes),
+        }
+
     async def location_losses(self, request: Request) -> Answer:
         """Return what a location would take along, or why it cannot be removed; nothing is done."""
         uuid = await self._own_location(request)
@@ -192,6 +228,10 @@ class CatalogueDesk:
             return {"id": location.hex(), "name": name, "own": str(gone.files), **lost}
 
         return await self.store.read(read)
+
+    async def _maybe_location(self, request: Request) -> bytes | None:
+        named = request.reference("location") is not None
+        return await self._own_location(request) if named else None
 
     async def _own_location(self, request: Request) -> bytes:
         reference, epoch = request.needed("location"), self.store.own_epoch

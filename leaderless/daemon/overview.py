@@ -26,6 +26,7 @@ from leaderless.daemon.member_routes import revoked_views
 from leaderless.daemon.other_versions import other_versions
 from leaderless.escape import printable
 from leaderless.identity import device_id
+from leaderless.indexer.scan import Progress
 from leaderless.protocol.commands import Stream
 from leaderless.protocol.retention import LEASE_MS
 from leaderless.protocol.returning import knows_more
@@ -219,14 +220,22 @@ class Overview:
         return "; it gives less than it says" if withheld else ""
 
     def _scan(self, uuid: bytes, name: str, state: str, message: str | None) -> ScanView:
-        progress = self._indexer.progress.get(uuid)
-        if progress is None:
-            return ScanView(name, state, 0, 0, 0, (), message)
-        errors = progress.errors
-        first = tuple((printable(os.fsdecode(e.path)), e.message) for e in errors.items[:10])
-        shown = progress.phase if state == "scanning" else state
+        progress = self._indexer.progress.get(uuid) or Progress(phase=state)
+        errors, pauses = progress.errors, self._indexer.pauses
+        left = pauses.left(uuid)
+        # Files are also hashed in passes that are too small to be called scans.
+        is_shown = state == "scanning" or progress.phase == "hashing"
         return ScanView(
-            name, shown, progress.entries_seen, progress.files_hashed, errors.count, first, message
+            name,
+            progress.phase if is_shown else state,
+            progress.entries_seen,
+            progress.files_hashed,
+            errors.count,
+            tuple((printable(os.fsdecode(e.path)), e.message) for e in errors.items[:10]),
+            message,
+            pauses.has(uuid),
+            None if left is None else str(left.files),
+            None if left is None else str(left.size_bytes),
         )
 
     def _alerts(self, facts: Facts, connected: Mapping[bytes, Peer]) -> list[Alert]:

@@ -50,20 +50,31 @@ class Unhashed:
     digest: bytes | None = None
 
 
+class _PausedError(Exception):
+    """A person wants the reading to rest."""
+
+
 async def hash_location(
-    store: Store, location: Location, progress: Progress, give_way: Callable[[], bool]
+    store: Store,
+    location: Location,
+    progress: Progress,
+    give_way: Callable[[], bool],
+    is_paused: Callable[[], bool],
 ) -> bool:
     """Fill in the content of files that have none; return False if `give_way` ended it early.
 
-    At least one step is done, so whoever gives way each time still gets to the end.
+    At least one step is done, so whoever gives way each time still gets to the end. Where it is
+    paused, it ends in the middle of a file; those that were read by then have their content.
     """
     after = 0
     while after == 0 or not give_way():
+        if is_paused():
+            return True
         files = await store.read(partial(_unhashed, location=location, after=after))
         if not files:
             return True
         after = files[-1].known.key
-        await trio.to_thread.run_sync(_hash_all, files, progress)
+        await trio.to_thread.run_sync(_hash_all, files, progress, is_paused)
         done = [file for file in files if file.digest is not None]
         if done:
             await _write(store, location, done)
@@ -93,10 +104,13 @@ def _unhashed(connection: Connection, location: Location, after: int) -> list[Un
     return files
 
 
-def _hash_all(files: list[Unhashed], progress: Progress) -> None:
-    """Hash files beside a worker thread, to the end or until the task that wants them is cancelled."""
+def _hash_all(files: list[Unhashed], progress: Progress, is_paused: Callable[[], bool]) -> None:
+    """Hash files beside a worker thread, to the end or until the task that wants them is cancelled.
+
+    It ends early where it is paused.
+    """
     in_background(
-        partial(_hash_some, deque(files), progress, threading.Lock()),
+        partial(_hash_some, deque(files), progress, threading.Lock(), is_paused),
         min(_THREADS, len(files)),
         trio.from_thread.check_cancelled,
     )
@@ -106,17 +120,24 @@ def _hash_some(
     left: deque[Unhashed],
     progress: Progress,
     counting: threading.Lock,
+    is_paused: Callable[[], bool],
     check: Callable[[], None],
 ) -> None:
     """Take one file after the other until none is left, as others do at the same time."""
+
+    def go_on() -> None:
+        check()
+        if is_paused():
+            raise _PausedError
+
     buffer = memoryview(bytearray(_CHUNK_BYTES))
     while True:
         try:
             file = left.popleft()
-        except IndexError:
+            go_on()
+            file.digest = hash_file(file.path, file.known, go_on, buffer)
+        except (IndexError, _PausedError):
             return
-        check()
-        file.digest = hash_file(file.path, file.known, check, buffer)
         if file.digest is not None:
             with counting:
                 progress.files_hashed += 1

@@ -11,9 +11,11 @@ import trio
 
 from leaderless.errors import NotFoundError, NotPermittedError, UsageError
 from leaderless.indexer import rows
+from leaderless.indexer.pausing import wants_contents
 from leaderless.indexer.scanner import inode_of
 from leaderless.indexer.volumes import COLUMNS as VOLUME_COLUMNS
 from leaderless.indexer.volumes import is_news, volume_of
+from leaderless.store import meta
 from leaderless.words import checked_text
 
 if TYPE_CHECKING:
@@ -128,6 +130,7 @@ async def add_location(
 async def set_mode(store: Store, uuid: bytes, index_mode: str) -> None:
     """Change how a location is indexed; what is known of its files stays.
 
+    Where contents are not wanted any more, that they are not read for now is forgotten.
     Raises UsageError, and NotFoundError where this device has no such location.
     """
     check_mode(index_mode)
@@ -138,8 +141,10 @@ async def set_mode(store: Store, uuid: bytes, index_mode: str) -> None:
         if held is None:
             raise NotFoundError("there is no such location on this device")
         if held.index_mode != index_mode:
-            row = rows.location_row(held._replace(index_mode=index_mode))
-            transaction.put("location", rows.LOCATION_COLUMNS, [row])
+            held = held._replace(index_mode=index_mode)
+            transaction.put("location", rows.LOCATION_COLUMNS, [rows.location_row(held)])
+        if not wants_contents(held):
+            meta.drop(transaction.conn, meta.paused(uuid))
 
     await store.write(write)
 
@@ -155,7 +160,12 @@ async def remove_location(store: Store, location: Location) -> None:
     step = 2_000
     for at in range(0, len(uuids), step):
         await _drop(store, "entry", uuids[at : at + step])
-    await _drop(store, "location", [location.uuid])
+
+    def drop(transaction: Transaction) -> None:
+        transaction.drop("location", [location.uuid])
+        meta.drop(transaction.conn, meta.paused(location.uuid))
+
+    await store.write(drop)
 
 
 async def _drop(store: Store, model: str, uuids: list[bytes]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -15,6 +16,7 @@ from leaderless.errors import LeaderlessError
 from leaderless.indexer import rows
 from leaderless.indexer.hashing import hash_location
 from leaderless.indexer.locations import refresh_volumes, why_offline
+from leaderless.indexer.pausing import Pauses, wants_contents
 from leaderless.indexer.scan import Brake, BrakedError, Pass, Progress
 from leaderless.store.disk import DiskError
 from leaderless.store.restoring import ClonedError, RestoringError
@@ -71,6 +73,7 @@ class Passes:
         self.watch: Callable[[bytes], None] = lambda _: None
         """What follows each directory that a pass reads."""
         self.progress: dict[bytes, Progress] = {}
+        self.pauses = Pauses(store)
 
     async def run(self, location: Location, wanted: Wanted, is_awaited: Callable[[], bool]) -> bool:
         """Do one pass; False if it made way for what `is_awaited` says is waiting.
@@ -94,10 +97,10 @@ class Passes:
             location = location._replace(scan_state="scanning", error_message=None)
             self._tell("scan_started", {"location": location.name})
         outcome = await self._outcome(location, wanted, self.progress[uuid], is_awaited)
-        state, why = outcome or (location.scan_state, location.error_message)
-        if state != "error":
+        if outcome is None or outcome[0] != "error":
             self._whole.add(uuid)
-        await self._finish(location, state, why)
+        if outcome is not None:
+            await self._finish(location, *outcome)
         return outcome is not None
 
     async def _outcome(
@@ -124,10 +127,8 @@ class Passes:
             if not is_counted or progress.rows_written or progress.rows_dropped:
                 await self._count(location)
             self._counted.add(place)
-            if location.index_mode != "shallow":
-                shown.phase = "hashing"
-                if not await hash_location(self._store, location, shown, is_awaited):
-                    return None
+            if not await self._read_contents(location, shown, is_awaited):
+                return None
         except BrakedError as braked:
             command = f"leaderless location scan {shlex.quote(location.name)} --accept-deletes"
             return "blocked", f"{braked}; if that is right: {command}"
@@ -139,6 +140,19 @@ class Passes:
             return "blocked", location.error_message
         errors = progress.errors.count
         return "idle", f"{counted(errors, 'path')} could not be read" if errors else None
+
+    async def _read_contents(
+        self, location: Location, shown: Progress, is_awaited: Callable[[], bool]
+    ) -> bool:
+        """Hash the files of a location as far as that is wanted; return False if it made way."""
+        is_paused = partial(self.pauses.has, location.uuid)
+        if wants_contents(location) and not is_paused():
+            shown.phase = "hashing"
+            if not await hash_location(self._store, location, shown, is_awaited, is_paused):
+                return False
+        if is_paused():
+            await self.pauses.count(location)
+        return True
 
     async def why_offline(self, location: Location) -> str | None:
         """Return why a location cannot be looked at now, or None."""
@@ -160,11 +174,11 @@ class Passes:
 
     async def _finish(self, location: Location, state: str, message: str | None) -> None:
         """Write what came of a pass, if that is news."""
+        if location.uuid in self.progress:
+            self.progress[location.uuid].phase = state
         if (state, message) == (location.scan_state, location.error_message):
             return
         await self._set_state(location, state, message)
-        if location.uuid in self.progress:
-            self.progress[location.uuid].phase = state
         self._tell(f"scan_{state}", {"location": location.name, "why": message or ""})
 
     async def _say_offline(self, location: Location, is_offline: int | None) -> Location:

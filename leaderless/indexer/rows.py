@@ -185,6 +185,16 @@ def totals(connection: Connection, location: int) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
+def unread(connection: Connection, location: int) -> tuple[int, int]:
+    """Return (files, bytes) of a location whose content is not known."""
+    row = connection.exec_driver_sql(
+        "SELECT count(*), coalesce(sum(size_bytes), 0) FROM entry"
+        " WHERE location = ? AND dead = 0 AND kind = 'file' AND content IS NULL",
+        (location,),
+    ).one()
+    return int(row[0]), int(row[1])
+
+
 def entry_row(
     uuid: bytes, location: bytes, parent: bytes | None, item: Observed, held: Known | None
 ) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ from leaderless.errors import NotFoundError
 from leaderless.indexer import rows
 from leaderless.indexer.inotify import Inotify, WatchLimitError
 from leaderless.indexer.locations import (
+    MODES,
     add_location,
     check_mode,
     remove_location,
@@ -65,6 +66,7 @@ class Indexer:
         self._limit: str | None = None
         self._roots: dict[bytes, bytes] = {}
         self.progress = self._passes.progress
+        self.pauses = self._passes.pauses
         self._begun: Counter[bytes] = Counter()
         self.ended: Counter[bytes] = Counter()
         """How many passes over a location have ended, since the daemon began."""
@@ -83,6 +85,8 @@ class Indexer:
         self._interrupt(uuid)
         async with self._turn:
             await set_mode(self._store, uuid, index_mode)
+        if index_mode == MODES[0]:
+            self.pauses.forget(uuid)
         return self.request(uuid)
 
     def _interrupt(self, uuid: bytes) -> None:
@@ -98,9 +102,37 @@ class Indexer:
             self._wanted.pop(uuid, None)
             self.progress.pop(uuid, None)
             await remove_location(self._store, location)
+            self.pauses.forget(uuid)
         await self._locations()
         if self._watcher is not None:
             self._watcher.unwatch(location.path)
+
+    async def pause(self, uuid: bytes | None) -> list[tuple[Location, bool]]:
+        """Read no contents of a location for now (None: of all); return each, and if that is news."""
+        meant = await self._meant(uuid)
+        news = await self.pauses.change(meant, paused=True)
+        for location in news:
+            await self.pauses.count(location)
+            self._tell("hashing_paused", {"location": location.name})
+        return [(location, location in news) for location in meant]
+
+    async def resume(self, uuid: bytes | None) -> list[tuple[Location, bool]]:
+        """Go on with reading contents; arguments and result are those of `pause`."""
+        meant = await self._meant(uuid)
+        news = await self.pauses.change(meant, paused=False)
+        for location in news:
+            # What the folders hold is known: no pass that reads them all is needed.
+            self._wanted.setdefault(location.uuid, Wanted())
+            is_running = self._current is not None and self._current[0] == location.uuid
+            if location.uuid in self.progress and not is_running:
+                self.progress[location.uuid].phase = "hashing"
+            self._tell("hashing_resumed", {"location": location.name})
+        if news:
+            self._stir()
+        return [(location, location in news) for location in meant]
+
+    async def _meant(self, uuid: bytes | None) -> list[Location]:
+        return await self._locations() if uuid is None else [await self._location(uuid)]
 
     def request(self, uuid: bytes, *, accept_deletes: bool = False) -> int:
         """Ask for a full pass; it is done once so many passes have ended as is returned."""
@@ -222,8 +254,14 @@ class Indexer:
         again.directories |= wanted.directories
 
     def _is_awaited(self) -> bool:
-        """Return whether something waits to be read: hashing takes hours, and goes on after it."""
-        return any(wanted.full or wanted.directories for wanted in self._wanted.values())
+        """Return whether something waits to be read: hashing takes hours, and goes on after it.
+
+        So does a paused location that was to be hashed next: its pass has only to end.
+        """
+        return any(
+            wanted.full or wanted.directories or self.pauses.has(uuid)
+            for uuid, wanted in self._wanted.items()
+        )
 
     # --- watching ---------------------------------------------------------------------------------
 
@@ -249,6 +287,7 @@ async def open_indexer(
 ) -> AsyncIterator[Indexer]:
     """Keep this device's locations while it is open; `kernel` is asked for watches."""
     indexer = Indexer(store, settings, tell, system or System())
+    await indexer.pauses.load()
     async with AsyncExitStack() as stack:
         if settings.watch:
             try:

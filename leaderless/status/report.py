@@ -64,6 +64,11 @@ class ScanView:
     errors: int
     first_errors: tuple[tuple[str, str], ...]
     message: str | None
+    paused: bool = False
+    """Whether a person wants its contents unread for now."""
+    unhashed_files: str | None = None
+    """How many are left to be read in a paused one, None if nobody has looked yet."""
+    unhashed_bytes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,9 @@ def verdict(view: View) -> str:
     parts = [_peers_verdict(view)]
     if scanning:
         parts.append(f"Indexing {listed(scanning)}.")
+    paused = [scan.location for scan in view.scans if scan.paused]
+    if paused:
+        parts.append(f"Hashing is paused in {listed(paused)}.")
     if alarms:
         parts.append(_alarmed(alarms))
     return " ".join(parts)

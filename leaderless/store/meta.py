@@ -44,6 +44,7 @@ _TAKEN_BACK = "taken_back/"
 _SUSPECTED = "suspected/"
 STAYS = 2  # what such a fact says where the proved copy is still there
 ASIDE = "aside/"
+_PAUSED = "paused/"  # since when (ms) the contents of a location are not read
 OF_COPIES = (
     _RELAYED,
     _RELAYED_ABOVE,
@@ -135,6 +136,19 @@ def suspected(owner: bytes) -> str:
 def aside(owner: bytes) -> str:
     """Return the fact that says how far a peer has given an owner's rows that are kept aside."""
     return ASIDE + owner.hex()
+
+
+def paused(location: bytes) -> str:
+    """Return the fact that a person wants the contents of a location unread for now."""
+    return _PAUSED + location.hex()
+
+
+def paused_locations(connection: Connection) -> frozenset[bytes]:
+    """Return the locations of which that is so."""
+    found = connection.exec_driver_sql(
+        "SELECT name FROM meta WHERE name > ? AND name < ?", (_PAUSED, "paused0")
+    )
+    return frozenset(bytes.fromhex(name.removeprefix(_PAUSED)) for name in found.scalars())
 
 
 def suspected_owners(connection: Connection) -> dict[bytes, bool]:

@@ -99,20 +99,29 @@ def test_the_list_says_where_and_how_large(ask: Ask, tmp_path: Path) -> None:
     assert (str(folder) in row, " 2 " in row, row.endswith("idle")) == (True, True, True)
 
 
-@pytest.mark.parametrize("verb", [["scan", "nowhere"], ["remove", "nowhere"], ["scan", "/nowhere"]])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["scan", "nowhere"],
+        ["remove", "nowhere"],
+        ["scan", "/nowhere"],
+        ["pause", "nowhere"],
+        ["resume", "nowhere"],
+    ],
+)
 def test_a_location_that_is_not_there_is_not_found(ask: Ask, verb: list[str]) -> None:
     """Exit 5, and standard output stays clean."""
     said = ask("location", *verb)
     assert (said.code, said.out) == (5, "")
 
 
-@pytest.mark.parametrize("verb", ["add", "scan", "remove"])
+@pytest.mark.parametrize("verb", ["add", "scan", "pause", "resume", "remove"])
 def test_every_verb_answers_in_json(ask: Ask, tmp_path: Path, verb: str) -> None:
     """One object with a schema; with --wait it comes after the scan."""
     folder = str(_folder(tmp_path, f"json-{verb}"))
     if verb != "add":
         ask("location", "add", folder, "--wait")
-    said = ask("--json", "location", verb, folder, *([] if verb == "remove" else ["--wait"]))
+    said = ask("--json", "location", verb, folder, *(["--wait"] if verb in ("add", "scan") else []))
     assert (said.code, said.json()["schema"]) == (0, 1)
 
 

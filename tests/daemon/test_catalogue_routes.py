@@ -266,3 +266,40 @@ async def test_names_complete_in_the_shell(tmp_path: Path, replica: Replica) -> 
             await rooms.data("POST", "/v1/tags/create", name=name)
         found = await rooms.data("GET", "/v1/complete", kind="tag", prefix="tr")
         assert sorted(found["names"]) == ["tree", "trip"]
+
+
+async def test_hashing_can_be_paused_and_go_on(tmp_path: Path, replica: Replica) -> None:
+    """Of one location or all; each says what is so by then, what changed and how much is left."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    async with open_rooms(tmp_path / "home", replica) as rooms:
+        added = await rooms.data("POST", "/v1/locations", path=str(folder), index_mode="content")
+        await rooms.data("POST", "/v1/locations", path=str(tmp_path / "home"), name="shallow")
+        await rooms.indexer.wait_idle()
+        about = {"id": added["id"], "name": "photos", "index_mode": "content"}
+        paused = {"paused": True, "unhashed_files": "0", "unhashed_bytes": "0"}
+        runs = {"paused": False, "unhashed_files": None, "unhashed_bytes": None}
+        answer = await rooms.data("POST", "/v1/locations/pause", location="photos")
+        assert answer["locations"] == [{**about, **paused, "changed": True}]
+        one, other = (await rooms.data("POST", "/v1/locations/pause"))["locations"]
+        assert one == {**about, **paused, "changed": False}
+        assert (other["name"], other["paused"], other["changed"]) == ("shallow", False, False)
+        (listed, _) = (await rooms.data("GET", "/v1/locations"))["locations"]
+        assert listed.items() >= paused.items()
+        (scan, _) = (await rooms.data("GET", "/v1/status"))["locations"]
+        assert scan.items() >= paused.items()
+        answer = await rooms.data("POST", "/v1/locations/resume", location="photos")
+        assert answer["locations"] == [{**about, **runs, "changed": True}]
+        told = [kind for kind, _ in rooms.told if kind.startswith("hashing_")]
+        assert told == ["hashing_paused", "hashing_resumed"]
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+@pytest.mark.parametrize(("location", "status"), [("nowhere", 404), ("", 400), (7, 400)])
+async def test_only_a_location_that_is_here_is_paused(
+    tmp_path: Path, replica: Replica, verb: str, location: object, status: int
+) -> None:
+    """An empty name is none, not all of them."""
+    async with open_rooms(tmp_path, replica) as rooms:
+        answer = await rooms.ask("POST", f"/v1/locations/{verb}", location=location)
+        assert answer.status == status

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import trio
 import trio.lowlevel
 
 from leaderless.daemon.overview import CLOCK_SUSPECT_MS, Overview
-from leaderless.indexer.scan import Progress
 from leaderless.plugins import LeftOut
 from leaderless.protocol.codec import encode
 from leaderless.protocol.commands import Key, Stream
@@ -241,42 +238,6 @@ async def test_who_signed_two_commits_as_one_is_named_until_it_goes_on(
         replica_of = Incarnation(2, bytes(8))
         mine.store.write_here(lambda tx: state.add_incarnation(tx.conn, device, replica_of))
         assert not {"FORKED", "PEER_RESTORED"}.intersection(await _codes(rooms))
-
-
-async def test_locations_that_need_somebody_are_warned_of(tmp_path: Path, replica: Replica) -> None:
-    """Blocked, offline and failed ones, each with its reason; idle ones not."""
-    for name in ("blocked", "offline", "error", "idle"):
-        add_tree(replica, 0, name)
-    async with open_rooms(tmp_path, replica) as rooms:
-        await rooms.indexer.wait_idle()
-        await replica.store.write(
-            lambda tx: tx.conn.exec_driver_sql(
-                "UPDATE location SET scan_state = name, error_message = 'why'"
-            )
-        )
-        alerts = (await rooms.overview.view()).warnings
-        assert [(alert.code, alert.text) for alert in alerts] == [
-            ("LOCATION_BLOCKED", "blocked: why"),
-            ("LOCATION_ERROR", "error: why"),
-            ("LOCATION_OFFLINE", "offline: why"),
-        ]
-
-
-async def test_the_progress_of_a_scan_is_shown(tmp_path: Path, replica: Replica) -> None:
-    """While a location is scanned, its phase is; paths that failed are safe for a terminal."""
-    location, _ = add_tree(replica, 0)
-    async with open_rooms(tmp_path, replica) as rooms:
-        await rooms.indexer.wait_idle()
-        await replica.store.write(
-            lambda tx: tx.conn.exec_driver_sql("UPDATE location SET scan_state = 'scanning'")
-        )
-        progress = Progress(started_ms=0)
-        progress.phase, progress.entries_seen = "walking", 7
-        progress.errors.add(b"/bad\x1b[31m", PermissionError(errno.EACCES, "no"))
-        rooms.indexer.progress[location] = progress
-        (scan,) = (await rooms.overview.view()).scans
-        assert (scan.state, scan.entries_seen, scan.errors) == ("walking", 7, 1)
-        assert scan.first_errors == (("/bad\\x1b[31m", os.strerror(errno.EACCES)),)
 
 
 async def test_the_founder_is_called_by_its_id_until_it_says_its_name(

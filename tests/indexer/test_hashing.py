@@ -40,7 +40,7 @@ def nothing() -> None:
 
 
 def never() -> bool:
-    """Give way to nobody."""
+    """Give way to nobody, and rest for nobody."""
     return False
 
 
@@ -132,7 +132,7 @@ async def test_every_file_of_a_location_gets_its_content(ground: Ground) -> None
     (ground.folder / "link").symlink_to("f0")
     await ground.start("d/", *[f"f{at}" for at in range(HASH_STEP + 5)])
     progress = Progress()
-    assert await hash_location(ground.store, ground.held_location(), progress, never)
+    assert await hash_location(ground.store, ground.held_location(), progress, never, never)
     found = dict(ground.query("SELECT name, content FROM entry"))
     assert found.pop(b"folder") is found.pop(b"d") is found.pop(b"link") is None
     assert found == {name: blake3(name).digest() for name in found}
@@ -145,7 +145,7 @@ async def test_a_hash_changes_nothing_else_of_its_row(ground: Ground) -> None:
     await ground.start(".hidden.Txt")
     query = "SELECT uuid, parent, name, extension, kind, inode, mode, is_hidden FROM entry"
     before = ground.query(query)
-    await hash_location(ground.store, ground.held_location(), Progress(), never)
+    await hash_location(ground.store, ground.held_location(), Progress(), never, never)
     assert ground.query(query) == before
     assert (await ground.scan()).rows_written == 0
 
@@ -153,9 +153,9 @@ async def test_a_hash_changes_nothing_else_of_its_row(ground: Ground) -> None:
 async def test_files_that_have_content_are_not_read_again(ground: Ground) -> None:
     """A second run has nothing to do."""
     await ground.start("f")
-    await hash_location(ground.store, ground.held_location(), Progress(), never)
+    await hash_location(ground.store, ground.held_location(), Progress(), never, never)
     progress = Progress()
-    await hash_location(ground.store, ground.held_location(), progress, never)
+    await hash_location(ground.store, ground.held_location(), progress, never, never)
     assert progress.files_hashed == 0
 
 
@@ -163,7 +163,9 @@ async def test_hashing_gives_way_after_a_step(ground: Ground) -> None:
     """Where something else waits it ends early, but not without having done anything."""
     await ground.start(*[f"f{at}" for at in range(HASH_STEP + 5)])
     progress = Progress()
-    assert not await hash_location(ground.store, ground.held_location(), progress, lambda: True)
+    assert not await hash_location(
+        ground.store, ground.held_location(), progress, lambda: True, never
+    )
     assert progress.files_hashed == HASH_STEP
 
 
@@ -175,7 +177,7 @@ async def test_a_step_ends_once_it_has_read_much(ground: Ground) -> None:
             file.truncate(STEP_BYTES // 2)
     await ground.scan()
     progress = Progress()
-    await hash_location(ground.store, ground.held_location(), progress, lambda: True)
+    await hash_location(ground.store, ground.held_location(), progress, lambda: True, never)
     assert progress.files_hashed == 2
 
 
@@ -183,7 +185,7 @@ async def test_the_hashes_of_many_files_are_written_together(ground: Ground) -> 
     """A hundred small files are one transaction."""
     await ground.start(*[f"d{at % 7}/f{at}" for at in range(100)])
     before = ground.query("SELECT count(*) FROM own_word")[0][0]
-    await hash_location(ground.store, ground.held_location(), Progress(), never)
+    await hash_location(ground.store, ground.held_location(), Progress(), never, never)
     assert ground.query("SELECT count(*) FROM own_word")[0][0] == before + 1
     found = dict(ground.query("SELECT name, content FROM entry WHERE kind = 'file'"))
     paths = {at: f"d{at % 7}/f{at}".encode() for at in range(100)}
@@ -199,7 +201,34 @@ async def test_hashing_ends_in_the_middle_of_a_file(ground: Ground) -> None:
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             location, progress = ground.held_location(), Progress()
-            nursery.start_soon(hash_location, ground.store, location, progress, never)
+            nursery.start_soon(hash_location, ground.store, location, progress, never, never)
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
+    assert progress.files_hashed == 0
+
+
+async def test_a_pause_ends_the_reading_in_the_middle_of_a_file(ground: Ground) -> None:
+    """What was read by then has its content; what was not is left, whatever there is of it."""
+    await ground.start("a")
+    with (ground.folder / "large").open("wb") as file:
+        file.truncate(1 << 42)
+    await ground.scan()
+    progress = Progress()
+
+    def is_paused() -> bool:
+        return progress.files_hashed > 0
+
+    with trio.fail_after(60):
+        location = ground.held_location()
+        assert await hash_location(ground.store, location, progress, never, is_paused)
+    found = dict(ground.query("SELECT name, content FROM entry WHERE kind = 'file'"))
+    assert found == {b"a": blake3(b"a").digest(), b"large": None}
+
+
+async def test_nothing_is_read_while_it_is_paused(ground: Ground) -> None:
+    """Not a single step is done, though one is in any case where others wait."""
+    await ground.start("a")
+    progress = Progress()
+    location = ground.held_location()
+    assert await hash_location(ground.store, location, progress, never, lambda: True)
     assert progress.files_hashed == 0

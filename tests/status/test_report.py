@@ -182,3 +182,11 @@ def test_who_is_no_member_is_in_sync_with_nobody() -> None:
     for revoked, end in (((), "yet"), ((gone,), "any more")):
         alone = replace(VIEW, peers=[], revoked=revoked)
         assert verdict(alone) == f"Alone: no other device is a member {end}."
+
+
+def test_the_first_line_says_where_hashing_is_paused() -> None:
+    """A person wanted it so: it is no warning."""
+    paused = ScanView("photos", "idle", 5, 0, 0, (), None, True, "3", "7")
+    found = replace(VIEW, scans=[paused])
+    assert verdict(found) == "In sync with ben. Hashing is paused in photos."
+    assert health(found) == "ok"

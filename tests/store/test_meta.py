@@ -38,3 +38,13 @@ def test_a_clock_is_durable(replica: Replica) -> None:
     """Milliseconds and counter come back as they were put."""
     within(replica, lambda conn: meta.put_clock(conn, Clock(1_700_000_000_000, 42)))
     assert within(replica, meta.clock) == Clock(1_700_000_000_000, 42)
+
+
+def test_paused_locations_are_told_from_other_facts(replica: Replica) -> None:
+    """One fact each, which can be forgotten alone."""
+    a, b = b"a" * 16, b"\xff" * 16
+    for name in ("paused", "paused0", meta.paused(a), meta.paused(b)):
+        within(replica, lambda conn, name=name: meta.put(conn, name, 1))  # type: ignore[misc]
+    assert within(replica, meta.paused_locations) == {a, b}
+    within(replica, lambda conn: meta.drop(conn, meta.paused(a)))
+    assert within(replica, meta.paused_locations) == {b}
