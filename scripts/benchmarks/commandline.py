@@ -17,6 +17,7 @@ from scripts.benchmarks.backfill import backfill, growth
 from scripts.benchmarks.busy import busy
 from scripts.benchmarks.edits import bulk, latency, merge
 from scripts.benchmarks.files import hashing, scan
+from scripts.benchmarks.mesh import mesh
 from scripts.benchmarks.pairs import Templates
 from scripts.benchmarks.plot import series_of, svg
 from scripts.benchmarks.report import table
@@ -44,6 +45,7 @@ BENCHMARKS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "start": start,
     "idle": idle,
     "disk": disk,
+    "mesh": mesh,
 }
 
 
