@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import trio
-
 from leaderless.store import restoring
 from leaderless.store.disk import DiskError
+from leaderless.store.restoring import GoneOn
+from leaderless.sync.errand import Errand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from leaderless.store.store import Store
 
 
-class GoingOn:
-    """Waits to be asked, and goes on then."""
+class GoingOn(Errand[GoneOn | None]):
+    """Has the device go on, if it takes its rows back; a disk that takes nothing is asked again."""
 
     def __init__(
         self,
@@ -26,28 +26,15 @@ class GoingOn:
         nonce: Callable[[], bytes],
     ) -> None:
         """Go on with `store`; `nonce` names the incarnation."""
+        super().__init__(self._go_on, self._say, store.own_device, tell, DiskError)
         self._store = store
-        self._tell = tell
         self._nonce = nonce
-        self._asked = trio.Event()
 
-    def ask(self) -> None:
-        """Have the device go on, if it takes its rows back; asked twice is asked once."""
-        self._asked.set()
+    async def _go_on(self) -> GoneOn | None:
+        return await self._store.write(partial(restoring.go_on_as_restored, nonce=self._nonce()))
 
-    async def keep(self) -> None:
-        """Go on whenever it is asked; a disk that takes nothing is told of, and asked for again."""
-        while True:
-            await self._asked.wait()
-            self._asked = trio.Event()
-            write = partial(restoring.go_on_as_restored, nonce=self._nonce())
-            own = self._store.own_device
-            try:
-                begun = await self._store.write(write)
-            except DiskError as error:
-                self._tell("not_kept", {"device": own, "code": error.code})
-                continue
-            if begun is not None:
-                generation = begun.incarnation.generation
-                about = {"from": own, "generation": generation, **begun.regained._asdict()}
-                self._tell("restored", about)
+    def _say(self, begun: GoneOn | None) -> None:
+        if begun is not None:
+            generation = begun.incarnation.generation
+            about = {"from": self._own_device, "generation": generation}
+            self._tell("restored", {**about, **begun.regained._asdict()})
