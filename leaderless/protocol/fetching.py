@@ -15,13 +15,13 @@ else is fetched where it is held, each stream from one source at a time: the one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from leaderless.protocol.commands import Command, Key, Send, Stream, key_of
+from leaderless.protocol.commands import Command, Key, Stream, key_of
 from leaderless.protocol.messages import PullLog, PullState, StateBatch
 from leaderless.protocol.patience import Rests
 from leaderless.protocol.promising import SPENT_S, Promises, is_all_it_has
+from leaderless.protocol.pulling import Pulls, log_pull, state_pull
 from leaderless.protocol.returning import knows_more
 from leaderless.protocol.trusting import NEVER, Trust
 from registry.changes import feed_id
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from leaderless.protocol.messages import LogBatch, Vectors
     from leaderless.protocol.peer import Peer
     from leaderless.protocol.vectors import Holdings
-    from registry.changes import Incarnation
 
 GRACE_S: Final = 2.0
 STALLED_S: Final = 30.0
@@ -41,18 +40,6 @@ TOLD_S: Final = 1.0
 LEAST_REST_S: Final = 0.5
 MOST_REST_S: Final = 60.0
 """Of a source that brought us no further: a question a minute is no burden for anybody."""
-
-
-@dataclass(slots=True)
-class _Pull:
-    """A stream that was asked for on a link, from where: when something last came of it, how far."""
-
-    link: int
-    lo: int
-    since: float
-    reached: int
-    is_open: bool
-    """Whether it is the owner's own, which stays: it may hold no more than we do."""
 
 
 class _Asked(NamedTuple):
@@ -69,7 +56,7 @@ class Fetching:
     def __init__(self, device: bytes) -> None:
         """Fetch for `device`; what others hold of itself and it does not remember, too."""
         self._device = device
-        self._pulls: dict[Key, _Pull] = {}
+        self._pulls = Pulls()
         self._behind_since: dict[Key, float] = {}
         self._asked: dict[tuple[bytes, Key], _Asked] = {}
         self._doubted: frozenset[bytes] = frozenset()
@@ -99,27 +86,21 @@ class Fetching:
         """
         self.trust.distrust(device, key, link, why, now, only_now=only_now)
         self._asked.pop((device, key), None)
-        self._end(key, link)
+        self._pulls.end_on(key, link)
 
     def suspect(self, device: bytes, key: Key, link: int | None, now: float) -> None:
         """A device is one of several that had a part in what was forged: it may try once more."""
         self.trust.suspect(device, key)
         self._asked.pop((device, key), None)
         self._rests.add((device, key), now)
-        self._end(key, link)
-
-    def _end(self, key: Key, link: int | None) -> None:
-        pull = self._pulls.get(key)
-        if pull is not None and pull.link == link:
-            del self._pulls[key]
+        self._pulls.end_on(key, link)
 
     def accepts(self, peer: Peer, key: Key, now: float) -> bool:
         """Return whether what a peer sends of a stream is looked at: suspects only when asked.
 
         One source gives all of what is kept aside: what nobody asked for would take its place.
         """
-        pull = self._pulls.get(key)
-        asked = pull is not None and pull.link == peer.link
+        asked = self._pulls.on(key, peer.link) is not None
         if key.stream is Stream.STATE and key.of in self._beside and not asked:
             return False
         return self.trust.hears(peer, key, now, asked=asked)
@@ -135,7 +116,7 @@ class Fetching:
 
     def lost(self, link: int) -> None:
         """A link is gone, and with it what was asked for on it."""
-        self._pulls = {key: pull for key, pull in self._pulls.items() if pull.link != link}
+        self._pulls.lost(link)
         if self.promises.lost(link):
             self._asked = {what: at for what, at in self._asked.items() if at.link != link}
         self.trust.lost(link)
@@ -149,11 +130,13 @@ class Fetching:
         state = Key(Stream.STATE, peer.device)
         log = Key(Stream.LOG, feed_id(peer.device, incarnation))
         pulls: tuple[tuple[Key, PullState | PullLog], ...] = (
-            (state, _state_pull(peer.device, incarnation, ours)),
-            (log, _log_pull(log.of, ours)),
+            (state, state_pull(peer.device, incarnation, ours)),
+            (log, log_pull(log.of, ours)),
         )
         return [
-            self._ask(peer, key, pull, now) for key, pull in pulls if self._may_ask(peer, key, now)
+            self._pulls.ask(peer, key, pull, now)
+            for key, pull in pulls
+            if self._may_ask(peer, key, now)
         ]
 
     def plan(self, peers: Iterable[Peer], holdings: Holdings, now: float) -> list[Command]:
@@ -166,7 +149,7 @@ class Fetching:
         self._beside = holdings.beside | {self._device}
         self.trust.clear(lambda key: _is_proved(key, holdings))
         peers = list(peers)
-        self._end_fallen(peers)
+        self._pulls.end_fallen(peers)
         sources = self._sources(peers, holdings, now)
         self._behind_since = {key: self._behind_since.get(key, now) for key in sources}
         self.promises.forget(
@@ -178,19 +161,10 @@ class Fetching:
             commands += self._best(key, free, holdings, now)
         return commands
 
-    def _end_fallen(self, peers: Iterable[Peer]) -> None:
-        """Wait no more for who has dropped its copy since it was asked: it has nothing to answer."""
-        links = {peer.link: peer for peer in peers}
-        for key, pull in list(self._pulls.items()):
-            peer = links.get(pull.link)
-            told = None if peer is None else peer.owned.get(key.of)
-            if told is not None and told.watermark < pull.lo and not pull.is_open:
-                del self._pulls[key]
-
     def _doubt(self, feeds: frozenset[bytes]) -> None:
         """Read doubted feeds from their start, whatever of them is on its way."""
         for feed in feeds - self._doubted:
-            self._pulls.pop(Key(Stream.LOG, feed), None)
+            self._pulls.end(Key(Stream.LOG, feed))
         self._doubted = feeds
 
     def _sources(
@@ -246,7 +220,7 @@ class Fetching:
         self, key: Key, candidates: list[tuple[int, Peer]], now: float
     ) -> list[tuple[int, Peer]]:
         """Return who may be asked now: nobody while the source that was asked has its time."""
-        pull = self._pulls.get(key)
+        pull = self._pulls.of(key)
         if pull is None:
             return candidates
         others = [item for item in candidates if item[1].link != pull.link]
@@ -257,7 +231,7 @@ class Fetching:
             self._wake_at(until)
             return []
         if asked is not None and patience == STALLED_S:
-            del self._pulls[key]
+            self._pulls.end(key)
             return candidates
         return others or candidates
 
@@ -317,7 +291,7 @@ class Fetching:
         """Return from where a stream would be asked for; None for a feed from its start again."""
         if key.stream is Stream.STATE:
             return ours.owned.get(key.of)
-        return None if key.of in self._doubted else _log_pull(key.of, ours).after
+        return None if key.of in self._doubted else log_pull(key.of, ours).after
 
     def _wake_at(self, when: float) -> None:
         self.replan_at = when if self.replan_at is None else min(self.replan_at, when)
@@ -327,19 +301,14 @@ class Fetching:
         self._asked[peer.device, key] = _Asked(self._position(key, ours), now, peer.link)
         if key.stream is Stream.LOG:
             all_of_it = PullLog(key.of, 0) if key.of in self._doubted else None
-            return self._ask(peer, key, all_of_it or _log_pull(key.of, ours), now)
+            return self._pulls.ask(peer, key, all_of_it or log_pull(key.of, ours), now)
         incarnation = peer.owned[key.of].incarnation
-        pull = _state_pull(key.of, incarnation, ours)
+        pull = state_pull(key.of, incarnation, ours)
         if key.of == self._device or key.of in holdings.suspected:
             # Of ourselves we want all, from one peer. What is here of a suspect's may be another
             # one's.
             pull = PullState(key.of, incarnation, 0)
-        return self._ask(peer, key, pull, now)
-
-    def _ask(self, peer: Peer, key: Key, message: PullState | PullLog, now: float) -> Command:
-        lo = message.lo if isinstance(message, PullState) else message.after
-        self._pulls[key] = _Pull(peer.link, lo, now, lo, peer.device == key.of[:16])
-        return Send(peer.link, message)
+        return self._pulls.ask(peer, key, pull, now)
 
     def arrived(
         self,
@@ -360,23 +329,21 @@ class Fetching:
         else:
             reaches = batch.after + len(batch.commits)
             done = reaches >= batch.head
-        pull = self._pulls.get(key)
-        if pull is None or pull.link != link:
+        pull = self._pulls.on(key, link)
+        if pull is None:
             return
         if peer is not None and done:
             lacks = is_all_it_has(batch, self._device)
             self.promises.answered(peer.device, key, lacks=lacks)
-        if used and reaches > pull.reached:
-            pull.reached, pull.since = reaches, now
-            if peer is not None:
-                # Of what is kept aside it counts only that all has come: our position shows it.
-                if key.of not in self._beside:
-                    self._rests.clear((peer.device, key))
-                    self.promises.kept(peer.device, key)
-                self._told_soon(peer.device, key, now)
+        if used and pull.came(reaches, now) and peer is not None:
+            # Of what is kept aside it counts only that all has come: our position shows it.
+            if key.of not in self._beside:
+                self._rests.clear((peer.device, key))
+                self.promises.kept(peer.device, key)
+            self._told_soon(peer.device, key, now)
         # What does not fit ours any more (we dropped a copy) is asked for anew, from our position on.
         if not used or (done and not pull.is_open):
-            del self._pulls[key]
+            self._pulls.end(key)
 
     def _told_soon(self, device: bytes, key: Key, now: float) -> None:
         asked = self._asked.get((device, key))
@@ -387,14 +354,3 @@ class Fetching:
 def _is_proved(key: Key, holdings: Holdings) -> bool:
     held = holdings.vectors.owned.get(key.of)
     return held is not None and held.watermark > 0 and key.of not in holdings.unproved
-
-
-def _state_pull(owner: bytes, incarnation: Incarnation, ours: Vectors) -> PullState:
-    held = ours.owned.get(owner)
-    same = held is not None and held.incarnation == incarnation
-    return PullState(owner, incarnation, held.watermark if held is not None and same else 0)
-
-
-def _log_pull(feed: bytes, ours: Vectors) -> PullLog:
-    held = ours.feeds.get(feed)
-    return PullLog(feed, 0 if held is None else held.received)

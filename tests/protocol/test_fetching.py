@@ -315,7 +315,7 @@ def test_what_our_disk_did_not_take_is_asked_for_at_once_on_the_next_link() -> N
     side.exchange.fetching.promises.excuse(1)
     side.exchange.link_down(1, 1.0)
     greeted(side, B, 2, ahead, 1.0)
-    assert side.exchange.fetching._pulls[FAR].link == 2
+    assert side.exchange.fetching._pulls.on(FAR, 2) is not None
 
 
 def test_who_promises_and_does_not_give_comes_after_all_others() -> None:
@@ -340,7 +340,7 @@ def test_who_promises_and_does_not_give_comes_after_all_others() -> None:
     assert side.exchange.fetching.promises.withheld == {(B, FAR)}
     side.exchange.applied(Apply(1, StateBatch(C, LIFE, 0, 0, 0, 0, ()), 10), now, used=True)
     greeted(side, bytes([70]) * 16, 2, Vectors({C: OwnedPosition(LIFE, 5)}), now)
-    assert side.exchange.fetching._pulls[FAR].link == 2
+    assert side.exchange.fetching._pulls.on(FAR, 2) is not None
 
 
 def test_empty_answers_do_not_keep_a_source_its_place() -> None:
@@ -383,7 +383,7 @@ def test_who_forged_is_asked_again_when_its_pause_is_over_and_not_before() -> No
     side = Side(A)
     behind(side, Vectors({C: OwnedPosition(LIFE, 9)}))
     side.distrust(B, FAR, "forged", 0.0)
-    assert not side.exchange.fetching._pulls.keys() & {FAR}
+    assert side.exchange.fetching._pulls.of(FAR) is None
     assert asked_by(side.exchange.tick(1.0)) == []
     assert side.exchange.next_tick(1.0) == LEAST_DISTRUST_S
     assert asked_by(side.exchange.tick(LEAST_DISTRUST_S)) == [PullState(C, LIFE, 0)]

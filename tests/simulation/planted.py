@@ -132,7 +132,7 @@ def one_watermark_per_peer(patch: pytest.MonkeyPatch) -> None:
     def wrong(feed: bytes, ours: Any) -> PullLog:
         return PullLog(feed, max((held.received for held in ours.feeds.values()), default=0))
 
-    patch.setattr(fetching, "_log_pull", wrong)
+    patch.setattr(fetching, "log_pull", wrong)
 
 
 def nameless_dependencies(patch: pytest.MonkeyPatch) -> None:
