@@ -62,6 +62,7 @@ class Fetching:
         self._doubted: frozenset[bytes] = frozenset()
         self._beside: frozenset[bytes] = frozenset((device,))
         self._rests: Rests[tuple[bytes, Key]] = Rests(LEAST_REST_S, MOST_REST_S)
+        self._guesses: Rests[tuple[bytes, Key]] = Rests(LEAST_REST_S, MOST_REST_S)
         self.trust = Trust()
         self.promises = Promises()
         self.replan_at: float | None = None
@@ -244,8 +245,14 @@ class Fetching:
         if key.of in holdings.suspected:
             candidates = self._with_most(key, candidates)
         for amount, peer in candidates:
-            commands += self._brought_nothing(key, peer, holdings.vectors, now)
-            until = self._rests.until((peer.device, key))
+            # Who holds no more than we do is asked as it might have another word, or be of another
+            # life. That it has not says nothing of what it holds.
+            is_guess = key.stream is Stream.STATE and (
+                not amount or (key.of == self._device and key not in peer.ahead(holdings.vectors))
+            )
+            rests = self._guesses if is_guess else self._rests
+            commands += self._brought_nothing(key, peer, rests, holdings.vectors, now)
+            until = rests.until((peer.device, key))
             asked = self._asked.get((peer.device, key))
             if asked is not None:
                 until = max(until, asked.until)
@@ -254,7 +261,7 @@ class Fetching:
             else:
                 # Suspects have to bring a whole copy: of them who holds most, whatever was before.
                 is_suspected = key.of in holdings.suspected
-                failed_s = 0.0 if is_suspected else self._rests.length_s((peer.device, key))
+                failed_s = 0.0 if is_suspected else rests.length_s((peer.device, key))
                 ready.append((-failed_s, amount, -peer.link, peer))
         if ready:
             commands.append(self._fetch(max(ready)[-1], key, holdings, now))
@@ -270,7 +277,9 @@ class Fetching:
         most = max(patient, default=0)
         return [item for item in candidates if item[0] >= most]
 
-    def _brought_nothing(self, key: Key, peer: Peer, ours: Vectors, now: float) -> list[Command]:
+    def _brought_nothing(
+        self, key: Key, peer: Peer, rests: Rests[tuple[bytes, Key]], ours: Vectors, now: float
+    ) -> list[Command]:
         """Let a peer rest that was asked before, and we still stand where we stood."""
         asked = self._asked.get((peer.device, key))
         if asked is None:
@@ -280,11 +289,9 @@ class Fetching:
         del self._asked[peer.device, key]
         if asked.position != self._position(key, ours):
             return []
-        self._rests.add((peer.device, key), now)
-        rest_s = self._rests.length_s((peer.device, key))
-        # Who holds no more than we do was asked as it might have another word, or be of another life.
-        is_guess = key.stream is Stream.STATE and key not in peer.ahead(ours)
-        links = (asked.link, peer.link)
+        rests.add((peer.device, key), now)
+        rest_s, links = rests.length_s((peer.device, key)), (asked.link, peer.link)
+        is_guess = rests is self._guesses
         return self.promises.broken(peer.device, key, rest_s, *links, is_guess=is_guess)
 
     def _position(self, key: Key, ours: Vectors) -> object:
@@ -339,6 +346,7 @@ class Fetching:
             # Of what is kept aside it counts only that all has come: our position shows it.
             if key.of not in self._beside:
                 self._rests.clear((peer.device, key))
+                self._guesses.clear((peer.device, key))
                 self.promises.kept(peer.device, key)
             self._told_soon(peer.device, key, now)
         # What does not fit ours any more (we dropped a copy) is asked for anew, from our position on.

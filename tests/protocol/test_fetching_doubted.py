@@ -1,14 +1,23 @@
-"""Feeds in doubt: read from their start, of whom it is likely to show where they fork."""
+"""What is in doubt: feeds are read from their start, rows from who may have had no part in it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from leaderless.protocol.commands import Apply, Send
-from leaderless.protocol.fetching import STALLED_S
-from leaderless.protocol.messages import FeedPosition, LogBatch, PullLog, SignedCommit, Vectors
+from leaderless.protocol.commands import Apply, Key, Send, Stream
+from leaderless.protocol.fetching import LEAST_REST_S, STALLED_S
+from leaderless.protocol.messages import (
+    FeedPosition,
+    LogBatch,
+    OwnedPosition,
+    PullLog,
+    PullState,
+    SignedCommit,
+    StateBatch,
+    Vectors,
+)
 from registry.changes import feed_id
-from tests.protocol.wire import LIFE, A, C, Side, behind, greeted
+from tests.protocol.wire import LIFE, A, B, C, Side, asked_by, behind, greeted, until
 
 
 def test_a_feed_in_doubt_is_read_from_its_start() -> None:
@@ -48,3 +57,20 @@ def test_feeds_in_doubt_are_asked_for_in_one_order_in_every_process() -> None:
     assert [item for item in asked if isinstance(item.message, PullLog)] == [
         Send(1, PullLog(feed, 0)) for feed in feeds
     ]
+
+
+def test_who_had_no_other_word_is_asked_soon_once_it_is_a_suspect() -> None:
+    """That it brought nothing new for what was here says nothing of what it has."""
+    side, level = Side(A, owned={C: 9}), Vectors({C: OwnedPosition(LIFE, 9)})
+    side.unproved, side.uncovered = {C: "no word"}, frozenset([C])
+    side.exchange.ours_changed(side.holdings(), 0.0)
+    behind(side, level)
+    now, nothing = 0.0, Apply(1, StateBatch(C, LIFE, 9, 9, 9, 9, ()), 10)
+    for _ in range(4):
+        side.exchange.applied(nothing, now, used=False)
+        now = side.exchange.next_tick(now)
+        side.exchange.tick(now)
+    side.uncovered, side.suspected, side.owned = frozenset(), frozenset([C]), {C: 0}
+    side.suspect(B, Key(Stream.STATE, C), now)
+    side.exchange.ours_changed(side.holdings(), now)
+    assert asked_by(until(side, now + LEAST_REST_S, now)) == [PullState(C, LIFE, 0)]
