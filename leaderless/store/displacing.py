@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from leaderless.protocol import checkpoint, floor
 from leaderless.store import state
@@ -10,7 +10,7 @@ from leaderless.store.parts import drop, parts
 from registry.errors import NotOwnerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -64,7 +64,7 @@ def apply_making_way(
         merged = state.apply_batch(connection, registry, batch, said, upto)
     except NotOwnerError:
         connection.exec_driver_sql("ROLLBACK TO applying")
-        displaced = tuple(_displace(connection, registry, batch))
+        displaced = displace(connection, registry, batch.owner, _ids(batch))
         if not displaced:
             raise
         merged = state.apply_batch(connection, registry, batch, said, upto)
@@ -73,35 +73,43 @@ def apply_making_way(
     return merged, displaced
 
 
-def _displace(
-    connection: Connection, registry: Registry, batch: StateBatch
-) -> Iterator[tuple[bytes, bytes]]:
-    """Drop the copies that hold ids of a batch, if a relay had a part in each; yield (owner, relay)."""
-    epochs = set(_epochs_that_hold(connection, registry, batch))
+def displace(
+    connection: Connection, registry: Registry, owner: bytes, uuids: Sequence[bytes]
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Drop the copies of others that hold ids of `owner`, if a relay had a part in each of them.
+
+    Return (owner, relay) of those that went.
+    """
+    epochs = set(_epochs_that_hold(connection, registry, uuids))
     owners = {
-        owner
-        for epoch, owner in connection.exec_driver_sql("SELECT id, device FROM incarnation")
-        if epoch in epochs and owner != batch.owner
+        other
+        for epoch, other in connection.exec_driver_sql("SELECT id, device FROM incarnation")
+        if epoch in epochs and other != owner
     }
-    holders = {owner: parts(connection, owner).devices for owner in sorted(owners)}
+    holders = {other: parts(connection, other).devices for other in sorted(owners)}
     if not all(holders.values()):
-        return
-    for owner, devices in holders.items():
-        copy = state.copy_of(connection, owner)
+        return ()
+    gone: list[tuple[bytes, bytes]] = []
+    for other, devices in holders.items():
+        copy = state.copy_of(connection, other)
         if copy is not None:
             drop(connection, registry, copy)
-            yield from ((owner, device) for device in devices)
+            gone += [(other, device) for device in devices]
+    return tuple(gone)
 
 
-def _epochs_that_hold(
-    connection: Connection, registry: Registry, batch: StateBatch
-) -> Iterator[int]:
-    tables = [*(model.sync_name for model in registry.owned()), "tombstone", "opaque_row"]
-    uuids = [
+def _ids(batch: StateBatch) -> list[Any]:
+    return [
         uuid
         for change in batch.changes
         for uuid in (*(row[0] for row in change.rows), *(uuid for uuid, _ in change.removed))
     ]
+
+
+def _epochs_that_hold(
+    connection: Connection, registry: Registry, uuids: Sequence[bytes]
+) -> Iterator[int]:
+    tables = [*(model.sync_name for model in registry.owned()), "tombstone", "opaque_row"]
     for at in range(0, len(uuids), _LOOKUP):
         some = tuple(uuids[at : at + _LOOKUP])
         listed = ", ".join("?" * len(some))

@@ -9,7 +9,8 @@ was found since if it was made after the start at which the backup was put back 
 last one at which nothing was known yet of what that life did otherwise. Else it stays deleted. What
 was found in both lives is one thing under two ids
 (`Model.identity`): the id that others know stays, and what is said of the other one follows
-(store/sayings.py). A row that hangs below one that was deleted is left behind, and counted.
+(store/sayings.py). A row that hangs below one that was deleted, or whose id another device has taken
+meanwhile, is left behind, and counted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import msgpack
 
 from leaderless.protocol.packing import pack, unpack
 from leaderless.store import meta, sayings, starts, state, twins
+from leaderless.store.displacing import displace
 from registry.models import needed
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Regained(NamedTuple):
     joined: int = 0
     """Rows that others know under another id, which stays."""
     left: int = 0
-    """Rows that had no place any more: what they hung below was deleted."""
+    """Rows that had no place any more: what they hung below was deleted, or their id is another's."""
     unsaid: int = 0
     """Records that could not follow to the id that stays."""
 
@@ -207,7 +209,7 @@ def write_again(transaction: Transaction) -> Regained:
     own = state.copy_of(connection, transaction.own_device)
     if own is None or meta.get(connection, meta.SINCE_BACKUP) is None:
         return Regained()
-    done = Regained()
+    done = Regained(left=_give_up_taken(connection, transaction.registry, own))
     for model in transaction.registry.owned():
         _say_again(transaction, own, model)
         for uuids in _in_order(connection, model):
@@ -219,7 +221,35 @@ def write_again(transaction: Transaction) -> Regained:
     ).one()
     unsaid = sayings.follow(transaction) if joined else 0
     discard(connection)
-    return done._replace(joined=joined, left=left, unsaid=unsaid)
+    return done._replace(joined=joined, left=done.left + left, unsaid=unsaid)
+
+
+def _give_up_taken(connection: Connection, registry: Registry, own: Copy) -> int:
+    """Drop what is kept under ids that another device has by its own word; return how much that is.
+
+    That device has heard of these rows, and wrote its own under their ids while they were aside. What a
+    relay says that another device has makes way.
+    """
+    displace(connection, registry, own.owner, _taken(connection, registry, own))
+    taken = _taken(connection, registry, own)
+    if taken:
+        query = "DELETE FROM since_backup WHERE uuid = ?"
+        connection.exec_driver_sql(query, [(uuid,) for uuid in taken])
+    return len(taken)
+
+
+def _taken(connection: Connection, registry: Registry, own: Copy) -> list[bytes]:
+    """Return the ids of rows that are kept and that others have, or had."""
+    found: set[bytes] = set()
+    lives = state.epochs_of(connection, own.owner, own.epoch).known
+    ours = ", ".join(map(str, sorted(lives)))
+    for table in (*(model.sync_name for model in registry.owned()), "tombstone", "opaque_row"):
+        query = (
+            f"SELECT s.uuid FROM since_backup s JOIN {table} t ON t.uuid = s.uuid"
+            f" WHERE s.stays IS NULL AND t.epoch NOT IN ({ours})"
+        )
+        found.update(connection.exec_driver_sql(query).scalars())
+    return sorted(found)
 
 
 def _say_again(transaction: Transaction, own: Copy, model: Model) -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from leaderless.store import meta, restoring
 from leaderless.store.incarnations import begin_incarnation
+from leaderless.store.parts import parts, took_part
 from leaderless.store.restoring import RestoringError
 from leaderless.store.since_backup import Regained
 from tests.replicas import DEVICE_COLUMNS, Replica, add_device_row, add_tree
-from tests.store.passing import held, pull, within
+from tests.store.passing import Tree, held, pull, within
 from tests.store.restored import NONCE, Lives
 
 
@@ -141,6 +142,48 @@ def test_what_was_deleted_in_the_other_life_stays_deleted(lives: Lives) -> None:
     assert lives.returned().regained == Regained(left=3)
     assert not {folder, inside} & lives.names().keys()
     assert lives.ask("SELECT count(*) FROM since_backup") == [(0,)]
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_what_another_device_has_taken_meanwhile_is_left_behind(
+    lives: Lives, replicas: list[Replica], *, deleted: bool
+) -> None:
+    """It wrote rows of its own under ids that it was told of: the device goes on without these."""
+    lives.tell()
+    lives.put_back()
+    folder = lives.add("folder", root(lives), "directory")
+    lives.add("inside", folder)
+    found = lives.add("found", root(lives))
+    lives.take_back()
+    thief = Tree(replicas[2])
+    thief.ids["taken"] = folder
+    thief.put("taken")
+    if deleted:
+        thief.drop("taken")
+    pull(replicas[2], lives.device, replicas[2])
+    assert lives.go_on().regained == Regained(kept=1, left=2)
+    assert lives.names()[found] == "found"
+    assert lives.names().get(folder) == (None if deleted else "taken")
+
+
+def test_what_a_relay_says_that_another_device_has_makes_way(
+    lives: Lives, replicas: list[Replica]
+) -> None:
+    """Nobody has signed that: the device keeps what it had found under these ids."""
+    lives.tell()
+    lives.put_back()
+    found = lives.add("found", root(lives))
+    lives.take_back()
+    other = Tree(replicas[2])
+    other.ids["taken"] = found
+    other.put("taken")
+    pull(replicas[2], lives.device, replicas[2])
+    relay = lives.peer.identity.device
+    owner = replicas[2].identity.device
+    within(lives.device, lambda c: took_part(c, owner, parts(c, owner), relay, None))
+    assert lives.go_on().regained == Regained(kept=1)
+    assert lives.names()[found] == "found"
+    assert held(lives.device, replicas[2]).row_count == 0
 
 
 @pytest.mark.parametrize("removed", [False, True])
