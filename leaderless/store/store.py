@@ -122,11 +122,12 @@ class Store:
             self.write_here(lambda tx: relayed.doubt(tx.conn, self.registry, self.own_device))
 
     def _load_facts(self) -> None:
-        self.lives += 1
         with self._writer.connect() as connection:
-            self.own_device = meta.get(connection, meta.OWN_DEVICE)
-            self.own_epoch = meta.get(connection, meta.OWN_EPOCH)
-            self.library = meta.get(connection, meta.LIBRARY)
+            self._know(_facts(connection))
+
+    def _know(self, facts: tuple[bytes, int, bytes]) -> None:
+        self.lives += 1
+        self.own_device, self.own_epoch, self.library = facts
 
     def close(self) -> None:
         """Close every connection; the write-ahead log is folded in by the writer's."""
@@ -145,7 +146,8 @@ class Store:
     def follow(self, look: Callable[[Connection], _T], told: Callable[[_T], None]) -> None:
         """Have `look` done after every write, in its thread and before any other.
 
-        `told` gets what it returned, as a listener is called.
+        `told` gets what it returned, as a listener is called; it hears nothing of a write after which
+        the disk let nobody read.
         """
         self._followers.append((look, told))
 
@@ -171,9 +173,16 @@ class Store:
 
         If `fn` raises, nothing has changed. Raises DiskError if the disk does not take it.
         """
+        return (await self._written(fn))[0]
+
+    async def _written(self, fn: Callable[[Transaction], _T]) -> tuple[_T, bool]:
+        """Return what `write` does, and whether the disk let those who follow look at it.
+
+        If not, they hear of it with the next write, as the disk is tried again until that is so.
+        """
         followers = tuple(self._followers)
 
-        def run() -> tuple[_T, list[Any]]:
+        def run() -> tuple[_T, list[Any] | DiskError]:
             return self._write(fn, [look for look, _ in followers])
 
         async with self._write_lock:
@@ -183,11 +192,14 @@ class Store:
                 self.disk.failed(error, self.now_ms())
                 raise
         # In the order of the writes: nothing waits between the end of one and this.
-        for (_, told), what in zip(followers, seen, strict=True):
-            told(what)
+        if isinstance(seen, DiskError):
+            self.disk.failed(seen, self.now_ms())
+        else:
+            for (_, told), what in zip(followers, seen, strict=True):
+                told(what)
         for listener in self._listeners:
             listener()
-        return result
+        return result, not isinstance(seen, DiskError)
 
     def write_here(self, fn: Callable[[Transaction], _T]) -> _T:
         """Do what `write` does in the calling thread, once no other writes; listeners hear nothing.
@@ -198,14 +210,18 @@ class Store:
 
     def _write(
         self, fn: Callable[[Transaction], _T], looks: Sequence[Callable[[Connection], Any]]
-    ) -> tuple[_T, list[Any]]:
-        """Return what `fn` returned, and what was seen once that was durable."""
-        with self._turn, naming(self.path):
-            result = self._transact(fn)
+    ) -> tuple[_T, list[Any] | DiskError]:
+        """Return what `fn` returned, and what was seen once that was durable, or why it was not."""
+        with self._turn:
+            with naming(self.path):
+                result = self._transact(fn)
             if not looks:
                 return result, []
-            with self._writing.begin() as connection:
-                return result, [look(connection) for look in looks]
+            try:
+                with naming(self.path), self._writing.begin() as connection:
+                    return result, [look(connection) for look in looks]
+            except DiskError as error:
+                return result, error  # what was written is durable all the same
 
     def _transact(self, fn: Callable[[Transaction], _T]) -> _T:
         try:
@@ -221,6 +237,7 @@ class Store:
                 )
                 result = fn(transaction)
                 transaction.finish()
+                facts = _facts(connection) if transaction.facts_changed else None
         except IntegrityError as error:
             raise engine.ConstraintError(f"refused by the schema: {error.orig}") from error
         except SQLAlchemyError as error:
@@ -230,8 +247,8 @@ class Store:
             if isinstance(error.__cause__, OperationalError):
                 raise _cannot_be_written(error.__cause__) from error
             raise
-        if transaction.facts_changed:
-            self._load_facts()
+        if facts is not None:
+            self._know(facts)
         return result
 
     async def heal(self) -> bool:
@@ -244,11 +261,13 @@ class Store:
 
         try:
             await self._run(run)
-            await self.write(lambda tx: meta.put(tx.conn, meta.DISK_TRIED, tx.now_ms))
+            _, is_seen = await self._written(
+                lambda tx: meta.put(tx.conn, meta.DISK_TRIED, tx.now_ms)
+            )
         except DiskError as error:
             self.disk.failed(error, self.now_ms())
             return False
-        return self.disk.recovered()
+        return is_seen and self.disk.recovered()
 
     def _command_id(self) -> bytes:
         """Return an id that differs from others at its ends, as people tell actions by these."""
@@ -258,6 +277,13 @@ class Store:
         """Return who is a member by the statements that are kept here."""
         said = await self.read(statements)
         return membership_of(self.library, said, key_of)
+
+
+def _facts(connection: Connection) -> tuple[bytes, int, bytes]:
+    """Return what a file is: its device, the local key of that device's incarnation, its library."""
+    names = (meta.OWN_DEVICE, meta.OWN_EPOCH, meta.LIBRARY)
+    device, epoch, library = (meta.get(connection, name) for name in names)
+    return device, epoch, library
 
 
 def _cannot_be_written(error: SQLAlchemyError) -> engine.StoreError:

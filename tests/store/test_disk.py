@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from sqlalchemy import Connection
 
 from leaderless.store import Transaction, meta
 from leaderless.store.disk import (
@@ -163,6 +164,26 @@ async def test_a_store_remembers_trouble_until_it_is_healed(replica: Replica) ->
         assert await store.heal() is False
     assert await store.heal() is True
     assert store.disk.trouble is None
+
+
+async def test_what_was_written_is_so_though_nobody_could_look_at_it(replica: Replica) -> None:
+    """The write is done, the disk is not well until who follows hears of what there is."""
+    store, told = replica.store, list[object]()
+    fails = [DiskError("it cannot be read")] * 2
+
+    def look(database: Connection) -> object:
+        if fails:
+            raise fails.pop()
+        return meta.get(database, "fact")
+
+    store.follow(look, told.append)
+    await store.write(lambda tx: meta.put(tx.conn, "fact", "new"))
+    assert store.disk.trouble is not None
+    assert await store.read(lambda database: meta.get(database, "fact")) == "new"
+    assert await store.heal() is False
+    assert told == []
+    assert await store.heal() is True
+    assert (told, store.disk.trouble) == (["new"], None)
 
 
 async def test_trouble_is_as_old_as_its_first_failure() -> None:
