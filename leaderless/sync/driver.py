@@ -90,6 +90,7 @@ class Driver:
         self._batch_rows = batch_rows
         self.confirmations = Confirmations(store)
         self._door = Doorkeeper(store, applier, tell)
+        self._seeing_off = trio.Lock()
         self._numbers = count(1)
         self._links: dict[int, Link] = {}
         self._fresh: Mapping[tuple[Key, int], Read] = {}
@@ -205,16 +206,22 @@ class Driver:
 
     async def members_changed(self) -> None:
         """End the links of those that are no members any more."""
-        for link in list(self._links.values()):
-            if not self._door.is_welcome(link.device):
-                await self._door.see_off(link, self._version_of(link))
+        async with self._seeing_off:
+            for link in list(self._links.values()):
+                if not self._door.is_welcome(link.device):
+                    await self._door.see_off(link, self._version_of(link))
+
+    def _heard_of_members(self) -> None:
+        """End links beside all of them: the one that told who is no member may be among them."""
+        if self.nursery is not None:
+            self.nursery.start_soon(self.members_changed)
 
     async def _turn_away(self, link: Link) -> None:
         """Tell a device that calls, or was called, why it is not talked with."""
         outcome = await self._door.turn_away(link)
         if outcome is not None:
             self._tell_all(outcome.notes)
-            await self.members_changed()
+            self._heard_of_members()
 
     def _tell_all(self, notes: Notes) -> None:
         for kind, data in notes:
@@ -256,7 +263,7 @@ class Driver:
         self._took(outcome)
         self._do(self.exchange.applied(command, trio.current_time(), used=outcome.used))
         if isinstance(command.message, Statements):
-            await self.members_changed()
+            self._heard_of_members()
 
     def _took(self, outcome: Outcome) -> None:
         """Tell what came of something, and whose fault it is if it was wrong."""

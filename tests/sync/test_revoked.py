@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 import trio.testing
 
 from leaderless.catalogue.export import export_lines
@@ -14,6 +15,7 @@ from leaderless.protocol import commits
 from leaderless.store import log, meta, revocations
 from leaderless.store.rebuild import rebuild
 from leaderless.store.statements import take_statements
+from leaderless.transport.memory import MemoryLink, memory_pair
 from registry.changes import CommitKind, Create, Update
 from tests.cluster import Cluster, Node, open_cluster, rows
 from tests.forgery import own_feed
@@ -75,6 +77,29 @@ async def test_a_revoked_device_is_seen_off_and_knows_why(tmp_path: Path) -> Non
         await cluster.connect(2, 1)
         await cluster.until(lambda: "refused" in b.kinds()[seen:])
         await cluster.until(lambda: not c.driver.exchange.peers)
+
+
+async def test_who_hears_that_it_is_revoked_ends_all_its_connections(tmp_path: Path) -> None:
+    """Whichever of them told it, and ends by that itself, before the others do."""
+    async with open_cluster(tmp_path, 4) as cluster:
+        a, b, *others = cluster.nodes
+        await revoke(a, b)
+        async with trio.open_nursery() as nursery:
+            ends = [_pair(b, other) for other in (a, *others)]
+            for ours, _ in ends:
+                nursery.start_soon(b.driver.run_link, ours)
+                await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(a.driver.run_link, ends[0][1])
+            await cluster.until(lambda: b.kinds().count("peer_disconnected") == 3)
+            nursery.cancel_scope.cancel()
+        ended = {data["device"]: data["why"] for kind, data in b.told if "why" in data}
+        whys = [ended[other.device] for other in others]
+        assert whys == ["one of these two devices is no member any more"] * 2
+
+
+def _pair(dialer: Node, listener: Node) -> tuple[MemoryLink, MemoryLink]:
+    keys = (node.replica.identity.public_key for node in (dialer, listener))
+    return memory_pair(*keys)
 
 
 async def test_what_one_side_had_of_it_reaches_the_other_and_no_more(tmp_path: Path) -> None:
