@@ -107,8 +107,11 @@ class Source:
         # A list that is started over while this is read is another one.
         sent = self._sent_ahead.setdefault(key.of, set()) if key.stream is Stream.STATE else set()
 
-        return await self._store.read(
+        read = await self._store.read(
             lambda database: read_stream(
                 database, registry, self._store.own_device, key, after, sent, self._batch_rows
             )
         )
+        if not sent and self._sent_ahead.get(key.of) is sent:
+            del self._sent_ahead[key.of]  # a peer may ask for owners that there are not, for ever
+        return read

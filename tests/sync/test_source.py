@@ -194,3 +194,17 @@ async def test_what_is_at_hand_is_not_read(replicas: list[Replica]) -> None:
         while not peer.got:
             await trio.lowlevel.checkpoint()
     assert peer.got == [(peer.feed, fresh)]
+
+
+async def test_nothing_is_remembered_of_owners_that_there_are_not(replicas: list[Replica]) -> None:
+    """However many of them a peer asks for; of one whose rows need others ahead of them it is."""
+    _late_root(replicas[0])
+    peer = Peer(replicas[0])
+    async with peer.served():
+        for at in range(3):
+            peer.source.ask(Load(1, Key(Stream.STATE, bytes([at]) * 16), 0))
+        while len(peer.got) < 3:
+            await trio.lowlevel.checkpoint()
+        await peer.batch(peer.rows)
+    assert [read for _, read in peer.got[:3]] == [None] * 3
+    assert list(peer.source._sent_ahead) == [peer.rows.of]
