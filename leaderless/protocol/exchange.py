@@ -226,7 +226,7 @@ class Exchange:
     def _on_positions(self, peer: Peer, message: Positions, now: float) -> list[Command]:
         is_first = not peer.known
         peer.learn(message)
-        if len(peer.owned) + len(peer.feeds) > MAX_POSITIONS:
+        if peer.told() > MAX_POSITIONS:
             return [_close(peer, "too_many", "more positions were told than there can be")]
         return [
             *(meeting.meet(peer, self.device, self.ours, now) if is_first else ()),

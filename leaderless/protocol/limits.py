@@ -79,7 +79,8 @@ MAX_STREAMS: Final = 1_024
 """That a peer may have asked for at once: two for each member and each life of one."""
 
 MAX_POSITIONS: Final = 65_536
-"""That a peer may tell: old incarnations add up; at some 200 bytes each 13 MiB."""
+"""Of owners and feeds that a peer may tell on a connection: old incarnations add up; at some 200 bytes
+each 13 MiB, and twice that for what it is asked of each."""
 
 MAX_ZSTD_WINDOW: Final = 1 << 23
 """The window a frame may ask the decompressor to hold."""

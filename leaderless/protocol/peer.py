@@ -44,6 +44,8 @@ class Peer:
     """Whether the peer's positions are known: only then is it asked for anything."""
     owned: dict[bytes, OwnedPosition] = field(default_factory=dict)
     feeds: dict[bytes, FeedPosition] = field(default_factory=dict)
+    dropped: int = 0
+    """How many owners and feeds it has told of, and then told that it holds nothing of."""
     outgoing: dict[Key, Outgoing] = field(default_factory=dict)
     asked_word: float | None = None
     """Since when it is asked for the last that it has heard of us: until then it is told no more."""
@@ -66,11 +68,17 @@ class Peer:
     def learn(self, positions: Positions) -> None:
         """Take in what the peer says it holds."""
         if positions.whole:
+            now = positions.vectors
+            self.dropped += len(self.owned.keys() - now.owned) + len(self.feeds.keys() - now.feeds)
             self.owned.clear()
             self.feeds.clear()
         self.owned.update(positions.vectors.owned)
         self.feeds.update(positions.vectors.feeds)
         self.known = True
+
+    def told(self) -> int:
+        """Return of how many owners and feeds it has told: what it is asked for is remembered."""
+        return len(self.owned) + len(self.feeds) + self.dropped
 
     def vectors(self) -> Vectors:
         """Return the peer's positions."""

@@ -275,10 +275,11 @@ def test_who_relayed_what_its_owner_never_signed_is_asked_no_more() -> None:
     [
         Credit(1),
         Positions(Vectors({at.to_bytes(16, "big"): NOWHERE for at in range(65_537)})),
+        Positions(Vectors({at.to_bytes(16, "big"): NOWHERE for at in range(65_536)}), whole=True),
     ],
 )
 def test_who_makes_us_hold_what_was_never_sent_is_left(message: Message) -> None:
-    """More credits than frames, and more positions than devices can have, end the link."""
+    """More credits than frames, or more positions than devices can have, or had, end the link."""
     side = Side(A)
     greeted(side, B)
     side.exchange.received(1, Positions(Vectors({C: NOWHERE}), whole=True), 10, 0, 0)

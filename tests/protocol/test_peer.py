@@ -26,6 +26,17 @@ def test_positions_add_up_and_whole_ones_replace() -> None:
     assert peer.known
 
 
+def test_what_a_peer_has_told_of_counts_though_it_says_that_it_is_gone() -> None:
+    """What it was asked of these is remembered; what is told once more counts once."""
+    peer = _peer()
+    whole = Positions(Vectors({OWNER: OwnedPosition(OLD, 1)}, {FEED: FeedPosition(2, 2)}), True)
+    peer.learn(whole)
+    peer.learn(whole)
+    assert peer.told() == 2
+    peer.learn(Positions(Vectors({}, {b"g" * 44: FeedPosition(1, 1)}), whole=True))
+    assert peer.told() == 3
+
+
 def test_a_peer_is_ahead_by_what_we_lack() -> None:
     """Rows are counted from our watermark, those of a newer life from zero."""
     peer = _peer()
