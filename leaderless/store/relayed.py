@@ -41,6 +41,34 @@ once, when the owner's word covers them. Who brings more than that can be cut of
 it takes effect batch by batch."""
 
 
+class Brought(NamedTuple):
+    """A batch of somebody's state, who brought it, and what its owner says of it, verified."""
+
+    batch: StateBatch
+    sender: bytes
+    said: Checkpoint | None
+    floor: int = 0
+    """The owner's floor, 0 for none."""
+
+    @property
+    def relay(self) -> bytes | None:
+        """Return who brought it, None for the owner itself."""
+        return None if self.sender == self.batch.owner else self.sender
+
+    @property
+    def brings(self) -> bool:
+        """Return whether it brings anything but words."""
+        return bool(self.batch.changes) or self.batch.hi > self.batch.lo
+
+
+class _Applied(NamedTuple):
+    """The copy after a batch, whether that was used, and (owner, relay) of copies that made way."""
+
+    copy: Copy
+    used: bool
+    displaced: tuple[tuple[bytes, bytes], ...]
+
+
 class Verdict(NamedTuple):
     """What a batch did, and whose fault it is if the copy is not what its owner signed."""
 
@@ -57,88 +85,89 @@ class Verdict(NamedTuple):
 
 
 def merge(
-    connection: Connection,
-    registry: Registry,
-    batch: StateBatch,
-    said: Checkpoint | None,
-    sender: bytes,
-    floor: int = 0,
-    *,
-    makes_way: bool = True,
+    connection: Connection, registry: Registry, brought: Brought, *, makes_way: bool = True
 ) -> Verdict:
-    """Apply a batch of somebody's state that `sender` brought.
+    """Apply a batch of somebody's state.
 
-    `said` is its owner's verified word, `floor` the owner's verified floor, 0 for none. Raises what
-    applying raises; NotOwnerError for ids of another device too, unless its rows make way. The caller
-    holds one transaction around it.
+    Raises what applying raises; NotOwnerError for ids of another device too, unless its rows make way.
+    The caller holds one transaction around it.
     """
-    relay = None if sender == batch.owner else sender
-    touched = meta.touched(batch.owner)
+    batch, relay = brought.batch, brought.relay
     before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
     if before is not None:
-        apart = _apart(connection, registry, before, had, batch, said, sender, floor)
+        apart = _apart(connection, registry, before, had, brought)
         if apart is not None:
             return apart
-    brings = bool(batch.changes) or batch.hi > batch.lo
     mixes = relay is not None and had.suspected and {*had.devices} - {relay}
-    if before is not None and brings and mixes:
+    if before is not None and brought.brings and mixes:
         drop(connection, registry, before)
         before, had = state.copy_of(connection, batch.owner), parts(connection, batch.owner)
     if is_proved(before):
         # Only then is anything to be rolled back: each page that changes is kept twice meanwhile.
         connection.exec_driver_sql("SAVEPOINT merging")
     apply = apply_making_way if makes_way else apply_strictly
-    (merged, used), displaced = apply(connection, registry, batch, said, floor)
-    if merged.fault is not None and relay is not None and not had.devices and is_proved(before):
-        if _is_same(before, merged):
-            return Verdict(used, merged.fault, displaced=displaced)
+    merged, displaced = apply(connection, registry, batch, brought.said, brought.floor)
+    return _judged(connection, registry, brought, before, had, _Applied(*merged, displaced))
+
+
+def _judged(
+    connection: Connection,
+    registry: Registry,
+    brought: Brought,
+    before: Copy | None,
+    had: Parts,
+    done: _Applied,
+) -> Verdict:
+    """Return what came of a batch that was applied to the copy `before`, in which some had a part."""
+    owner, relay, why = brought.batch.owner, brought.relay, done.copy.fault
+    verdict = Verdict(done.used, why, displaced=done.displaced)
+    if why is not None and relay is not None and not had.devices and is_proved(before):
+        if _is_same(before, done.copy):
+            return verdict
         connection.exec_driver_sql("ROLLBACK TO merging")
-        misfit = _misfit(connection, registry, before or merged, relay, merged.fault)
-        return misfit or Verdict(used, merged.fault, displaced=displaced)
-    if relay is not None and used and brings:
-        had = took_part(connection, batch.owner, had, relay, before)
-    if is_proved(merged):
-        forget_parts(connection, batch.owner)
-    elif merged.fault is not None and had.devices:
-        return _drop_all(connection, registry, merged, had, merged.fault, displaced)
-    elif merged.fault is not None and relay is None and (batch.lo or meta.get(connection, touched)):
-        why = merged.fault
+        return _misfit(connection, registry, before, relay, why) or Verdict(False, why)
+    if relay is not None and done.used and brought.brings:
+        had = took_part(connection, owner, had, relay, before)
+    if is_proved(done.copy):
+        forget_parts(connection, owner)
+    elif why is not None and had.devices:
+        return _drop_all(connection, registry, done.copy, had, why, done.displaced)
+    elif why is not None and relay is None and _may_be_wrong_here(connection, brought.batch):
+        copy = done.copy
         if is_proved(before):
             connection.exec_driver_sql("ROLLBACK TO merging")
-            merged = before
-        misfit = _misfit(connection, registry, merged, batch.owner, why)
-        return misfit or Verdict(used, why, displaced=displaced)
-    return Verdict(used, merged.fault, displaced=displaced)
+            copy, verdict = before, Verdict(False, why)
+        return _misfit(connection, registry, copy, owner, why) or verdict
+    return verdict
+
+
+def _may_be_wrong_here(connection: Connection, batch: StateBatch) -> bool:
+    """Return whether what an owner's word is not of may be what was here before its batch."""
+    return bool(batch.lo or meta.get(connection, meta.touched(batch.owner)))
 
 
 def _apart(
-    connection: Connection,
-    registry: Registry,
-    before: Copy,
-    had: Parts,
-    batch: StateBatch,
-    said: Checkpoint | None,
-    sender: bytes,
-    floor: int,
+    connection: Connection, registry: Registry, before: Copy, had: Parts, brought: Brought
 ) -> Verdict | None:
     """Return what came of a batch that does not go into the copy that is here, None if it is to."""
-    if had.stays and not batch.introduction:
-        return _beside(connection, registry, before, batch, said, sender)
-    is_alone = sender != batch.owner and not had.devices
-    if is_alone and is_proved(before) and _is_part(connection, before, batch, said, floor):
-        return _on_top(connection, registry, before, batch, sender)
-    if _is_of_another_life(before, batch, said):
+    if had.stays and not brought.batch.introduction:
+        return _beside(connection, registry, before, brought)
+    is_alone = brought.relay is not None and not had.devices
+    if is_alone and is_proved(before) and _is_part(connection, before, brought):
+        return _on_top(connection, registry, before, brought)
+    if _is_of_another_life(before, brought):
         drop(connection, registry, before)
         return Verdict(used=False)
     return None
 
 
-def _is_of_another_life(copy: Copy, batch: StateBatch, said: Checkpoint | None) -> bool:
+def _is_of_another_life(copy: Copy, brought: Brought) -> bool:
     """Return whether a copy, whose rest nobody has who was asked, is not what its owner signed there.
 
     What was promised with it was of a life that is lost: it never comes, and these rows stand in the
     way of those that are signed.
     """
+    batch, said = brought.batch, brought.said
     if said is None or copy.exact or batch.changes or copy.incarnation != batch.incarnation:
         return False
     if not said.rev == batch.lo == batch.as_of == copy.watermark > 0:
@@ -227,24 +256,24 @@ def _drop_all(
 # --- what comes on top of a proved copy -----------------------------------------------------------
 
 
-def _is_part(
-    connection: Connection, copy: Copy, batch: StateBatch, said: Checkpoint | None, floor: int
-) -> bool:
+def _is_part(connection: Connection, copy: Copy, brought: Brought) -> bool:
     """Return whether a batch is one of several that lead to a rev that its owner's word covers."""
-    if batch.introduction or batch.incarnation != copy.incarnation or floor > copy.watermark:
+    batch, said = brought.batch, brought.said
+    if batch.introduction or batch.incarnation != copy.incarnation:
         return False
     is_covered = said is not None and said.rev == batch.head == batch.as_of
-    if not is_covered or not copy.watermark < batch.as_of <= copy.watermark + MOST_AHEAD:
+    if brought.floor > copy.watermark or not is_covered:
+        return False
+    if not copy.watermark < batch.as_of <= copy.watermark + MOST_AHEAD:
         return False
     return batch.hi < batch.as_of or (
         batch.lo > copy.watermark and aside.given(connection, batch.owner) is not None
     )
 
 
-def _on_top(
-    connection: Connection, registry: Registry, copy: Copy, batch: StateBatch, sender: bytes
-) -> Verdict:
+def _on_top(connection: Connection, registry: Registry, copy: Copy, brought: Brought) -> Verdict:
     """Put a batch aside; all that came take effect together, if that is what their owner signed."""
+    batch, sender = brought.batch, brought.sender
     owner = batch.owner
     held = aside.keep(connection, batch, sender, copy.watermark)
     if held is None or not held.whole:
@@ -268,15 +297,9 @@ def _on_top(
 # --- a whole copy beside one that was proved ------------------------------------------------------
 
 
-def _beside(
-    connection: Connection,
-    registry: Registry,
-    copy: Copy,
-    batch: StateBatch,
-    said: Checkpoint | None,
-    sender: bytes,
-) -> Verdict:
+def _beside(connection: Connection, registry: Registry, copy: Copy, brought: Brought) -> Verdict:
     """Put a batch aside; what is whole then, and is what its owner signed, takes the place of all."""
+    batch, sender, said = brought.batch, brought.sender, brought.said
     owner = batch.owner
     # Who has less than is here, or may have missed what was deleted up to a floor, has no better one.
     least = (copy.incarnation, max(copy.watermark, copy.floor))

@@ -146,22 +146,19 @@ class Applier:
         return any(device_id(key) == own for key in members)
 
     async def _state(self, batch: StateBatch, sender: bytes) -> Outcome:
-        said, floor = self._signed(batch, sender)
-        return judged(batch.owner, await self._merge(batch, said, floor, sender))
+        brought = relayed.Brought(batch, sender, *self._signed(batch, sender))
+        return judged(batch.owner, await self._merge(brought))
 
-    async def _merge(
-        self, batch: StateBatch, said: Checkpoint | None, floor: int, sender: bytes
-    ) -> relayed.Verdict:
+    async def _merge(self, brought: relayed.Brought) -> relayed.Verdict:
         """Merge a batch; what does not fit into what others brought is the fault of one of them."""
-        registry = self._store.registry
+        registry, owner, sender = self._store.registry, brought.batch.owner, brought.sender
 
         def write(transaction: Transaction, *, makes_way: bool) -> relayed.Verdict:
             connection = transaction.conn
-            known = revocations.revoked(connection).get(batch.owner)
-            if known is not None and not known.takes(said):
+            known = revocations.revoked(connection).get(owner)
+            if known is not None and not known.takes(brought.said):
                 return relayed.Verdict(used=False)
-            merge = partial(relayed.merge, makes_way=makes_way)
-            return merge(connection, registry, batch, said, sender, floor)
+            return relayed.merge(connection, registry, brought, makes_way=makes_way)
 
         try:
             # Ids of another device are rare, and to be ready for them makes each batch dearer.
@@ -171,7 +168,7 @@ class Applier:
         except (RegistryError, ConstraintError) as error:
             why = str(error)
             verdict = await self._store.write(
-                lambda tx: relayed.dispute(tx.conn, registry, batch.owner, sender, why)
+                lambda tx: relayed.dispute(tx.conn, registry, owner, sender, why)
             )
             if verdict is None:
                 raise RefusedError(why) from error

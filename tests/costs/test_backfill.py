@@ -13,7 +13,7 @@ import zstandard
 
 from leaderless.protocol import codec
 from leaderless.store.bare import BareConnection
-from leaderless.store.relayed import merge
+from leaderless.store.relayed import Brought, merge
 from scripts.benchmarks.filling import fill
 from tests.replicas import Replica
 from tests.store.passing import batches, held, said
@@ -45,7 +45,7 @@ def _take(target: Replica, batch: StateBatch, sender: Replica) -> None:
     """Apply a batch as it is when it comes from its owner."""
     registry, device = target.store.registry, sender.identity.device
     target.store.write_here(
-        lambda tx: merge(tx.conn, registry, batch, said(batch), device, makes_way=False)
+        lambda tx: merge(tx.conn, registry, Brought(batch, device, said(batch)), makes_way=False)
     )
     assert held(target, sender).watermark == batch.hi
 

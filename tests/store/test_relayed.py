@@ -16,7 +16,7 @@ from leaderless.store.displacing import apply_making_way
 from leaderless.store.holdings import read_holdings
 from leaderless.store.parts import Parts
 from leaderless.store.parts import parts as parts_of
-from leaderless.store.relayed import Verdict
+from leaderless.store.relayed import Brought, Verdict
 from leaderless.store.state import copy_of
 from leaderless.store.state_source import nothing_more, read_batch
 from leaderless.store.transaction import Transaction
@@ -52,7 +52,7 @@ def merged(receiver: Replica, batch: StateBatch, sender: bytes) -> Verdict:
     """Have a replica merge a batch, and return whose fault it was."""
     said = checkpoints.decode(batch.checkpoint)
     return receiver.store.write_here(
-        lambda tx: relayed.merge(tx.conn, receiver.store.registry, batch, said, sender)
+        lambda tx: relayed.merge(tx.conn, receiver.store.registry, Brought(batch, sender, said))
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from leaderless.protocol import checkpoint as checkpoints
 from leaderless.store import relayed
 from leaderless.store.parts import Parts
-from leaderless.store.relayed import Verdict
+from leaderless.store.relayed import Brought, Verdict
 from tests.replicas import Replica
 from tests.store.test_relayed import (
     C,
@@ -35,7 +35,7 @@ def test_a_copy_of_a_life_that_is_lost_makes_way_for_what_was_signed_instead(
     assert merged(receiver, nothing, D) == Verdict(used=True)
     word = replace(checkpoints.decode(whole.checkpoint), rev=5, row_count=5)
     verdict = receiver.store.write_here(
-        lambda tx: relayed.merge(tx.conn, receiver.store.registry, nothing, word, D)
+        lambda tx: relayed.merge(tx.conn, receiver.store.registry, Brought(nothing, D, word))
     )
     assert verdict == Verdict(used=False)
     assert files(receiver) == 0
