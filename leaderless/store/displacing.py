@@ -1,4 +1,7 @@
-"""Batches whose ids are another device's already: unproved rows of other owners make way for them."""
+"""Batches whose ids are another device's already: unproved rows of other owners make way for them.
+
+For our own rows, that we have signed or had here, all do: whoever has these ids heard of them from us.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,19 @@ _LOOKUP: Final = 500
 
 
 def apply_all(
-    connection: Connection, registry: Registry, batches: Iterable[StateBatch]
+    connection: Connection,
+    registry: Registry,
+    batches: Iterable[StateBatch],
+    *,
+    are_ours: bool = False,
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Apply batches that were kept aside, verified; return (owner, relay) of copies that went."""
     displaced: list[tuple[bytes, bytes]] = []
     for batch in batches:
         said = checkpoint.decode(batch.checkpoint) if batch.checkpoint else None
         upto = floor.decode(batch.floor).rev if batch.floor else 0
-        displaced += apply_making_way(connection, registry, batch, said, upto)[1]
+        made = apply_making_way(connection, registry, batch, said, upto, is_ours=are_ours)
+        displaced += made[1]
     return tuple(displaced)
 
 
@@ -53,10 +61,13 @@ def apply_making_way(
     batch: StateBatch,
     said: Checkpoint | None,
     upto: int,
+    *,
+    is_ours: bool = False,
 ) -> tuple[state.Merged, tuple[tuple[bytes, bytes], ...]]:
     """Apply a batch; unproved rows of other owners that stand in its way by their ids have to go.
 
-    Return what `state.apply_batch` does, and (owner, relay) of the copies that went.
+    If it is of our own rows, proved ones, too. Return what `state.apply_batch` does, and (owner, relay)
+    of the copies that went.
     """
     displaced: tuple[tuple[bytes, bytes], ...] = ()
     connection.exec_driver_sql("SAVEPOINT applying")
@@ -64,7 +75,7 @@ def apply_making_way(
         merged = state.apply_batch(connection, registry, batch, said, upto)
     except NotOwnerError:
         connection.exec_driver_sql("ROLLBACK TO applying")
-        displaced = displace(connection, registry, batch.owner, _ids(batch))
+        displaced = displace(connection, registry, batch.owner, _ids(batch), is_ours=is_ours)
         if not displaced:
             raise
         merged = state.apply_batch(connection, registry, batch, said, upto)
@@ -74,11 +85,17 @@ def apply_making_way(
 
 
 def displace(
-    connection: Connection, registry: Registry, owner: bytes, uuids: Sequence[bytes]
+    connection: Connection,
+    registry: Registry,
+    owner: bytes,
+    uuids: Sequence[bytes],
+    *,
+    is_ours: bool = False,
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Drop the copies of others that hold ids of `owner`, if a relay had a part in each of them.
 
-    Return (owner, relay) of those that went.
+    If we are that owner, in any case. Return (owner, relay) of those that went, of what no relay had a
+    part in itself as both.
     """
     epochs = set(_epochs_that_hold(connection, registry, uuids))
     owners = {
@@ -87,14 +104,14 @@ def displace(
         if epoch in epochs and other != owner
     }
     holders = {other: parts(connection, other).devices for other in sorted(owners)}
-    if not all(holders.values()):
+    if not is_ours and not all(holders.values()):
         return ()
     gone: list[tuple[bytes, bytes]] = []
     for other, devices in holders.items():
         copy = state.copy_of(connection, other)
         if copy is not None:
             drop(connection, registry, copy)
-            gone += [(other, device) for device in devices]
+            gone += [(other, device) for device in devices or (other,)]
     return tuple(gone)
 
 

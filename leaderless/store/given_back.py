@@ -44,7 +44,7 @@ class Taken(NamedTuple):
 
     copy: Copy
     displaced: tuple[tuple[bytes, bytes], ...]
-    """(owner, relay) of unproved copies that held ids of ours, and went."""
+    """(owner, relay) of copies that held ids of ours, and went."""
 
 
 def take(transaction: Transaction) -> Taken:
@@ -61,12 +61,12 @@ def take(transaction: Transaction) -> Taken:
         state.forget(connection, registry, held._replace(floor=0, floor_word=None))
     # From here on only what is newer than what was taken is news.
     own_words.forget(connection)
-    displaced = apply_all(connection, registry, _batches(connection))
+    displaced = apply_all(connection, registry, _batches(connection), are_ours=True)
     discard(connection)
     taken = state.copy_of(connection, transaction.own_device)
     if taken is None or not taken.exact or not 0 < taken.verified == taken.watermark:
         raise NotSignedError("rows that were given back are not what this device had signed")
-    since_backup.leave_out(connection, registry)
+    since_backup.leave_out(connection, registry, taken)
     meta.put(connection, meta.OWN_EPOCH, taken.epoch)
     transaction.facts_changed = True
     return Taken(taken, displaced)

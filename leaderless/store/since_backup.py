@@ -9,8 +9,7 @@ was found since if it was made after the start at which the backup was put back 
 last one at which nothing was known yet of what that life did otherwise. Else it stays deleted. What
 was found in both lives is one thing under two ids
 (`Model.identity`): the id that others know stays, and what is said of the other one follows
-(store/sayings.py). A row that hangs below one that was deleted, or whose id another device has taken
-meanwhile, is left behind, and counted.
+(store/sayings.py). A row that hangs below one that was deleted is left behind, and counted.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Regained(NamedTuple):
     joined: int = 0
     """Rows that others know under another id, which stays."""
     left: int = 0
-    """Rows that had no place any more: what they hung below was deleted, or their id is another's."""
+    """Rows that had no place any more: what they hung below was deleted."""
     unsaid: int = 0
     """Records that could not follow to the id that stays."""
 
@@ -178,15 +177,20 @@ def _keep_said(connection: Connection, registry: Registry, own: Copy, start: sta
         )
 
 
-def leave_out(connection: Connection, registry: Registry) -> None:
-    """Drop of what is kept what was taken after all, and what was deleted by all that can be told."""
+def leave_out(connection: Connection, registry: Registry, own: Copy) -> None:
+    """Drop of what is kept what was taken after all, and what was deleted by all that can be told.
+
+    `own` is our copy as it was taken.
+    """
     packed = meta.get(connection, meta.SINCE_BACKUP)
     if packed is None:
         return
     keys = unpack(packed, _MOST_BYTES)
+    ours = _epochs(connection, own)
     for table in (*(model.sync_name for model in registry.owned()), "tombstone", "opaque_row"):
         connection.exec_driver_sql(
-            f"DELETE FROM since_backup WHERE stays IS NULL AND uuid IN (SELECT uuid FROM {table})"
+            "DELETE FROM since_backup WHERE stays IS NULL"
+            f" AND uuid IN (SELECT uuid FROM {table} WHERE epoch IN ({ours}))"
         )
     connection.exec_driver_sql(
         "DELETE FROM since_backup WHERE stays IS NULL AND model = ? AND key <= ? AND uuid <= ?",
@@ -209,40 +213,27 @@ def write_again(transaction: Transaction) -> Regained:
     own = state.copy_of(connection, transaction.own_device)
     if own is None or meta.get(connection, meta.SINCE_BACKUP) is None:
         return Regained()
-    done = Regained(left=_give_up_taken(connection, transaction.registry, own))
+    # Who has such an id has it from us, and took it while these rows were aside.
+    taken = _taken(connection, transaction.registry, own)
+    displace(connection, transaction.registry, own.owner, taken, is_ours=True)
+    kept = 0
     for model in transaction.registry.owned():
         _say_again(transaction, own, model)
         for uuids in _in_order(connection, model):
-            kept = _written(transaction, own, model, uuids)
-            done = done._replace(kept=done.kept + kept)
+            kept += _written(transaction, own, model, uuids)
     joined, left = connection.exec_driver_sql(
         "SELECT count(*) FILTER (WHERE stays <> uuid), count(*) FILTER (WHERE stays IS NULL)"
         " FROM since_backup"
     ).one()
     unsaid = sayings.follow(transaction) if joined else 0
     discard(connection)
-    return done._replace(joined=joined, left=done.left + left, unsaid=unsaid)
-
-
-def _give_up_taken(connection: Connection, registry: Registry, own: Copy) -> int:
-    """Drop what is kept under ids that another device has by its own word; return how much that is.
-
-    That device has heard of these rows, and wrote its own under their ids while they were aside. What a
-    relay says that another device has makes way.
-    """
-    displace(connection, registry, own.owner, _taken(connection, registry, own))
-    taken = _taken(connection, registry, own)
-    if taken:
-        query = "DELETE FROM since_backup WHERE uuid = ?"
-        connection.exec_driver_sql(query, [(uuid,) for uuid in taken])
-    return len(taken)
+    return Regained(kept, joined, left, unsaid)
 
 
 def _taken(connection: Connection, registry: Registry, own: Copy) -> list[bytes]:
     """Return the ids of rows that are kept and that others have, or had."""
     found: set[bytes] = set()
-    lives = state.epochs_of(connection, own.owner, own.epoch).known
-    ours = ", ".join(map(str, sorted(lives)))
+    ours = _epochs(connection, own)
     for table in (*(model.sync_name for model in registry.owned()), "tombstone", "opaque_row"):
         query = (
             f"SELECT s.uuid FROM since_backup s JOIN {table} t ON t.uuid = s.uuid"
@@ -250,6 +241,11 @@ def _taken(connection: Connection, registry: Registry, own: Copy) -> list[bytes]
         )
         found.update(connection.exec_driver_sql(query).scalars())
     return sorted(found)
+
+
+def _epochs(connection: Connection, own: Copy) -> str:
+    """Return the local keys of our incarnations, as a list in SQL."""
+    return ", ".join(map(str, sorted(state.epochs_of(connection, own.owner, own.epoch).known)))
 
 
 def _say_again(transaction: Transaction, own: Copy, model: Model) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from leaderless.store import meta, restoring
 from leaderless.store.incarnations import begin_incarnation
-from leaderless.store.parts import parts, took_part
 from leaderless.store.restoring import RestoringError
 from leaderless.store.since_backup import Regained
 from tests.replicas import DEVICE_COLUMNS, Replica, add_device_row, add_tree
@@ -144,46 +143,60 @@ def test_what_was_deleted_in_the_other_life_stays_deleted(lives: Lives) -> None:
     assert lives.ask("SELECT count(*) FROM since_backup") == [(0,)]
 
 
-@pytest.mark.parametrize("deleted", [False, True])
-def test_what_another_device_has_taken_meanwhile_is_left_behind(
-    lives: Lives, replicas: list[Replica], *, deleted: bool
+def _steal(thief: Tree, lives: Lives, *uuids: bytes, deletes: bool = False) -> None:
+    """Let a device write rows of its own under ids that it was told of, and the other hear of them."""
+    for at, uuid in enumerate(uuids):
+        thief.ids[f"stolen {at}"] = uuid
+        thief.put(f"stolen {at}")
+        if deletes:
+            thief.drop(f"stolen {at}")
+    pull(thief.replica, lives.device, thief.replica)
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+def test_what_another_device_has_taken_meanwhile_is_taken_back(
+    lives: Lives, replicas: list[Replica], *, deletes: bool
 ) -> None:
-    """It wrote rows of its own under ids that it was told of: the device goes on without these."""
+    """It had these ids from the device that found the files, which goes on with all of them."""
     lives.tell()
     lives.put_back()
     folder = lives.add("folder", root(lives), "directory")
-    lives.add("inside", folder)
-    found = lives.add("found", root(lives))
+    inside = lives.add("inside", folder)
     lives.take_back()
-    thief = Tree(replicas[2])
-    thief.ids["taken"] = folder
-    thief.put("taken")
-    if deleted:
-        thief.drop("taken")
-    pull(replicas[2], lives.device, replicas[2])
-    assert lives.go_on().regained == Regained(kept=1, left=2)
-    assert lives.names()[found] == "found"
-    assert lives.names().get(folder) == (None if deleted else "taken")
+    _steal(Tree(replicas[2]), lives, folder, deletes=deletes)
+    assert lives.go_on().regained == Regained(kept=2)
+    names = lives.names()
+    assert (names[folder], names[inside]) == ("folder", "inside")
+    assert held(lives.device, replicas[2]).row_count == 0
+    lives.drop("entry", inside, folder)
 
 
-def test_what_a_relay_says_that_another_device_has_makes_way(
+def test_rows_are_given_back_whose_ids_another_device_has_taken(
     lives: Lives, replicas: list[Replica]
 ) -> None:
-    """Nobody has signed that: the device keeps what it had found under these ids."""
+    """The device has signed them; who has the ids of what it does not remember had them from it."""
+    lost = lives.add("lost", root(lives))
+    lives.tell()
+    lives.put_back()
+    _steal(Tree(replicas[2]), lives, lost)
+    assert lives.names()[lost] == "stolen 0"
+    lives.returned()
+    assert lives.names()[lost] == "lost"
+    assert held(lives.device, replicas[2]).row_count == 0
+
+
+def test_what_is_put_aside_stays_so_though_another_device_has_taken_its_id(
+    lives: Lives, replicas: list[Replica]
+) -> None:
+    """Who gives more afterwards takes nothing of it away."""
     lives.tell()
     lives.put_back()
     found = lives.add("found", root(lives))
     lives.take_back()
-    other = Tree(replicas[2])
-    other.ids["taken"] = found
-    other.put("taken")
-    pull(replicas[2], lives.device, replicas[2])
-    relay = lives.peer.identity.device
-    owner = replicas[2].identity.device
-    within(lives.device, lambda c: took_part(c, owner, parts(c, owner), relay, None))
+    _steal(Tree(replicas[2]), lives, found)
+    lives.take_back()
     assert lives.go_on().regained == Regained(kept=1)
     assert lives.names()[found] == "found"
-    assert held(lives.device, replicas[2]).row_count == 0
 
 
 @pytest.mark.parametrize("removed", [False, True])
