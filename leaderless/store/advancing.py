@@ -39,16 +39,32 @@ class Ahead:
         self._begin = 0
         self._width = 1
 
-    def group(self, feed: Feed) -> list[tuple[CommitHeader, bytes]]:
+    def group(self, feed: Feed) -> tuple[list[tuple[CommitHeader, bytes]], str | None]:
         """Return header and hash of the feed's next commit and of the other parts of its command.
 
-        Of a command that is not whole the first part alone: the rest is not looked at each time again.
+        Beside it which part is still to come, if one is: of these the first alone is returned then, as
+        the rest is not looked at each time again. Where something else follows a part than the next
+        one, or the feed forks, no more of them come: those before it are the whole.
         """
         first = self._next(feed.applied, 1)
-        parts = first[0][0].parts
-        if parts == 1 or feed.received - feed.applied < parts:
-            return first
-        return self._next(feed.applied, parts)
+        header, _ = first[0]
+        left, here = header.parts - header.part, feed.received - feed.applied
+        if not left:
+            return first, None
+        if here <= left and feed.forked is None and self._goes_on(feed, header, here):
+            return first, f"part {header.part + here} of {header.parts} of its command"
+        run = self._next(feed.applied, min(here, left + 1))
+        count = 1
+        while count < len(run) and is_part(run[count][0], header, count):
+            count += 1
+        return run[:count], None
+
+    def _goes_on(self, feed: Feed, first: CommitHeader, here: int) -> bool:
+        """Return whether the last of so many commits that are here is of the command of the first."""
+        packed = self._connection.exec_driver_sql(
+            "SELECT header FROM commit_log WHERE feed = ? AND seq = ?", (self._key, feed.received)
+        ).scalar_one()
+        return is_part(commits.decode_header(packed), first, here - 1)
 
     def _next(self, after: int, count: int) -> list[tuple[CommitHeader, bytes]]:
         """Return so many commits behind a number; raises NoResultFound if there is none."""
@@ -69,6 +85,12 @@ class Ahead:
     def _header(self, packed: bytes, commit_hash: bytes) -> CommitHeader:
         fresh = self._fresh.get(commit_hash)
         return commits.decode_header(packed) if fresh is None else fresh.header
+
+
+def is_part(header: CommitHeader, first: CommitHeader, at: int) -> bool:
+    """Return whether a commit is the part of a command that is `at` places behind the first."""
+    command = (first.command_id, first.parts, first.part + at)
+    return (header.command_id, header.parts, header.part) == command
 
 
 class Effects:

@@ -126,13 +126,12 @@ class _Applying:
         effects = Effects(self._connection, feed, self._now_ms)
         while effects.feed.applied < feed.reach:
             # Looked at before any body is: a command of many parts comes bit by bit.
-            group = ahead.group(effects.feed)
+            group, missing = ahead.group(effects.feed)
             if any(header.dependencies for header, _ in group):
                 effects.write()  # what is named may be a commit of this very feed
             at = effects.feed
-            reason = shelf.waits_for(self._connection, at, group, self._fresh) or self._named.lacks(
-                at, group[-1][0].seq
-            )
+            reason = shelf.waits_for(self._connection, at, group, self._fresh, missing)
+            reason = reason or self._named.lacks(at, group[-1][0].seq)
             if reason is not None:
                 shelf.put(self._connection, at, reason)
                 break

@@ -32,15 +32,20 @@ FORGOTTEN: Final = "its content was forgotten: the state of the records is fetch
 
 
 def waits_for(
-    connection: Connection, feed: Feed, group: Group, fresh: Mapping[bytes, Received]
+    connection: Connection,
+    feed: Feed,
+    group: Group,
+    fresh: Mapping[bytes, Received],
+    missing: str | None = None,
 ) -> str | None:
     """Return why a command cannot take effect yet, or None: `group` are its parts that are here.
 
-    Those in `fresh`, by their hashes, were stored in this transaction, with their content.
+    Those in `fresh`, by their hashes, were stored in this transaction, with their content; `missing`
+    says which part is not here, if one is not.
     """
     return (
         _needs_later(group)
-        or _missing_part(group, feed)
+        or missing
         or _forgotten(connection, feed, group, fresh)
         or _waits_for(connection, group)
         or _waits_for_named(connection, feed, group, fresh)
@@ -51,12 +56,6 @@ def _needs_later(group: Group) -> str | None:
     """Return that a group is of a kind that this version does not know, or None."""
     later = any(header.kind is CommitKind.LATER for header, _ in group)
     return NEWER if later else None
-
-
-def _missing_part(group: Group, feed: Feed) -> str | None:
-    """Return which part of its next command a feed lacks, or None."""
-    parts, here = group[0][0].parts, feed.received - feed.applied
-    return None if here >= parts else f"part {here + 1} of {parts} of its command"
 
 
 def _forgotten(

@@ -18,6 +18,7 @@ from leaderless.protocol.packing import pack
 from leaderless.protocol.records import encode_deaths, encode_ref, encode_state
 from leaderless.protocol.transfer import cursor, decode_record, place
 from leaderless.store import awaited, givers, log, meta
+from leaderless.store.advancing import is_part
 from leaderless.store.discarding import discard
 from leaderless.store.feeds import feed_at, feed_of_or_none, standing_in
 from leaderless.store.fetched import fact, read_staging
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.protocol.messages import Records
+    from registry.changes import CommitHeader
     from registry.joining import Memory
     from registry.models import Registry
 
@@ -255,8 +257,18 @@ def _check_start(connection: Connection, start: Mapping[bytes, int]) -> None:
     for feed, seq in start.items():
         commit = _commit_at(connection, feed, seq)
         header = None if commit is None else decode_header(commit[1])
-        if header is None or header.part != header.parts:
+        if header is None or not _ends_command(connection, feed, seq, header):
             raise DisagreesError(first_source(connection), "it is of a part of a command")
+
+
+def _ends_command(connection: Connection, feed: bytes, seq: int, header: CommitHeader) -> bool:
+    """Return whether a command takes effect up to a commit: its last part, or the last that comes."""
+    known = feed_of_or_none(connection, feed)
+    is_last = known is not None and known.forked is not None and seq == known.received
+    if header.part == header.parts or is_last:
+        return True
+    after = _commit_at(connection, feed, seq + 1)
+    return after is not None and not is_part(decode_header(after[1]), header, 1)
 
 
 def _applied_to(connection: Connection, feed: log.Feed, seq: int) -> log.Feed:

@@ -109,6 +109,28 @@ def test_every_order_gives_the_same_memory(replicas: list[Replica]) -> None:
     _is_as_rebuilt(c)
 
 
+@pytest.mark.parametrize("parts", [2, 3])
+def test_a_fork_within_a_command_keeps_nobody_waiting(replicas: list[Replica], parts: int) -> None:
+    """Only who lies signs one: who builds on a branch of it reaches those that took nothing before."""
+    a, b, c = replicas
+    colors = [Update("tag", TAG, {"color": x}) for x in "abc"]
+    made = _write(a, Create("tag", TAG, {}), *colors[:parts])
+    about = {"command_id": made[1].header.command_id, "parts": parts}
+    marked = [
+        signed_anew(a.identity, item, part=at, **about) for at, item in enumerate(made[1:], start=1)
+    ]
+    whole = chained(a.identity, made[0], *marked)
+    twin = _other(a, whole[2])
+    store_commits(b, *whole)
+    built = _write(b, Update("tag", TAG, {"icon": "i"}))
+    store_commits(c, *whole[:2], *twin, *whole[2:])
+    store_commits(c, *built)
+    store_commits(b, *twin)
+    assert _feeds(c, own_feed(b)[:28]) == {bytes(4): (1, 1, None)}
+    assert _memory(b) == _memory(c)
+    _is_as_rebuilt(c)
+
+
 def test_a_delete_takes_the_dot_of_the_branch_that_its_author_had_seen(
     replicas: list[Replica],
 ) -> None:

@@ -225,12 +225,28 @@ def test_times_of_a_commit_are_kept(replicas: list[Replica]) -> None:
     assert tuple(found) == (START_MS, START_MS + 1_000)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"part": 1, "parts": 1}, {"part": 3}, {"part": 3, "command_id": b"i" * 16}]
+)
+def test_a_part_that_something_else_follows_is_the_last(
+    replicas: list[Replica], wrong: dict[str, Any]
+) -> None:
+    """No more of that command can come: what there is of it, and what follows, takes effect."""
+    a, b, _ = replicas
+    first, second, _ = in_parts(a, 3)
+    second = signed_anew(a.identity, second, **wrong)
+    store_commits(b, *chained(a.identity, first, second))
+    assert held_feed(b, first.header.feed).applied == 2
+    assert len(query_file(b.store.path, NAMES)) == 2
+
+
 def test_a_command_that_is_not_whole_is_looked_at_once(replicas: list[Replica]) -> None:
     """However many of its parts are here, the first says that others are missing."""
     a, b, _ = replicas
+    made = some_commits(a, 2)
+    about = {"command_id": made[0].header.command_id, "parts": 1 << 60}
     first, second = (
-        signed_anew(a.identity, item, parts=1 << 60, part=at)
-        for at, item in enumerate(some_commits(a, 2), start=1)
+        signed_anew(a.identity, item, part=at, **about) for at, item in enumerate(made, start=1)
     )
     store_commits(b, *chained(a.identity, first, second))
     looked: list[int] = []

@@ -27,7 +27,7 @@ from registry.hlc import Stamp
 from registry.state import RecordState
 from tests.merge.devices import agreed, edit, feeds, key_in, meet, receive_all, take_state
 from tests.replicas import Replica, open_replica, query_file
-from tests.store.passing import log_of, own_feed, signed_anew, store_commits, within
+from tests.store.passing import chained, log_of, own_feed, signed_anew, store_commits, within
 
 TAGS = [bytes([at]) * 16 for at in range(1, 9)]
 SOURCE = b"s" * 16
@@ -199,6 +199,22 @@ def test_a_part_of_a_command_is_no_start(three: list[Replica]) -> None:
     with pytest.raises(DisagreesError) as caught:
         within(target, lambda conn: staging.take(conn, target.store.registry, 5))
     assert caught.value.source == SOURCE
+
+
+def test_the_last_part_that_comes_is_a_start(three: list[Replica]) -> None:
+    """Its author has signed something else behind it, which waits: more of the command is nowhere."""
+    author, target, source = three
+    *made, last = log_of(author, own_feed(author))
+    made[-1] = signed_anew(author.identity, made[-1], parts=2)
+    unknown = Dependency(FeedId(bytes(44)), 1, bytes(32))
+    last = signed_anew(author.identity, last, dependencies=(unknown,))
+    store_commits(source, *chained(author.identity, *made, last))
+    assert feeds(source)[own_feed(author)] == len(made) + 1
+    for batch in batches(source):
+        assert stage(target, batch)
+    receive_all(source, target)
+    taken = within(target, lambda conn: staging.take(conn, target.store.registry, 5))
+    assert taken == staging.Taken(8, 8)
 
 
 def test_records_of_which_nothing_was_said_are_joined_too(three: list[Replica]) -> None:
