@@ -76,6 +76,7 @@ from leaderless.protocol.peer import Peer
 from leaderless.protocol.proving import compare, prove
 from leaderless.protocol.returning import Returning
 from leaderless.protocol.silence import PING_S, given_up, is_to_be_asked, next_look
+from leaderless.protocol.trusting import is_beside_the_point
 from leaderless.protocol.vectors import readable
 from leaderless.protocol.versions import UPGRADE, Upgrades, not_known
 
@@ -241,9 +242,13 @@ class Exchange:
         """Return whether something was asked for, or needs not be."""
         if isinstance(message, Records):
             return self.gathering.expects(peer.link, message)
-        is_introduction = isinstance(message, StateBatch) and message.introduction
-        if isinstance(message, Statements) or is_introduction:
+        if isinstance(message, Statements):
             return True
+        if isinstance(message, StateBatch):
+            if message.introduction:
+                return True
+            if is_beside_the_point(message, peer, self.peers.values(), self.ours):
+                return False
         is_answer = meeting.is_answer(peer, message, self.device)
         return is_answer or self.fetching.accepts(peer, key_of(message), now)
 

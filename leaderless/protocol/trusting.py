@@ -12,13 +12,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from leaderless.protocol.commands import Key, Stream
 from leaderless.protocol.patience import Rests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from leaderless.protocol.commands import Key
+    from leaderless.protocol.messages import StateBatch
     from leaderless.protocol.peer import Peer
+    from leaderless.protocol.vectors import Holdings
 
 LEAST_DISTRUST_S: Final = 15.0
 MOST_DISTRUST_S: Final = 60.0
@@ -27,6 +29,21 @@ LEAST_DISAGREED_S: Final = 60.0
 MOST_DISAGREED_S: Final = 3_600.0
 """After a state of the records that cannot be: longer, as all of it would come again."""
 NEVER: Final = math.inf
+
+
+def is_beside_the_point(
+    batch: StateBatch, sender: Peer, peers: Iterable[Peer], ours: Holdings
+) -> bool:
+    """Return whether a relay says that there is no more of a copy of which others have the rest.
+
+    It may have an old word of the owner, of what is here by now: where nobody has the rest, that takes
+    the place of a copy that is never filled.
+    """
+    owner = batch.owner
+    if batch.changes or batch.hi > batch.lo or owner not in ours.short or owner == sender.device:
+        return False
+    key = Key(Stream.STATE, owner)
+    return any(peer.known and key in peer.ahead(ours.vectors) for peer in peers)
 
 
 class Distrusted(NamedTuple):

@@ -270,6 +270,15 @@ def test_who_relayed_what_its_owner_never_signed_is_asked_no_more() -> None:
     assert Send(1, PullState(C, LIFE, 0)) not in commands
 
 
+def test_a_relay_that_has_no_more_is_not_heard_where_others_have() -> None:
+    """What it sent is credited, and not looked at."""
+    side = Side(A, owned={C: 7}, short=frozenset((C,)))
+    greeted(side, B, 1, Vectors({C: OwnedPosition(LIFE, 7)}))
+    greeted(side, C, 2, Vectors({C: OwnedPosition(LIFE, 8)}))
+    nothing = StateBatch(C, LIFE, 7, 7, 7, 7, (), b"word")
+    assert side.exchange.received(1, nothing, 5, 0, 0) == [Send(1, Credit(5))]
+
+
 @pytest.mark.parametrize(
     "message",
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from leaderless.protocol.commands import (
     Apply,
     Key,
@@ -131,3 +133,17 @@ def test_whose_state_was_altered_is_not_asked_for_it_for_an_hour() -> None:
     trust.disagreed(B, 5.0)
     trust.altered_records(B, 5.0)
     assert trust.hears_records_at(B) == trust.altered[B] == 5.0 + MOST_DISAGREED_S
+
+
+def test_that_there_is_no_more_is_not_heard_while_somebody_has_more() -> None:
+    """A relay may show an old word of the owner, which would take the place of what is here."""
+    side = Side(A, owned={C: 7}, short=frozenset((C,)))
+    greeted(side, B, 1, Vectors({C: OwnedPosition(LIFE, 7)}), version=(1, 1))
+    nothing = StateBatch(C, LIFE, 7, 7, 7, 7, (), b"word")
+    apply = Apply(1, nothing, 5)
+    assert side.exchange.received(1, nothing, 5, 0, 0) == [apply]
+    greeted(side, C, 2, Vectors({C: OwnedPosition(LIFE, 8)}), version=(1, 1))
+    assert side.exchange.received(1, nothing, 5, 0, 0) == [Send(1, Credit(5))]
+    for other in (replace(nothing, hi=8), replace(nothing, owner=B)):
+        assert side.exchange.received(1, other, 5, 0, 0) == [Apply(1, other, 5)]
+    assert side.exchange.received(2, nothing, 5, 0, 0) == [Apply(2, nothing, 5)]
