@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
 
+from leaderless.store.engine import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-
-    from leaderless.store.engine import StoreError
 
 _T = TypeVar("_T")
 
@@ -26,14 +26,12 @@ class Errand(Generic[_T]):
         done: Callable[[_T], None],
         own_device: bytes,
         tell: Callable[[str, Mapping[str, object]], None],
-        not_kept: type[StoreError],
     ) -> None:
-        """Do `work`, and call `done` with what came of it; `not_kept` is told of, and ends nothing."""
+        """Do `work`, and call `done` with what came of it."""
         self._work = work
         self._done = done
         self._own_device = own_device
         self._tell = tell
-        self._not_kept = not_kept
         self._asked = trio.Event()
 
     def ask(self) -> None:
@@ -47,7 +45,7 @@ class Errand(Generic[_T]):
             self._asked = trio.Event()
             try:
                 came = await self._work()
-            except self._not_kept as error:
+            except StoreError as error:
                 self._tell("not_kept", {"device": self._own_device, "code": error.code})
                 continue
             self._done(came)

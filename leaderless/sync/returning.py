@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from leaderless.store import restoring
-from leaderless.store.disk import DiskError
 from leaderless.store.restoring import GoneOn
 from leaderless.sync.errand import Errand
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class GoingOn(Errand[GoneOn | None]):
-    """Has the device go on, if it takes its rows back; a disk that takes nothing is asked again."""
+    """Has the device go on, if it takes its rows back; a database that takes nothing is asked again."""
 
     def __init__(
         self,
@@ -26,7 +25,7 @@ class GoingOn(Errand[GoneOn | None]):
         nonce: Callable[[], bytes],
     ) -> None:
         """Go on with `store`; `nonce` names the incarnation."""
-        super().__init__(self._go_on, self._say, store.own_device, tell, DiskError)
+        super().__init__(self._go_on, self._say, store.own_device, tell)
         self._store = store
         self._nonce = nonce
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaderless.store.engine import StoreError
 from leaderless.sync.errand import Errand
 from leaderless.sync.outcome import Outcome
 
@@ -25,4 +24,4 @@ class Taking(Errand[Outcome]):
         tell: Callable[[str, Mapping[str, object]], None],
     ) -> None:
         """Take with `applier`; `took` is called with what came of it."""
-        super().__init__(applier.take_staged, took, own_device, tell, StoreError)
+        super().__init__(applier.take_staged, took, own_device, tell)

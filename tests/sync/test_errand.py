@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from leaderless.store.disk import DiskError, DiskFullError
+from leaderless.store.disk import DiskFullError
 from leaderless.store.engine import StoreError
 from leaderless.sync.errand import Errand
 
@@ -40,7 +40,7 @@ class _Desk:
 
 @asynccontextmanager
 async def _kept(desk: _Desk) -> AsyncIterator[Errand[int]]:
-    errand = Errand(desk.work, desk.heard.append, OWN, desk.tell, DiskError)
+    errand = Errand(desk.work, desk.heard.append, OWN, desk.tell)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(errand.keep)
         await wait_all_tasks_blocked()
@@ -83,24 +83,29 @@ async def test_what_is_asked_for_while_it_is_done_is_done_again() -> None:
     assert desk.heard == [1, 2]
 
 
-async def test_a_disk_that_takes_nothing_is_told_of_and_asked_again() -> None:
+@pytest.mark.parametrize(
+    ("failure", "code"), [(DiskFullError("no space"), "disk_full"), (StoreError("busy"), "store")]
+)
+async def test_a_database_that_takes_nothing_is_told_of_and_asked_again(
+    failure: StoreError, code: str
+) -> None:
     """By whoever asks next, not at once."""
     desk = _Desk()
-    desk.failure = DiskFullError("no space")
+    desk.failure = failure
     async with _kept(desk) as errand:
         errand.ask()
         await wait_all_tasks_blocked()
-        assert desk.heard == [("not_kept", {"device": OWN, "code": "disk_full"})]
+        assert desk.heard == [("not_kept", {"device": OWN, "code": code})]
         desk.failure = None
         errand.ask()
     assert desk.heard[1:] == [2]
 
 
 async def test_what_nobody_expects_ends_it() -> None:
-    """It is not told as if the disk were to blame."""
+    """It is not told as if the database were to blame."""
     desk = _Desk()
-    desk.failure = StoreError("a bug")
-    with pytest.RaisesGroup(StoreError):
+    desk.failure = RuntimeError("a bug")
+    with pytest.RaisesGroup(RuntimeError):
         async with _kept(desk) as errand:
             errand.ask()
     assert desk.heard == []
