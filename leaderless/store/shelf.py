@@ -30,6 +30,9 @@ NEWER: Final = "a newer leaderless on this device: this one does not know its ki
 FORGOTTEN: Final = "its content was forgotten: the state of the records is fetched"
 """What a commit waits for whose body is not here."""
 
+TURN: Final = "its turn"
+"""What a commit waits for at which nobody has looked yet."""
+
 
 def waits_for(
     connection: Connection,
@@ -144,13 +147,22 @@ class Shelved(NamedTuple):
 
 
 def waiting(connection: Connection) -> list[Shelved]:
-    """Return the first waiting commit of each feed, with its reason."""
+    """Return the first waiting commit of each feed, with its reason.
+
+    What stands in a branch is not looked at before what the branch begins behind has taken effect.
+    """
     found = connection.exec_driver_sql(
-        "SELECT f.feed, c.seq, c.command, c.waits_for FROM feed f CROSS JOIN commit_log c"
-        " ON c.feed = f.id AND c.seq = f.applied + 1"
+        "SELECT f.feed, c.seq, c.command, c.waits_for, t.feed, t.received"
+        " FROM feed f CROSS JOIN commit_log c ON c.feed = f.id AND c.seq = f.applied + 1"
+        " LEFT JOIN feed t ON t.id = f.trunk AND t.applied < t.received"
         " WHERE f.received > f.applied AND (f.counts IS NULL OR f.counts > f.applied)"
     )
-    return [Shelved(feed, seq, command, reason or "") for feed, seq, command, reason in found]
+    return [
+        Shelved(feed, seq, command, reason or TURN)
+        if trunk is None
+        else Shelved(feed, seq, command, f"commit {end} of {trunk[:16].hex()}, which is before it")
+        for feed, seq, command, reason, trunk, end in found
+    ]
 
 
 def forgotten(connection: Connection) -> dict[bytes, int]:

@@ -11,7 +11,14 @@ from leaderless.store.holdings import read_holdings
 from registry.changes import Create, Update
 from tests.merge.devices import edit
 from tests.replicas import Replica, query_file
-from tests.store.passing import log_batch, log_of, own_feed, store_commits, within
+from tests.store.passing import (
+    log_batch,
+    log_of,
+    own_feed,
+    signed_anew,
+    store_commits,
+    within,
+)
 
 TAG = b"t" * 16
 
@@ -47,6 +54,30 @@ def test_a_forgotten_commit_is_received_and_waits(author: Replica, replicas: lis
     assert within(author, read_holdings).forgotten == {}
     within(target, lambda conn: conn.exec_driver_sql("UPDATE feed SET counts = 1"))
     assert within(target, read_holdings).forgotten == {}
+
+
+def test_what_stands_in_a_branch_says_what_before_it_is_waited_for(
+    author: Replica, replicas: list[Replica]
+) -> None:
+    """It is not looked at until all before the fork has taken effect; so no reason is written down."""
+    target, feed = replicas[1], own_feed(author)
+    first, second, third = log_of(author, feed)
+    twin = signed_anew(author.identity, third, command="twin")
+    store_commits(target, _bare(first), second, third, twin)
+    trunk, *branches = sorted(within(target, shelf.waiting))
+    assert (trunk.seq, trunk.waits_for) == (1, shelf.FORGOTTEN)
+    before = f"commit 2 of {author.identity.device.hex()}, which is before it"
+    assert [(item.seq, item.waits_for) for item in branches] == [(3, before)] * 2
+
+
+def test_a_commit_that_nobody_has_looked_at_waits_for_its_turn(
+    author: Replica, replicas: list[Replica]
+) -> None:
+    """There is always something behind "waits for"."""
+    target = replicas[1]
+    store_commits(target, _bare(log_of(author, own_feed(author))[0]))
+    within(target, lambda conn: conn.exec_driver_sql("UPDATE commit_log SET waits_for = NULL"))
+    assert [item.waits_for for item in within(target, shelf.waiting)] == [shelf.TURN]
 
 
 def test_a_part_that_is_forgotten_holds_the_whole_command_back(
