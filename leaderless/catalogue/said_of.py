@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from leaderless.catalogue.targets import Target
 
 _MODELS: Final = ("user_metadata", "user_metadata_tag", "album_entry", "tag_relation")
+_ABOUT_FILES: Final = (
+    ("user_metadata", "target"),
+    ("user_metadata_tag", "item"),
+    ("album_entry", "item"),
+)
+"""The tables that say something of files, each with the column that says of which."""
 
 
 def records_of(items: Iterable[bytes], connection: Connection) -> frozenset[bytes]:
@@ -64,14 +70,26 @@ def records_on(connection: Connection, device: bytes) -> frozenset[bytes]:
         " JOIN incarnation i ON i.id = e.epoch WHERE i.device = ?1"
     )
     found: set[bytes] = set()
-    for table, column in (
-        ("user_metadata", "target"),
-        ("user_metadata_tag", "item"),
-        ("album_entry", "item"),
-    ):
+    for table, column in _ABOUT_FILES:
         query = f"SELECT uuid FROM {table} WHERE {column} IN ({items})"
         found.update(connection.exec_driver_sql(query, (device,)).scalars())
     return frozenset(found)
+
+
+def said_of_nothing(connection: Connection) -> int:
+    """Return how many notes and links are about files, or contents of files, that are not here."""
+    gone = (
+        "NOT EXISTS (SELECT 1 FROM entry e WHERE e.uuid = {item} AND e.dead = 0) AND NOT EXISTS"
+        " (SELECT 1 FROM content c JOIN entry e ON e.content = c.hash AND e.dead = 0"
+        " WHERE c.uuid = {item})"
+    )
+    counts = [
+        connection.exec_driver_sql(
+            f"SELECT count(*) FROM {table} WHERE {gone.format(item=item)}"
+        ).scalar_one()
+        for table, item in _ABOUT_FILES
+    ]
+    return sum(counts)
 
 
 class Lost(NamedTuple):

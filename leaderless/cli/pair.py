@@ -30,8 +30,8 @@ _ADDRESS = re.compile(r"(\[[^\]]+\]|[^\[\]:]+):[0-9]+")
 @click.option(
     "--leave-edits",
     is_flag=True,
-    help="For a revoked device: also where edits are gone by that which, as far as it knows, nobody"
-    " has heard of.",
+    help="For a revoked device that has edits of which, as far as it knows, nobody has heard: join"
+    " all the same. The library that revoked it does not take them; any other one does.",
 )
 @verb
 def pair(
@@ -93,6 +93,11 @@ def _join(context: Context, code: str, address: str | None, leave_edits: bool) -
             brought = counted(answer["records_brought"], "record")
             chat(
                 f"{brought} came along: the tags, albums and notes of this device, and their links."
+            )
+        if answer.get("records_unseen"):
+            chat(
+                f"Of these {answer['records_unseen']} are about files of other devices, which do not"
+                " come along: they show once such a file, or a copy of it, is in this library."
             )
         add, wait = context.command("location add FOLDER"), context.command("wait --synced")
         chat(f"Next: `{wait}` returns when all is here, `{add}` indexes a folder of this device.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from leaderless.catalogue.said_of import said_of_nothing
 from leaderless.daemon.browsing import Hints, browse
 from leaderless.daemon.members import Welcome, admission, decode_welcome, encode_welcome
 from leaderless.daemon.whereabouts import parsed_addresses
@@ -71,7 +72,7 @@ class PairingDesk:
         self._closed.set()
         self._port = 0
         self._joined: str | None = None
-        self._brought = 0
+        self._brought, self._unseen = 0, 0
         self._changed = trio.Event()
 
     # --- showing a code ---------------------------------------------------------------------------
@@ -217,7 +218,12 @@ class PairingDesk:
             host = await browse(self.hints, attempt)
         name = self._applier.members.library_name
         host_id = device_id(host.public_key).hex()
-        return {"device_id": host_id, "library": name, "records_brought": self._brought}
+        return {
+            "device_id": host_id,
+            "library": name,
+            "records_brought": self._brought,
+            "records_unseen": self._unseen,
+        }
 
     async def _attempt(self, code: codes.Code, address: tuple[str, int]) -> Host:
         introduction = pack({"name": await self._store.read(_own_name)})
@@ -228,15 +234,17 @@ class PairingDesk:
         """Store the welcome: from here on this device is a member."""
         welcome, members = decode_welcome(host.welcome, self._identity.public_key, host.public_key)
 
-        def write(transaction: Transaction) -> int:
+        def write(transaction: Transaction) -> tuple[int, int]:
             # Another code may have been typed, and come through, since this one was.
             check_may_join(transaction.conn, len(self._applier.members.members))
             since = members.members[self._identity.public_key].since
             nonce = secrets.token_bytes(8)
-            return join_library(transaction, welcome.library, welcome.statements, nonce, since)
+            said = welcome.statements
+            brought = join_library(transaction, welcome.library, said, nonce, since)
+            return brought, said_of_nothing(transaction.conn) if brought else 0
 
-        brought = await self._store.write(write)
-        self._applier.members, self._brought = members, brought
+        self._brought, self._unseen = await self._store.write(write)
+        self._applier.members, brought = members, self._brought
         self._tell("joined", {"library": members.library_name, "records_brought": brought})
         for host_name, port in parsed_addresses(welcome.addresses):
             self._suggest(host_name, port)

@@ -92,10 +92,11 @@ def check_leaves_nothing(connection: Connection, own: bytes) -> None:
         return
     raise EditsLeftError(
         "this device was revoked, and as far as it knows nobody had heard of"
-        f" {counted(count, 'action')} of it by then: the library that it was revoked from does not"
-        " take what nobody had, and that is gone here when it is joined again; another library takes"
-        " along how all is now",
-        hint="leaderless pair CODE --leave-edits; leaderless history lists them before",
+        f" {counted(count, 'action')} of it by then. The library that it was revoked from does not"
+        " take what nobody had: if the code is of that one, this is gone here, too. If it is of"
+        " another, nothing is: all comes along as it is now. Which of the two shows only with the"
+        " joining, so it asks for both",
+        hint="leaderless pair CODE --leave-edits joins either; leaderless history lists them before",
     )
 
 

@@ -13,6 +13,7 @@ from leaderless.catalogue.said_of import (
     records_of,
     records_of_file,
     records_on,
+    said_of_nothing,
 )
 from leaderless.catalogue.targets import find_target
 from registry.changes import Create, Delete, Value
@@ -126,3 +127,28 @@ def test_what_was_cleared_again_is_no_loss(replica: Replica) -> None:
     empty = {"target": uuid, "scope": "entry", "note": None, "rating": None}
     _commit(replica, Create("user_metadata", LINK, empty))
     assert within(replica, lambda c: lost_without(c, disk.location))[0].files == 0
+
+
+@pytest.mark.parametrize(
+    ("scope", "here"), [("entry", 0), ("content", 0), ("gone", 3), ("lost", 3)]
+)
+def test_what_says_something_of_no_file_that_is_here_is_counted(
+    replica: Replica, scope: str, here: int
+) -> None:
+    """Of a content it says something as long as any file has that."""
+    disk = Drive(replica, "disk")
+    items = {
+        "entry": disk.put("a"),
+        "content": content_id(hash_of("text")),
+        "gone": OTHER,
+        "lost": content_id(hash_of("lost")),
+    }
+    disk.put("b", "text")
+    made = [
+        Create("content", content_id(hash_of(text)), {"hash": hash_of(text)})
+        for text in ("text", "lost")
+    ]
+    ends = [Create("tag", TAG), Create("album", ALBUM)]
+    said = _say(items[scope], "content" if scope in ("content", "lost") else "entry", 1)
+    _commit(replica, *ends, *made, *said)
+    assert within(replica, said_of_nothing) == here

@@ -78,6 +78,16 @@ def test_who_types_a_code_hears_which_library_it_joined(tmp_path: Path) -> None:
         said = run("--home", str(tmp_path), "pair", "4-maple-otter-lemon")
     assert (said.code, said.out) == (0, "Joined library home\\x1b.\n")
     assert "1 record came along: " in said.err
+    assert "files of other devices" not in said.err
+
+
+def test_what_came_along_about_the_files_of_others_is_counted(tmp_path: Path) -> None:
+    """It shows nowhere until such a file is there: nobody has to wonder where it is."""
+    answer = {"library": "home", "records_brought": 3, "records_unseen": 2}
+    with answering(tmp_path, http(answer)):
+        said = run("--home", str(tmp_path), "pair", "4-maple-otter-lemon")
+    assert "3 records came along: " in said.err
+    assert "Of these 2 are about files of other devices, which do not come along" in said.err
 
 
 def test_a_join_answers_in_json(tmp_path: Path) -> None:

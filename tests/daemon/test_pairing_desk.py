@@ -64,6 +64,25 @@ async def test_what_the_joiner_had_comes_along(tmp_path: Path, strangers: list[R
         assert joiner.rows("SELECT color FROM tag") == [("red",)]
 
 
+async def test_what_comes_along_about_the_files_of_others_is_counted(
+    tmp_path: Path, strangers: list[Replica]
+) -> None:
+    """A tag on such a file is kept: it shows again where the file is."""
+    tag, link, item = (strangers[1].store.ids.new() for _ in range(3))
+    edits = [
+        Create("tag", tag, {"canonical_name": "trip"}),
+        Create("user_metadata_tag", link, {"item": item, "scope": "entry", "tag": tag}),
+    ]
+    async with (
+        open_rooms(tmp_path / "a", strangers[0]) as host,
+        open_rooms(tmp_path / "b", strangers[1]) as joiner,
+    ):
+        await joiner.replica.store.write(lambda tx: tx.commit("tag.create", edits))
+        _, said = await _type(joiner, await host.desk.show())
+        assert (said["records_brought"], said["records_unseen"]) == (2, 1)
+        assert joiner.rows("SELECT item FROM user_metadata_tag") == [(item,)]
+
+
 async def test_a_wrong_code_costs_a_try_and_changes_nothing(
     tmp_path: Path, strangers: list[Replica]
 ) -> None:

@@ -127,6 +127,18 @@ def test_who_was_revoked_is_told_what_would_be_gone(meeting: Meeting) -> None:
     assert "as far as it knows" in refused.value.message
 
 
+def test_who_was_revoked_is_told_that_another_library_takes_all(meeting: Meeting) -> None:
+    """And why it is asked for the flag all the same: which one it is shows only with the joining."""
+    joiner = meeting.joiner
+    meeting.tag(joiner, Create("tag", joiner.store.ids.new(), {}))
+    within(joiner, lambda conn: meta.put(conn, meta.REVOKED, 1))
+    with pytest.raises(EditsLeftError) as refused:
+        within(joiner, lambda conn: check_leaves_nothing(conn, joiner.identity.device))
+    assert "If it is of another, nothing is" in refused.value.message
+    assert "shows only with the joining" in refused.value.message
+    assert "joins either" in str(refused.value.hint)
+
+
 @pytest.mark.parametrize("is_revoked", [True, False])
 def test_who_leaves_no_edits_behind_is_asked_nothing(meeting: Meeting, is_revoked: bool) -> None:
     """A revoked device all of whose edits were heard of, and one that was never revoked."""
