@@ -143,3 +143,18 @@ async def test_a_delete_that_was_let_win_loses_again(replicas: list[Replica], ti
     for replica in (a, b):
         assert _colors(replica) == [("red",)]
         assert [item.cause for item in await _listed(replica)] == ["kept"]
+
+
+async def test_an_undo_is_an_edit_that_sets_what_was_before(replicas: list[Replica]) -> None:
+    """By the clock of now: what somebody wrote meanwhile, unseen, loses to it and is listed."""
+    a, b, _ = replicas
+    await _do(a, Create("tag", TAG, {"canonical_name": "trip", "color": "blue"}))
+    meet(a, b)
+    await _do(a, Update("tag", TAG, {"color": "red"}))
+    b.clock.ms += 60_000
+    await _do(b, Update("tag", TAG, {"color": "yellow"}))
+    await undo(b.store, None)
+    meet(a, b)
+    for replica in (a, b):
+        assert _colors(replica) == [("blue",)]
+        assert await _values(replica) == ["red"]
