@@ -104,7 +104,8 @@ def album_show(context: Context, album: str, limit: int) -> None:
     table(("no", "caption", "device", "now", "size", "path", "id"), rows)
     if shown["hidden"] != "0":
         chat(
-            f"Not shown: {shown['hidden']} of contents that no device has now (edited or deleted)."
+            f"Not shown: {shown['hidden']}, as no device has such a file or content now (edited,"
+            " deleted, or gone with its folder)."
         )
     if shown["more"]:
         chat(f"The first {limit}; more with --limit.")

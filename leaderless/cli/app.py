@@ -36,7 +36,7 @@ VERBS = {
     "wait": ("status", "wait", "Wait until something is so."),
     "events": ("status", "events", "Follow what happens, as NDJSON."),
     "pair": ("pair", "pair", "Show a code, or type one to join another device's library."),
-    "device": ("lists", "device", "List and rename devices."),
+    "device": ("lists", "device", "List, rename and revoke devices, or claim this one."),
     "volume": ("lists", "volume", "List drives."),
     "location": ("locations", "location", "Add, list, scan, pause and remove indexed folders."),
     "find": ("find", "find", "Find files on all devices, also those that are off."),

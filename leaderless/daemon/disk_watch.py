@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from leaderless.status.report import Alert
-from leaderless.store.disk import DamagedError
+from leaderless.store.disk import DamagedError, DiskFullError
 from leaderless.store.repair import suspect
 from leaderless.sync.backoff import Backoff
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from leaderless.store import Store
-    from leaderless.store.disk import Disk
+    from leaderless.store.disk import Disk, DiskError
     from leaderless.store.repair import Replaced
 
 BACKOFF: Final = Backoff(1.0, 10.0)
@@ -66,12 +66,19 @@ def _end_if_damaged(store: Store) -> None:
         raise trouble.error
 
 
+def _what_of_edits(error: DiskError) -> str:
+    """Return what becomes of edits while a disk is ill: not all fail as the one that showed it."""
+    if isinstance(error, DiskFullError):
+        return "; what does not fit is not written, and an edit that still fits is kept"
+    return "" if isinstance(error, DamagedError) else "; an edit that fails changes nothing"
+
+
 def disk_alerts(disk: Disk, replaced: Replaced | None, now_ms: int) -> list[Alert]:
     """Return what a person should know of the disk, and for a week of what it has damaged."""
     alerts = []
     if disk.trouble is not None:
         error = disk.trouble.error
-        alerts.append(Alert(error.code.upper(), error.message, error.hint))
+        alerts.append(Alert(error.code.upper(), error.trouble + _what_of_edits(error), error.hint))
     if replaced is not None and now_ms < replaced.at_ms + TOLD_MS:
         taken = datetime.fromtimestamp(replaced.of_ms / 1_000, UTC)
         alerts.append(

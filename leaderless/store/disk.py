@@ -30,10 +30,21 @@ _DAMAGED = frozenset([sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])
 _ASK_AGAIN = frozenset([sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN])
 
 
+_UNCHANGED: Final = "; nothing was changed"
+
+
 class DiskError(StoreError):
-    """The disk failed; what was to be written was not, as a whole."""
+    """The disk failed; what was to be written was not, as a whole.
+
+    `trouble` is what is wrong with the disk; the message says also what became of this one write.
+    """
 
     code = "disk_error"
+
+    @property
+    def trouble(self) -> str:
+        """Return what is wrong with the disk, for as long as it is."""
+        return self.message.removesuffix(_UNCHANGED)
 
 
 class DiskFullError(DiskError):
@@ -149,7 +160,7 @@ def from_system(error: OSError, path: Path) -> DiskError:
         return _full(path)
     if error.errno in _READ_ONLY:
         return DiskReadOnlyError(
-            f"nothing can be written in {path.parent}: {error.strerror}; nothing was changed",
+            f"nothing can be written in {path.parent}: {error.strerror}{_UNCHANGED}",
             hint=f"findmnt -T {path.parent} says how it is mounted, dmesg why;"
             " then make it writable",
         )
@@ -162,7 +173,7 @@ def _full(path: Path) -> DiskFullError:
     except OSError:
         free = "how much is free cannot be read"
     return DiskFullError(
-        f"there is no room on the disk of {path.parent}; nothing was changed",
+        f"there is no room on the disk of {path.parent}{_UNCHANGED}",
         hint=f"free at least {ROOM_BYTES >> 20} MiB there, or raise its quota or file-size limit"
         f" ({free}); work goes on by itself then",
     )
@@ -176,7 +187,7 @@ def free_bytes(path: Path) -> int:
 
 def _broken(path: Path, why: str) -> DiskError:
     return DiskError(
-        f"the disk of {path.parent} fails: {why}; nothing was changed",
+        f"the disk of {path.parent} fails: {why}{_UNCHANGED}",
         hint=f"findmnt -T {path.parent} says which disk that is, dmesg and smartctl how it is",
     )
 

@@ -18,6 +18,12 @@ def test_this_device_is_marked_in_the_list(ask: Ask) -> None:
     assert any("(this device)" in row and "online" in row for row in rows)
 
 
+def test_what_can_be_done_with_devices_stands_in_the_list_of_verbs(ask: Ask) -> None:
+    """Whoever has lost one finds the way there."""
+    (line,) = [line for line in ask("--help").out.splitlines() if line.split()[:1] == ["device"]]
+    assert all(verb in line for verb in ("rename", "revoke", "claim"))
+
+
 def test_a_device_is_claimed(ask: Ask) -> None:
     """It goes on in another incarnation, as it is."""
     first = ask("device", "claim", "--json").json()["generation"]

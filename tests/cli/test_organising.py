@@ -127,4 +127,4 @@ def test_an_album_counts_what_it_holds_of_edited_files(device: Device, photos: P
     draft.write_text("second try")
     device.run("location", "scan", photos.name, "--wait")
     told = device.run("album", "show", "drafts").stderr
-    assert b"Not shown: 1 of contents that no device has now (edited or deleted)" in told
+    assert b"Not shown: 1, as no device has such a file or content now" in told

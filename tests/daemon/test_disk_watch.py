@@ -12,10 +12,10 @@ from trio.testing import MockClock
 
 from leaderless.daemon.disk_watch import CALM_S, TOLD_MS, disk_alerts, watch_disk
 from leaderless.store import meta
-from leaderless.store.disk import DamagedError, Disk, DiskFullError
+from leaderless.store.disk import DamagedError, Disk, DiskError, DiskFullError
 from leaderless.store.repair import Replaced, is_suspect
 from tests.limits import MIB, limited
-from tests.replicas import START_MS, Replica
+from tests.replicas import START_MS, Replica, query_file
 
 Told = list[tuple[str, Any]]
 
@@ -113,7 +113,37 @@ def test_what_is_wrong_with_the_disk_is_in_the_status() -> None:
     assert disk_alerts(disk, None, START_MS) == []
     disk.failed(DiskFullError("full", hint="free some"), 1)
     (alert,) = disk_alerts(disk, None, START_MS)
-    assert (alert.code, alert.text, alert.hint) == ("DISK_FULL", "full", "free some")
+    assert (alert.code, alert.text[:5], alert.hint) == ("DISK_FULL", "full;", "free some")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DiskError("the disk fails; nothing was changed"), "an edit that fails changes nothing"),
+        (DamagedError("the disk fails"), None),
+    ],
+)
+def test_what_became_of_one_write_is_not_said_of_all_that_follow(
+    error: DiskError, said: str | None
+) -> None:
+    """A warning stands for as long as the disk is ill; damage takes no edits at all."""
+    disk = Disk()
+    disk.failed(error, 1)
+    (alert,) = disk_alerts(disk, None, START_MS)
+    assert alert.text == ("the disk fails" if said is None else f"the disk fails; {said}")
+
+
+async def test_an_edit_that_still_fits_a_full_disk_is_kept(replica: Replica) -> None:
+    """So nobody is told that nothing was changed, but for whom that is so."""
+    with limited(MIB):
+        with pytest.raises(DiskFullError, match="nothing was changed"):
+            await replica.store.write(lambda tx: meta.put(tx.conn, "large", b"x" * 2 * MIB))
+        await replica.store.write(lambda tx: meta.put(tx.conn, "small", b"x" * 10))
+        (alert,) = disk_alerts(replica.store.disk, None, START_MS)
+    assert "nothing was changed" not in alert.text
+    assert "an edit that still fits is kept" in alert.text
+    query = "SELECT name FROM meta WHERE name IN ('large', 'small')"
+    assert query_file(replica.store.path, query) == [("small",)]
 
 
 @pytest.mark.parametrize(("later_ms", "told"), [(0, 1), (TOLD_MS - 1, 1), (TOLD_MS, 0)])
