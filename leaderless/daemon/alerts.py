@@ -163,15 +163,15 @@ def life_alerts(
     if life == restoring.RESTORING and given is not None:
         yield Alert(
             "RESTORING",
-            f"this device was put back to an older state of its files{_since(facts, now_ms)}, and takes"
-            f" its newer one back from {called(facts, given.source)}: {given.reached} of"
-            f" {given.as_of} changes are here; until then it changes nothing",
+            f"{_why_back(facts, now_ms)}, and takes the newer state back from"
+            f" {called(facts, given.source)}: {given.reached} of {given.as_of} changes are here;"
+            " until then it changes nothing",
         )
     elif life == restoring.RESTORING:
         yield Alert(
             "RESTORING",
-            f"this device was put back to an older state of its files{_since(facts, now_ms)}:"
-            f" {waited_for(facts, awaited, left_s)}, and changes nothing until then",
+            f"{_why_back(facts, now_ms)}: {waited_for(facts, awaited, left_s)}, and changes"
+            " nothing until then",
             "it goes on by itself, half a minute after the last one has given what it knows;"
             " leaderless device claim goes on at once, without what they know: files found since the"
             " backup get new ids, and lose the notes and tags of others",
@@ -197,6 +197,14 @@ def waited_for(facts: Facts, awaited: Sequence[str], left_s: float | None) -> st
     return f"it waits for {_awaited(awaited)}{left}"
 
 
+def _why_back(facts: Facts, now_ms: int) -> str:
+    """Return why a device takes its rows back, and since when it knows."""
+    told = facts.came_back
+    if told is not None and not told.at_ms and told.claimed:
+        return "this device was claimed, after another machine had gone on as it"
+    return f"this device was put back to an older state of its files{_since(facts, now_ms)}"
+
+
 def _since(facts: Facts, now_ms: int) -> str:
     """Return since when this device knows that it was restored; nothing in its first second."""
     seconds = 0 if facts.restoring_ms is None else (now_ms - facts.restoring_ms) // 1_000
@@ -210,7 +218,7 @@ def _awaited(names: Sequence[str]) -> str:
 
 
 def _came_back(facts: Facts, now_ms: int) -> Iterator[Alert]:
-    """Yield that this device was restored and goes on, for a week or until that was seen."""
+    """Yield that this device was restored or claimed and goes on, for a week or until it was seen."""
     told = facts.came_back
     if told is None or not told.at_ms or now_ms >= told.at_ms + came_back.TOLD_MS:
         return
@@ -220,12 +228,13 @@ def _came_back(facts: Facts, now_ms: int) -> Iterator[Alert]:
         parts = [f"{counted(told.rows, 'row')} of it came back from {called(facts, told.source)}"]
     if told.kept:
         verb = "stays" if told.kept == 1 else "stay"
-        parts.append(f"{told.kept} that it had found since the backup {verb}")
+        since = "meanwhile" if told.claimed else "since the backup"
+        parts.append(f"{told.kept} that it had found {since} {verb}")
     if told.left:
         parts.append(f"{told.left} more went, as the folder they were in was deleted meanwhile")
     yield Alert(
         "RESTORED",
-        f"this device was restored from a backup, and goes on since {at:%Y-%m-%d %H:%M} UTC:"
-        f" {', '.join(parts)}",
+        f"this device was {'claimed' if told.claimed else 'restored from a backup'}, and goes on since"
+        f" {at:%Y-%m-%d %H:%M} UTC: {', '.join(parts)}",
         "leaderless status --acknowledge",
     )

@@ -260,6 +260,7 @@ def claim(transaction: Transaction, nonce: bytes) -> GoneOn | None:
         return _begin(transaction, nonce, 1)
     meta.drop(connection, meta.CLONED)
     meta.put(connection, meta.RESTORING, transaction.now_ms)
+    came_back.claimed(transaction)
     own = copy_of(connection, transaction.own_device)
     if own is not None:
         # What the other one has begun since was told to nobody who told this one.

@@ -50,7 +50,7 @@ async def test_how_far_a_restored_device_has_its_rows_back_is_said(
         (alert, *_) = (await rooms.overview.view()).warnings
         so_far = f"{first.hi} of {first.as_of} changes are here"
         name = far.identity.device.hex()[:8]
-        assert f"takes its newer one back from {name}: {so_far};" in alert.text
+        assert f"takes the newer state back from {name}: {so_far};" in alert.text
         assert await rooms.overview.waits() == f"{so_far} from {name}"
 
 
@@ -69,6 +69,24 @@ async def test_a_restore_is_told_of_until_it_was_seen(tmp_path: Path, pair: list
         )
         await rooms.overview.acknowledge()
         assert _told(await rooms.overview.view(), "RESTORED") == []
+
+
+async def test_a_claimed_device_was_not_restored(tmp_path: Path, pair: list[Replica]) -> None:
+    """Nobody has put a backup back: it took what the other machine had told, and goes on."""
+    near, far = pair
+    near.store.write_here(lambda tx: meta.put(tx.conn, meta.CLONED, 1))
+    near.store.write_here(lambda tx: restoring.claim(tx, b"n" * 8))
+    async with open_rooms(tmp_path, near) as rooms:
+        (text,) = _told(await rooms.overview.view(), "RESTORING")
+        assert text.startswith("this device was claimed, after another machine had gone on as it:")
+        await near.store.write(lambda tx: came_back.took(tx, far.identity.device, 34))
+        await near.store.write(lambda tx: restoring.go_on_as_restored(tx, b"m" * 8))
+        (text,) = _told(await rooms.overview.view(), "RESTORED")
+        assert text.startswith("this device was claimed, and goes on since 2027-01-15")
+        assert "34 rows of it came back from" in text
+        await near.store.write(lambda tx: came_back.went_on(tx, 2, 0))
+        (text,) = _told(await rooms.overview.view(), "RESTORED")
+        assert text.startswith("this device was restored from a backup")
 
 
 async def test_one_row_that_stays_is_told_of_as_one(tmp_path: Path, replica: Replica) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaderless.store.came_back import CameBack, came_back, seen, took, went_on
+from leaderless.store.came_back import CameBack, came_back, claimed, seen, took, went_on
 from leaderless.store.store import Store
 from tests.replicas import Replica
 from tests.store.passing import within
@@ -32,3 +32,13 @@ def test_what_came_back_after_an_earlier_restore_is_not_told_again(replica: Repl
     replica.store.write_here(lambda tx: went_on(tx, 0, 0))
     replica.store.write_here(lambda tx: went_on(tx, 0, 0))
     assert _told(replica) == CameBack(replica.store.now_ms(), b"", 0)
+
+
+def test_a_claim_is_told_apart_from_a_restore(replica: Replica) -> None:
+    """Also once rows were given back; the next restore is one."""
+    replica.store.write_here(claimed)
+    replica.store.write_here(lambda tx: took(tx, SOURCE, 9))
+    replica.store.write_here(lambda tx: went_on(tx, 2, 0))
+    assert _told(replica) == CameBack(replica.store.now_ms(), SOURCE, 9, 2, 0, claimed=True)
+    replica.store.write_here(lambda tx: took(tx, SOURCE, 9))
+    assert _told(replica) == CameBack(0, SOURCE, 9)
