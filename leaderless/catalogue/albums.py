@@ -219,17 +219,17 @@ def _namesake(connection: Connection, name: str, besides: bytes = b"") -> bytes 
     return found
 
 
-async def set_album(store: Store, reference: str, given: Mapping[str, object]) -> bytes:
-    """Change the description, cover or sort order of an album; returns its id."""
+async def set_album(store: Store, reference: str, given: Mapping[str, object]) -> references.Edited:
+    """Change the description, cover or sort order of an album; returns its id and the action's."""
     if not given:
         raise UsageError("nothing to set", hint="leaderless album set ALBUM description=TEXT")
 
-    def write(transaction: Transaction) -> bytes:
+    def write(transaction: Transaction) -> references.Edited:
         uuid = find_album(transaction.conn, reference)
         fields, contents = _parsed(transaction.conn, store.own_epoch, given)
         data = {"album": album_name(transaction.conn, uuid), "fields": ", ".join(given)}
-        transaction.commit("album.set", [*contents, Update("album", uuid, fields)], data)
-        return uuid
+        action = transaction.commit("album.set", [*contents, Update("album", uuid, fields)], data)
+        return references.Edited(uuid, action)
 
     return await store.write(write)
 
@@ -257,21 +257,23 @@ def _parsed(
     return fields, contents
 
 
-async def rename_album(store: Store, reference: str, name: str, *, another: bool = False) -> bytes:
-    """Give an album another name; returns its id.
+async def rename_album(
+    store: Store, reference: str, name: str, *, another: bool = False
+) -> references.Edited:
+    """Give an album another name; returns its id and the action's.
 
     Raises NameTakenError where there is one of that name, unless `another` is meant.
     """
     check_name("an album", name)
 
-    def write(transaction: Transaction) -> bytes:
+    def write(transaction: Transaction) -> references.Edited:
         uuid = find_album(transaction.conn, reference)
         if not another:
             taken = _namesake(transaction.conn, name, besides=uuid)
             references.refuse_namesake("album", name, taken, references.RENAMING)
         data = {"album": album_name(transaction.conn, uuid), "to": name}
-        transaction.commit("album.rename", [Update("album", uuid, {"name": name})], data)
-        return uuid
+        action = transaction.commit("album.rename", [Update("album", uuid, {"name": name})], data)
+        return references.Edited(uuid, action)
 
     return await store.write(write)
 

@@ -19,7 +19,7 @@ from leaderless.protocol.records import decode_ref, decode_state, encode_ref
 from registry.changes import LOCK_FIELD, Delete, Dismiss, Restore, Update
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -188,22 +188,23 @@ def find_conflict(connection: Connection, registry: Registry, reference: str) ->
     return next(iter(found.values()))
 
 
-async def restore_conflict(store: Store, reference: str) -> Conflict:
-    """Let what lost win: write the value again, or delete after all. Returns what it was.
+async def restore_conflict(store: Store, reference: str) -> tuple[Conflict, bytes]:
+    """Let what lost win: write the value again, or delete after all.
+
+    Returns what it was, and the id of the action that an undo takes back.
 
     `reference` begins its id. Raises NotFoundError, or UsageError where it begins several ids, or where
     the record is gone and takes more than a value.
     """
 
-    def write(transaction: Transaction) -> Conflict:
+    def write(transaction: Transaction) -> tuple[Conflict, bytes]:
         conflict = find_conflict(transaction.conn, store.registry, reference)
         data = {
             "model": conflict.model,
             "record": conflict.record.hex(),
             LOSER: encode_ref(conflict.loser),
         }
-        transaction.commit(RESTORE, [_restoring(conflict)], data)
-        return conflict
+        return conflict, transaction.commit(RESTORE, [_restoring(conflict)], data)
 
     return await store.write(write)
 
@@ -219,15 +220,20 @@ def _restoring(conflict: Conflict) -> Edit:
     return kind(*about, {key: conflict.value}, (conflict.loser,))
 
 
-async def dismiss_conflict(store: Store, reference: str | None) -> int:
-    """Let one conflict rest, by the beginning of its id, or all; on every device. Returns how many."""
+async def dismiss_conflicts(store: Store, references: Sequence[str] | None) -> int:
+    """Let conflicts rest, by the beginnings of their ids, or all (None); on every device, at once.
+
+    Returns how many. Raises what `find_conflict` does for any of them; then all stay listed.
+    """
 
     def write(transaction: Transaction) -> int:
-        if reference is None:
-            chosen = conflicts(transaction.conn, store.registry)
+        connection, registry = transaction.conn, store.registry
+        if references is None:
+            chosen = conflicts(connection, registry)
         else:
-            chosen = [find_conflict(transaction.conn, store.registry, reference)]
-        edits = _dismissals(transaction.conn, store.registry, chosen)
+            found = (find_conflict(connection, registry, reference) for reference in references)
+            chosen = list({conflict.id: conflict for conflict in found}.values())
+        edits = _dismissals(connection, registry, chosen)
         if edits:
             transaction.commit(DISMISS, edits, {"count": len(chosen)})
         return len(chosen)

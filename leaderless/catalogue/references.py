@@ -7,7 +7,7 @@ as many as tell each from all others.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from leaderless.catalogue.matching import readings
 from leaderless.errors import LeaderlessError, NotFoundError, UsageError
@@ -30,6 +30,13 @@ _MAX_NAMED: Final = 10
 
 RENAMING: Final = "rename OLD NAME --another"
 """The rest of the command that gives a second one a name."""
+
+
+class Edited(NamedTuple):
+    """What was edited, and the id of the action that an undo takes back."""
+
+    uuid: bytes
+    action: bytes
 
 
 class NameTakenError(LeaderlessError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from leaderless.catalogue.find import fitting
 from leaderless.catalogue.targets import find_target, target_of
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from leaderless.catalogue.find import Query
     from leaderless.catalogue.targets import Target
+
+_AT_ONCE: Final = 500
+"""Ids in one question."""
 
 
 def select(
@@ -41,6 +44,19 @@ def select(
             raise NotFoundError("nothing fits that", hint="leaderless find takes the same filters")
         found += searched
     return list({target.entry: target for target in found}.values())
+
+
+def folders_among(connection: Connection, targets: Sequence[Target]) -> int:
+    """Return how many of these are folders."""
+    found = 0
+    for begin in range(0, len(targets), _AT_ONCE):
+        entries = [target.entry for target in targets[begin : begin + _AT_ONCE]]
+        found += connection.exec_driver_sql(
+            "SELECT count(*) FROM entry WHERE kind = 'directory' AND uuid IN"
+            f" ({', '.join('?' * len(entries))})",
+            tuple(entries),
+        ).scalar_one()
+    return found
 
 
 def _search(connection: Connection, query: Query, scope: str | None) -> Iterator[Target]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from leaderless.catalogue.hierarchy import read_hierarchy
-from leaderless.catalogue.selection import select
+from leaderless.catalogue.selection import folders_among, select
 from leaderless.catalogue.tags import find_tag
 from leaderless.catalogue.targets import missing_contents
 from leaderless.errors import UsageError
@@ -40,12 +40,18 @@ class Files(NamedTuple):
 
 
 class Tagged(NamedTuple):
-    """What was done: how many files were meant, and for how many of them it changed something."""
+    """What was done: how many files were meant, and for how many of them it changed something.
+
+    Files are folders, too: so many of those that were meant. `action` is what an undo takes back, None
+    where nothing was changed.
+    """
 
     tag: bytes
     name: str
     targets: int
     touched: int
+    folders: int
+    action: bytes | None
 
 
 async def add_tag(
@@ -75,9 +81,11 @@ async def add_tag(
         edits += missing_contents(transaction.conn, new.values())
         edits += [_link(tag, target, context, source) for target in new.values()]
         touched = sum(target.item in new or target.item in changed for target in targets)
+        action = None
         if edits:
-            transaction.commit("tag.add", edits, {"tag": name, "count": touched})
-        return Tagged(tag, name, len(targets), touched)
+            action = transaction.commit("tag.add", edits, {"tag": name, "count": touched})
+        folders = folders_among(transaction.conn, targets)
+        return Tagged(tag, name, len(targets), touched, folders, action)
 
     return await store.write(write)
 
@@ -111,10 +119,12 @@ async def remove_tag(store: Store, reference: str, files: Files) -> Tagged:
             links = [uuid for item in items for uuid, _ in held.get(item, ())]
             gone.update(dict.fromkeys(links))
             touched += bool(links)
+        action = None
         if gone:
             edits = [Delete("user_metadata_tag", uuid) for uuid in gone]
-            transaction.commit("tag.remove", edits, {"tag": name, "count": touched})
-        return Tagged(tag, name, len(targets), touched)
+            action = transaction.commit("tag.remove", edits, {"tag": name, "count": touched})
+        folders = folders_among(transaction.conn, targets)
+        return Tagged(tag, name, len(targets), touched, folders, action)
 
     return await store.write(write)
 

@@ -139,31 +139,33 @@ def _namesake(
     return found
 
 
-async def set_tag(store: Store, reference: str, given: Mapping[str, object]) -> bytes:
-    """Change fields of a tag; returns its id."""
+async def set_tag(store: Store, reference: str, given: Mapping[str, object]) -> references.Edited:
+    """Change fields of a tag; returns its id and the action's."""
     fields: Writes = {}
     for key, value in given.items():
         fields.update(_parse(key, value))
     if not fields:
         raise UsageError("nothing to set", hint="leaderless tag set TAG FIELD=VALUE")
 
-    def write(transaction: Transaction) -> bytes:
+    def write(transaction: Transaction) -> references.Edited:
         uuid = find_tag(transaction.conn, reference)
         data = {"tag": _name(transaction.conn, uuid), "fields": ", ".join(given)}
-        transaction.commit("tag.set", [Update("tag", uuid, fields)], data)
-        return uuid
+        action = transaction.commit("tag.set", [Update("tag", uuid, fields)], data)
+        return references.Edited(uuid, action)
 
     return await store.write(write)
 
 
-async def rename_tag(store: Store, reference: str, name: str, *, another: bool = False) -> bytes:
-    """Give a tag another name; returns its id.
+async def rename_tag(
+    store: Store, reference: str, name: str, *, another: bool = False
+) -> references.Edited:
+    """Give a tag another name; returns its id and the action's.
 
     Raises NameTakenError where its namespace has one of that name, unless `another` is meant.
     """
     fields: Writes = {"canonical_name": check_name("a tag", name)}
 
-    def write(transaction: Transaction) -> bytes:
+    def write(transaction: Transaction) -> references.Edited:
         uuid = find_tag(transaction.conn, reference)
         if not another:
             namespace = transaction.conn.exec_driver_sql(
@@ -172,8 +174,8 @@ async def rename_tag(store: Store, reference: str, name: str, *, another: bool =
             taken = _namesake(transaction.conn, name, namespace, besides=uuid)
             references.refuse_namesake("tag", name, taken, references.RENAMING)
         data = {"tag": _name(transaction.conn, uuid), "to": name}
-        transaction.commit("tag.rename", [Update("tag", uuid, fields)], data)
-        return uuid
+        action = transaction.commit("tag.rename", [Update("tag", uuid, fields)], data)
+        return references.Edited(uuid, action)
 
     return await store.write(write)
 

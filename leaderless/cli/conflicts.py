@@ -63,7 +63,7 @@ def conflicts_list(context: Context) -> None:
         return
     table(("id", "what", "field", "lost", "by", "at", "shown", "by", "at", "why"), rows)
     restore = context.command("conflicts restore ID")
-    chat(f"`{restore}` lets one win, `… dismiss ID` lets it rest.")
+    chat(f"`{restore}` lets one win, `… dismiss ID...` lets some rest.")
 
 
 def _row(item: dict[str, Any]) -> tuple[object, ...]:
@@ -140,18 +140,18 @@ def conflicts_restore(context: Context, conflict: str) -> None:
     if context.json:
         put_json(answer)
         return
-    chat(f"Restored; `{context.command('undo')}` takes it back.")
+    chat(f"Restored; `{context.command('undo ' + answer['action'])}` takes it back.")
 
 
 @conflicts.command("dismiss")
-@click.argument("conflict", metavar="[ID]", required=False, shell_complete=names("conflict"))
+@click.argument("chosen", nargs=-1, metavar="[ID]...", shell_complete=names("conflict"))
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @verb
-def conflicts_dismiss(context: Context, conflict: str | None, everything: bool) -> None:
-    """Let what lost rest, on every device."""
-    if (conflict is None) != everything:
-        raise click.UsageError("name one conflict by its id, or --all")
-    body = {"all": True} if conflict is None else {"id": conflict}
+def conflicts_dismiss(context: Context, chosen: tuple[str, ...], everything: bool) -> None:
+    """Let what lost rest, on every device: all that are named, as one action."""
+    if bool(chosen) == everything:
+        raise click.UsageError("name conflicts by their ids, or --all")
+    body = {"ids": list(chosen)} if chosen else {"all": True}
     answer = context.client.post("/v1/conflicts/dismiss", body)
     if context.json:
         put_json(answer)

@@ -45,10 +45,10 @@ def add(
         put_json(answer)
         return
     name, count, total = _counted(answer)
-    there = int(total) - int(count)
+    there = int(answer["files"]) - int(count)
     say(count)
     had = f"; {there} had it" if there else ""
-    chat(f"“{name}” is new on {count} of {counted(total, 'file')}{had}.")
+    chat(f"“{name}” is new on {count} of {total}{had}.{_back(context, answer)}")
 
 
 @click.command()
@@ -65,7 +65,7 @@ def remove(context: Context, tag: str, scope: str | None, files: dict[str, Any])
         return
     name, count, total = _counted(answer)
     say(count)
-    chat(f"“{name}” is off {count} of {counted(total, 'file')}.")
+    chat(f"“{name}” is off {count} of {total}.{_back(context, answer)}")
 
 
 def _given(body: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +73,22 @@ def _given(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _counted(answer: dict[str, Any]) -> tuple[str, str, str]:
-    return name_text(answer["tag"]["canonical_name"]), answer["count"], answer["files"]
+    """Return the tag's name, how many it was changed on, and what all was meant, in words."""
+    total, folders = int(answer["files"]), int(answer["folders"])
+    files, inside = counted(total - folders, "file"), counted(folders, "folder")
+    meant = f"{total} ({files} and {inside})"
+    if not folders:
+        meant = files
+    elif folders == total:
+        meant = inside
+    return name_text(answer["tag"]["canonical_name"]), answer["count"], meant
+
+
+def _back(context: Context, answer: dict[str, Any]) -> str:
+    """Return what takes an action back, nothing where nothing was done."""
+    if answer["action"] is None:
+        return ""
+    return f" `{context.command('undo ' + answer['action'])}` takes it back."
 
 
 @click.command()

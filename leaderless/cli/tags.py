@@ -42,6 +42,8 @@ def _done(context: Context, answer: dict[str, Any], text: str) -> None:
         put_json(answer)
         return
     say(answer["tag"]["id"] if "tag" in answer else answer["id"])
+    if "action" in answer:
+        text += f" `{context.command('undo ' + answer['action'])}` takes it back."
     chat(text)
 
 

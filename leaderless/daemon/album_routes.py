@@ -68,14 +68,15 @@ class AlbumDesk:
     async def set(self, request: Request) -> Answer:
         """Change fields of an album."""
         album = request.needed("album")
-        return await self._album(await albums.set_album(self.store, album, fields_of(request)))
+        done = await albums.set_album(self.store, album, fields_of(request))
+        return await self._album(done.uuid, action=done.action)
 
     async def rename(self, request: Request) -> Answer:
         """Give an album another name."""
         album, name = request.needed("album"), request.needed("name")
         another = request.body.get("another") is True
-        done = albums.rename_album(self.store, album, name, another=another)
-        return await self._album(await done)
+        done = await albums.rename_album(self.store, album, name, another=another)
+        return await self._album(done.uuid, action=done.action)
 
     async def delete(self, request: Request) -> Answer:
         """Delete an album."""
@@ -88,15 +89,11 @@ class AlbumDesk:
         album = request.needed("album")
         return await self._album(await albums.restore_album(self.store, album))
 
-    async def _album(self, uuid: bytes, limit: int = 1) -> Answer:
+    async def _album(self, uuid: bytes, limit: int = 1, action: bytes | None = None) -> Answer:
+        """Answer with an album, and with the id of the action that made it so."""
         own, online = self.store.own_device, self.driver.connected()
-        return Answer(
-            {
-                "album": await self.store.read(
-                    lambda c: albums.show_album(c, uuid, own, online, limit)
-                )
-            }
-        )
+        shown = await self.store.read(lambda c: albums.show_album(c, uuid, own, online, limit))
+        return Answer({"album": shown} | ({} if action is None else {"action": action.hex()}))
 
     # --- what is in it ----------------------------------------------------------------------------
 

@@ -211,16 +211,21 @@ class HistoryDesk:
 
     async def conflict_restore(self, request: Request) -> Answer:
         """Let what lost win."""
-        found = await conflicts.restore_conflict(self.store, _conflict(request))
+        found, action = await conflicts.restore_conflict(self.store, _conflict(request))
         shown = await self.store.read(lambda c: conflicts.conflict_json(c, found, {}))
-        return Answer({"restored": shown})
+        return Answer({"restored": shown, "action": action.hex()})
 
     async def conflict_dismiss(self, request: Request) -> Answer:
-        """Let one conflict rest, or all."""
-        reference = request.reference("id")
-        if reference is None and request.body.get("all") is not True:
-            raise UsageError("id or all is missing", hint="leaderless conflicts")
-        return Answer({"dismissed": await conflicts.dismiss_conflict(self.store, reference)})
+        """Let some conflicts rest, or all."""
+        given = request.body.get("ids")
+        if given is None:
+            one = request.reference("id")
+            given = None if one is None else [one]
+        if given is None and request.body.get("all") is not True:
+            raise UsageError("id, ids or all is missing", hint="leaderless conflicts")
+        if given is not None and not _are_ids(given):
+            raise UsageError("ids is a list of ids", hint="leaderless conflicts")
+        return Answer({"dismissed": await conflicts.dismiss_conflicts(self.store, given)})
 
     async def lock(self, request: Request) -> Answer:
         """Freeze a record as it is."""
@@ -264,6 +269,11 @@ class HistoryDesk:
 def _short(connection: Connection, action: Action) -> str:
     """Return an action's id as `history` shows it."""
     return short_id(connection, action.command_id)
+
+
+def _are_ids(given: object) -> bool:
+    """Return whether that is a list of at least one text."""
+    return isinstance(given, list) and bool(given) and all(isinstance(one, str) for one in given)
 
 
 def _conflict(request: Request) -> str:

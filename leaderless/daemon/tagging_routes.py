@@ -66,13 +66,15 @@ class TaggingDesk:
     async def set(self, request: Request) -> Answer:
         """Change fields of a tag."""
         fields = fields_of(request)
-        return await self._tag(await tags.set_tag(self.store, request.needed("tag"), fields))
+        done = await tags.set_tag(self.store, request.needed("tag"), fields)
+        return await self._tag(done.uuid, done.action)
 
     async def rename(self, request: Request) -> Answer:
         """Give a tag another name."""
         reference, name = request.needed("tag"), request.needed("name")
         another = request.body.get("another") is True
-        return await self._tag(await tags.rename_tag(self.store, reference, name, another=another))
+        done = await tags.rename_tag(self.store, reference, name, another=another)
+        return await self._tag(done.uuid, done.action)
 
     async def delete(self, request: Request) -> Answer:
         """Delete a tag."""
@@ -82,8 +84,10 @@ class TaggingDesk:
         """Bring a deleted tag back."""
         return await self._tag(await tags.restore_tag(self.store, request.needed("tag")))
 
-    async def _tag(self, uuid: bytes) -> Answer:
-        return Answer({"tag": await self.store.read(lambda c: tag_listing.show_tag(c, uuid))})
+    async def _tag(self, uuid: bytes, action: bytes | None = None) -> Answer:
+        """Answer with a tag, and with the id of the action that made it so."""
+        shown = await self.store.read(lambda c: tag_listing.show_tag(c, uuid))
+        return Answer({"tag": shown} | ({} if action is None else {"action": action.hex()}))
 
     # --- on files ---------------------------------------------------------------------------------
 
@@ -157,6 +161,8 @@ def _tagged(done: tagging.Tagged) -> Answer:
         {
             "tag": {"id": done.tag.hex(), "canonical_name": done.name},
             "files": str(done.targets),
+            "folders": str(done.folders),
             "count": str(done.touched),
+            "action": None if done.action is None else done.action.hex(),
         }
     )

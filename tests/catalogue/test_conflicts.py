@@ -15,7 +15,7 @@ from leaderless.catalogue.conflicts import (
     conflict_json,
     conflicts,
     count_conflicts,
-    dismiss_conflict,
+    dismiss_conflicts,
     find_conflict,
     ids_for_completion,
     restore_conflict,
@@ -27,7 +27,7 @@ from leaderless.protocol.records import decode_ref, encode_ref
 from leaderless.store.rebuild import rebuild
 from registry.changes import Create, Delete, Edit, Restore, Update
 from tests.cluster import open_cluster
-from tests.replicas import Replica
+from tests.replicas import Replica, query_file
 from tests.store.passing import log_of, own_feed, store_commits, within
 
 TAG = b"t" * 16
@@ -97,10 +97,24 @@ async def test_what_is_dismissed_is_one_field_alone(replicas: list[Replica]) -> 
     a, b, _ = replicas
     _lose(a, b, {"color": "red", "icon": "moon"}, {"color": "blue", "icon": "star"})
     found = {conflict.field: conflict.id.hex() for conflict in listed(a)}
-    assert await dismiss_conflict(a.store, found["color"]) == 1
+    assert await dismiss_conflicts(a.store, [found["color"]]) == 1
     hear(b, a)
     for replica in (a, b):
         assert [conflict.field for conflict in listed(replica)] == ["icon"]
+
+
+async def test_some_are_dismissed_as_one_action(replicas: list[Replica]) -> None:
+    """Named twice, one counts once; where one of the ids is none, all stay listed."""
+    a, b, _ = replicas
+    _lose(a, b, {"color": "red", "icon": "moon"}, {"color": "blue", "icon": "star"})
+    ids = [conflict.id.hex() for conflict in listed(a)]
+    with pytest.raises(NotFoundError):
+        await dismiss_conflicts(a.store, [*ids, "0" * 32])
+    assert len(listed(a)) == 2
+    assert await dismiss_conflicts(a.store, [*ids, ids[0]]) == 2
+    assert listed(a) == []
+    newest = query_file(a.store.path, "SELECT command FROM commit_log ORDER BY stamp DESC LIMIT 2")
+    assert [command for (command,) in newest].count("conflict.dismiss") == 1
 
 
 async def test_what_nobody_is_told_of_rests_with_what_was_dismissed(
@@ -110,7 +124,7 @@ async def test_what_nobody_is_told_of_rests_with_what_was_dismissed(
     a, b, _ = replicas
     _lose(a, b, {"color": "red", "icon": "moon"}, {"color": "blue", "icon": "moon"})
     (conflict,) = listed(a)
-    await dismiss_conflict(a.store, conflict.id.hex())
+    await dismiss_conflicts(a.store, [conflict.id.hex()])
     query = "SELECT count(*) FROM journal"
     assert within(a, lambda c: c.exec_driver_sql(query).scalar()) == 0
 
@@ -128,7 +142,7 @@ async def test_a_delete_in_vain_names_who_keeps_the_record(replicas: list[Replic
     assert (conflict.cause, conflict.loser.feed[:16]) == ("kept", b.store.own_device)
     assert conflict.winner is not None
     assert conflict.winner.feed[:16] == a.store.own_device
-    await dismiss_conflict(a.store, conflict.id.hex())
+    await dismiss_conflicts(a.store, [conflict.id.hex()])
     assert listed(a) == []
 
 

@@ -174,7 +174,7 @@ async def test_setting_a_field_changes_just_that(
         attributes=["a=1", "b=1"],
     )
     before = await _shown(replica, uuid)
-    assert await tags.set_tag(replica.store, "trip", given) == uuid
+    assert (await tags.set_tag(replica.store, "trip", given)).uuid == uuid
     assert await _shown(replica, uuid) == {**before, field: value}
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from leaderless.catalogue import tags
-from leaderless.catalogue.conflicts import conflicts, dismiss_conflict
+from leaderless.catalogue.conflicts import conflicts, dismiss_conflicts
 from leaderless.catalogue.history import Filter, actions
 from leaderless.catalogue.reversal import StandsOnError
 from leaderless.catalogue.undo import undo
@@ -179,7 +179,7 @@ async def test_an_undo_without_an_id_passes_over_dismissals(replicas: list[Repli
     await do(b, "tag.set", Update("tag", TAG, {"color": "green"}))
     store_commits(a, *log_of(b, own_feed(b)))
     await do(a, "tag.set", Update("tag", TAG, {"icon": "palm"}))
-    assert await dismiss_conflict(a.store, None) == 1
+    assert await dismiss_conflicts(a.store, None) == 1
     await undo(a.store, None)
     assert shown(a, "color, icon") == [("green", None)]
 

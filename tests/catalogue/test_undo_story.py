@@ -42,7 +42,7 @@ async def test_a_dismissal_is_passed_over_and_that_is_said(replicas: list[Replic
     await tags.set_tag(b.store, "trip", {"color": "green"})
     meet(a, b)
     b.clock.ms += 60_000
-    await conflicts.dismiss_conflict(b.store, None)
+    await conflicts.dismiss_conflicts(b.store, None)
     told = await _after_undo(b)
     assert [item["command"] for item in told["passed_over"]] == ["conflict.dismiss"]
     assert told["next"] is None

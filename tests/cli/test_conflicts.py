@@ -111,6 +111,21 @@ def test_an_id_that_no_conflict_has_is_not_found(ask: Ask, verb: str, conflict: 
     assert ask("conflicts", verb, conflict).code == 5
 
 
+def test_a_restore_names_what_takes_it_back(tmp_path: Path) -> None:
+    """By the id of the action: another one may be the last by then."""
+    action = "ef" * 16
+    with answering(tmp_path, http({"restored": LOST, "action": action})):
+        said = run("--home", str(tmp_path), "conflicts", "restore", "cdcd")
+    assert f"undo {action}` takes it back." in said.err
+
+
+def test_several_conflicts_are_dismissed_at_once(tmp_path: Path) -> None:
+    """All their ids go along."""
+    with answering(tmp_path, http({"dismissed": 2})) as requests:
+        said = run("--home", str(tmp_path), "conflicts", "dismiss", "cdcd", "abab")
+    assert (b'"ids": ["cdcd", "abab"]' in requests[0], said.err) == (True, "Dismissed: 2.\n")
+
+
 @pytest.mark.parametrize("arguments", [[], ["7777", "--all"]])
 def test_which_ones_rest_is_said_once(ask: Ask, arguments: list[str]) -> None:
     """Neither none nor one and all."""

@@ -117,6 +117,28 @@ def test_an_album_is_arranged(device: Device, photos: Path) -> None:
     assert b"top" in device.run("album", "list").stdout
 
 
+def test_folders_are_not_counted_as_files(device: Device, photos: Path) -> None:
+    """A tag on all that is in a location is on its folders, too; the way back is named."""
+    (photos / "deep" / "er").mkdir(parents=True)
+    (photos / "deep" / "one.jpg").write_text("one")
+    device.run("location", "scan", photos.name, "--wait")
+    device.run("tag", "create", "inside")
+    wanted = ["inside", str(photos / "deep"), str(photos / "deep" / "er")]
+    told = device.run("tag", "add", *wanted).stderr.decode()
+    assert "“inside” is new on 2 of 2 folders. `leaderless" in told
+    told = device.run("tag", "add", *wanted, str(photos / "deep" / "one.jpg")).stderr.decode()
+    assert "“inside” is new on 1 of 3 (1 file and 2 folders); 2 had it." in told
+    device.run("undo", told.split("undo ")[1].split("`")[0])
+    told = device.run("tag", "remove", *wanted, str(photos / "deep" / "one.jpg")).stderr.decode()
+    assert "“inside” is off 2 of 3 (1 file and 2 folders). `leaderless" in told
+    told = device.run("tag", "remove", *wanted).stderr.decode()
+    assert told.endswith("“inside” is off 0 of 2 folders.\n")
+    device.run("album", "create", "held")
+    told = device.run("album", "set", "held", "description=x").stderr.decode()
+    device.run("undo", told.split("undo ")[1].split("`")[0])
+    assert device.json("album", "show", "held")["album"]["description"] is None
+
+
 def test_an_album_counts_what_it_holds_of_edited_files(device: Device, photos: Path) -> None:
     """The content that was put in is nowhere now; it is not called a file without a copy."""
     draft = photos / "draft.jpg"

@@ -171,6 +171,16 @@ def test_the_deleted_are_listed_apart(ask: Ask) -> None:
     assert ("gone-there" in listed, "kept-here" in listed) == (True, False)
 
 
+def test_an_edit_of_a_tag_names_what_takes_it_back(ask: Ask) -> None:
+    """By the id of the action, as an edit of a file does."""
+    _made(ask, "taken-back")
+    for verb in (["set", "taken-back", "color=red"], ["rename", "taken-back", "x-taken-back"]):
+        said = ask("tag", *verb).err
+        action = said.split("undo ")[1].split("`")[0]
+        assert ask("undo", action).code == 0
+    assert _tag(ask, "taken-back")["color"] is None
+
+
 def test_a_renamed_tag_is_the_same_tag(ask: Ask) -> None:
     """Its id stays, the old name is free."""
     uuid = _made(ask, "before")

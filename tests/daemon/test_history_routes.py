@@ -209,6 +209,8 @@ async def test_a_dismissed_conflict_is_listed_no_more(tmp_path: Path, pair: list
     async with open_rooms(tmp_path, b) as rooms:
         assert (await rooms.ask("POST", "/v1/conflicts/dismiss")).status == 400
         assert (await rooms.ask("POST", "/v1/conflicts/restore")).status == 400
+        for odd in ([], "aaaa", [1]):
+            assert (await rooms.ask("POST", "/v1/conflicts/dismiss", ids=odd)).status == 400
         assert (await rooms.data("POST", "/v1/conflicts/dismiss", all=True))["dismissed"] == 1
         assert (await rooms.data("GET", "/v1/conflicts"))["conflicts"] == []
 
