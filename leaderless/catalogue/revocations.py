@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from leaderless.catalogue.names import device_name
 from leaderless.store.closing import COMMAND
+from leaderless.store.revocations import without_membership
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,8 +51,12 @@ class Revocations:
 
 
 def revoked_json(connection: Connection, data: Mapping[str, Value]) -> dict[str, Any]:
-    """Return whom a closing commit is about, and who revoked it, by the names people know."""
-    said: dict[str, Any] = {}
+    """Return whom a closing commit is about, and who revoked it, by the names people know.
+
+    No commit tells of an admission, so it is said here whether that device is a member again by now.
+    """
+    gone = without_membership(connection)
+    said: dict[str, Any] = {"member_again": data.get("closes") not in gone}
     for name, device in (("device", data.get("closes")), ("by", data.get("by"))):
         if isinstance(device, bytes):
             said |= {name: device_name(connection, device), f"{name}_id": device.hex()}

@@ -198,10 +198,12 @@ def _changes(
             found.append((ref, model, uuid, scope, field, subkey, write.value, not over))
     found.sort(key=lambda change: (change[0], change[1:3]), reverse=True)
     names: dict[bytes, str] = {}
+    linked = _linked(connection, file)
     return [
         {
             "model": model,
             "record": uuid.hex(),
+            "name": linked.get(uuid),
             "scope": scope,
             "field": field,
             "subkey": subkey,
@@ -213,6 +215,25 @@ def _changes(
         }
         for ref, model, uuid, scope, field, subkey, value, in_effect in found
     ]
+
+
+def _linked(connection: Connection, file: _File) -> dict[bytes, str | None]:
+    """Return of the links of a file the name of the tag or album at their other end."""
+    found: dict[bytes, str | None] = {}
+    hierarchy = None
+    for model, uuid in file.records:
+        if model == "album_entry":
+            found[uuid] = connection.exec_driver_sql(
+                "SELECT a.name FROM album_entry l JOIN album a ON a.uuid = l.album WHERE l.uuid = ?",
+                (uuid,),
+            ).scalar()
+        elif model == "user_metadata_tag":
+            hierarchy = hierarchy or read_hierarchy(connection)
+            tag = connection.exec_driver_sql(
+                "SELECT tag FROM user_metadata_tag WHERE uuid = ?", (uuid,)
+            ).scalar_one()
+            found[uuid] = hierarchy.name(tag)
+    return found
 
 
 def _last(connection: Connection, origins: Origins, model: str, uuid: bytes) -> dict[str, str]:

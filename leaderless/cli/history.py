@@ -140,7 +140,8 @@ def _named(command: str, said: dict[str, Any]) -> str:
     """Return what an action says of itself, without the files that it was done to."""
     group, _, field = command.partition(".")
     if command == "device.revoke" and "device" in said:
-        return f"{said['device']} (by {said['by']})" if "by" in said else str(said["device"])
+        by = f" (by {said['by']})" if "by" in said else ""
+        return f"{said['device']}{by}{', a member again' if said.get('member_again') else ''}"
     if group == "metadata":
         values = {name: _said(value) for name, value in said.items() if name != "count"}
         alone = [values[field]] if list(values) == [field] else None

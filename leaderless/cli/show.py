@@ -105,7 +105,7 @@ def _put_tags(tags: list[dict[str, Any]]) -> None:
 def _put_changes(changes: list[dict[str, Any]]) -> None:
     rows = [
         (
-            change["model"],
+            " ".join(filter(None, (change["model"], change["name"]))),
             change["scope"],
             change["field"] + (f".{change['subkey']}" if change["subkey"] else ""),
             bare_text(change["value"]),

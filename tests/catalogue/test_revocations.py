@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from leaderless.catalogue.history import Filter, action_json, actions
-from leaderless.daemon.members import revocation
+from leaderless.daemon.members import admission, revocation
 from leaderless.store import closing
 from leaderless.store.statements import take_statements
 from registry.changes import Create
@@ -44,6 +44,19 @@ def test_one_line_tells_of_a_revoke_and_of_whom(replicas: list[Replica]) -> None
         assert (author, data["by_id"], data["device_id"]) == (ids[0], *ids)
         assert (data["by"] in ("device0", ids[0][:8]), data["device"]) == (True, "device2")
     assert _history(b, author=b.identity.device) == []
+
+
+def test_of_who_was_admitted_anew_it_is_said(replicas: list[Replica]) -> None:
+    """By now: no line of its own tells of that."""
+    a, _, c = replicas
+    _revoked(a, c)
+    ((_, data),) = _history(a)
+    assert data["member_again"] is False
+    members = a.store.write_here(lambda tx: take_statements(tx, []))
+    said = admission(a.identity, members, c.identity.certificate_der, "c", a.clock.ms, b"n" * 16, 2)
+    a.store.write_here(lambda tx: take_statements(tx, [said]))
+    ((_, data),) = _history(a)
+    assert data["member_again"] is True
 
 
 def test_where_that_device_wrote_no_line_another_tells(replicas: list[Replica]) -> None:

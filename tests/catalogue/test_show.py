@@ -121,6 +121,22 @@ async def test_who_changed_what_last_is_told_by_field(replicas: list[Replica]) -
     assert told == {("note", None, "device0"), ("custom_data", "place", "device0")}
 
 
+def test_a_link_among_the_changes_has_the_name_of_its_other_end(replica: Replica) -> None:
+    """That of the tag as it was put there, and of the album; what is said of the file has none."""
+    uuid = Drive(replica, "disk").put("a", "photo")
+    album, link = replica.store.ids.new(), replica.store.ids.new()
+    commit(
+        replica,
+        Create("tag", TAG, {"canonical_name": "sea"}),
+        Create("album", album, {"name": "best"}),
+        tagged(uuid, "entry", TAG, source="user"),
+        Create("album_entry", link, {"item": uuid, "scope": "entry", "album": album}),
+        Create("user_metadata", metadata_id("entry", uuid), {"target": uuid, "scope": "entry"}),
+    )
+    named = {change["model"]: change["name"] for change in shown(replica, uuid)["changes"]}
+    assert named == {"user_metadata_tag": "sea", "album_entry": "best", "user_metadata": None}
+
+
 async def test_a_lock_is_not_who_said_what_it_holds(replicas: list[Replica]) -> None:
     """It writes every value anew; who wrote it last is who wrote it before."""
     anna, ben, _ = replicas

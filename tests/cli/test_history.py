@@ -221,6 +221,9 @@ def test_a_revoke_says_whose_and_by_whom(tmp_path: Path) -> None:
     """Whoever wrote the line."""
     line = _listed(tmp_path, command="device.revoke", data={"device": "ben", "by": "cy"})
     assert "ben (by cy)" in line
+    said = {"device": "ben", "by": "cy", "member_again": True}
+    line = _listed(tmp_path / "again", command="device.revoke", data=said)
+    assert "ben (by cy), a member again" in line
 
 
 def test_an_undo_shows_the_id_of_what_it_took_back(tmp_path: Path) -> None:

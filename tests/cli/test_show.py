@@ -27,6 +27,8 @@ def test_show_tells_everything_in_words(indexed: Device, folder: Path) -> None:
         assert line in shown.splitlines()
     assert str(folder / "a.jpg") in shown
     assert "custom_data.lens" in shown
+    (source,) = (line for line in shown.splitlines() if "  source  " in line)
+    assert source.startswith("user_metadata_tag city  ")
 
 
 def test_names_of_others_are_harmless_on_a_terminal(indexed: Device, folder: Path) -> None:
