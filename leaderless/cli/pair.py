@@ -96,8 +96,8 @@ def _join(context: Context, code: str, address: str | None, leave_edits: bool) -
             )
         if answer.get("records_unseen"):
             chat(
-                f"Of these {answer['records_unseen']} are about files of other devices, which do not"
-                " come along: they show once such a file, or a copy of it, is in this library."
+                f"{answer['records_unseen']} of these about files of other devices, which do not come"
+                " along: shown once such a file, or a copy of it, is in this library."
             )
         add, wait = context.command("location add FOLDER"), context.command("wait --synced")
         chat(f"Next: `{wait}` returns when all is here, `{add}` indexes a folder of this device.")

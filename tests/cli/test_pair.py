@@ -87,7 +87,7 @@ def test_what_came_along_about_the_files_of_others_is_counted(tmp_path: Path) ->
     with answering(tmp_path, http(answer)):
         said = run("--home", str(tmp_path), "pair", "4-maple-otter-lemon")
     assert "3 records came along: " in said.err
-    assert "Of these 2 are about files of other devices, which do not come along" in said.err
+    assert "2 of these about files of other devices, which do not come along" in said.err
 
 
 def test_a_join_answers_in_json(tmp_path: Path) -> None:
