@@ -378,16 +378,6 @@ def test_the_state_of_records_is_asked_for_where_the_log_cannot_go_on() -> None:
     assert side.exchange.next_tick(1.0) <= STALLED_S
 
 
-def test_who_told_what_cannot_be_of_records_is_not_asked_for_them() -> None:
-    """For long: one memory says so for rows, commits and records."""
-    side, feed = Side(A), b"f" * 44
-    side.exchange.ours_changed(replace(side.holdings(), forgotten={feed: 1}), 0.0)
-    side.exchange.fetching.trust.disagreed(B, 0)
-    greeted(side, B, version=(1, 1))
-    told = Positions(Vectors({}, {feed: FeedPosition(1, 1)}), whole=True)
-    assert Send(1, PullRecords(b"")) not in side.exchange.received(1, told, 10, 0, 0)
-
-
 def test_a_message_of_a_later_version_is_noted_alone() -> None:
     """Neither an answer nor an end."""
     side = Side(A)

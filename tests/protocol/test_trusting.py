@@ -12,8 +12,11 @@ from leaderless.protocol.commands import (
 )
 from leaderless.protocol.messages import (
     Credit,
+    FeedPosition,
     OwnedPosition,
+    Positions,
     PullLog,
+    PullRecords,
     PullState,
     StateBatch,
     Vectors,
@@ -147,3 +150,13 @@ def test_that_there_is_no_more_is_not_heard_while_somebody_has_more() -> None:
     for other in (replace(nothing, hi=8), replace(nothing, owner=B)):
         assert side.exchange.received(1, other, 5, 0, 0) == [Apply(1, other, 5)]
     assert side.exchange.received(2, nothing, 5, 0, 0) == [Apply(2, nothing, 5)]
+
+
+def test_who_told_what_cannot_be_of_records_is_not_asked_for_them() -> None:
+    """For long: one memory says so for rows, commits and records."""
+    side, feed = Side(A), b"f" * 44
+    side.exchange.ours_changed(replace(side.holdings(), forgotten={feed: 1}), 0.0)
+    side.exchange.fetching.trust.disagreed(B, 0)
+    greeted(side, B, version=(1, 1))
+    told = Positions(Vectors({}, {feed: FeedPosition(1, 1)}), whole=True)
+    assert Send(1, PullRecords(b"")) not in side.exchange.received(1, told, 10, 0, 0)
