@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from registry.changes import CommitHeader, SharedChange, Value
+    from registry.changes import CommitHeader, Position, SharedChange, Value
 
 _VERBS = {
     Form.CREATE: "create",
@@ -146,6 +146,18 @@ def actions_called(connection: Connection, command_id: bytes) -> list[Action]:
         (command_id,),
     ).scalars()
     return [_gathered(connection, ActionKey(feed, command_id)) for feed in feeds.all()]
+
+
+def action_at(connection: Connection, position: Position) -> Action | None:
+    """Return the action that the commit at a position is a part of, None if it is not in the log."""
+    command_id = connection.exec_driver_sql(
+        "SELECT c.command_id FROM commit_log c JOIN feed f ON f.id = c.feed"
+        " WHERE f.feed = ? AND c.seq = ?",
+        tuple(position),
+    ).scalar()
+    return (
+        None if command_id is None else _gathered(connection, ActionKey(position.feed, command_id))
+    )
 
 
 def forgotten_until(connection: Connection) -> int | None:

@@ -20,7 +20,7 @@ from leaderless.errors import LeaderlessError
 from leaderless.protocol.records import decode_ref
 from leaderless.store import meta
 from leaderless.store.forgotten import replaced_value
-from leaderless.store.registers import Records
+from leaderless.store.registers import Records, read_state
 from leaderless.store.sayings import COMMAND as FOLLOWED
 from registry.changes import (
     LOCK_FIELD,
@@ -28,6 +28,7 @@ from registry.changes import (
     Delete,
     Form,
     Lock,
+    Position,
     Restore,
     Unlock,
     Update,
@@ -50,9 +51,15 @@ _AHEAD: Final = 500
 
 
 class StandsOnError(LeaderlessError):
-    """Something later stands on what was to be undone."""
+    """Something later stands on what was to be undone: what was written `at`, where that is known."""
 
     code = "stands_on"
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, at: Position | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.at = at
 
 
 class Reversal:
@@ -146,7 +153,7 @@ class Reversal:
             return None
         if change.form is Form.DELETE:
             if state.alive:
-                raise self._stands(change, "it is there again")
+                raise self._stands(change, "it is there again", max(state.dots))
             return self._revived(change, state, ref)
         if change.form is not Form.UPDATE:
             self._check_made_alone(change, state)
@@ -213,7 +220,8 @@ class Reversal:
         """Return what takes a delete back; raises StandsOnError where another took its place."""
         deaths = deaths_of(self._origins, state, ref, change)
         if not deaths:
-            raise self._stands(change, "it was restored and deleted again since")
+            at = _position(max(state.died_of, default=None))
+            raise self._stands(change, "it was restored and deleted again since", at)
         about = change.model, bytes(change.record)
         unseen = deaths if self._action.command == RESTORE else ()
         if ref in deaths:
@@ -228,15 +236,22 @@ class Reversal:
     def _check_current(self, change: SharedChange, state: RecordState, ref: WriteRef) -> None:
         """Raise StandsOnError where a value of this change is not what is shown now."""
         if not state.alive:
-            raise self._stands(change, "it was deleted since")
+            at = _position(max(state.died_of, default=None))
+            raise self._stands(change, "it was deleted since", at)
         shown = state.shown()
         for write in change.writes:
             held = shown.get((write.field, write.subkey))
             if held is None:
-                raise self._stands(change, f"its {write.field} was changed since")
-            if held.ref != ref and self._origins.of(held) != ref:
-                by = device_name(self._connection, held.ref.feed[:16])
-                raise self._stands(change, f"its {write.field} was changed since by {by}")
+                raise self._stands(change, f"its {write.field} was changed since", max(state.dots))
+            if held.ref == ref:
+                continue
+            origin = self._origins.of(held)
+            if origin != ref:
+                # What an undo wrote as there had been nothing is its own.
+                wrote = origin or held.ref
+                by = device_name(self._connection, wrote.feed[:16])
+                why = f"its {write.field} was changed since by {by}"
+                raise self._stands(change, why, _position(wrote))
 
     def _check_made_alone(self, change: SharedChange, state: RecordState) -> None:
         """Raise StandsOnError where others have made a record, too, or again since."""
@@ -245,7 +260,7 @@ class Reversal:
                 continue  # it brought back what this action had made, or wrote it anew
             by = device_name(self._connection, dot.feed[:16])
             how = "made it, too" if state.dots & self._own else "made it again since"
-            raise self._stands(change, f"{by} {how}")
+            raise self._stands(change, f"{by} {how}", dot)
 
     def _check_not_written(self, change: SharedChange, state: RecordState) -> None:
         """Raise StandsOnError where others have written to a record since."""
@@ -254,14 +269,18 @@ class Reversal:
                 continue
             origin = self._origins.of(write)
             if origin is not None and (origin.feed, origin.seq) not in self._own:
-                by = device_name(self._connection, write.ref.feed[:16])
-                raise self._stands(change, f"its {write.field} was written since by {by}")
+                by = device_name(self._connection, origin.feed[:16])
+                why = f"its {write.field} was written since by {by}"
+                raise self._stands(change, why, _position(origin))
 
     def _check_unlinked(self, change: SharedChange) -> None:
         """Raise StandsOnError where others were linked to a record since it was made."""
         linked = self._linked.get(bytes(change.record))
-        if linked is not None and not linked <= self._made:
-            raise self._stands(change, "other things were linked to it since")
+        others = sorted((linked or set()) - self._made)
+        if others:
+            dots = read_state(self._connection, *others[0]).dots
+            why = "other things were linked to it since"
+            raise self._stands(change, why, max(dots, default=None))
 
     def _value(self, ref: WriteRef | None, of: FieldWrite, change: SharedChange) -> Value:
         """Return what a write gave a register; raises ForgottenError if nobody here knows it."""
@@ -275,11 +294,12 @@ class Reversal:
         values = (held.value for held in before.writes if (held.field, held.subkey) == key)
         return next(values, UNSET)
 
-    def _stands(self, change: SharedChange, why: str) -> StandsOnError:
+    def _stands(self, change: SharedChange, why: str, at: Position | None) -> StandsOnError:
         name = record_name(self._connection, change.model, change.record)
         return StandsOnError(
             f"{change.model} {name}: {why.replace(LOCK_FIELD, 'lock')}",
             hint="leaderless history shows what came after",
+            at=at,
         )
 
 
@@ -297,6 +317,10 @@ def _joined(edits: Iterable[Edit]) -> Iterator[Edit]:
             unseen=(*held.unseen, *edit.unseen),
         )
     yield from joined.values()
+
+
+def _position(ref: WriteRef | None) -> Position | None:
+    return None if ref is None else Position(ref.feed, ref.seq)
 
 
 def _key(write: FieldWrite) -> str | tuple[str, str]:

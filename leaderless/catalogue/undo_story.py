@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from leaderless.catalogue.conflicts import DISMISS
-from leaderless.catalogue.history import Filter, action_json, actions, find_action
+from leaderless.catalogue.history import Filter, action_at, action_json, actions, find_action
 from leaderless.catalogue.names import device_name
 from leaderless.catalogue.undo import could_undo
 from leaderless.catalogue.undone import UNDO, undone_actions
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.catalogue.history import Action
+    from registry.changes import Position
     from registry.models import Registry
 
 _PASSED_OVER = {
@@ -57,19 +58,15 @@ def after(connection: Connection, own: bytes, undone: Action) -> dict[str, Any]:
     }
 
 
-def standing_on(connection: Connection, action: Action) -> tuple[Action, str] | None:
-    """Return the newest action that touched the same things after `action`, and whose it is.
+def standing_on(connection: Connection, at: Position | None) -> tuple[Action, str] | None:
+    """Return the action that wrote what stands in the way of an undo, and whose it is.
 
-    None where none is in the log.
+    None where it is not in the log, or nobody has asked for it: then there is nothing to take back.
     """
-    records = frozenset(bytes(change.record) for _, _, change in action.changes(connection))
-    gone = undone_actions(connection)
-    for later in actions(connection, Filter(since_ms=action.stamp_ms, records=records)):
-        if later.key == action.key:
-            return None
-        if later.key not in gone and later.command not in (UNDO, DISMISS):
-            return later, device_name(connection, later.author)
-    return None
+    found = None if at is None else action_at(connection, at)
+    if found is None or found.command in (REVOKE, RESTORE):
+        return None
+    return found, device_name(connection, found.author)
 
 
 def next_possible(

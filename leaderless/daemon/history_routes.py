@@ -172,7 +172,7 @@ class HistoryDesk:
             about, short = history.in_words(connection, action), partial(_short, connection)
             error.message = f"{about} ({short(action)}) stays: {error.message}"
             hints = []
-            later = undo_story.standing_on(connection, action)
+            later = undo_story.standing_on(connection, error.at)
             if later is not None:
                 what, by = later
                 about = history.in_words(connection, what)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from entities.user_metadata import metadata_id
 from leaderless.catalogue import conflicts, tags, undo_story
+from leaderless.catalogue.history import Action, Filter, actions
+from leaderless.catalogue.reversal import StandsOnError
 from leaderless.catalogue.undo import undo
 from leaderless.store.sayings import COMMAND as FOLLOWED
-from registry.changes import Create, Update
+from registry.changes import Create, Position, Update
 from tests.catalogue.files import meet
-from tests.replicas import Replica
+from tests.replicas import Replica, query_file
 from tests.store.passing import within
+
+TARGET = b"f" * 16
 
 
 async def _tag(replica: Replica, name: str) -> bytes:
@@ -73,20 +80,89 @@ def _again(made: Create) -> Update:
     return Update("tag", made.record, {"color": "red"})
 
 
+async def _stands_on(replica: Replica, action: Action) -> tuple[Action, str] | None:
+    """Return what is named where an action is refused to be taken back."""
+    with pytest.raises(StandsOnError) as refused:
+        await undo(replica.store, action.command_id.hex())
+    return within(replica, lambda c: undo_story.standing_on(c, refused.value.at))
+
+
+async def _rated(*raters: tuple[Replica, int]) -> list[Action]:
+    """Have devices rate one file, one after the other; return what was done, as all hear of it."""
+    done = []
+    record = metadata_id("entry", TARGET)
+    for at, (replica, rating) in enumerate(raters):
+        replica.clock.ms = max(one.clock.ms for one, _ in raters) + 1_000
+        fields: dict[Any, Any] = {"scope": "entry", "target": TARGET, "rating": rating}
+        made = Update("user_metadata", record, {"rating": rating})
+        edit = made if at else Create("user_metadata", record, fields)
+        await replica.store.write(lambda tx, edit=edit: tx.commit("rating", [edit]))  # type: ignore[misc]
+        done.append(await _last(replica))
+        for other, _ in raters:
+            if other is not replica:
+                meet(replica, other)
+    return done
+
+
+async def _last(replica: Replica) -> Action:
+    return await replica.store.read(lambda c: next(actions(c, Filter())))
+
+
+async def test_what_stands_in_the_way_wrote_what_is_shown_in_that_field(
+    replicas: list[Replica],
+) -> None:
+    """Not what was done last to the record: a note is no reason to keep a rating."""
+    a, b, _ = replicas
+    first, second = await _rated((a, 1), (b, 2))
+    b.clock.ms += 1_000
+    note = Update("user_metadata", metadata_id("entry", TARGET), {"note": "x"})
+    await b.store.write(lambda tx: tx.commit("note", [note]))
+    meet(b, a)
+    found = await _stands_on(a, first)
+    assert found is not None
+    assert (found[0].key, found[1]) == (second.key, "device1")
+
+
+async def test_what_an_undo_shows_again_is_named_by_what_was_done(replicas: list[Replica]) -> None:
+    """The undo wrote it, but what stands in the way is who had said it first."""
+    a, b, _ = replicas
+    first, second, _ = await _rated((a, 1), (b, 2), (a, 3))
+    a.clock.ms += 1_000
+    await undo(a.store, None)
+    found = await _stands_on(a, first)
+    assert found is not None
+    assert (found[0].key, found[1]) == (second.key, "device1")
+
+
 async def test_what_was_taken_back_does_not_stand_in_the_way(replica: Replica) -> None:
-    """Only what is in effect and touches the same things does; its device is named."""
+    """Only what is in effect does; its device is named."""
     await _tag(replica, "trip")
     first = within(replica, lambda c: undo_story.candidate(c, replica.identity.device, None))
     assert first is not None
-    assert within(replica, lambda c: undo_story.standing_on(c, first)) is None
     replica.clock.ms += 1_000
     await tags.set_tag(replica.store, "trip", {"color": "red"})
-    await _tag(replica, "other")
-    found = within(replica, lambda c: undo_story.standing_on(c, first))
+    set_first = await _last(replica)
+    replica.clock.ms += 1_000
+    await tags.set_tag(replica.store, "trip", {"color": "blue"})
+    found = await _stands_on(replica, set_first)
     assert found is not None
     assert (found[0].command, found[1]) == ("tag.set", "device0")
     await undo(replica.store, found[0].command_id.hex())
-    assert within(replica, lambda c: undo_story.standing_on(c, first)) is None
+    await undo(replica.store, set_first.command_id.hex())
+    await undo(replica.store, first.command_id.hex())
+
+
+async def test_what_nobody_has_asked_for_is_not_to_be_taken_back(replica: Replica) -> None:
+    """What followed to the id that stays is no action of a person; nor is what is not in the log."""
+    await _tag(replica, "trip")
+    first = await _last(replica)
+    ((tag,),) = query_file(replica.store.path, "SELECT uuid FROM tag")
+    replica.clock.ms += 1_000
+    made = Update("tag", tag, {"canonical_name": "followed"})
+    await replica.store.write(lambda tx: tx.commit(FOLLOWED, [made], {"count": 1}))
+    assert await _stands_on(replica, first) is None
+    gone = Position(first.feed, 99)
+    assert within(replica, lambda c: undo_story.standing_on(c, gone)) is None
 
 
 async def test_an_action_can_be_named(replica: Replica) -> None:
