@@ -56,6 +56,7 @@ def change_for(edit: Edit, state: RecordState, author: bytes) -> SharedChange:
         form = Form.CREATE if isinstance(edit, Create) else Form.RESTORE
         if isinstance(edit, Create):
             writes = _writes(edit.fields, state)
+            deaths = tuple(sorted({*deaths, *edit.repeats}))
         else:
             before = state.remembered
             held = set_registers(before)
@@ -81,7 +82,8 @@ def change_for(edit: Edit, state: RecordState, author: bytes) -> SharedChange:
     if not edit.fields:
         raise InvalidChangeError(f"an update of {name} names no field")
     writes = _writes(edit.fields, state, edit.settles, edit.unseen)
-    return SharedChange(Form.UPDATE, edit.model, record, dots, writes, guard=guard)
+    repeated = tuple(sorted(edit.repeats))
+    return SharedChange(Form.UPDATE, edit.model, record, dots, writes, repeated, guard)
 
 
 def _dismissal(edit: Dismiss) -> SharedChange:
@@ -102,8 +104,9 @@ def _loss(edit: Lose, state: RecordState) -> SharedChange:
     dots = {*edit.dots} - state.dots - state.remembered.dots
     if not dots:
         raise InvalidChangeError(f"{edit.model} {edit.record.hex()} was made with what it replaces")
-    writes = _writes(edit.fields, NOTHING)
-    return SharedChange(Form.UPDATE, edit.model, RecordId(edit.record), tuple(sorted(dots)), writes)
+    writes, seen = _writes(edit.fields, NOTHING), tuple(sorted(edit.repeats))
+    about = edit.model, RecordId(edit.record)
+    return SharedChange(Form.UPDATE, *about, tuple(sorted(dots)), writes, seen)
 
 
 def _lock(edit: Lock, record: RecordId, state: RecordState) -> SharedChange:

@@ -178,7 +178,8 @@ class SharedChange:
     `dots` are those the author saw (update, delete). `writes` set registers (create, update,
     restore); those of a dismissal set nothing, they only name losers in `over`. `seen` names whole
     changes that its author had before its eyes: those whose writes a delete takes away, or the
-    deletes that a restore takes back or a dismissal lets rest (a delete without dots does so, too).
+    deletes that a restore takes back or a dismissal lets rest (a delete without dots does so, too);
+    of a create or an update also changes of other records, which it repeats.
     `guard` is the lock that it was written under.
     """
 
@@ -255,11 +256,15 @@ class SharedRow:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make a record with these fields; keys are a field or (field, subkey)."""
+    """Make a record with these fields; keys are a field or (field, subkey).
+
+    `repeats` names changes of other records that say the same of what is one with this.
+    """
 
     model: str
     record: bytes
     fields: Mapping[str | tuple[str, str], Value] = field(default_factory=dict)
+    repeats: tuple[WriteRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +277,7 @@ class Update:
     takes back how a conflict was decided wants the other value to be listed as its loser again.
     Without their stamps to go by, the author has to know that its own will be above them.
     `as_of` is the stamp of a value that is said once more: this comes right behind that one, and not
-    after all that was said since.
+    after all that was said since. `repeats` is as with a create.
     """
 
     model: str
@@ -281,6 +286,7 @@ class Update:
     settles: tuple[WriteRef, ...] = ()
     unseen: tuple[WriteRef, ...] = ()
     as_of: Stamp | None = None
+    repeats: tuple[WriteRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +347,7 @@ class Lose:
     """List values of a living record as lost against what it shows; nothing else comes of it.
 
     They were said of another record that is the same thing, whose `dots` are all that was seen then.
-    `as_of` is as with an update.
+    `as_of` and `repeats` are as with an update.
     """
 
     model: str
@@ -349,6 +355,7 @@ class Lose:
     fields: Mapping[str | tuple[str, str], Value]
     dots: tuple[Dot, ...]
     as_of: Stamp | None = None
+    repeats: tuple[WriteRef, ...] = ()
 
 
 Edit = Create | Update | Delete | Restore | Lock | Unlock | Dismiss | Lose

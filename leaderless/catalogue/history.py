@@ -173,10 +173,15 @@ def forgotten_until(connection: Connection) -> int | None:
 
 
 def in_words(connection: Connection, action: Action) -> str:
-    """Return an action in a few words: its command, and what it was first done to."""
+    """Return an action in a few words: its command, and what it was first done to.
+
+    Of how many it was done to it says itself, if it does: of a file it may change several records.
+    """
     first, count = _summary(connection, action)
     if not first:
         return action.command
+    said = action.data.get("count")
+    count = said if isinstance(said, int) else count
     name = record_name(connection, first[0].model, first[0].record)
     return f"{action.command} {name}" + (f" and {count - 1:,} more" if count > 1 else "")
 

@@ -1,5 +1,7 @@
 """Where a shown value came from, by the log: behind what an undo wrote stands what was before.
 
+Behind what followed to the id that stays for a file stands what had been said of the other one.
+
 What the log says was written by any member: a chain that leads back to itself ends there.
 """
 
@@ -10,20 +12,24 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from leaderless.catalogue.conflicts import LOSER, RESTORE
+from leaderless.catalogue.followed import Followed
 from leaderless.catalogue.history import ActionKey
 from leaderless.catalogue.pages import Pages
 from leaderless.catalogue.undone import UNDO, taken_back
 from leaderless.protocol.records import decode_ref
 from leaderless.store import meant
 from leaderless.store.feeds import forked
-from registry.changes import LOCK_FIELD, Form, WriteRef
+from leaderless.store.sayings import COMMAND as FOLLOWED
+from registry.changes import LOCK_FIELD, UNSET, Form, Position, WriteRef
 from registry.errors import InvalidStampError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from sqlalchemy import Connection
 
     from leaderless.catalogue.history import Action
-    from registry.changes import FieldKey, Position, SharedChange
+    from registry.changes import FieldKey, SharedChange, Value
     from registry.state import Write
 
 _LOCK: Final[FieldKey] = (LOCK_FIELD, None)
@@ -37,6 +43,7 @@ class Origins:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._pages = Pages(connection)
+        self.followed = Followed(connection, self._pages)
         self._change = lru_cache(_CHANGES)(self._decoded)
         self._taken: dict[ActionKey, Action | None] = {}
         self._repeats: dict[tuple[bytes, int], bool] = {}
@@ -64,8 +71,18 @@ class Origins:
 
     def find(self, action: Action, of: SharedChange) -> tuple[WriteRef, SharedChange] | None:
         """Return what an action did to the record that a change is about, None for nothing."""
+        about = of.model, bytes(of.record)
+        found = self._find(action, *about)
+        if found is None:
+            others = (self._find(action, *one) for one in sorted(self.followed.before([about])))
+            found = next((one for one in others if one is not None), None)
+        return found
+
+    def _find(
+        self, action: Action, model: str, record: bytes
+    ) -> tuple[WriteRef, SharedChange] | None:
         for header in action.headers:
-            place = self._pages.place(*header.position, of.model, of.record)
+            place = self._pages.place(*header.position, model, record)
             if place is not None:
                 ref = WriteRef(header.stamp, *header.position, place)
                 change = self.change(ref)
@@ -76,7 +93,7 @@ class Origins:
         """Return the write that first gave a register the value it shows, None for that of none.
 
         What an undo wrote is the value from before the action that it took back; what a lock wrote
-        is the value that stood there.
+        is the value that stood there, and what followed was said of another record.
         """
         ref: WriteRef | None = held.ref
         passed: set[WriteRef] = set()
@@ -88,14 +105,69 @@ class Origins:
             if held.key != _LOCK and _writes(change, _LOCK):
                 ref = max(_over(change, held.key), default=None)
                 continue
+            if self._follows(ref):
+                said = self.repeated(change, held.key)
+                if said is None:
+                    return ref
+                ref = said
+                continue
             taken = self.taken_by(ref.feed, ref.seq)
             if taken is None:
                 return ref
             found = self.find(taken, change)
             if found is None and taken.forgotten:
                 return ref  # what stood there before it is not to be told any more
-            ref = None if found is None else self.before(taken, found[1], held.key)
+            before = None if found is None else self.before(taken, found[1], held.key)
+            ref = before or self._alike(_over(change, held.key), change, held.key)
         return ref
+
+    def repeated(self, change: SharedChange, key: FieldKey) -> WriteRef | None:
+        """Return what was said of another record that a change says of its own, None for nothing."""
+        said = [
+            ref
+            for ref in change.seen
+            if (of := self.change(ref)) is not None and of.model == change.model
+        ]
+        wrote = [ref for ref in said if self._wrote(ref, key)]
+        return (
+            self._alike(wrote, change, key)
+            or max(wrote, default=None)  # the row that it is about has another id
+            or max((ref for ref in _over(change, key) if self._wrote(ref, key)), default=None)
+        )
+
+    def _alike(
+        self, refs: Iterable[WriteRef], change: SharedChange, key: FieldKey
+    ) -> WriteRef | None:
+        """Return the last of some writes that gave a register what a change gives it."""
+        value = _value(change, key)
+        if value is UNSET:
+            return None
+        found = ((ref, self.change(ref)) for ref in refs)
+        return max(
+            (ref for ref, of in found if of is not None and _value(of, key) == value), default=None
+        )
+
+    def makers(self, model: str, record: bytes, dots: Iterable[Position]) -> Iterator[Position]:
+        """Yield by whom a record was made at `dots`, or those whose changes it repeats.
+
+        What brought back what an undo had taken made nothing.
+        """
+        for dot in sorted(dots):
+            if self.taken_by(*dot):
+                continue
+            place = self._pages.place(*dot, model, record)
+            change = None if place is None else self._change(*dot, place)
+            if change is None or not self._follows(dot):
+                yield dot
+                continue
+            for ref in change.seen:
+                of = self.change(ref)
+                if of is not None and of.form in (Form.CREATE, Form.RESTORE):
+                    yield Position(ref.feed, ref.seq)
+
+    def _follows(self, at: Position | WriteRef) -> bool:
+        page = self._pages.page(at.feed, at.seq)
+        return page is not None and page.header.command == FOLLOWED
 
     def before(self, action: Action, change: SharedChange, key: FieldKey) -> WriteRef | None:
         """Return the write that a change of an action took out of effect in a register, or None."""
@@ -131,9 +203,9 @@ class Origins:
 
     def _looks_repeated(self, feed: bytes, seq: int) -> bool:
         found = self._connection.exec_driver_sql(
-            "SELECT c.command = ? OR instr(c.body, ?) > 0 FROM commit_log c"
+            "SELECT c.command IN (?, ?) OR instr(c.body, ?) > 0 FROM commit_log c"
             " JOIN feed f ON f.id = c.feed WHERE f.feed = ? AND c.seq = ?",
-            (UNDO, LOCK_FIELD.encode(), feed, seq),
+            (UNDO, FOLLOWED, LOCK_FIELD.encode(), feed, seq),
         ).scalar()
         return bool(found)
 
@@ -163,6 +235,12 @@ def loser_of(action: Action) -> WriteRef | None:
 
 def _writes(change: SharedChange, key: FieldKey) -> bool:
     return any((write.field, write.subkey) == key for write in change.writes)
+
+
+def _value(change: SharedChange, key: FieldKey) -> Value:
+    """Return what a change gives a register; UNSET, too, where it gives it nothing."""
+    found = (write.value for write in change.writes if (write.field, write.subkey) == key)
+    return next(found, UNSET)
 
 
 def _over(change: SharedChange, key: FieldKey) -> tuple[WriteRef, ...]:

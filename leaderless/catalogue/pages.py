@@ -54,6 +54,13 @@ class Page:
         about = replace(self.header, body_hash=digest(piece), body_bytes=len(piece))
         return commits.decode_body(about, piece)[0]
 
+    def changes_of(self, record: bytes) -> tuple[SharedChange, ...]:
+        """Return all that a commit does to records with that id."""
+        pieces = unpack_each(self._body, limits.MAX_CHANGES + 1, limits.MAX_HEAD_BYTES, unset=True)
+        next(pieces)  # the feeds
+        places = [place for place, (_, _, changed, *_) in enumerate(pieces) if changed == record]
+        return tuple(change for at in places if (change := self.change(at)) is not None)
+
     def places(self) -> dict[bytes, int]:
         """Return where a commit first changes each record, by `place_key`."""
         pieces = unpack_each(self._body, limits.MAX_CHANGES + 1, limits.MAX_HEAD_BYTES, unset=True)

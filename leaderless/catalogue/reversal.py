@@ -29,6 +29,7 @@ from registry.changes import (
     Form,
     Lock,
     Position,
+    RecordId,
     Restore,
     Unlock,
     Update,
@@ -36,14 +37,14 @@ from registry.changes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
     from leaderless.catalogue.history import Action
     from registry.changes import CommitHeader, Edit, FieldKey, FieldWrite, SharedChange, Value
     from registry.models import Registry
-    from registry.state import RecordState
+    from registry.state import RecordState, Write
 
 _LOCK: Final[FieldKey] = (LOCK_FIELD, None)
 _AHEAD: Final = 500
@@ -90,7 +91,8 @@ class Reversal:
         """Yield what takes the action back; raises StandsOnError, also where that is nothing."""
         any_left = False
         each = self._each()
-        for edit in _joined(each) if self._action.command == FOLLOWED else each:
+        # What was said of several records may be said of one now.
+        for edit in _joined(each) if self._origins.followed.any else each:
             any_left = True
             yield edit
         if not any_left:
@@ -139,6 +141,9 @@ class Reversal:
         ref = WriteRef(header.stamp, *header.position, place)
         about = change.model, bytes(change.record)
         state = self._read.state(*about)
+        joined = self._joined_to(change, state)
+        if joined is not None:
+            return self._reverse_joined(change, joined, ref)
         if lock := tuple(write for write in change.writes if write.field == LOCK_FIELD):
             # The values that a lock writes anew were not its doing; and what was deleted and came
             # back is as free as an unlock had left it.
@@ -168,15 +173,64 @@ class Reversal:
             return None
         return Delete(*about, unseen=self._unseen(change, state))
 
+    def _joined_to(self, change: SharedChange, state: RecordState) -> bytes | None:
+        """Return the record that says now what was said of the one of a change, None for itself."""
+        if self._action.command == FOLLOWED or change.form in (Form.DELETE, Form.DISMISS):
+            return None
+        return self._origins.followed.now(change.model, state)
+
+    def _reverse_joined(
+        self, change: SharedChange, record: bytes, ref: WriteRef
+    ) -> Update | Delete | None:
+        """Return what takes back what is said of another record now; raises StandsOnError."""
+        state = self._read.state(change.model, record)
+        writes = tuple(write for write in change.writes if self._is_said(change.model, write))
+        said = replace(change, record=RecordId(record), writes=writes)
+        if not state.alive:
+            self._check_current(said, state, ref)
+        if any(write.field == LOCK_FIELD for write in change.writes):
+            hint = "leaderless lock and leaderless unlock do so"
+            raise StandsOnError("it is locked under another id now", hint=hint)
+        if change.form is not Form.UPDATE:
+            made = self._origins.makers(change.model, record, state.dots - self._own)
+            others = [position for position in made if position not in self._own]
+            if not others:
+                self._check_current(said, state, ref)
+                self._check_not_written(said, state)
+                return Delete(change.model, record, unseen=self._unseen(said, state))
+            shown = state.shown()
+            said = replace(
+                said, writes=tuple(w for w in writes if not self._is_alike(shown, w, ref))
+            )
+            if not said.writes:
+                by = device_name(self._connection, others[0].feed[:16])
+                raise self._stands(said, f"{by} made it, too", others[0])
+        self._check_current(said, state, ref)
+        return self._written_back(said, state, ref, change)
+
+    def _is_said(self, model: str, write: FieldWrite) -> bool:
+        """Return whether a value is what somebody said, and not what a record is about."""
+        known = self._registry.get(model)
+        field = None if known is None else known.field(write.field)
+        return field is None or (field.nullable and not field.bookkeeping and field.about is None)
+
+    def _is_alike(self, shown: Mapping[FieldKey, Write], write: FieldWrite, ref: WriteRef) -> bool:
+        """Return whether a record shows the same value, but not for what `ref` wrote."""
+        held = shown.get((write.field, write.subkey))
+        alike = held is not None and held.value == write.value
+        return held is not None and alike and self._origins.of(held) != ref
+
     def _is_loss(self, change: SharedChange, state: RecordState) -> bool:
         """Return whether a change only lists what was lost: by dots that its record never had."""
         if self._action.command != FOLLOWED or change.form is not Form.UPDATE:
             return False
         return (state.dots | state.remembered.dots).isdisjoint(change.dots)
 
-    def _lost_to(self, own: WriteRef, change: SharedChange, write: FieldWrite) -> WriteRef | None:
+    def _lost_to(
+        self, own: WriteRef, change: SharedChange, write: FieldWrite, *, is_joined: bool
+    ) -> WriteRef | None:
         """Return what was listed as lost when something followed: a change does not name it."""
-        if self._action.command != FOLLOWED:
+        if self._action.command != FOLLOWED and not is_joined:
             return None
         found = self._connection.exec_driver_sql(
             "SELECT loser FROM journal WHERE record = ? AND field = ? AND subkey = ? AND model = ?",
@@ -186,14 +240,26 @@ class Reversal:
         others = (ref for ref in losers if ref < own and (ref.feed, ref.seq) not in self._own)
         return max(others, default=None)
 
-    def _written_back(self, change: SharedChange, state: RecordState, own: WriteRef) -> Update:
-        """Return the update that shows the values from before a change."""
+    def _written_back(
+        self,
+        change: SharedChange,
+        state: RecordState,
+        own: WriteRef,
+        original: SharedChange | None = None,
+    ) -> Update:
+        """Return the update that shows the values from before a change.
+
+        `original` is what that was where it was said of another record.
+        """
         fields: dict[str | tuple[str, str], Value] = {}
         settles: list[WriteRef] = []
         for write in change.writes:
-            ref = self._origins.before(self._action, change, (write.field, write.subkey))
-            ref = ref or self._lost_to(own, change, write)
-            fields[_key(write)] = self._value(ref, write, change)
+            known = original or change
+            ref = self._origins.before(self._action, known, (write.field, write.subkey))
+            lost = self._lost_to(own, change, write, is_joined=original is not None)
+            if lost is not None and (ref is None or ref < lost):
+                ref, known = lost, change
+            fields[_key(write)] = self._value(ref, write, known)
             if ref is not None and ref not in write.over:
                 settles.append(ref)  # it was replaced unseen, and is listed: that is over now
         unseen = self._unseen(change, state)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from leaderless.catalogue.followed import Followed
 from leaderless.catalogue.history import ActionKey, actions_called
+from leaderless.catalogue.pages import Pages
 from leaderless.protocol import commits, limits
 from leaderless.protocol.packing import unpack_each
 from leaderless.store import meant
@@ -118,7 +120,14 @@ def _leads_to(connection: Connection, needed: Dependency, action: Action) -> boo
 
 
 def _changes(connection: Connection, action: Action, about: About) -> bool:
-    """Return whether an action changes a record."""
+    """Return whether an action changes a record, or one whose changes that repeats."""
+    followed = Followed(connection, Pages(connection))
+    return _changes_itself(connection, action, about) or any(
+        _changes_itself(connection, action, before) for before in followed.before([about])
+    )
+
+
+def _changes_itself(connection: Connection, action: Action, about: About) -> bool:
     seqs = connection.exec_driver_sql(
         "SELECT c.seq FROM commit_log c JOIN feed f ON f.id = c.feed WHERE f.feed = ?"
         " AND c.command_id = ? AND instr(c.body, ?) > 0 ORDER BY c.seq",

@@ -6,6 +6,7 @@ said anything later of that; the records that nobody would see any more are dele
 everybody like any edit, but each value comes right behind the one that it repeats: what was said of
 the id that stays since then, and is not heard of yet, wins. Of two values that differ the earlier one
 is listed as a conflict, whichever id it was said of: who said the later one had not seen it.
+Each names what it repeats, so that this can still be told, and taken back.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from leaderless.store.transaction import Transaction
-    from registry.changes import Dot, Edit, FieldKey, Value
+    from registry.changes import Dot, Edit, FieldKey, Value, WriteRef
     from registry.hlc import Stamp
     from registry.models import Field, Model
     from registry.state import RecordState, Write
@@ -86,6 +87,8 @@ class _Heard(NamedTuple):
 
     said: dict[FieldKey, Write]
     dots: frozenset[Dot]
+    refs: frozenset[WriteRef]
+    """All that shows there, what names the row among it."""
 
 
 class _Following:
@@ -122,7 +125,7 @@ class _Following:
                 self._fields[model.sync_name, name[0]] = known
             else:
                 is_whole = False
-        self._heard.setdefault(key, []).append(_Heard(said, held.dots))
+        self._heard.setdefault(key, []).append(_Heard(said, held.dots, _refs(held.shown())))
         if not is_whole:
             # What only later versions know stays where it is, for them.
             self.failed += 1
@@ -149,11 +152,14 @@ class _Following:
                 continue
             if not held.alive:
                 made, news = self._made(model, news)
-                first.append(Create(model, RecordId(record), _named(made | ends)))
+                all_of_it = frozenset().union(*(one.refs for one in heard))
+                fields = _named(made | ends)
+                first.append(Create(model, RecordId(record), fields, (*all_of_it,)))
             for as_of, values in _by_stamp(news):
                 unseen = tuple(now[name].ref for name in values if name in now)
                 fields = _named(values)
-                edit = Update(model, RecordId(record), fields, unseen=unseen, as_of=as_of)
+                repeats = (*_refs({name: said[name] for name in values}),)
+                edit = Update(model, RecordId(record), fields, (), unseen, as_of, repeats)
                 then.append((as_of, edit))
             for as_of, values in _by_stamp(moved):
                 fields = _named({name: ends[name] for name in values})
@@ -185,14 +191,16 @@ class _Following:
         self, model: str, record: bytes, heard: Iterable[_Heard], shown: Mapping[FieldKey, Value]
     ) -> Iterator[tuple[Stamp, Edit]]:
         """Yield what is to be listed of what was said, as another value is shown."""
-        for said, dots in heard:
+        for said, dots, _ in heard:
             lost = {
                 name: write
                 for name, write in said.items()
                 if write.value != shown[name] and not self._field(model, name).bookkeeping
             }
             for as_of, values in _by_stamp(lost):
-                yield as_of, Lose(model, RecordId(record), _named(values), tuple(dots), as_of)
+                fields = _named(values)
+                repeats = (*_refs({name: said[name] for name in values}),)
+                yield as_of, Lose(model, RecordId(record), fields, (*dots,), as_of, repeats)
 
     def _field(self, model: str, name: FieldKey) -> Field:
         return self._fields[model, name[0]]
@@ -201,10 +209,15 @@ class _Following:
         return held.locked_by in (None, self._author)
 
 
+def _refs(writes: Mapping[FieldKey, Write]) -> frozenset[WriteRef]:
+    """Return what wrote values, but for locks: these are not repeated."""
+    return frozenset(write.ref for key, write in writes.items() if key[0] != LOCK_FIELD)
+
+
 def _latest(heard: Iterable[_Heard]) -> dict[FieldKey, Write]:
     """Return by register what was said last."""
     latest: dict[FieldKey, Write] = {}
-    for said, _ in heard:
+    for said, *_ in heard:
         for name, write in said.items():
             if name not in latest or latest[name].ref < write.ref:
                 latest[name] = write

@@ -13,10 +13,11 @@ from leaderless.catalogue.history import (
     actions,
     actions_called,
     find_action,
+    in_words,
 )
 from leaderless.protocol import limits
 from leaderless.store.registers import read_state
-from registry.changes import Create, Delete, Dismiss, Edit, Restore, Update
+from registry.changes import Create, Delete, Dismiss, Edit, Restore, Update, Value
 from tests.replicas import Replica
 from tests.store.passing import log_of, own_feed, store_commits, within
 
@@ -226,3 +227,15 @@ def test_an_action_is_found_by_either_end_of_its_id(replica: Replica, digits: st
 def test_what_is_no_id_finds_no_action(replica: Replica, reference: str) -> None:
     """Fewer than four digits tell nothing."""
     assert within(replica, lambda c: find_action(c, reference)) == []
+
+
+@pytest.mark.parametrize(("data", "words"), [({"count": 2}, "1 more"), ({}, "3 more")])
+def test_in_words_it_was_done_to_as_many_as_it_says_itself(
+    replica: Replica, data: dict[str, Value], words: str
+) -> None:
+    """As the list of actions has it: two files, though it changed four records."""
+    edits = [Create("tag", bytes([at]) * 16, {"canonical_name": f"t{at}"}) for at in range(4)]
+    replica.store.write_here(lambda tx: tx.commit("tag.many", edits, data))
+    (newest, *_) = within(replica, lambda c: [*actions(c, Filter(limit=1))])
+    told = within(replica, lambda c: in_words(c, newest))
+    assert told == f"tag.many t0 and {words}"

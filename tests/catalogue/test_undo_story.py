@@ -158,7 +158,7 @@ async def test_what_nobody_has_asked_for_is_not_to_be_taken_back(replica: Replic
     first = await _last(replica)
     ((tag,),) = query_file(replica.store.path, "SELECT uuid FROM tag")
     replica.clock.ms += 1_000
-    made = Update("tag", tag, {"canonical_name": "followed"})
+    made = Update("tag", tag, {"color": "red"})
     await replica.store.write(lambda tx: tx.commit(FOLLOWED, [made], {"count": 1}))
     assert await _stands_on(replica, first) is None
     gone = Position(first.feed, 99)

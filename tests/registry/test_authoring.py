@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from registry.authoring import change_for
@@ -247,3 +249,23 @@ def test_what_was_made_with_the_record_is_no_sign_of_another_one() -> None:
     assert change_for(lost, ALIVE, ME).dots == change_for(lost, dead, ME).dots == (other,)
     with pytest.raises(InvalidChangeError, match="was made with"):
         change_for(Lose("tag", RECORD, {"color": "red"}, (Dot(b"a", 1),)), ALIVE, ME)
+
+
+@pytest.mark.parametrize(
+    ("edit", "state"),
+    [
+        (Create("tag", RECORD, {"name": "x"}, (LOSER,)), RecordState()),
+        (Update("tag", RECORD, {"name": "y"}, repeats=(LOSER,)), ALIVE),
+        (Lose("tag", RECORD, {"name": "y"}, (Dot(b"o", 4),), repeats=(LOSER,)), ALIVE),
+    ],
+)
+def test_what_is_repeated_is_named_and_changes_nothing_else(
+    edit: Create | Update | Lose, state: RecordState
+) -> None:
+    """It was said of another record: this one has no such write, and is as without that."""
+    change = change_for(edit, state, ME)
+    assert change.seen == (LOSER,)
+    alone = change_for(replace(edit, repeats=()), state, ME)
+    about = Dot(b"z", 1), Stamp(9, 0, 0), 0
+    named, plain = merge(state, change, *about), merge(state, alone, *about)
+    assert (named.state, named.lost) == (plain.state, plain.lost)
