@@ -62,6 +62,12 @@ class Followed:
             state = read_state(self._connection, model, following)
         return found
 
+    def stands_for(self, model: str, record: bytes) -> bytes:
+        """Return the record that says now what another one had said; that one itself if none does."""
+        if not self.any:
+            return record
+        return self.now(model, read_state(self._connection, model, record)) or record
+
     def _one_further(self, model: str, state: RecordState) -> bytes | None:
         written = {write.ref for write in state.remembered.writes}
         for death in sorted(state.died_of):
@@ -95,6 +101,15 @@ class Followed:
             found |= news
             waiting = news
         return found
+
+    def ids_before(self, records: Iterable[bytes]) -> frozenset[bytes]:
+        """Return what `before` does, of records of whatever model that are known by their ids alone."""
+        known: set[About] = set()
+        for record in records if self.any else ():
+            models = "SELECT model FROM record WHERE uuid = ?"
+            found = self._connection.exec_driver_sql(models, (record,)).scalars()
+            known.update((model, record) for model in found.all())
+        return frozenset(record for _, record in self.before(known))
 
     def _one_back(self, model: str, record: bytes) -> set[About]:
         positions = self._connection.exec_driver_sql(

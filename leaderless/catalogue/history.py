@@ -172,17 +172,26 @@ def forgotten_until(connection: Connection) -> int | None:
     return None if stamp is None else Stamp.parse(stamp).ms
 
 
-def in_words(connection: Connection, action: Action) -> str:
+def _itself(_: str, record: bytes) -> bytes:
+    """Return a record as what stands for it."""
+    return record
+
+
+def in_words(
+    connection: Connection, action: Action, stands_for: Callable[[str, bytes], bytes] = _itself
+) -> str:
     """Return an action in a few words: its command, and what it was first done to.
 
-    Of how many it was done to it says itself, if it does: of a file it may change several records.
+    `stands_for` says which record is named in place of one that has no name any more. Of how many it
+    was done to it says itself, if it does: of a file it may change several records.
     """
     first, count = _summary(connection, action)
     if not first:
         return action.command
     said = action.data.get("count")
     count = said if isinstance(said, int) else count
-    name = record_name(connection, first[0].model, first[0].record)
+    model, record = first[0].model, bytes(first[0].record)
+    name = record_name(connection, model, stands_for(model, record))
     return f"{action.command} {name}" + (f" and {count - 1:,} more" if count > 1 else "")
 
 
@@ -322,18 +331,22 @@ def confirmed_by(connection: Connection, action: Action) -> list[bytes]:
 
 
 def action_json(
-    connection: Connection, action: Action, undone: Callable[[ActionKey], bool] = lambda _: False
+    connection: Connection,
+    action: Action,
+    undone: Callable[[ActionKey], bool] = lambda _: False,
+    stands_for: Callable[[str, bytes], bytes] = _itself,
 ) -> dict[str, Any]:
-    """Return an action for JSON, with names for people."""
+    """Return an action for JSON, with names for people; `stands_for` is as for `in_words`."""
     first, count = _summary(connection, action)
     named = [
         {
             "what": _VERBS[change.form],
             "model": change.model,
-            "name": record_name(connection, change.model, change.record),
-            "file": file_of(connection, change.model, change.record),
+            "name": record_name(connection, change.model, known),
+            "file": file_of(connection, change.model, known),
         }
         for change in first
+        for known in (stands_for(change.model, bytes(change.record)),)
     ]
     data = {name: plain_json(value) for name, value in action.data.items()}
     if action.command == closing.COMMAND:

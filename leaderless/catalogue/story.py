@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from leaderless.catalogue.followed import Followed
 from leaderless.catalogue.history import find_action
+from leaderless.catalogue.pages import Pages
 from leaderless.catalogue.records import find_reference
 from leaderless.catalogue.said_of import is_known_of, records_of, records_of_file
 from leaderless.catalogue.targets import ENTRY
@@ -57,7 +59,12 @@ def story_of(connection: Connection, own_epoch: int, reference: str) -> Story:
         )
     if found.file is None:
         return Story(records_of((found.record, found.item), connection))
-    scopes = records_of_file(found.file, connection)
+    followed = Followed(connection, Pages(connection))
+    scopes = {
+        # What was said of it under another id is said of it.
+        scope: records | followed.ids_before(records)
+        for scope, records in records_of_file(found.file, connection).items()
+    }
     return Story(frozenset().union(*scopes.values()), scopes)
 
 

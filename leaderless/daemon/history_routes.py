@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from leaderless.catalogue import conflicts, history, looks, said_of, undo, undo_story
 from leaderless.catalogue.action_ids import short_id
+from leaderless.catalogue.followed import Followed
 from leaderless.catalogue.hierarchy import circles
 from leaderless.catalogue.history import Filter
 from leaderless.catalogue.listing import find_device
 from leaderless.catalogue.locks import check_guard
 from leaderless.catalogue.names import record_name
+from leaderless.catalogue.pages import Pages
 from leaderless.catalogue.records import find_reference
 from leaderless.catalogue.reversal import StandsOnError
 from leaderless.catalogue.story import Story, story_of
@@ -129,10 +131,11 @@ class HistoryDesk:
         scopes: Mapping[str, frozenset[bytes]] = MappingProxyType({}),
     ) -> list[dict[str, Any]]:
         """Return actions for JSON; of a file, of which `scopes` are the records, with their scopes."""
-        undone = undone_actions(connection)
+        undone = undone_actions(connection).__contains__
+        stands_for = Followed(connection, Pages(connection)).stands_for
         found = []
         for action in actions:
-            shown = history.action_json(connection, action, undone.__contains__)
+            shown = history.action_json(connection, action, undone, stands_for)
             if scopes:
                 shown["scopes"] = [
                     scope
@@ -141,7 +144,7 @@ class HistoryDesk:
                 ]
             undid = taken_back(connection, action.headers[0])
             if undid is not None:
-                shown["undid"] = history.action_json(connection, undid, undone.__contains__)
+                shown["undid"] = history.action_json(connection, undid, undone, stands_for)
             found.append(shown)
         return found
 
@@ -155,7 +158,10 @@ class HistoryDesk:
             raise
 
         def told(connection: Connection) -> dict[str, Any]:
-            shown = history.action_json(connection, done.action, lambda _: True)
+            followed = Followed(connection, Pages(connection))
+            shown = history.action_json(
+                connection, done.action, lambda _: True, followed.stands_for
+            )
             story = undo_story.after(connection, own, done.action)
             return {"undone": shown, "notes": list(done.notes), **story}
 
@@ -169,18 +175,20 @@ class HistoryDesk:
             action = undo_story.candidate(connection, own, reference)
             if action is None:
                 return
-            about, short = history.in_words(connection, action), partial(_short, connection)
+            stands_for = Followed(connection, Pages(connection)).stands_for
+            in_words = partial(history.in_words, connection, stands_for=stands_for)
+            about, short = in_words(action), partial(_short, connection)
             error.message = f"{about} ({short(action)}) stays: {error.message}"
             hints = []
             later = undo_story.standing_on(connection, error.at)
             if later is not None:
                 what, by = later
-                about = history.in_words(connection, what)
+                about = in_words(what)
                 hints.append(f"leaderless undo {short(what)} takes back {about}, by {by}, first")
             if reference is None:
                 older = undo_story.next_possible(connection, registry, now_ms, own, action)
                 if older is not None:
-                    about = history.in_words(connection, older)
+                    about = in_words(older)
                     hints.append(f"leaderless undo {short(older)} takes back {about}, done before")
             error.hint = "; ".join(hints) or error.hint
 
