@@ -171,7 +171,7 @@ class Origins:
 
     def before(self, action: Action, change: SharedChange, key: FieldKey) -> WriteRef | None:
         """Return the write that a change of an action took out of effect in a register, or None."""
-        loser = self._loser_of(action)
+        loser = self.let_win(action)
         if change.form is Form.DELETE:
             replaced = [ref for ref in change.seen if self._wrote(ref, key)]
         else:
@@ -184,7 +184,7 @@ class Origins:
         found = self.find(undone, change) if undone is not None else None
         return found[0] if found is not None and _writes(found[1], key) else None
 
-    def _loser_of(self, action: Action) -> WriteRef | None:
+    def let_win(self, action: Action) -> WriteRef | None:
         """Return the write that the restore of a conflict let win, by the name that it has here."""
         loser = loser_of(action)
         if loser is None or not self._is_forked:

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from leaderless.catalogue.at_once import at_once
 from leaderless.catalogue.conflicts import RESTORE
 from leaderless.catalogue.names import device_name, record_name
 from leaderless.catalogue.origins import Origins
@@ -26,6 +27,7 @@ from registry.changes import (
     LOCK_FIELD,
     UNSET,
     Delete,
+    Dismiss,
     Form,
     Lock,
     Position,
@@ -37,7 +39,7 @@ from registry.changes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -92,7 +94,7 @@ class Reversal:
         any_left = False
         each = self._each()
         # What was said of several records may be said of one now.
-        for edit in _joined(each) if self._origins.followed.any else each:
+        for edit in at_once(each) if self._origins.followed.any else each:
             any_left = True
             yield edit
         if not any_left:
@@ -103,6 +105,17 @@ class Reversal:
             edit = self._reverse(header, place, change)
             if edit is not None:
                 yield edit
+            if isinstance(edit, Delete) and self._action.command == RESTORE:
+                yield from self._resting(replace(change, record=RecordId(edit.record)))
+
+    def _resting(self, change: SharedChange) -> Iterator[Dismiss]:
+        """Yield that no more is lost again than what was restored: the rest only came along."""
+        shown = self._read.state(change.model, change.record).shown()
+        won = self._origins.let_win(self._action)
+        along = [(write.field, write.subkey) for write in change.writes if won not in write.over]
+        losers = tuple((key, shown[key].ref) for key in along if key in shown)
+        if losers:
+            yield Dismiss(change.model, change.record, losers)
 
     def state(self, edit: Edit) -> RecordState:
         """Return what stands now of the record of an edit that was just yielded."""
@@ -367,22 +380,6 @@ class Reversal:
             hint="leaderless history shows what came after",
             at=at,
         )
-
-
-def _joined(edits: Iterable[Edit]) -> Iterator[Edit]:
-    """Yield at most one edit of a record: what was said of it at several times goes back at once."""
-    joined: dict[tuple[str, bytes], Edit] = {}
-    for edit in edits:
-        held = joined.setdefault((edit.model, bytes(edit.record)), edit)
-        if held is edit or not (isinstance(held, Update) and isinstance(edit, Update)):
-            continue  # what is deleted needs no values
-        joined[edit.model, bytes(edit.record)] = replace(
-            held,
-            fields={**held.fields, **edit.fields},
-            settles=(*held.settles, *edit.settles),
-            unseen=(*held.unseen, *edit.unseen),
-        )
-    yield from joined.values()
 
 
 def _position(ref: WriteRef | None) -> Position | None:

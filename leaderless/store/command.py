@@ -19,7 +19,7 @@ from leaderless.store import log, meta
 from leaderless.store.called import called
 from leaderless.store.registers import Records
 from registry.authoring import change_for
-from registry.changes import UNSET, CommitHeader, CommitKind, Dependency, FeedId, Lose
+from registry.changes import UNSET, CommitHeader, CommitKind, Dependency, Dismiss, FeedId, Lose
 from registry.errors import InvalidChangeError, InvalidStampError, LockedError
 from registry.hlc import MAX_COUNTER, MAX_TAG, Stamp, stamp_above
 from registry.merge import highest_seen
@@ -137,7 +137,7 @@ class Command:
         """Add the change that does an edit to the current part, or to the next if that is full."""
         key = (edit.model, bytes(edit.record))
         as_of = getattr(edit, "as_of", None)
-        if not isinstance(edit, Lose):
+        if not isinstance(edit, Lose | Dismiss):
             if (*key, as_of) in self._seen:
                 raise UsageError("one command edits a record twice")
             self._seen.add((*key, as_of))

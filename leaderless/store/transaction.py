@@ -155,7 +155,8 @@ class Transaction:
         """Write one user action as one signed commit (or parts that apply together).
 
         `data` says in a few words what the command was about; `edits` are taken one by one, of a
-        record at most one of today and one `as_of` each stamp, beside what is to be listed as lost.
+        record at most one of today and one `as_of` each stamp, beside what is to be listed as lost and
+        what is not to be.
         Returns its command id. Raises UsageError if an edit cannot be meant, LockedRecordError,
         RevokedError; the transaction has to fail as a whole then.
         """
