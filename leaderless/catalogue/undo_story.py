@@ -5,12 +5,15 @@ Taking back itself is `undo`'s business; nothing is written here.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from leaderless.catalogue.conflicts import DISMISS
+from leaderless.catalogue.followed import Followed
 from leaderless.catalogue.history import Filter, action_at, action_json, actions, find_action
 from leaderless.catalogue.names import device_name
+from leaderless.catalogue.pages import Pages
 from leaderless.catalogue.undo import could_undo
 from leaderless.catalogue.undone import UNDO, undone_actions
 from leaderless.store.closing import COMMAND as REVOKE
@@ -31,6 +34,8 @@ _PASSED_OVER = {
 }
 _LOOKED_AT = 1_000
 """Own actions among which an undo without an id chooses."""
+_PARTS_TRIED = 1
+"""Of how many parts the next one may be to be tried: more would take as long as the undo itself."""
 _TRIED = 20
 """Older actions that are tried for a hint: a refusal is not to take long."""
 
@@ -43,8 +48,14 @@ def candidate(connection: Connection, own: bytes, reference: str | None) -> Acti
     return next((action for action in mine if action.command not in _PASSED_OVER), None)
 
 
-def after(connection: Connection, own: bytes, undone: Action) -> dict[str, Any]:
-    """Return what `undo` without an id takes back next (null: nothing), and what it passes over."""
+def after(
+    connection: Connection, registry: Registry, now_ms: int, own: bytes, undone: Action
+) -> dict[str, Any]:
+    """Return what `undo` without an id takes back next (null: nothing), and what it passes over.
+
+    `next_stays` says that something stands on that, so `undo` would be refused; `older` is what could
+    be taken back by its id then (null: none among the few that are looked at).
+    """
     passed = []
     for action in _own(connection, own):
         why = _PASSED_OVER.get(action.command)
@@ -52,8 +63,20 @@ def after(connection: Connection, own: bytes, undone: Action) -> dict[str, Any]:
             break
         passed.append({"id": action.command_id.hex(), "command": action.command, "why": why})
     following = candidate(connection, own, None)
+    stays = (
+        following is not None
+        and following.parts <= _PARTS_TRIED
+        and not could_undo(connection, registry, now_ms, own, following)
+    )
+    older = None
+    if stays and following is not None:
+        older = next_possible(connection, registry, now_ms, own, following)
+    stands_for = Followed(connection, Pages(connection)).stands_for
+    told = partial(action_json, connection, stands_for=stands_for)
     return {
-        "next": None if following is None else action_json(connection, following),
+        "next": None if following is None else told(following),
+        "next_stays": stays,
+        "older": None if older is None else told(older),
         "passed_over": passed,
     }
 

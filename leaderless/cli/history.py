@@ -194,8 +194,19 @@ def undo(context: Context, commit: str | None) -> None:
     if answer["next"] is None:
         chat("Nothing else was done on this device that could be taken back.")
     elif commit is None:
-        again = context.command("undo")
-        chat(f"Next: `{again}` takes back {_in_words(answer['next'])}.")
+        chat(_next(context, answer))
+
+
+def _next(context: Context, answer: dict[str, Any]) -> str:
+    following, older = answer["next"], answer["older"]
+    if not answer["next_stays"]:
+        return f"Next: `{context.command('undo')}` takes back {_in_words(following)}."
+    why = context.command(f"undo {following['short_id']}")
+    told = f"What was done before, {_in_words(following)}, stays: `{why}` says what stands on it"
+    if older is not None:
+        instead = context.command(f"undo {older['short_id']}")
+        told += f"; `{instead}` takes back {_in_words(older)}, done before that"
+    return told + "."
 
 
 def _in_words(item: dict[str, Any]) -> str:

@@ -151,6 +151,7 @@ class HistoryDesk:
     async def undo(self, request: Request) -> Answer:
         """Take an action back; say what is next."""
         own, reference = self.store.own_device, request.reference("id")
+        now_ms, registry = self.store.now_ms(), self.store.registry
         try:
             done = await undo.undo(self.store, reference)
         except StandsOnError as error:
@@ -162,7 +163,7 @@ class HistoryDesk:
             shown = history.action_json(
                 connection, done.action, lambda _: True, followed.stands_for
             )
-            story = undo_story.after(connection, own, done.action)
+            story = undo_story.after(connection, registry, now_ms, own, done.action)
             return {"undone": shown, "notes": list(done.notes), **story}
 
         return Answer(await self.store.read(told))

@@ -14,10 +14,11 @@ from leaderless.catalogue.undo import undo
 from leaderless.store.sayings import COMMAND as FOLLOWED
 from registry.changes import Create, Position, Update
 from tests.catalogue.files import meet
-from tests.replicas import Replica, query_file
+from tests.replicas import START_MS, Replica, query_file
 from tests.store.passing import within
 
 TARGET = b"f" * 16
+NOW_MS = START_MS + 3_600_000
 
 
 async def _tag(replica: Replica, name: str) -> bytes:
@@ -27,7 +28,9 @@ async def _tag(replica: Replica, name: str) -> bytes:
 
 async def _after_undo(replica: Replica) -> dict[str, Any]:
     (action, _), own = await undo(replica.store, None), replica.identity.device
-    return within(replica, lambda c: undo_story.after(c, own, action))
+    return within(
+        replica, lambda c: undo_story.after(c, replica.store.registry, NOW_MS, own, action)
+    )
 
 
 async def test_what_is_next_is_what_the_next_undo_takes_back(replica: Replica) -> None:
@@ -36,7 +39,22 @@ async def test_what_is_next_is_what_the_next_undo_takes_back(replica: Replica) -
         await _tag(replica, name)
     told = await _after_undo(replica)
     assert (told["next"]["command"], told["next"]["data"]) == ("tag.create", {"tag": "one"})
-    assert await _after_undo(replica) == {"next": None, "passed_over": []}
+    nothing = {"next": None, "next_stays": False, "older": None, "passed_over": []}
+    assert told["next_stays"] is False
+    assert await _after_undo(replica) == nothing
+
+
+async def test_what_would_be_refused_next_is_told_with_what_could_be_taken_back(
+    replicas: list[Replica],
+) -> None:
+    """Nobody is sent to an undo that something stands on."""
+    a, b, _ = replicas
+    await _tag(a, "older")
+    await _rated((a, 1), (b, 2))
+    await _tag(a, "last")
+    told = await _after_undo(a)
+    assert (told["next"]["command"], told["next_stays"]) == ("rating", True)
+    assert told["older"]["data"] == {"tag": "older"}
 
 
 async def test_a_dismissal_is_passed_over_and_that_is_said(replicas: list[Replica]) -> None:
@@ -71,7 +89,9 @@ async def test_what_a_restore_has_made_follow_is_passed_over_and_that_is_said(
     await undo(replica.store, None)
     replica.clock.ms += 1_000
     await replica.store.write(lambda tx: tx.commit(FOLLOWED, [_again(made)], {"count": 1}))
-    told = within(replica, lambda c: undo_story.after(c, own, found))
+    told = within(
+        replica, lambda c: undo_story.after(c, replica.store.registry, NOW_MS, own, found)
+    )
     assert [item["command"] for item in told["passed_over"]] == [FOLLOWED] * 2
     assert told["next"]["data"] == {"tag": "one"}
 

@@ -233,3 +233,19 @@ def test_an_undo_shows_the_id_of_what_it_took_back(tmp_path: Path) -> None:
     line = _listed(tmp_path / "a", command="undo", data=said, undid=undid)
     assert "  tag.create, trip (cdcdcdcdcdcd)" in line
     assert "cdcd" not in _listed(tmp_path / "b", command="undo", data=said)
+
+
+def test_an_undo_does_not_call_next_what_would_be_refused(tmp_path: Path) -> None:
+    """It says that this stays, and which one can be taken back in its place."""
+
+    def done(name: str) -> dict[str, Any]:
+        return {"command": "tag.create", "data": {"tag": name}, "short_id": f"id-of-{name}"}
+
+    answer = {"undone": done("c"), "notes": [], "passed_over": [], "next": done("b")}
+    for older, told in ((done("a"), True), (None, False)):
+        home = tmp_path / str(told)
+        with answering(home, http({**answer, "next_stays": True, "older": older})):
+            said = run("--home", str(home), "undo").err
+        assert "Next: " not in said
+        assert "What was done before, tag.create, b, stays: `" in said
+        assert ("undo id-of-a` takes back tag.create, a, done before that." in said) is told
