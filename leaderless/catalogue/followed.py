@@ -15,6 +15,7 @@ from leaderless.catalogue.history import action_at
 from leaderless.store import meant
 from leaderless.store.registers import read_state
 from leaderless.store.sayings import COMMAND as FOLLOWED
+from leaderless.store.sayings import actions_here
 from registry.changes import Form, Position
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ class Followed:
         self._repeated = lru_cache(_ACTIONS)(self._read)
 
     @cached_property
+    def _actions(self) -> frozenset[tuple[bytes, bytes]]:
+        return actions_here(self._connection)
+
+    @property
     def any(self) -> bool:
         """Return whether anything ever followed anywhere."""
-        found = self._connection.exec_driver_sql(
-            "SELECT 1 FROM commit_log WHERE command = ? LIMIT 1", (FOLLOWED,)
-        )
-        return found.scalar() is not None
+        return bool(self._actions)
 
     def now(self, model: str, state: RecordState) -> bytes | None:
         """Return the record that says now what one in `state` had said, None where there is none."""
@@ -112,16 +114,18 @@ class Followed:
         return frozenset(record for _, record in self.before(known))
 
     def _one_back(self, model: str, record: bytes) -> set[About]:
-        positions = self._connection.exec_driver_sql(
-            "SELECT f.feed, c.seq FROM commit_log c JOIN feed f ON f.id = c.feed"
-            " WHERE c.command = ? AND instr(c.body, ?) > 0",
-            (FOLLOWED, record),
-        ).all()
         found: set[About] = set()
-        for feed, seq in positions:
-            for change in self._of_record(feed, seq, record):
-                if (change.model, change.record) == (model, record):
-                    found.update(self._changed(ref) for ref in change.seen)
+        for feed, command_id in self._actions:
+            seqs = self._connection.exec_driver_sql(
+                "SELECT c.seq FROM commit_log c JOIN feed f ON f.id = c.feed"
+                " WHERE c.command_id = ? AND f.feed = ? AND instr(c.body, ?) > 0",
+                (command_id, feed, record),
+            ).scalars()
+            for change in (
+                item for seq in seqs.all() for item in self._of_record(feed, seq, record)
+            ):
+                if change.model == model:
+                    found.update(map(self._changed, change.seen))
         return {about for about in found if about[0] == model and about[1] != record}
 
     def _of_record(self, feed: bytes, seq: int, record: bytes) -> list[SharedChange]:

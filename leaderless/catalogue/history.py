@@ -5,6 +5,7 @@ An action is known by its feed and command id: an id alone is whatever some auth
 
 from __future__ import annotations
 
+import heapq
 import json
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -20,11 +21,12 @@ from leaderless.protocol import commits, limits
 from leaderless.protocol.hashing import digest
 from leaderless.protocol.packing import unpack_each
 from leaderless.store import closing, meant
+from leaderless.store.sayings import actions_here
 from registry.changes import FeedId, Form
 from registry.hlc import Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -196,6 +198,28 @@ def in_words(
 
 
 def _by_command(connection: Connection, wanted: Filter) -> Iterator[Action]:
+    """Yield actions, the newest first.
+
+    What followed to another id says each thing with the time at which that was said, so not all parts
+    of such an action tell when it was done: these are few, and go where they belong.
+    """
+    apart = frozenset(ActionKey(*key) for key in actions_here(connection))
+    rest = (action for action in _matching(connection, wanted) if action.key not in apart)
+    if not apart:
+        return rest
+    calls = [command_id for _, command_id in apart]
+    found = (action for action in _matching(connection, wanted, calls) if action.key in apart)
+    return heapq.merge(rest, sorted(found, key=_when, reverse=True), key=_when, reverse=True)
+
+
+def _when(action: Action) -> Stamp:
+    return max(header.stamp for header in action.headers)
+
+
+def _matching(
+    connection: Connection, wanted: Filter, calls: Sequence[bytes] = ()
+) -> Iterator[Action]:
+    """Yield the actions with a part as it is wanted; of some ids alone, if any are given."""
     source, conditions = _ALL, ["c.seq <= f.applied"]
     values: list[object] = []
     if wanted.seen is not None:
@@ -215,6 +239,9 @@ def _by_command(connection: Connection, wanted: Filter) -> Iterator[Action]:
         named = " OR ".join(["instr(c.body, ?) > 0"] * len(wanted.records))
         conditions.append(f"({named})")
         values += wanted.records
+    if calls:
+        conditions.append(f"c.command_id IN ({', '.join('?' * len(calls))})")
+        values += calls
     rows = connection.exec_driver_sql(
         f"SELECT f.feed, c.command_id FROM {source} WHERE {' AND '.join(conditions)}"
         " ORDER BY c.stamp DESC, f.feed DESC, c.seq DESC",
@@ -259,7 +286,7 @@ def _gathered(connection: Connection, key: ActionKey) -> Action:
         key.feed[:16],
         key.feed,
         last_seq,
-        first.stamp.ms,
+        max(header.stamp for header in headers).ms,
         received_ms,
         applied_ms,
         first.parts,

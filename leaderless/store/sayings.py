@@ -68,6 +68,21 @@ def follow(transaction: Transaction) -> int:
     return following.failed
 
 
+def actions_here(connection: Connection) -> frozenset[tuple[bytes, bytes]]:
+    """Return by feed and command id the actions in the log by which something followed.
+
+    Only a device that was restored says so: in other libraries no commit is looked at, and in none
+    what stands behind a body, which may be long.
+    """
+    found = connection.exec_driver_sql(
+        "SELECT DISTINCT f.feed, c.command_id FROM feed f CROSS JOIN commit_log c ON c.feed = f.id"
+        " WHERE substr(f.feed, 17, 4) > x'00000001' AND c.seq <= f.applied"
+        " AND instr(c.header, ?) > 0 AND c.command = ?",
+        (COMMAND.encode(), COMMAND),
+    ).all()
+    return frozenset((feed, command_id) for feed, command_id in found)
+
+
 def _records_of(edits: Iterable[Edit]) -> int:
     return len({(edit.model, bytes(edit.record)) for edit in edits})
 

@@ -15,7 +15,7 @@ from leaderless.catalogue.pages import Pages
 from leaderless.catalogue.story import story_of
 from leaderless.store.registers import read_state
 from leaderless.store.sayings import COMMAND as FOLLOWED
-from registry.changes import Create, Delete, WriteRef
+from registry.changes import Create, Delete, Update, WriteRef
 from tests.replicas import Replica
 from tests.store.passing import within
 from tests.store.test_sayings import Twice, link
@@ -51,6 +51,23 @@ def test_the_history_of_a_file_tells_what_was_said_of_its_other_id(twice: Twice)
     twice.returned()
     told = _told(twice, twice.theirs)
     assert told == [(FOLLOWED, "file"), ("said", "file"), ("said", "file")]
+
+
+def test_what_followed_stands_in_the_history_where_it_was_done(twice: Twice) -> None:
+    """Though one part of it says something with the time at which that was said."""
+    twice.note(twice.theirs, favorite=True)
+    twice.note(twice.ours, rating=3)
+    twice.say(Update("user_metadata", metadata_id("entry", twice.ours), {"rating": 4}))
+    twice.note(twice.add("other", _root(twice)), rating=1)
+    twice.say(Update("user_metadata", metadata_id("entry", twice.theirs), {"note": "later"}))
+    twice.device.clock.ms += 60_000
+    twice.returned()
+    # Asked of the record that stays alone: in it there is but what was said earlier.
+    records = frozenset([metadata_id("entry", twice.theirs)])
+    found = within(twice.device, lambda c: [*actions(c, Filter(records=records))])
+    assert [action.command for action in found] == [FOLLOWED, "said", "said"]
+    times = [action.stamp_ms for action in found]
+    assert times == sorted(times, reverse=True)
 
 
 def test_what_was_said_of_another_file_is_not_told(twice: Twice) -> None:
