@@ -105,7 +105,7 @@ class Origins:
             if held.key != _LOCK and _writes(change, _LOCK):
                 ref = max(_over(change, held.key), default=None)
                 continue
-            if self._follows(ref):
+            if self.follows(ref):
                 said = self.repeated(change, held.key)
                 if said is None:
                     return ref
@@ -157,7 +157,7 @@ class Origins:
                 continue
             place = self._pages.place(*dot, model, record)
             change = None if place is None else self._change(*dot, place)
-            if change is None or not self._follows(dot):
+            if change is None or not self.follows(dot):
                 yield dot
                 continue
             for ref in change.seen:
@@ -165,7 +165,8 @@ class Origins:
                 if of is not None and of.form in (Form.CREATE, Form.RESTORE):
                     yield Position(ref.feed, ref.seq)
 
-    def _follows(self, at: Position | WriteRef) -> bool:
+    def follows(self, at: Position | WriteRef) -> bool:
+        """Return whether the commit at a position says what had been said of other records."""
         page = self._pages.page(at.feed, at.seq)
         return page is not None and page.header.command == FOLLOWED
 

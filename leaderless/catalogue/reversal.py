@@ -316,7 +316,9 @@ class Reversal:
         """Raise StandsOnError where a value of this change is not what is shown now."""
         if not state.alive:
             at = _position(max(state.died_of, default=None))
-            raise self._stands(change, "it was deleted since", at)
+            alike = at is not None and self._origins.follows(at)
+            why = "the same was said of that file once more" if alike else "it was deleted since"
+            raise self._stands(change, why, at)
         shown = state.shown()
         for write in change.writes:
             held = shown.get((write.field, write.subkey))

@@ -17,8 +17,8 @@ from leaderless.catalogue.undone import undone_actions
 from leaderless.store.sayings import COMMAND as FOLLOWED
 from registry.changes import Update
 from tests.replicas import Replica
-from tests.store.passing import within
-from tests.store.test_sayings import Twice, link
+from tests.store.passing import log_of, own_feed, store_commits, within
+from tests.store.test_sayings import Twice, link, meet_all
 
 
 @pytest.fixture
@@ -143,6 +143,17 @@ async def test_what_others_have_said_alike_stays(twice: Twice) -> None:
     assert await _stands(twice, theirs) is not None
 
 
+async def test_what_was_said_alike_of_both_stays(twice: Twice) -> None:
+    """Nothing followed, as it was there: the other one is what can be taken back."""
+    twice.say(link(twice.ours))
+    ours = _last(twice)
+    twice.say(link(twice.theirs))
+    twice.returned()
+    with pytest.raises(StandsOnError, match="said of that file once more"):
+        await _undo(twice, ours)
+    assert twice.shown("item", "user_metadata_tag") == [(twice.theirs,)]
+
+
 def _tagged(twice: Twice) -> tuple[bytes, dict[Any, Any]]:
     ((record,),) = twice.shown("uuid", "user_metadata_tag")
     return record, {"context": "later"}
@@ -155,3 +166,45 @@ async def test_what_followed_can_still_be_taken_back_as_a_whole(twice: Twice) ->
     twice.returned()
     await _undo(twice, _last(twice, FOLLOWED))
     assert set(_shown(twice)) == {(twice.ours, "mine", 5), (twice.theirs, "theirs", 2)}
+
+
+async def test_another_device_takes_it_back_alike(twice: Twice) -> None:
+    """All that it needs stands in the log that everybody has; what it shows is shown everywhere."""
+    twice.note(twice.ours, rating=3)
+    rated = _last(twice)
+    twice.returned()
+    meet_all(twice)
+    twice.peer.clock.ms = twice.device.clock.ms + 1_000
+    await undo(twice.peer.store, rated.command_id.hex())
+    meet_all(twice)
+    assert _shown(twice) == []
+    for one in (twice.device, twice.peer):
+        assert rated.key in within(one, undone_actions)
+
+
+async def test_what_was_said_in_two_lives_at_one_place_is_told_apart(
+    tmp_path: Path, replicas: list[Replica]
+) -> None:
+    """Both lives have used one number of the feed: what was said is taken back by its branch."""
+    two = TwoBranches(tmp_path, replicas)
+    two.note(two.ours, rating=3)
+    rated = _last(two)
+    meet_all(two)
+    two.returned()
+    assert two.ask("SELECT count(*) FROM feed WHERE trunk IS NOT NULL") == [(2,)]
+    meet_all(two)
+    assert set(_shown(two)) == {(two.theirs, "first life", 3)}
+    rated = within(two.device, lambda c: history.actions_called(c, rated.command_id))[0]
+    await _undo(two, rated)
+    assert set(_shown(two)) == {(two.theirs, "first life", None)}
+    assert rated.key in within(two.device, undone_actions)
+
+
+class TwoBranches(Twice):
+    """A device that has said something in either life before anybody knew of the other."""
+
+    def tell(self) -> None:
+        """Let the peer hear of rows and of what was said of them."""
+        super().tell()
+        self.note(self.theirs, note="first life")
+        store_commits(self.peer, *log_of(self.device, own_feed(self.device)))

@@ -228,7 +228,7 @@ def test_every_device_lists_the_same(twice: Twice, *, mine_first: bool) -> None:
     edit = Update("user_metadata", record, {"note": "third"})
     twice.peer.store.write_here(lambda tx: tx.commit("said", [edit]))
     twice.returned()
-    _meet(twice)
+    meet_all(twice)
     query = "SELECT record, field, value, loser FROM journal ORDER BY 1, 2, 3"
     held = [
         within(one, lambda c: c.exec_driver_sql(query).all()) for one in (twice.device, twice.peer)
@@ -237,7 +237,7 @@ def test_every_device_lists_the_same(twice: Twice, *, mine_first: bool) -> None:
     assert "mine" in {unpack(value) for _, field, value, _ in held[0] if field == "note"}
 
 
-def _meet(twice: Twice) -> None:
+def meet_all(twice: Twice) -> None:
     """Let both devices hear all that the other one has said."""
     for source, target in ((twice.device, twice.peer), (twice.peer, twice.device)):
         for feed in within(source, log.feeds):
@@ -264,7 +264,7 @@ def test_what_was_said_meanwhile_and_is_not_heard_of_wins(twice: Twice, *, known
     made = Update("user_metadata", record, {"note": "third"})
     _say_elsewhere(twice, made if known else Create("user_metadata", record, fields))
     twice.returned()
-    _meet(twice)
+    meet_all(twice)
     assert twice.shown("target, note, rating", "user_metadata") == [(twice.theirs, "third", 1)]
     (lost,) = within(twice.device, lambda c: conflicts(c, twice.device.store.registry))
     assert (lost.value, lost.loser.stamp.ms, lost.cause) == ("mine", said_ms, OVERWRITTEN)
@@ -277,7 +277,7 @@ def test_a_cover_that_was_chosen_meanwhile_stays(twice: Twice) -> None:
     other = b"c" * 16
     _say_elsewhere(twice, Update("album", ALBUM, {"cover": other}))
     twice.returned()
-    _meet(twice)
+    meet_all(twice)
     assert twice.shown("cover", "album") == [(other,)]
 
 
