@@ -139,6 +139,8 @@ def _about(item: dict[str, Any]) -> str:
 def _named(command: str, said: dict[str, Any]) -> str:
     """Return what an action says of itself, without the files that it was done to."""
     group, _, field = command.partition(".")
+    if command == "device.restore" and not said:
+        return "what was done on it before it was revoked"
     if command == "device.revoke" and "device" in said:
         by = f" (by {said['by']})" if "by" in said else ""
         return f"{said['device']}{by}{', a member again' if said.get('member_again') else ''}"

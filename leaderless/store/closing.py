@@ -4,6 +4,9 @@ A commit of a closed feed counts if it has taken effect here before that was kno
 that counts refers to it; all commits of open feeds count. What does not count is not taken, stays on
 the shelf if it was here already, and is handed on to nobody. Each member says in a commit of its own,
 the closing one, what it had applied, and how far it holds the rows: so all come to hold the same.
+
+Its own feeds are open to a device that was admitted anew. What a backup from before that brings back of
+them nobody else builds on, so it names them itself, in the incarnation in which it is a member again.
 """
 
 from __future__ import annotations
@@ -13,12 +16,14 @@ from typing import TYPE_CHECKING, Final
 from leaderless.identity import device_id
 from leaderless.protocol import commits, membership
 from leaderless.store import meta, state
-from leaderless.store.feeds import feed_of_or_none, feed_with
+from leaderless.store.feeds import feed_of_or_none, feed_with, feeds
 from leaderless.store.revocations import NONCE_BYTES, NOTHING, revoked
+from leaderless.store.sayings import COMMAND as RESTORE
 from registry.changes import (
     CommitKind,
     Dependency,
     feed_device,
+    feed_incarnation,
     is_branch,
 )
 
@@ -167,15 +172,20 @@ def learn(transaction: Transaction, members: Membership) -> None:
     for key, member in members.members.items():
         if member.since:
             wanted[device_id(key)] = (b"", member.since)
-    is_out = wanted.pop(own, (b"", 0))[1] is None
-    if not is_out:
+    since = wanted.pop(own, (b"", 0))[1]
+    if since is not None:
         meta.drop(connection, meta.REVOKED)
     elif meta.get(connection, meta.REVOKED) is None:
         meta.put(connection, meta.REVOKED, transaction.now_ms)
-    if not _remember(connection, transaction.registry, wanted):
-        return
-    recount(connection)
-    close_pending(transaction)
+    if _remember(connection, transaction.registry, wanted):
+        recount(connection)
+        close_pending(transaction)
+    if meta.get(connection, meta.READMITTED) != (since or None):
+        if since:
+            meta.put(connection, meta.READMITTED, since)
+        else:
+            meta.drop(connection, meta.READMITTED)
+        name_own(transaction)
 
 
 def _remember(
@@ -218,8 +228,7 @@ def _is_proved(copy: state.Copy) -> bool:
 def close_pending(transaction: Transaction) -> None:
     """Write the closing commits that are due, unless this device may write none now."""
     connection = transaction.conn
-    facts = (meta.RESTORING, meta.CLONED, meta.REVOKED)
-    if any(meta.get(connection, name) is not None for name in facts):
+    if not _may_write(connection):
         return
     query = "SELECT device, below, statement FROM revoked WHERE closed_at IS NULL ORDER BY device"
     for device, below, statement in connection.exec_driver_sql(query).all():
@@ -231,6 +240,28 @@ def close_pending(transaction: Transaction) -> None:
         connection.exec_driver_sql(
             "UPDATE revoked SET closed_at = ? WHERE device = ?", (transaction.now_ms, device)
         )
+
+
+def _may_write(connection: Connection) -> bool:
+    return not meta.known(connection, meta.RESTORING, meta.CLONED, meta.REVOKED)
+
+
+def name_own(transaction: Transaction) -> None:
+    """Name what this device wrote before it was admitted anew, where no commit since then does.
+
+    Nothing is written by a device that may not, nor in a feed that is closed itself.
+    """
+    connection, own = transaction.conn, transaction.own_device
+    since = meta.get(connection, meta.READMITTED)
+    copy = state.copy_of(connection, own)
+    if since is None or copy is None or copy.incarnation.generation < since:
+        return
+    if _may_write(connection) and any(
+        feed.applied > feed.told
+        for feed in feeds(connection)
+        if feed_device(feed.feed) == own and feed_incarnation(feed.feed).generation < since
+    ):
+        transaction.close_feeds(RESTORE, {}, ())
 
 
 def _whose(connection: Connection, statement: bytes) -> dict[str, Value]:

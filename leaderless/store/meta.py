@@ -35,6 +35,7 @@ STARTS = "starts"  # how far the own rows were at each start
 DISPUTED = "disputed"  # our own word on other rows than those that we have at its rev
 HEARD_GENERATION = "heard_generation"  # the highest of ours that a peer has told us of
 CLONED = "cloned"  # since when (ms) another machine runs as this device
+READMITTED = "readmitted"  # from which generation on this device is a member again
 REVOKED = "revoked"  # since when (ms) this device knows that it is no member any more
 RENAMED = "renamed"  # set when positions got other names: tables are to be shown again
 _RELAYED = "relayed/"

@@ -285,4 +285,5 @@ def _begin(transaction: Transaction, nonce: bytes, skipped: int = 0) -> GoneOn:
     starts.forget(connection)
     regained = since_backup.write_again(transaction)
     closing.close_pending(transaction)
+    closing.name_own(transaction)
     return GoneOn(begun, regained)

@@ -226,6 +226,12 @@ def test_a_revoke_says_whose_and_by_whom(tmp_path: Path) -> None:
     assert "ben (by cy), a member again" in line
 
 
+def test_a_restored_device_says_what_it_brought_back(tmp_path: Path) -> None:
+    """Where it had been revoked since the backup, and names what it wrote before that."""
+    line = _listed(tmp_path, command="device.restore", data={}, changes=0, records=[])
+    assert "what was done on it before it was revoked" in line
+
+
 def test_an_undo_shows_the_id_of_what_it_took_back(tmp_path: Path) -> None:
     """As `history` takes it; of what is not in the log there is none to ask for."""
     said = {"command_id": "cd" * 16, "command": "tag.create"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from leaderless.daemon.members import revocation
+from leaderless.daemon.members import admission, revocation
 from leaderless.protocol import commits
 from leaderless.store import awaited, closing, log, meta, restoring, revocations, shelf, state
 from leaderless.store.holdings import read_holdings
@@ -258,6 +258,56 @@ def test_a_device_that_is_revoked_itself_closes_nothing(replicas: list[Replica])
     revoke(a, b, c)
     assert within(c, lambda conn: meta.get(conn, meta.REVOKED)) == first == c.clock.ms - 5
     assert _closing(c) == []
+
+
+def _admit_anew(host: Replica, *others: Replica, since: int) -> None:
+    """Let a device revoke the last of some others, and admit it anew; and all hear of it."""
+    device = others[-1]
+    revoke(host, device, *others)
+    members = host.store.write_here(lambda tx: take_statements(tx, []))
+    about = (device.identity.certificate_der, "again", host.clock.ms, b"m" * 16, since)
+    said = admission(host.identity, members, *about)
+    for replica in (host, *others):
+        replica.store.write_here(lambda tx: take_statements(tx, [said]))
+
+
+@pytest.mark.parametrize("goes_on_first", [True, False])
+def test_who_was_admitted_anew_names_what_a_backup_brought_back_of_closed_feeds(
+    replicas: list[Replica], goes_on_first: bool
+) -> None:
+    """Once, in a feed that is open, whether it goes on before it hears that it was, or after that."""
+    a, b, c = replicas
+    made = _edit(c, 2)
+    closed = made[0].header.feed
+    store_commits(a, made[0])
+    if goes_on_first:
+        c.store.write_here(lambda tx: restoring.claim(tx, b"nonce--8"))
+    _admit_anew(a, b, c, since=2)
+    if not goes_on_first:
+        c.store.write_here(lambda tx: restoring.claim(tx, b"nonce--8"))
+    c.store.write_here(lambda tx: restoring.claim(tx, b"nonce--9"))
+    (naming,) = _naming(c)
+    assert (naming.header.kind, naming.header.seq) == (CommitKind.CLOSING, 1)
+    assert [tuple(item)[:2] for item in naming.header.dependencies] == [(closed, 2)]
+    assert store_commits(a, naming) == [True]
+    assert store_commits(a, made[1]) == [True]
+    feed = within(a, lambda conn: log.feed_of_or_none(conn, closed))
+    assert feed is not None
+    assert (feed.applied, feed.counts) == (2, 2)
+
+
+def _naming(replica: Replica) -> list[log.Received]:
+    feeds = query_file(replica.store.path, "SELECT feed FROM feed WHERE received > 0")
+    found = [item for (feed,) in feeds for item in log_of(replica, feed)]
+    return [item for item in found if item.header.command == "device.restore"]
+
+
+def test_who_has_nothing_of_closed_feeds_names_nothing(replicas: list[Replica]) -> None:
+    """A device that never wrote anything before it was revoked."""
+    a, b, c = replicas
+    _admit_anew(a, b, c, since=2)
+    c.store.write_here(lambda tx: restoring.claim(tx, b"nonce--8"))
+    assert _naming(c) == []
 
 
 def test_rows_whose_proof_is_not_here_any_more_are_dropped(replicas: list[Replica]) -> None:
