@@ -8,10 +8,12 @@ can be reached knows more (protocol/returning.py decides) it goes on in a new in
 best that it was given, and what it wrote alone on top (store/since_backup.py).
 
 A later incarnation that it did not begin may be that of a life that has ended, or of another machine
-that runs as it, and both would go on like this for ever. A lost life knows nothing of what this run
-of the program has done; so it was cloned if it has gone on itself in this run, and is superseded
-by a higher generation, or if it is superseded twice within `CLONE_MS`. Then it writes nothing until a
-person says which of the two it is; what the other one has told is taken back even so.
+that runs as it, and both would go on like this for ever. Who hears that it was admitted anew, and does
+not remember that it joined, was put back to before that: what it began then was its own. A lost life
+knows nothing of what this run of the program has done; so it was cloned if it has gone on itself in
+this run, and is superseded by a higher generation, or if it is superseded twice within `CLONE_MS`. Then
+it writes nothing until a person says which of the two it is; what the other one has told is taken back
+even so.
 
 ::
 
@@ -117,6 +119,23 @@ def begin(transaction: Transaction, other: Incarnation | None = None) -> str:
         meta.put(connection, meta.SUPERSEDED, now_ms)
     meta.put(connection, meta.CLONED if cloned else meta.RESTORING, now_ms)
     return CLONED if cloned else RESTORING
+
+
+def hear_of_admission(transaction: Transaction) -> bool:
+    """Return whether this device begins to take its rows back, as it was admitted anew unknown to it.
+
+    The incarnation in which it joined then is no other machine's, and its feeds of now are closed.
+    """
+    connection = transaction.conn
+    own = copy_of(connection, transaction.own_device)
+    if own is None or own.incarnation.generation >= _since(connection) or life(connection):
+        return False
+    return begin(transaction) == RESTORING
+
+
+def _since(connection: Connection) -> int:
+    """Return the generation from which on this device is a member, 0 if it always was."""
+    return meta.get(connection, meta.READMITTED) or 0
 
 
 def _is_anothers(transaction: Transaction, other: Incarnation) -> bool:
@@ -277,7 +296,7 @@ def _begin(transaction: Transaction, nonce: bytes, skipped: int = 0) -> GoneOn:
     given_back.discard(connection)
     own = [copy for copy in copies(connection) if copy.owner == transaction.own_device]
     known = max((copy.incarnation.generation for copy in own), default=0)
-    known = max(known, _heard(connection))
+    known = max(known, _heard(connection), _since(connection) - 1)
     replaced = repair.to_leave(connection)
     used = 0 if replaced is None else replaced.above
     begun = begin_incarnation(transaction, nonce, max(known + skipped, used))

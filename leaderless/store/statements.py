@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.identity import certificate_key
 from leaderless.protocol.membership import Signed, membership_of
-from leaderless.store import closing, meta
+from leaderless.store import closing, meta, restoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,8 @@ def keep_statements(connection: Connection, items: Iterable[Signed], now_ms: int
 def take_statements(transaction: Transaction, items: Iterable[Signed]) -> Membership:
     """Keep statements whose signatures were verified, and do what follows; return the membership.
 
-    Feeds of devices that are revoked by them are closed, and what was applied of these is said.
+    Feeds of devices that are revoked by them are closed, and what was applied of these is said. A
+    device that was admitted anew unknown to it takes its rows back.
     """
     connection = transaction.conn
     keep_statements(connection, items, transaction.now_ms)
@@ -47,4 +48,5 @@ def take_statements(transaction: Transaction, items: Iterable[Signed]) -> Member
     members = membership_of(library, statements(connection), certificate_key)
     meta.put(connection, meta.MEMBERSHIP, members.digest)
     closing.learn(transaction, members)
+    restoring.hear_of_admission(transaction)
     return members

@@ -119,7 +119,7 @@ class Applier:
                 raise UnverifiedError("a membership statement is not signed by its author")
             readable.append(signed)
 
-        def write(transaction: Transaction) -> Membership:
+        def write(transaction: Transaction) -> tuple[Membership, Notes]:
             held = statements(transaction.conn)
             everything = {signed.hash: signed for signed in (*held, *readable)}
             # A peer sends all that it holds, so what does not stand with it never will: it is noise.
@@ -132,12 +132,15 @@ class Applier:
                 )
             fresh = [signed for signed in readable if signed.hash in counted]
             if not of_member and self._keeps_us(everything.values()):
-                return self.members
-            return take_statements(transaction, fresh)
+                return self.members, ()
+            before = restoring.life(transaction.conn)
+            members = take_statements(transaction, fresh)
+            now = restoring.life(transaction.conn)
+            return members, () if now == before else ((now, {"from": transaction.own_device}),)
 
         was = self.members
-        self.members = await self._store.write(write)
-        return Outcome(True, comings_and_goings(was, self.members))
+        self.members, notes = await self._store.write(write)
+        return Outcome(True, (*comings_and_goings(was, self.members), *notes))
 
     def _keeps_us(self, said: Iterable[membership.Signed]) -> bool:
         """Return whether this device is a member by these statements."""

@@ -88,9 +88,14 @@ class Link:
             self.nursery.cancel_scope.cancel()
 
     async def tell_statements(self, version: tuple[int, int]) -> None:
-        """Send who is a member, as far as a peer of this version of the protocol can read it."""
-        kept = readable(await self.store.read(statements), version)
-        self.outbox.put(codec.encode(Statements(kept)))
+        """Send who is a member, as far as a peer of this version of the protocol can read it.
+
+        Ahead of what it asks for: who was admitted anew and put back to before that is to hear of it
+        before it hears of the life that it does not remember.
+        """
+        with self.source.behind():
+            kept = readable(await self.store.read(statements), version)
+            self.outbox.put(codec.encode(Statements(kept)))
 
     async def introduce(self) -> None:
         """Send the row of this device."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -14,7 +15,7 @@ from leaderless.store import log, record_source, state_source
 from leaderless.sync.outbox import ROOM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection as Database
 
@@ -77,6 +78,8 @@ class Source:
         # Of each stream the newest question alone: a peer that asks again and again adds nothing.
         self._wanted: dict[Key, Load] = {}
         self._asked = trio.Event()
+        self._behind = 0
+        self._may_go_on = trio.Event()
         # Per owner, the ancestors that went out ahead since the peer asked for that owner last.
         self._sent_ahead: dict[bytes, set[bytes]] = {}
 
@@ -89,10 +92,23 @@ class Source:
         """The peer asks for an owner anew: it may have dropped what was sent ahead before."""
         self._sent_ahead.pop(owner, None)
 
+    @contextmanager
+    def behind(self) -> Iterator[None]:
+        """Read nothing more until something else, which is to come first, is on its way."""
+        self._behind += 1
+        try:
+            yield
+        finally:
+            self._behind -= 1
+            self._may_go_on.set()
+            self._may_go_on = trio.Event()
+
     async def run(self, loaded: Callable[[Key, Read | None], None]) -> None:
         """Read for ever; `loaded` gets the stream and what was read of it, None for nothing."""
         while True:
             await self._outbox.below(ROOM_BYTES)
+            while self._behind:
+                await self._may_go_on.wait()
             if not self._wanted:
                 await self._asked.wait()
                 self._asked = trio.Event()

@@ -260,7 +260,7 @@ def test_a_device_that_is_revoked_itself_closes_nothing(replicas: list[Replica])
     assert _closing(c) == []
 
 
-def _admit_anew(host: Replica, *others: Replica, since: int) -> None:
+def admit_anew(host: Replica, *others: Replica, since: int) -> None:
     """Let a device revoke the last of some others, and admit it anew; and all hear of it."""
     device = others[-1]
     revoke(host, device, *others)
@@ -282,7 +282,7 @@ def test_who_was_admitted_anew_names_what_a_backup_brought_back_of_closed_feeds(
     store_commits(a, made[0])
     if goes_on_first:
         c.store.write_here(lambda tx: restoring.claim(tx, b"nonce--8"))
-    _admit_anew(a, b, c, since=2)
+    admit_anew(a, b, c, since=2)
     if not goes_on_first:
         c.store.write_here(lambda tx: restoring.claim(tx, b"nonce--8"))
     c.store.write_here(lambda tx: restoring.claim(tx, b"nonce--9"))
@@ -305,7 +305,7 @@ def _naming(replica: Replica) -> list[log.Received]:
 def test_who_has_nothing_of_closed_feeds_names_nothing(replicas: list[Replica]) -> None:
     """A device that never wrote anything before it was revoked."""
     a, b, c = replicas
-    _admit_anew(a, b, c, since=2)
+    admit_anew(a, b, c, since=2)
     c.store.write_here(lambda tx: restoring.claim(tx, b"nonce--8"))
     assert _naming(c) == []
 

@@ -16,7 +16,7 @@ from tests.sync.test_revoked import _admit_anew, create, edit, exported, part, r
 LATER_MS = START_MS + 60_000
 
 
-async def readmit(cluster: Cluster) -> None:
+async def readmit(cluster: Cluster, *, meets: bool = True) -> None:
     """Let the first device revoke the second, which hears of it, and admit it anew."""
     g, h = cluster.nodes[:2]
     await revoke(g, h)
@@ -27,8 +27,9 @@ async def readmit(cluster: Cluster) -> None:
     # A new incarnation would end a link that is made meanwhile, and nobody dials again here.
     while h.driver.exchange.ours.vectors.owned[h.device].incarnation == before:
         await trio.testing.wait_all_tasks_blocked(0.01)
-    await cluster.connect(0, 1)
-    await cluster.until_in_sync((0, 1))
+    if meets:
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
 
 
 def put_back(path: Path, count: int, ms: int = LATER_MS) -> list[Replica]:
@@ -78,3 +79,41 @@ async def test_what_it_wrote_alone_reaches_the_others(tmp_path: Path, since: str
         assert exported(g) == exported(h) == exported(i)
         query = "SELECT command FROM commit_log WHERE command = 'device.restore'"
         assert [len(rows(node, query)) for node in (g, h, i)] == [1, 1, 1]
+
+
+async def test_its_own_later_life_is_no_second_machine(tmp_path: Path) -> None:
+    """Also of a backup that was made just after another restore: a person had it join in between."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        await cluster.connect(0, 1)
+        add_tree(cluster.nodes[1].replica, 3, "docs")
+        await cluster.nodes[1].driver.look_again()
+        await cluster.until_in_sync((0, 1))
+        backup(cluster.nodes[1].replica, tmp_path / "backup.db")
+        await readmit(cluster)
+    async with open_cluster(tmp_path, 2, put_back(tmp_path, 2)) as cluster:
+        await go_on(cluster)
+        backup(cluster.nodes[1].replica, tmp_path / "backup.db")
+        await readmit(cluster)
+    async with open_cluster(tmp_path, 2, put_back(tmp_path, 2, LATER_MS + 60_000)) as cluster:
+        g, h = cluster.nodes
+        await go_on(cluster)
+        assert "cloned" not in h.kinds()
+        assert exported(g) == exported(h)
+
+
+async def test_who_hears_of_it_alone_goes_on_where_its_edits_count(tmp_path: Path) -> None:
+    """Nobody had met it since it was admitted anew, so nobody holds anything of a later life of it."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        g, h = cluster.nodes
+        await create(g)
+        await cluster.connect(0, 1)
+        await cluster.until_in_sync((0, 1))
+        backup(h.replica, tmp_path / "backup.db")
+        await readmit(cluster, meets=False)
+    async with open_cluster(tmp_path, 2, put_back(tmp_path, 2)) as cluster:
+        g, h = cluster.nodes
+        await edit(h, color="red")
+        await go_on(cluster)
+        await edit(h, icon="sun")
+        await cluster.until_in_sync((0, 1))
+        assert tags(g) == tags(h) == [(None, "red", "sun", None)]

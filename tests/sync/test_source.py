@@ -97,6 +97,19 @@ async def test_rows_and_commits_are_read(replicas: list[Replica]) -> None:
     assert all(read and read.size > 0 for _, read in peer.got)
 
 
+async def test_what_is_to_come_first_comes_first(replicas: list[Replica]) -> None:
+    """However long that takes; what was asked for meanwhile is read then."""
+    peer = Peer(replicas[0])
+    async with peer.served():
+        with peer.source.behind():
+            peer.source.ask(Load(1, peer.rows, 0))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert peer.got == []
+        while not peer.got:
+            await trio.lowlevel.checkpoint()
+    assert [key for key, _ in peer.got] == [peer.rows]
+
+
 async def test_where_nothing_is_left_that_is_told(replicas: list[Replica]) -> None:
     """No frame, and the position stays."""
     peer = Peer(replicas[0])
