@@ -74,7 +74,7 @@ from leaderless.protocol.messages import (
 from leaderless.protocol.patience import Rests
 from leaderless.protocol.peer import Peer
 from leaderless.protocol.proving import compare, prove
-from leaderless.protocol.returning import Returning
+from leaderless.protocol.returning import CLONED, Returning
 from leaderless.protocol.silence import PING_S, given_up, is_to_be_asked, next_look
 from leaderless.protocol.trusting import is_beside_the_point
 from leaderless.protocol.vectors import readable
@@ -87,8 +87,6 @@ if TYPE_CHECKING:
     from leaderless.protocol.vectors import Holdings
     from registry.changes import Incarnation
 
-CLONED: Final = "cloned"
-"""The life of a device that another machine runs as, too."""
 LEAST_REST_S: Final = 1.0
 MOST_REST_S: Final = 30.0
 """A peer that breaks a rule whenever it is connected does so every half minute at most."""

@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 
 RESTORING: Final = "restoring"
 """The life of a device that takes its rows back."""
+CLONED: Final = "cloned"
+"""The life of a device that another machine runs as, too."""
 WAIT_S: Final = 30.0
 """For members that are not connected: who runs is found within seconds."""
 
 
 def knows_more(peer: Peer, own: bytes, ours: Holdings) -> int:
-    """Return how much a peer holds of our own rows that we do not remember, by what it says."""
+    """Return how much a peer holds of our own rows that we do not remember, by what it says.
+
+    A clone takes none, so nobody holds anything for it that it could be asked for.
+    """
     theirs, mine = peer.owned.get(own), ours.vectors.owned.get(own)
-    if theirs is None or mine is None or not peer.known:
+    if theirs is None or mine is None or not peer.known or ours.life == CLONED:
         return 0
     if theirs.incarnation != mine.incarnation:
         return max(theirs.watermark, 1) if mine.incarnation < theirs.incarnation else 0

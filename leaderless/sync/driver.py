@@ -28,7 +28,7 @@ from leaderless.protocol.commands import (
     key_of,
 )
 from leaderless.protocol.errors import ProtocolError
-from leaderless.protocol.exchange import CLONED, Exchange
+from leaderless.protocol.exchange import Exchange
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import (
     PROTOCOL_VERSION,
@@ -40,6 +40,7 @@ from leaderless.protocol.messages import (
     StateBatch,
     Statements,
 )
+from leaderless.protocol.returning import CLONED
 from leaderless.store.disk import DiskError
 from leaderless.store.holdings import read_holdings
 from leaderless.sync.apply import Applier

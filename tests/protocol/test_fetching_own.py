@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from leaderless.protocol.commands import Apply, Key, Note, Stream
-from leaderless.protocol.messages import OwnedPosition, Pong, PullState, StateBatch, Vectors
-from leaderless.protocol.returning import RESTORING
+from leaderless.protocol.messages import (
+    OwnedPosition,
+    Pong,
+    Positions,
+    PullState,
+    StateBatch,
+    Vectors,
+)
+from leaderless.protocol.returning import CLONED, RESTORING
 from tests.protocol.wire import LIFE, A, B, Side, asked_by, greeted
 
 
@@ -24,3 +33,12 @@ def test_who_holds_no_more_than_we_do_is_not_named_for_giving_nothing() -> None:
         done += side.exchange.tick(now)
     assert not side.exchange.fetching.may_bring(peer, key, now)
     assert Note("withholds", {"device": B, "of": A}) not in done
+
+
+def test_a_clone_asks_nobody_for_rows_that_it_would_not_take() -> None:
+    """On a connection that is there still: who gives them in vain would be said to withhold them."""
+    side = Side(A, owned={A: 5})
+    greeted(side, B, 1, Vectors({A: OwnedPosition(LIFE, 5)}))
+    side.exchange.ours_changed(replace(side.holdings(), life=CLONED), 1.0)
+    ahead = Positions(Vectors({A: OwnedPosition(LIFE, 9)}), whole=True)
+    assert PullState(A, LIFE, 0) not in asked_by(side.exchange.received(1, ahead, 10, 1.0, 0))
