@@ -127,11 +127,12 @@ async def test_a_location_can_be_removed(tmp_path: Path, replica: Replica) -> No
 
 
 async def test_what_a_location_would_take_along_is_answered_before(
-    tmp_path: Path, replica: Replica
+    tmp_path: Path, pair: list[Replica]
 ) -> None:
-    """Nothing is done by the question; a device that may write nothing says so instead."""
+    """Nothing is done by the question; a device that waits to take its rows back says so instead."""
     folder = tmp_path / "photos"
     folder.mkdir()
+    replica = pair[0]
     async with open_rooms(tmp_path / "home", replica) as rooms:
         await rooms.data("POST", "/v1/locations", path=str(folder))
         await rooms.indexer.wait_idle()

@@ -269,11 +269,11 @@ async def test_a_package_that_is_left_out_is_named(tmp_path: Path, replica: Repl
 
 @pytest.mark.parametrize("life", [restoring.RESTORING, restoring.CLONED])
 async def test_why_a_device_writes_nothing_is_said_with_the_way_out(
-    tmp_path: Path, replica: Replica, life: str
+    tmp_path: Path, pair: list[Replica], life: str
 ) -> None:
-    """While it takes its rows back, and while another machine runs as it."""
-    replica.store.write_here(lambda tx: meta.put(tx.conn, life, 1))
-    async with open_rooms(tmp_path, replica) as rooms:
+    """While it waits for others to take its rows back, and while another machine runs as it."""
+    pair[0].store.write_here(lambda tx: meta.put(tx.conn, life, 1))
+    async with open_rooms(tmp_path, pair[0]) as rooms:
         (alert, *_) = (await rooms.overview.view()).warnings
         assert alert.code == life.upper()
         assert "leaderless device claim" in str(alert.hint)
