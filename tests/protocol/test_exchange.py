@@ -17,7 +17,7 @@ from leaderless.protocol.commands import (
     Send,
     Stream,
 )
-from leaderless.protocol.exchange import Exchange
+from leaderless.protocol.exchange import CLONED, Exchange
 from leaderless.protocol.fetching import STALLED_S
 from leaderless.protocol.greeting import CROSSED_S
 from leaderless.protocol.limits import MAX_STREAMS
@@ -303,6 +303,16 @@ def test_a_peer_may_not_ask_for_streams_without_end() -> None:
         side.exchange.received(1, PullState(at.to_bytes(16, "big"), LIFE, 0), 10, 0, 0)
     (close,) = side.exchange.received(1, PullState(A, LIFE, 0), 10, 0, 0)
     assert isinstance(close, Close)
+
+
+def test_a_device_that_was_cloned_talks_with_nobody() -> None:
+    """Its link ends with the reason, before a word is said."""
+    side = Side(A)
+    side.exchange.ours_changed(replace(side.holdings(), life=CLONED), 0.0)
+    (close,) = side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
+    assert isinstance(close, Close)
+    assert close.code == "cloned"
+    assert side.exchange.peers == {}
 
 
 def test_a_new_incarnation_of_ours_is_another_life() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from leaderless.protocol.commands import Apply, Close, Command, GoOn, Key, Send, Stream
+from leaderless.protocol.commands import Apply, Command, GoOn, Key, Send, Stream
 from leaderless.protocol.messages import OwnedPosition, PullState, StateBatch, Vectors
-from leaderless.protocol.returning import CLONED, RESTORING, WAIT_S
+from leaderless.protocol.returning import RESTORING, WAIT_S
 from registry.changes import Incarnation
 from tests.protocol.wire import LIFE, A, B, C, Side, asked_by, behind, greeted, until
 
@@ -161,13 +159,3 @@ def test_who_forged_rows_of_ours_is_not_counted_on() -> None:
     (peer,) = side.exchange.peers.values()
     side.distrust(B, key, "forged", 0.0)
     assert not side.exchange.fetching.may_bring(peer, key, 1.0)
-
-
-def test_a_device_that_was_cloned_talks_with_nobody() -> None:
-    """Its link ends with the reason, before a word is said."""
-    side = Side(A)
-    side.exchange.ours_changed(replace(side.holdings(), life=CLONED), 0.0)
-    (close,) = side.exchange.link_up(1, B, "wire:1", 0, 0, dialed=True)
-    assert isinstance(close, Close)
-    assert close.code == "cloned"
-    assert side.exchange.peers == {}
