@@ -177,19 +177,18 @@ def count_of(connection: Connection, location: int) -> int:
 
 def totals(connection: Connection, location: int) -> tuple[int, int]:
     """Return (files, bytes) of a location."""
-    row = connection.exec_driver_sql(
-        "SELECT count(*), coalesce(sum(size_bytes), 0) FROM entry"
-        " WHERE location = ? AND dead = 0 AND kind = 'file'",
-        (location,),
-    ).one()
-    return int(row[0]), int(row[1])
+    return _files(connection, location, "")
 
 
 def unread(connection: Connection, location: int) -> tuple[int, int]:
     """Return (files, bytes) of a location whose content is not known."""
+    return _files(connection, location, " AND content IS NULL")
+
+
+def _files(connection: Connection, location: int, condition: str) -> tuple[int, int]:
     row = connection.exec_driver_sql(
         "SELECT count(*), coalesce(sum(size_bytes), 0) FROM entry"
-        " WHERE location = ? AND dead = 0 AND kind = 'file' AND content IS NULL",
+        f" WHERE location = ? AND dead = 0 AND kind = 'file'{condition}",
         (location,),
     ).one()
     return int(row[0]), int(row[1])

@@ -69,8 +69,8 @@ def _knew(connection: Connection, life: bytes) -> bool:
     """
     found = connection.exec_driver_sql(
         "SELECT 1 FROM feed f JOIN commit_log c ON c.feed = f.id WHERE f.trunk IS NOT NULL"
-        " AND substr(f.feed, 1, 28) = ?1"
-        " AND instr(substr(c.header, instr(c.header, ?1) + 28), ?1) > 0 LIMIT 1",
-        (life,),
+        " AND substr(f.feed, 1, ?2) = ?1"
+        " AND instr(substr(c.header, instr(c.header, ?1) + ?2), ?1) > 0 LIMIT 1",
+        (life, LIFE_BYTES),
     ).first()
     return found is not None

@@ -8,6 +8,7 @@ import trio
 import trio.testing
 
 from leaderless.protocol import codec
+from leaderless.protocol.commands import Key, Read
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import PullState, StateBatch
 from leaderless.protocol.silence import HELLO_S
@@ -315,6 +316,27 @@ async def test_a_write_takes_back_in_sync_at_once(tmp_path: Path) -> None:
         tag = Create("tag", a.store.ids.new(), {})
         await a.store.write(lambda tx: tx.commit("tag.create", [tag]))
         assert not a.driver.exchange.is_proved(peer)
+
+
+async def test_an_edit_goes_out_as_it_was_read_beside_its_write(tmp_path: Path) -> None:
+    """Nothing is read for a peer once more that the write has read already."""
+    async with open_cluster(tmp_path, 2) as cluster:
+        a = cluster.nodes[0]
+        await cluster.connect(1, 0)
+        await cluster.until_in_sync((0, 1))
+        asked: list[object] = []
+        (link,) = a.driver._links.values()
+        read = link.source._read
+
+        async def counted(key: Key, after: int) -> Read | None:
+            asked.append((key, after))
+            return await read(key, after)
+
+        link.source._read = counted  # type: ignore[method-assign]
+        tag = Create("tag", a.store.ids.new(), {})
+        await a.store.write(lambda tx: tx.commit("tag.create", [tag]))
+        await cluster.until_in_sync((0, 1))
+        assert asked == []
 
 
 async def test_of_two_calls_at_once_none_is_lost(tmp_path: Path) -> None:
