@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from leaderless.protocol.errors import MalformedError
 from leaderless.protocol.fields import incarnation_of, number, sized
-from leaderless.protocol.hashing import SET_HASH_BYTES
+from leaderless.protocol.hashing import SET_HASH_BYTES, digest
 from leaderless.protocol.packing import pack, unpack
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DOMAIN = b"leaderless/checkpoint/1\0"
 SIGNATURE_BYTES = 64
+NAME_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Checkpoint:
                 self.set_hash,
             ]
         )
+
+
+def name_of(signed: bytes) -> bytes:
+    """Return the name of the checkpoint with these bytes, as `Checkpoint.encode` returns them."""
+    return digest(signed)[:NAME_BYTES]
 
 
 def signed_part(record: bytes) -> tuple[bytes, bytes]:

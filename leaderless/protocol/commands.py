@@ -69,11 +69,15 @@ class SendFrame:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Read the next batch of `key` above `after`, and tell `Exchange.loaded`."""
+    """Read the next batch of `key` above `after`, and tell `Exchange.loaded`.
+
+    `known` names the word of the owner that needs not be said again.
+    """
 
     link: int
     key: Key
     after: int
+    known: bytes = b""
 
 
 class Read(NamedTuple):

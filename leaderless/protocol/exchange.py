@@ -200,6 +200,8 @@ class Exchange:
             case Statements() | StateBatch() | LogBatch() | Records():
                 if not self._is_wanted(peer, message, now):
                     return [Send(link, Credit(size))]
+                if isinstance(message, StateBatch) and meeting.agrees(peer, message, self.device):
+                    return self.applied(Apply(link, message, size), now, used=False)
                 meeting.answered(peer, message, self.device)
                 return [Apply(link, message, size)]
             case Positions():
@@ -228,7 +230,7 @@ class Exchange:
         if peer.told() > MAX_POSITIONS:
             return [_close(peer, "too_many", "more positions were told than there can be")]
         return [
-            *(meeting.meet(peer, self.device, self.ours, now) if is_first else ()),
+            *(meeting.meet(peer, self.device, self.library, self.ours, now) if is_first else ()),
             *self.fetching.subscribe(peer, self.ours.vectors, now),
             *serving.serve(peer, self.ours.vectors, self.device),
             *self._settle(now),
@@ -258,7 +260,7 @@ class Exchange:
         self._announcing.told_one(self.ours.vectors)
         if peer.known:
             commands += [
-                *meeting.meet(peer, self.device, self.ours, now),
+                *meeting.meet(peer, self.device, self.library, self.ours, now),
                 *self.fetching.subscribe(peer, self.ours.vectors, now),
                 *self._settle(now),
             ]

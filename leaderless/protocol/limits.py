@@ -44,14 +44,14 @@ MAX_ROWS: Final = 20_000
 MAX_COLUMNS: Final = 128
 """In a state batch: models have twenty; this leaves room for those to come."""
 
-BATCH_ROWS: Final = 1_000
-"""What a source puts into one state batch, or into one of shared records: some 75 KiB, one
+BATCH_ROWS: Final = 800
+"""What a source puts into one state batch, or into one of shared records: some 90 to 120 KiB, one
 transaction of the receiver. It waits for the disk once, and writes the pages of an index that are hit
-twice only once: half as many rows cost it a tenth more, and others wait for it half as long."""
+twice only once; twice as many would cost it little less, and others wait for it twice as long."""
 
 BATCH_BYTES: Final = 512 << 10
-"""Of the rows in one state batch, so that the largest rows fit a frame too: 1,000 rows of 64 KiB would
-be 64 MiB. 1,000 entries with the longest names stay far below it."""
+"""Of the rows in one state batch, so that the largest rows fit a frame too: 800 rows of 64 KiB would
+be 50 MiB. 800 entries with the longest names stay far below it."""
 
 LOG_BYTES: Final = 512 << 10
 """What a source gathers into one log message; a larger commit travels alone."""
@@ -65,12 +65,11 @@ MAX_CURSOR_BYTES: Final = 16 + 1024
 RECORDS_BYTES: Final = 256 << 10
 """What a source gathers into one message of shared records, and the record that crosses it."""
 
-WINDOW_BYTES: Final = 100 << 10
-"""Sent and not yet durable at the peer, in payload bytes; the batch that crosses it still goes. It
-bounds what a slow peer makes us hold, as all beyond stays in the database until it is ready, and
-what is sent twice when a side dies: some 1,000 rows, so ten deaths in a backfill of 200,000 cost
-less than a tenth. Receivers are bound by their disk, not by the delay of a LAN, so more on the way
-would gain nothing."""
+WINDOW_BYTES: Final = 150 << 10
+"""Sent and not yet durable at the peer, in payload bytes; the batch that crosses it still goes. So two
+batches of rows are on the way: one is read and decoded while the one before becomes durable. It bounds
+what a slow peer makes us hold, as all beyond stays in the database until it is ready, and what is sent
+twice when a side dies: 1,600 rows, so ten deaths in a backfill of 200,000 cost less than a tenth."""
 
 MAX_STATEMENTS: Final = 1_000
 """That make a library's membership; they travel in one message."""

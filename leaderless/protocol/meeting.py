@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from leaderless.protocol.checkpoint import Checkpoint, name_of
 from leaderless.protocol.commands import Introduce, Key, Send, Stream
 from leaderless.protocol.messages import PullState, StateBatch
 from leaderless.protocol.returning import knows_more
@@ -28,7 +29,7 @@ ANSWERS: Final = (1, 1)
 """The version of the protocol from which on a peer says that there is nothing more of a stream."""
 
 
-def meet(peer: Peer, own: bytes, ours: Holdings, now: float) -> list[Command]:
+def meet(peer: Peer, own: bytes, library: bytes, ours: Holdings, now: float) -> list[Command]:
     """A peer has said what it holds: tell it who we are, once it has said what it heard of us."""
     theirs, mine = peer.owned.get(own), ours.vectors.owned.get(own)
     answers = peer.hello is not None and peer.hello.version >= ANSWERS
@@ -41,7 +42,23 @@ def meet(peer: Peer, own: bytes, ours: Holdings, now: float) -> list[Command]:
     peer.asked_word = now
     if knows_more(peer, own, ours):
         return []  # it is asked for all of it anyway
-    return [Send(peer.link, PullState(own, theirs.incarnation, theirs.watermark))]
+    known = _word(own, library, ours) if theirs == mine else b""
+    peer.may_agree = known != b""
+    return [Send(peer.link, PullState(own, theirs.incarnation, theirs.watermark, known))]
+
+
+def _word(own: bytes, library: bytes, ours: Holdings) -> bytes:
+    """Return the name of our own word on our rows as they are; b"" where there may be another."""
+    if ours.life or ours.disputed is not None:
+        return b""
+    incarnation, rev = ours.vectors.owned[own]
+    return name_of(Checkpoint(library, own, incarnation, rev, *ours.owned[own]).encode())
+
+
+def agrees(peer: Peer, message: StateBatch, own: bytes) -> bool:
+    """Return whether a peer says that what it heard of us last is the word that it was told."""
+    is_empty = not message.checkpoint and not message.changes and message.lo == message.head
+    return peer.may_agree and is_empty and is_answer(peer, message, own)
 
 
 def is_answer(peer: Peer, message: Message, own: bytes) -> bool:

@@ -78,11 +78,16 @@ class Positions:
 
 @dataclass(frozen=True, slots=True)
 class PullState:
-    """Asks for an owner's rows above `lo`, up to what the source holds."""
+    """Asks for an owner's rows above `lo`, up to what the source holds.
+
+    `known` names a word of the owner (`protocol.checkpoint.name_of`) that needs not be said again where
+    nothing else is to be said.
+    """
 
     owner: bytes
     incarnation: Incarnation
     lo: int
+    known: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ class Outgoing:
     """Whether anything was sent: who asks is told if there is nothing."""
     head: int = 0
     """What the last batch said there is: the peer waits for it."""
+    known: bytes = b""
+    """The name of the owner's word that the peer has itself."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Peer:
     outgoing: dict[Key, Outgoing] = field(default_factory=dict)
     asked_word: float | None = None
     """Since when it is asked for the last that it has heard of us: until then it is told no more."""
+    may_agree: bool = False
+    """Whether it was told what our own word is, so that it needs not say it."""
     unacknowledged: int = 0
     pinged: bool = False
     closing: bool = False

@@ -30,7 +30,8 @@ def open_stream(
         held = ours.owned.get(message.owner)
         same = held is not None and held.incarnation == message.incarnation
         after = message.lo if same else 0
-    peer.outgoing[key] = Outgoing(after)
+    known = message.known if isinstance(message, PullState) else b""
+    peer.outgoing[key] = Outgoing(after, known=known)
     return serve(peer, ours, own)
 
 
@@ -52,7 +53,7 @@ def serve(peer: Peer, ours: Vectors, own: bytes) -> list[Command]:
             continue
         if peer.unacknowledged < WINDOW_BYTES:
             stream.loading = True
-            commands.append(Load(peer.link, key, stream.after))
+            commands.append(Load(peer.link, key, stream.after, stream.known))
     return commands
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from leaderless.protocol import batches, limits, reconcile
+from leaderless.protocol.checkpoint import NAME_BYTES
 from leaderless.protocol.errors import MalformedError
 from leaderless.protocol.fields import (
     Parts,
@@ -120,12 +121,17 @@ def _read_positions(parts: Parts) -> Positions:
 
 
 def _write_pull_state(message: PullState) -> Sequence[bytes]:
-    return [pack({"owner": message.owner, "of": list(message.incarnation), "lo": message.lo})]
+    head = {"owner": message.owner, "of": list(message.incarnation), "lo": message.lo}
+    return [pack({**head, "known": message.known} if message.known else head)]
 
 
 def _read_pull_state(parts: Parts) -> PullState:
     head = head_of(parts)
-    return PullState(sized(head["owner"], 16), incarnation_of(*head["of"]), number(head["lo"]))
+    known = narrowed(bytes, head.get("known", b""))
+    if known:
+        sized(known, NAME_BYTES)
+    incarnation = incarnation_of(*head["of"])
+    return PullState(sized(head["owner"], 16), incarnation, number(head["lo"]), known)
 
 
 def _write_pull_log(message: PullLog) -> Sequence[bytes]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgpack
 
 from leaderless.protocol import limits
+from leaderless.protocol.checkpoint import SIGNATURE_BYTES, name_of
 from leaderless.protocol.messages import StateBatch
 from leaderless.store import meta, restoring
 from leaderless.store.state import Copy, copy_of
@@ -102,17 +103,21 @@ def _holds_back(connection: Connection, owner: bytes) -> bool:
     return owner == meta.get(connection, meta.OWN_DEVICE) and restoring.life(connection) != ""
 
 
-def nothing_more(connection: Connection, owner: bytes, lo: int) -> StateBatch | None:
+def nothing_more(
+    connection: Connection, owner: bytes, lo: int, known: bytes = b""
+) -> StateBatch | None:
     """Return an empty batch for who asks for an owner's state above `lo`, with its newest word.
 
-    None where no word of the owner is held that reaches `lo`, or anything: a relay says nothing
-    without.
+    Without it where that is `known` by its name. None where no word of the owner is held that reaches
+    `lo`, or anything: a relay says nothing without.
     """
     copy = copy_of(connection, owner)
     if copy is None or copy.checkpoint is None:
         return None
     at = min(lo, copy.watermark, copy.checkpoint_rev)
-    return StateBatch(owner, copy.incarnation, at, at, at, at, (), copy.checkpoint)
+    is_known = name_of(copy.checkpoint[SIGNATURE_BYTES:]) == known
+    word = b"" if is_known else copy.checkpoint
+    return StateBatch(owner, copy.incarnation, at, at, at, at, (), word)
 
 
 def _read_page(

@@ -20,6 +20,7 @@ from leaderless.protocol.membership import membership_of
 from leaderless.store import engine, log, meta, relayed, starts, state
 from leaderless.store.adoption import adopt
 from leaderless.store.bare import Kept
+from leaderless.store.calm import Calm
 from leaderless.store.disk import ROOM_BYTES, Disk, DiskError, from_system, naming, probe
 from leaderless.store.progress import Progress
 from leaderless.store.pulse import Pulse
@@ -97,6 +98,7 @@ class Store:
         self._followers: list[tuple[Callable[[Connection], Any], Callable[[Any], None]]] = []
         self.progress = Progress()
         self.disk = Disk()
+        self.calm = Calm()
         self.failed: dict[str, str] = {}  # models that could not be used here, and why
         self.own_device = b""
         self.own_epoch = 0
@@ -181,16 +183,21 @@ class Store:
         If not, they hear of it with the next write, as the disk is tried again until that is so.
         """
         followers = tuple(self._followers)
+        soon = trio.lowlevel.current_trio_token().run_sync_soon
 
         def run() -> tuple[_T, list[Any] | DiskError]:
-            return self._write(fn, [look for look, _ in followers])
+            looks = [look for look, _ in followers]
+            return self._write(fn, looks, lambda: soon(self.calm.begin))
 
         async with self._write_lock:
+            self.calm.end()
             try:
                 result, seen = await self._run(run, limiter=self._writers)
             except DiskError as error:
                 self.disk.failed(error, self.now_ms())
                 raise
+            finally:
+                self.calm.begin()
         # In the order of the writes: nothing waits between the end of one and this.
         if isinstance(seen, DiskError):
             self.disk.failed(seen, self.now_ms())
@@ -206,15 +213,18 @@ class Store:
 
         For start-up and for tools without a loop.
         """
-        return self._write(fn, ())[0]
+        return self._write(fn, (), lambda: None)[0]
 
     def _write(
-        self, fn: Callable[[Transaction], _T], looks: Sequence[Callable[[Connection], Any]]
+        self,
+        fn: Callable[[Transaction], _T],
+        looks: Sequence[Callable[[Connection], Any]],
+        commits: Callable[[], None],
     ) -> tuple[_T, list[Any] | DiskError]:
         """Return what `fn` returned, and what was seen once that was durable, or why it was not."""
         with self._turn:
             with naming(self.path):
-                result = self._transact(fn)
+                result = self._transact(fn, commits)
             if not looks:
                 return result, []
             try:
@@ -223,7 +233,7 @@ class Store:
             except DiskError as error:
                 return result, error  # what was written is durable all the same
 
-    def _transact(self, fn: Callable[[Transaction], _T]) -> _T:
+    def _transact(self, fn: Callable[[Transaction], _T], commits: Callable[[], None]) -> _T:
         try:
             with self._writing.begin() as connection:
                 self.progress.begin()
@@ -238,6 +248,7 @@ class Store:
                 result = fn(transaction)
                 transaction.finish()
                 facts = _facts(connection) if transaction.facts_changed else None
+                commits()
         except IntegrityError as error:
             raise engine.ConstraintError(f"refused by the schema: {error.orig}") from error
         except SQLAlchemyError as error:

@@ -1,7 +1,7 @@
 """Runs the exchange: feeds it what happens, does what it asks, decides nothing.
 
-One task per link reads, and applies what it read before it reads on, so a fast peer is slowed by
-its own connection; one sends; reads from the database run beside them.
+One task per link applies what was read, one reads a message ahead of it and no further, so a fast peer
+is slowed by its own connection; one sends; reads from the database run beside them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import trio
 
 from leaderless.errors import LeaderlessError, UnreachableError
 from leaderless.identity import device_id
-from leaderless.protocol import codec
 from leaderless.protocol.commands import (
     Apply,
     Doubt,
@@ -49,6 +48,7 @@ from leaderless.sync.comparing import Comparer
 from leaderless.sync.confirmations import Confirmations
 from leaderless.sync.doubting import doubt
 from leaderless.sync.farewell import Doorkeeper, say_bye
+from leaderless.sync.inbox import Inbox
 from leaderless.sync.link import Link
 from leaderless.sync.outbox import Outbox
 from leaderless.sync.returning import GoingOn
@@ -229,9 +229,10 @@ class Driver:
             self._tell(kind, data)
 
     async def _receive(self, link: Link) -> None:
+        inbox = Inbox(link.connection, link.outbox.may_ask_more, self.store.calm.wait)
+        link.nursery.start_soon(inbox.run)
         while True:
-            await link.outbox.may_ask_more()
-            message, size = codec.decode_sized(await link.connection.receive())
+            message, size = await inbox.take()
             if isinstance(message, Bye):
                 link.heard_bye(message)
             if isinstance(message, PullState):

@@ -33,10 +33,12 @@ def read_stream(
     after: int,
     sent: set[bytes],
     batch_rows: int = BATCH_ROWS,
+    known: bytes = b"",
 ) -> Read | None:
     """Return the next batch of a stream as a frame, None if there is nothing to say.
 
-    `sent` are the ancestors that went out ahead; those of this batch are added.
+    `sent` are the ancestors that went out ahead; those of this batch are added. `known` names a word
+    of the owner that is left out where there is nothing else to say.
     """
     if key.stream is Stream.RECORDS:
         records = record_source.read_records(database, key.of, batch_rows)
@@ -44,7 +46,7 @@ def read_stream(
     if key.stream is Stream.STATE:
         state = state_source.read_batch(database, registry, key.of, after, sent, batch_rows)
         if state is None and key.of != own_device:
-            state = state_source.nothing_more(database, key.of, after)
+            state = state_source.nothing_more(database, key.of, after, known)
         if state is None:
             return None
         return Read(state.hi, state.head, *codec.encode_sized(state))
@@ -114,18 +116,18 @@ class Source:
                 self._asked = trio.Event()
                 continue
             load = self._wanted.pop(next(iter(self._wanted)))
-            found = self._fresh(load.key, load.after) or await self._read(load.key, load.after)
+            found = self._fresh(load.key, load.after) or await self._read(load)
             if load.key not in self._wanted:  # else it was asked for anew, from elsewhere
                 loaded(load.key, found)
 
-    async def _read(self, key: Key, after: int) -> Read | None:
-        registry = self._store.registry
+    async def _read(self, load: Load) -> Read | None:
+        registry, own, key = self._store.registry, self._store.own_device, load.key
         # A list that is started over while this is read is another one.
         sent = self._sent_ahead.setdefault(key.of, set()) if key.stream is Stream.STATE else set()
 
         read = await self._store.read(
             lambda database: read_stream(
-                database, registry, self._store.own_device, key, after, sent, self._batch_rows
+                *(database, registry, own, key, load.after, sent, self._batch_rows, load.known)
             )
         )
         if not sent and self._sent_ahead.get(key.of) is sent:

@@ -18,9 +18,14 @@ _YEARS_S: Final = 200_000_000
 _DAY_S: Final = 86_400
 
 
+_FILE: Final = -1
+"""Of what is in a directory; a directory has a number."""
+
+
 class _Directory(NamedTuple):
     """A directory, and when what is in it was made, in seconds."""
 
+    number: int
     uuid: bytes
     made_s: int
     is_copied: bool
@@ -35,35 +40,51 @@ def tree(
     *,
     hashed: bool = True,
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of so many entries of a location, parents first, as the indexer has them.
+    """Yield the rows of so many entries of a location as a first scan has them, with ids from `new`.
+
+    All that is in a directory comes together, then what is in the last directory of it. Files have a
+    hash of their content if they are `hashed`. Inodes are given out in order, as file systems do where
+    files are made one after the other; of one directory the files are of some days, and half of the
+    directories were unpacked or copied.
+    """
+    inside = _shape(chance, count)
+    root = _Directory(0, new(), _SINCE_S, is_copied=False)
+    at, inode, waiting = 1, 1 << 20, [root]
+    yield _row((root.uuid, location, None, b"home", None), _times(chance, root), inode, None, None)
+    while waiting:
+        above = waiting.pop()
+        for item in inside[above.number]:
+            inode += 1 if chance.randrange(8) else chance.randrange(1, 1 << 12)
+            when, stem, at = _times(chance, above), f"{chance.choice(WORDS)} {at}", at + 1
+            if item == _FILE:
+                extension = chance.choice(EXTENSIONS)
+                name = stem if extension is None else f"{stem}.{extension}"
+                content = chance.randbytes(32) if hashed else None
+                named = (new(), location, above.uuid, name.encode(), extension)
+                yield _row(named, when, inode, int(chance.lognormvariate(10, 2.5)), content)
+            else:
+                made_s, is_copied = _SINCE_S + chance.randrange(_YEARS_S), chance.randrange(2) == 0
+                below = _Directory(item, new(), made_s, is_copied)
+                waiting.append(below)
+                named = (below.uuid, location, above.uuid, stem.encode(), None)
+                yield _row(named, when, inode, None, None)
+
+
+def _shape(chance: random.Random, count: int) -> list[list[int]]:
+    """Return what is in each directory of a tree of so many entries, the first of which is the root.
 
     Each directory is in one that was made before, whichever: the deeper ones of a million are some 25
-    below the root, most 12. Files have a hash of their content if they are `hashed`. Inodes are given
-    out in order, as file systems do where files are made one after the other; of one directory the
-    files are of some days, and half of the directories were unpacked or copied.
+    below the root, most 12.
     """
-    root = _Directory(new(), _SINCE_S, is_copied=False)
-    directories = [root]
-    inode = 1 << 20
-    for at in range(count):
-        above = chance.choice(directories)
-        inode += 1 if chance.randrange(8) else chance.randrange(1, 1 << 12)
-        when = _times(chance, above)
-        stem = f"{chance.choice(WORDS)} {at}"
-        if at == 0:
-            yield _row((root.uuid, location, None, b"home", None), when, inode, None, None)
-        elif chance.randrange(PER_DIRECTORY) == 0:
-            made = _SINCE_S + chance.randrange(_YEARS_S)
-            directory = _Directory(new(), made, is_copied=bool(chance.randrange(2)))
-            directories.append(directory)
-            inside = (directory.uuid, location, above.uuid, stem.encode(), None)
-            yield _row(inside, when, inode, None, None)
+    inside: list[list[int]] = [[]]
+    for _ in range(count - 1):
+        above = chance.choice(inside)
+        if chance.randrange(PER_DIRECTORY) == 0:
+            above.append(len(inside))
+            inside.append([])
         else:
-            extension = chance.choice(EXTENSIONS)
-            name = stem if extension is None else f"{stem}.{extension}"
-            content = chance.randbytes(32) if hashed else None
-            named = (new(), location, above.uuid, name.encode(), extension)
-            yield _row(named, when, inode, int(chance.lognormvariate(10, 2.5)), content)
+            above.append(_FILE)
+    return inside
 
 
 def _times(chance: random.Random, above: _Directory) -> tuple[int, int]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from leaderless.protocol.messages import StateBatch
 
 ROWS = 6_000
-WIRE = 1.06
+WIRE = 1.12
 """Bytes of a batch, of those that its columns take compressed."""
 WRITTEN = 400
 """Bytes for each row that an apply writes, in a library of this size."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from leaderless.protocol.checkpoint import Checkpoint, name_of
 from leaderless.protocol.commands import Apply, GoOn, Introduce, Load, Note, Send
 from leaderless.protocol.fetching import STALLED_S
 from leaderless.protocol.meeting import ANSWERS
 from leaderless.protocol.messages import Credit, Pong, PullState, StateBatch, Vectors
 from leaderless.protocol.promising import TIMES
-from leaderless.protocol.returning import WAIT_S
+from leaderless.protocol.returning import RESTORING, WAIT_S
 from leaderless.protocol.silence import ANSWER_S, PING_S
-from registry.changes import Incarnation
+from registry.changes import Incarnation, StateChange
 from tests.protocol.test_returning import at, restoring
-from tests.protocol.wire import LIFE, A, B, C, Side, asked_by, greeted, until
+from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, asked_by, greeted, until
 
 
 def heard(rev: int) -> Apply:
@@ -138,3 +139,51 @@ def test_who_never_answers_a_restored_device_is_not_waited_for_without_end(
     assert now < (TIMES + 1) * STALLED_S + WAIT_S
     assert Introduce(1) in done
     assert Note("withholds", {"device": B, "of": A}) in done
+
+
+def named(side: Side) -> bytes:
+    """Return the name of the word of A on what it holds."""
+    held = side.holdings()
+    (incarnation, rev), proof = held.vectors.owned[A], held.owned[A]
+    return name_of(Checkpoint(LIBRARY, A, incarnation, rev, *proof).encode())
+
+
+def test_who_stands_where_we_do_needs_not_repeat_our_word() -> None:
+    """It is told what that is, and an empty answer says that it has the same; nothing is written."""
+    side = Side(A, owned={A: 5})
+    known = named(side)
+    assert PullState(A, LIFE, 5, known) in asked_by(greeted(side, B, 1, at(5), version=ANSWERS))
+    commands = side.exchange.received(1, StateBatch(A, LIFE, 5, 5, 5, 5, ()), 10, 0.1, 0)
+    assert Send(1, Credit(10)) in commands
+    assert not [command for command in commands if isinstance(command, Apply)]
+    assert side.exchange.own_device_changed() == [Introduce(1)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        StateBatch(A, LIFE, 5, 5, 5, 5, (), b"word"),
+        StateBatch(A, LIFE, 5, 6, 6, 6, ()),
+        StateBatch(A, LIFE, 5, 5, 5, 5, (StateChange("tag", A, LIFE, ()),)),
+    ],
+)
+def test_an_answer_that_says_anything_is_looked_at(answer: StateBatch) -> None:
+    """Whatever we have asked for."""
+    side = Side(A, owned={A: 5})
+    greeted(side, B, 1, at(5), version=ANSWERS)
+    assert side.exchange.received(1, answer, 10, 0.1, 0) == [Apply(1, answer, 10)]
+
+
+def test_who_stands_elsewhere_says_our_word_itself() -> None:
+    """What it has is another than ours of now; so is an answer without one looked at, and refused."""
+    side = Side(A, owned={A: 9})
+    assert PullState(A, LIFE, 5) in asked_by(greeted(side, B, 1, at(5), version=ANSWERS))
+    answer = StateBatch(A, LIFE, 5, 5, 5, 5, ())
+    assert side.exchange.received(1, answer, 10, 0.1, 0) == [Apply(1, answer, 10)]
+
+
+@pytest.mark.parametrize(("life", "disputed"), [(RESTORING, None), ("", 3)])
+def test_who_may_not_know_its_own_word_has_it_said(life: str, disputed: int | None) -> None:
+    """Who takes its rows back, and who was told of other rows of its own."""
+    side = Side(A, owned={A: 5}, life=life, disputed=disputed)
+    assert PullState(A, LIFE, 5) in asked_by(greeted(side, B, 1, at(5), version=ANSWERS))

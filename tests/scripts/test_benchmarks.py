@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from itertools import count
+from itertools import count, groupby
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -116,6 +116,8 @@ def test_a_tree_is_the_same_for_the_same_seed_and_has_parents_first() -> None:
     for uuid, _, parent, *_ in rows:
         assert parent in seen
         seen.add(uuid)
+    together = [parent for parent, _ in groupby(row[2] for row in rows)]
+    assert len(together) == len(set(together))
     kinds = Counter(row[5] for row in rows)
     assert 10 < kinds["file"] / kinds["directory"] < 13
     assert len({row[3] for row in rows}) == 5_000

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from leaderless.protocol import checkpoint as checkpoints
+from leaderless.protocol.checkpoint import NAME_BYTES, SIGNATURE_BYTES, name_of
 from leaderless.protocol.messages import StateBatch
 from leaderless.store import relayed
 from leaderless.store.displacing import apply_making_way
@@ -364,6 +365,12 @@ def test_who_has_nothing_more_says_so_with_the_word_it_has(replicas: list[Replic
         copy = copy_of(connection, device)
         assert copy is not None
         said = nothing_more(connection, device, copy.watermark)
+        assert copy.checkpoint is not None
+        known = nothing_more(connection, device, 0, name_of(copy.checkpoint[SIGNATURE_BYTES:]))
+        other = nothing_more(connection, device, 0, bytes(NAME_BYTES))
+    assert known is not None
+    assert other is not None
+    assert (known.checkpoint, other.checkpoint) == (b"", copy.checkpoint)
     assert copy.verified == copy.watermark
     assert said is not None
     assert (said.lo, said.hi, said.head, said.as_of, said.changes) == (*[older.hi] * 4, ())

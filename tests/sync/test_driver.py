@@ -177,13 +177,15 @@ async def test_a_clock_a_year_ahead_is_named_and_pulls_nobody(tmp_path: Path) ->
 
 async def test_hostile_frames_end_their_connection_alone(tmp_path: Path) -> None:
     """Whoever sends what is no message is told goodbye; others go on, nothing is stored."""
-    async with open_cluster(tmp_path, 3) as cluster:
-        a, b, c = cluster.nodes
+    frames = (b"", b"\x09\x01", b"\x00\x01", b"\x01" + bytes(50), bytes(10 << 20))
+    async with open_cluster(tmp_path, 2 + len(frames)) as cluster:
+        a, b, *others = cluster.nodes
         await cluster.connect(0, 1)
         await cluster.until_in_sync((0, 1))
         before = rows(a, "SELECT count(*) FROM commit_log")
-        for frame in (b"", b"\x09\x01", b"\x00\x01", b"\x01" + bytes(50), bytes(10 << 20)):
-            ours, theirs = memory_pair(c.replica.identity.public_key, a.replica.identity.public_key)
+        for frame, other in zip(frames, others, strict=True):  # each is not heard again at once
+            key = other.replica.identity.public_key
+            ours, theirs = memory_pair(key, a.replica.identity.public_key)
             with trio.fail_after(30):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(a.driver.run_link, theirs)

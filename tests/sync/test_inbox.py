@@ -1,0 +1,97 @@
+"""The next message is ready while the one before takes effect, and everything comes in its turn."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+import trio
+import trio.testing
+
+from leaderless.protocol import codec
+from leaderless.protocol.errors import MalformedError
+from leaderless.protocol.membership import Signed
+from leaderless.protocol.messages import Credit, Message, Ping, Statements
+from leaderless.sync.inbox import Inbox
+from leaderless.transport.base import ConnectionLostError
+
+
+@dataclass
+class Peer:
+    """A connection whose other side has sent frames, and is gone after the last."""
+
+    frames: list[bytes]
+    taken: int = 0
+    allowed: list[str] = field(default_factory=list)
+    peer_key = b""
+    address = ""
+    dialed = True
+
+    async def send(self, frame: bytes) -> None:
+        """Nobody reads."""
+
+    async def receive(self) -> bytes:
+        """Return the next frame."""
+        await trio.lowlevel.checkpoint()
+        if self.taken == len(self.frames):
+            raise ConnectionLostError("it is gone")
+        self.taken += 1
+        return self.frames[self.taken - 1]
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+    async def may_read(self) -> None:
+        """Note that something is to be read."""
+        self.allowed.append("read")
+
+    async def may_decode(self) -> None:
+        """Note that something large is to be decoded."""
+        self.allowed.append("decode")
+
+
+def sent(*messages: Message) -> Peer:
+    """Return a peer that has sent these."""
+    return Peer([codec.encode(message) for message in messages])
+
+
+async def test_one_message_is_read_ahead_and_no_more() -> None:
+    """A peer that sends fast has to wait, whatever it sends."""
+    peer = sent(Ping(), Credit(1), Credit(2), Credit(3))
+    inbox = Inbox(peer, peer.may_read, peer.may_decode)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(inbox.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert peer.taken == 1
+        assert (await inbox.take())[0] == Ping()
+        await trio.testing.wait_all_tasks_blocked()
+        assert peer.taken == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_ends_the_reading_is_told_behind_what_came_before() -> None:
+    """Nothing that was sent is lost because its sender is gone, or sent something wrong after it."""
+    for peer, error in [
+        (sent(Credit(1)), ConnectionLostError),
+        (Peer([codec.encode(Credit(1)), b"nonsense"]), MalformedError),
+    ]:
+        inbox = Inbox(peer, peer.may_read, peer.may_decode)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(inbox.run)
+            await trio.testing.wait_all_tasks_blocked()
+            assert (await inbox.take())[0] == Credit(1)
+            with pytest.raises(error):
+                await inbox.take()
+
+
+async def test_only_what_is_large_waits_until_it_may_be_decoded() -> None:
+    """A question is answered at once, whoever is at work."""
+    peer = sent(Ping(), Statements((Signed(random.Random(1).randbytes(20_000), bytes(64)),)))
+    inbox = Inbox(peer, peer.may_read, peer.may_decode)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(inbox.run)
+        await inbox.take()
+        await inbox.take()
+        assert peer.allowed[:3] == ["read", "read", "decode"]
+        nursery.cancel_scope.cancel()
