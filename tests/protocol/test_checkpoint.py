@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from leaderless.protocol.checkpoint import DOMAIN, Checkpoint, decode, signed_part
+from leaderless.protocol.checkpoint import (
+    DOMAIN,
+    NAME_BYTES,
+    Checkpoint,
+    decode,
+    name_of,
+    signed_part,
+)
 from leaderless.protocol.errors import MalformedError
 from leaderless.protocol.packing import pack, unpack
 from registry.changes import Incarnation
@@ -17,6 +26,14 @@ def test_a_checkpoint_survives_its_bytes() -> None:
     record = b"s" * 64 + SAID.encode()
     assert decode(record) == SAID
     assert signed_part(record) == (b"s" * 64, DOMAIN + SAID.encode())
+
+
+def test_other_checkpoints_have_other_names() -> None:
+    """A name tells whether two devices mean the same, in few bytes."""
+    names = {name_of(said.encode()) for said in (SAID, replace(SAID, set_hash=b"1" * 256))}
+    assert len(names) == 2
+    assert {len(name) for name in names} == {NAME_BYTES}
+    assert name_of(SAID.encode()) in names
 
 
 _FIELDS = unpack(SAID.encode(), 1 << 10)
