@@ -171,6 +171,7 @@ async def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
             hear(stores[1], stores[0])
             for keeper in keepers:
                 await keeper.run(whole=True)
+            stores[0].fold()
             size = stores[0].path.stat().st_size
             made = number * ROUND
             line = {

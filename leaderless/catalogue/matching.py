@@ -18,6 +18,9 @@ _MAX_TYPED: Final = 4_096
 _ESCAPE: Final = re.compile(
     r"\\(?:(\\)|([nrt])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))"
 )
+_SURE: Final = re.compile(r"[^\x00-\x1f\x7f-\U0010ffff%_;`afhijklnstwy]+")
+"""ASCII that no other character is, or holds, once it is folded (the sign of a kelvin is a k, ß is ss),
+and that LIKE takes for what it is."""
 _LETTERS: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -87,7 +90,8 @@ def _holds_bytes(reading: str, *, at_end: bool) -> tuple[str, list[object]]:
 
 
 def _holds_text(connection: Connection, wanted: str, *, at_end: bool) -> tuple[str, list[object]]:
-    # Nearly all names are ASCII, and SQLite folds those itself, much faster than Python would.
+    # Nearly all names are ASCII, and SQLite folds those itself, much faster than Python would: it has
+    # as many characters of such a name as bytes.
     text = "CAST(e.name AS TEXT)"
     plain = f"instr(lower({text}), ?) > 0"
     given: list[object] = [wanted]
@@ -97,5 +101,9 @@ def _holds_text(connection: Connection, wanted: str, *, at_end: bool) -> tuple[s
     connection.connection.driver_connection.create_function(  # type: ignore[union-attr]
         function, 2, partial(name_holds, at_end=at_end), deterministic=True
     )
-    condition = f"CASE WHEN {text} GLOB '*[^ -~]*' THEN {function}(e.name, ?) ELSE {plain} END"
-    return condition, [wanted, *given]
+    is_ascii = f"length({text}) = length(e.name)"
+    condition = f"CASE WHEN {is_ascii} THEN {plain} ELSE {function}(e.name, ?) END"
+    # What no other letters fold to stands in the name as it was typed, whatever is around it: most
+    # names do not hold it, and nothing more is asked of those.
+    sure = max(_SURE.findall(wanted), key=len, default="")
+    return f"{text} LIKE ? AND {condition}", [f"%{sure}%", *given, wanted]

@@ -15,8 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leaderless.protocol import limits
+from leaderless.protocol.batches import InColumns
 from leaderless.protocol.errors import FrameTooLargeError, MalformedError
-from leaderless.protocol.messages import Unknown
+from leaderless.protocol.messages import StateBatch, Unknown
 from leaderless.protocol.packing import compress, decompress
 from leaderless.protocol.shapes import CODECS
 
@@ -27,16 +28,20 @@ if TYPE_CHECKING:
 _PLAIN, _ZSTD = 0, 1
 _WORTH_COMPRESSING = 512
 _BY_TYPE = {kind: (number, write, read) for number, kind, write, read in CODECS}
+_IN_COLUMNS = _BY_TYPE[InColumns][0]
 _BY_KIND = {number: read for number, _, _, read in CODECS}
 
 
-def encode(message: Message) -> bytes:
+def encode(message: Message | InColumns) -> bytes:
     """Return the frame of a message."""
     return encode_sized(message)[0]
 
 
-def encode_sized(message: Message) -> tuple[bytes, int]:
-    """Return the frame of a message and the bytes of its payload, which credits count."""
+def encode_sized(message: Message | InColumns) -> tuple[bytes, int]:
+    """Return the frame of a message and the bytes of its payload, which credits count.
+
+    Rows as columns count for about what they take as they are: it is these that are sent again.
+    """
     kind, write, _ = _BY_TYPE[type(message)]
     payload = bytearray([kind])
     for part in write(message):
@@ -44,9 +49,10 @@ def encode_sized(message: Message) -> tuple[bytes, int]:
         payload += part
     if len(payload) > limits.MAX_FRAME_BYTES:
         raise FrameTooLargeError(f"a message of {len(payload)} bytes cannot be sent")
+    size = len(payload) + (_saved(message.batch) if isinstance(message, InColumns) else 0)
     if len(payload) < _WORTH_COMPRESSING:
-        return bytes([_PLAIN]) + payload, len(payload)
-    return bytes([_ZSTD]) + compress(bytes(payload)), len(payload)
+        return bytes([_PLAIN]) + payload, size
+    return bytes([_ZSTD]) + compress(bytes(payload)), size
 
 
 def decode(frame: bytes) -> Message:
@@ -71,9 +77,17 @@ def decode_sized(frame: bytes) -> tuple[Message, int]:
         return Unknown(payload[0]), len(payload)
     parts = _split(payload)
     try:
-        return _BY_KIND[payload[0]](parts), len(payload)
+        message = _BY_KIND[payload[0]](parts)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
         raise MalformedError(f"a message has another shape: {type(error).__name__}") from error
+    if payload[0] == _IN_COLUMNS and isinstance(message, StateBatch):
+        return message, len(payload) + _saved(message)
+    return message, len(payload)
+
+
+def _saved(batch: StateBatch) -> int:
+    """Return about how many bytes columns spare."""
+    return limits.COLUMNS_SPARE_BYTES * sum(len(change.rows) for change in batch.changes)
 
 
 def _split(payload: bytes) -> Parts:

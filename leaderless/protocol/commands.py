@@ -71,13 +71,15 @@ class SendFrame:
 class Load:
     """Read the next batch of `key` above `after`, and tell `Exchange.loaded`.
 
-    `known` names the word of the owner that needs not be said again.
+    `known` names the word of the owner that needs not be said again; with `columns` the peer can read
+    rows as columns.
     """
 
     link: int
     key: Key
     after: int
     known: bytes = b""
+    columns: bool = False
 
 
 class Read(NamedTuple):

@@ -27,7 +27,7 @@ MAX_DEPENDENCIES: Final = 4_096
 
 MAX_FRAME_BYTES: Final = MAX_BODY_BYTES + (1 << 20)
 """Of a frame, compressed and decompressed: the largest commit with its header. A peer can make us
-hold two of these, 18 MiB."""
+hold three of these, 27 MiB: one takes effect, and the next is decoded from its frame."""
 
 MAX_HEAD_BYTES: Final = 256 << 10
 """Of one piece that is decoded at once: at 64 bytes a byte, 16 MiB of objects."""
@@ -53,6 +53,9 @@ BATCH_BYTES: Final = 512 << 10
 """Of the rows in one state batch, so that the largest rows fit a frame too: 800 rows of 64 KiB would
 be 50 MiB. 800 entries with the longest names stay far below it."""
 
+COLUMNS_SPARE_BYTES: Final = 64
+"""A row that is sent as part of columns counts for so many bytes more than these have."""
+
 LOG_BYTES: Final = 512 << 10
 """What a source gathers into one log message; a larger commit travels alone."""
 
@@ -67,9 +70,10 @@ RECORDS_BYTES: Final = 256 << 10
 
 WINDOW_BYTES: Final = 150 << 10
 """Sent and not yet durable at the peer, in payload bytes; the batch that crosses it still goes. So two
-batches of rows are on the way: one is read and decoded while the one before becomes durable. It bounds
-what a slow peer makes us hold, as all beyond stays in the database until it is ready, and what is sent
-twice when a side dies: 1,600 rows, so ten deaths in a backfill of 200,000 cost less than a tenth."""
+batches of usual rows are on the way: one is read and decoded while the one before becomes durable. It
+bounds what a slow peer makes us hold, as all beyond stays in the database until it is ready, and what
+is sent twice when a side dies: 1,600 rows, so ten deaths in a backfill of 200,000 cost less than a
+tenth."""
 
 MAX_STATEMENTS: Final = 1_000
 """That make a library's membership; they travel in one message."""

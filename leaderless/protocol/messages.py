@@ -16,6 +16,8 @@ PROTOCOL_VERSION = (1, 1)
 """Major and minor; another major cannot be talked with."""
 SENDS_RECORDS = (1, 1)
 """From this version on a peer knows `PullRecords` and `Records`, and commits without their bodies."""
+READS_COLUMNS = (1, 1)
+"""From this version on a peer can read rows as columns."""
 
 
 class OwnedPosition(NamedTuple):

@@ -51,10 +51,16 @@ def _no_extension(code: int, data: bytes) -> object:
     raise ValueError(f"extension {code} of {len(data)} bytes")
 
 
-def unpack(data: bytes, limit: int = limits.MAX_HEAD_BYTES, *, unset: bool = False) -> Any:  # noqa: ANN401 - any shape
+def unpack(
+    data: bytes,
+    limit: int = limits.MAX_HEAD_BYTES,
+    *,
+    unset: bool = False,
+    any_depth: bool = False,
+) -> Any:  # noqa: ANN401 - any shape
     """Return the one value in `data`, at most `limit` bytes; raises MalformedError otherwise.
 
-    Only with `unset` may it hold UNSET.
+    Only with `unset` may it hold UNSET; with `any_depth` its depth is the caller's to check.
     """
     if len(data) > limit:
         raise FrameTooLargeError(f"a piece of {len(data)} bytes is over the limit of {limit}")
@@ -62,7 +68,8 @@ def unpack(data: bytes, limit: int = limits.MAX_HEAD_BYTES, *, unset: bool = Fal
         value = msgpack.unpackb(data, **_bounds(len(data), unset=unset))
     except Exception as error:
         raise MalformedError(f"bytes are not MessagePack: {type(error).__name__}") from error
-    check_depth(value)
+    if not any_depth:
+        check_depth(value)
     return value
 
 

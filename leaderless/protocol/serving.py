@@ -12,7 +12,13 @@ from __future__ import annotations
 
 from leaderless.protocol.commands import Command, Key, Load, Read, SendFrame, Stream
 from leaderless.protocol.limits import WINDOW_BYTES
-from leaderless.protocol.messages import PullLog, PullRecords, PullState, Vectors
+from leaderless.protocol.messages import (
+    READS_COLUMNS,
+    PullLog,
+    PullRecords,
+    PullState,
+    Vectors,
+)
 from leaderless.protocol.peer import Outgoing, Peer
 from registry.changes import feed_id
 
@@ -53,8 +59,13 @@ def serve(peer: Peer, ours: Vectors, own: bytes) -> list[Command]:
             continue
         if peer.unacknowledged < WINDOW_BYTES:
             stream.loading = True
-            commands.append(Load(peer.link, key, stream.after, stream.known))
+            columns = key.stream is Stream.STATE and _reads_columns(peer)
+            commands.append(Load(peer.link, key, stream.after, stream.known, columns))
     return commands
+
+
+def _reads_columns(peer: Peer) -> bool:
+    return peer.hello is not None and peer.hello.version >= READS_COLUMNS
 
 
 def _is_held_back(peer: Peer, key: Key, own: bytes) -> bool:

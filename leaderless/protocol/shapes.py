@@ -241,4 +241,5 @@ CODECS: tuple[
     (14, Compared, _write_compared, _read_compared),
     (15, PullRecords, lambda message: [pack({"after": message.after})], _read_pull_records),
     (16, Records, batches.write_records, batches.read_records),
+    (17, batches.InColumns, batches.write_columns, batches.read_columns),
 )

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ROOM_BYTES: Final = 8 << 20
-"""So much has to fit before work goes on: several batches of rows, and what SQLite needs beside."""
+ROOM_BYTES: Final = 24 << 20
+"""So much has to fit before work goes on: a write-ahead log, and what the file grows by when that is
+folded in."""
 _LITTLE_BYTES: Final = 64 << 10
 _BLOCK: Final = bytes(4_096)
 _NO_ROOM = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

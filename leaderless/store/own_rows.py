@@ -6,23 +6,18 @@ costs as much as half of what SQLite does with the row.
 
 from __future__ import annotations
 
-from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from leaderless.errors import UsageError
 from leaderless.protocol import limits
+from leaderless.protocol.columns import PLAIN, measured
 from leaderless.protocol.packing import pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SCALARS: Final = frozenset([int, float, bool, NoneType])
-_SIZED: Final = frozenset([bytes, str, NoneType])
-_HEADER_BYTES: Final = 5
-"""What stands in front of an array, a string or bytes in MessagePack at most."""
-_SCALAR_BYTES: Final = 9
-_CHARACTER_BYTES: Final = 4
-"""Of a character in UTF-8 at most."""
+_AROUND_BYTES: Final = 14
+"""What stands in front of a row in MessagePack, and its rev, at most."""
 
 
 def with_revs(model: str, rows: Sequence[tuple[Any, ...]], first_rev: int) -> list[tuple[Any, ...]]:
@@ -33,9 +28,9 @@ def with_revs(model: str, rows: Sequence[tuple[Any, ...]], first_rev: int) -> li
     if len(set(map(len, rows))) > 1:
         raise UsageError(f"rows of {model} have different numbers of values")
     columns = list(zip(*rows, strict=True))
-    most_bytes = _HEADER_BYTES + _SCALAR_BYTES
+    most_bytes = _AROUND_BYTES
     for at, column in enumerate(columns):
-        kinds = set(map(type, column))
+        kinds = frozenset(map(type, column))
         if bool in kinds:
             columns[at] = tuple(int(item) if isinstance(item, bool) else item for item in column)
         most_bytes += _most_bytes(kinds, column)
@@ -46,14 +41,9 @@ def with_revs(model: str, rows: Sequence[tuple[Any, ...]], first_rev: int) -> li
     return revved
 
 
-def _most_bytes(kinds: set[type], column: tuple[Any, ...]) -> int:
+def _most_bytes(kinds: frozenset[type], column: tuple[Any, ...]) -> int:
     """Return what a value of a column takes at most when it is packed, or more than that."""
-    if kinds <= _SCALARS:
-        return _SCALAR_BYTES
-    if kinds <= _SIZED:
-        each = _CHARACTER_BYTES if str in kinds else 1
-        return _HEADER_BYTES + each * max(map(len, filter(None, column)), default=0)
-    return limits.MAX_ROW_BYTES + 1
+    return measured(column, kinds).most_bytes if kinds <= PLAIN else limits.MAX_ROW_BYTES + 1
 
 
 def _is_too_large(row: tuple[Any, ...]) -> bool:

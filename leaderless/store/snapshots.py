@@ -70,7 +70,9 @@ def take(database: Path, now_ms: int, go_on: Callable[[], bool]) -> bool:
     partial = good.with_name(f"{good.name}.partial")
     partial.unlink(missing_ok=True)
     # Nothing that is written to the database meanwhile may lack room for the sake of a copy.
-    if free_bytes(database) < database.stat().st_size + 2 * ROOM_BYTES:
+    log = database.with_name(f"{database.name}-wal")
+    held = database.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    if free_bytes(database) < held + 2 * ROOM_BYTES:
         raise DiskFullError(
             f"there is no room for a snapshot of {database}",
             hint=f"free as much as it has, and {2 * ROOM_BYTES >> 20} MiB",

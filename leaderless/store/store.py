@@ -6,6 +6,7 @@ has it), one write at a time, each in one transaction. Nothing here knows what t
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -262,10 +263,23 @@ class Store:
             self._know(facts)
         return result
 
+    def fold(self) -> None:
+        """Write what stands in the write-ahead log to the file, and empty the log. Blocks.
+
+        Raises sqlite3.Error.
+        """
+        with self._turn:
+            engine.fold(self._writer)
+
     async def heal(self) -> bool:
-        """Say that the disk is well if there is room for more than a little, and a write succeeds."""
+        """Say that the disk is well if there is room for more than a little, and a write succeeds.
+
+        What stands in the write-ahead log is folded in first: it may be all that lacks room.
+        """
 
         def run() -> None:
+            with suppress(sqlite3.Error):
+                self.fold()
             refused = probe(self.path, ROOM_BYTES)
             if refused is not None:
                 raise from_system(refused, self.path)

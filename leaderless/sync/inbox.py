@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _LARGE_BYTES: Final = 16 << 10
 """Takes a millisecond or more to decode."""
 
+_LONG_S: Final = 0.25
+"""A write that works for longer is one of many thousand rows: whoever has something to say is heard."""
+
 
 class Inbox:
     """What a peer sends, one message ahead of its use and no further: a fast peer has to wait."""
@@ -42,8 +45,10 @@ class Inbox:
                 await self._may_read()
                 frame = await self._connection.receive()
                 if len(frame) >= _LARGE_BYTES:
-                    await self._may_decode()
+                    with trio.move_on_after(_LONG_S):
+                        await self._may_decode()
                 read = codec.decode_sized(frame)
+                del frame  # what is decoded is enough to hold while the message before takes effect
             except Exception as error:  # noqa: BLE001 - it is told behind what came before
                 await self._put.send(error)
                 return

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from leaderless.protocol import codec
+from leaderless.protocol.batches import in_columns
 from leaderless.protocol.commands import Read, Stream
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import SENDS_RECORDS, LogBatch
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from leaderless.sync.outbox import Outbox
     from registry.models import Registry
 
+_MANY: Final = 16
+"""Rows that have something in common, as a rule."""
+
 
 def read_stream(
     database: Database,
@@ -34,11 +38,14 @@ def read_stream(
     sent: set[bytes],
     batch_rows: int = BATCH_ROWS,
     known: bytes = b"",
+    *,
+    columns: bool = False,
 ) -> Read | None:
     """Return the next batch of a stream as a frame, None if there is nothing to say.
 
     `sent` are the ancestors that went out ahead; those of this batch are added. `known` names a word
-    of the owner that is left out where there is nothing else to say.
+    of the owner that is left out where there is nothing else to say; with `columns` many rows are sent
+    as columns.
     """
     if key.stream is Stream.RECORDS:
         records = record_source.read_records(database, key.of, batch_rows)
@@ -49,7 +56,9 @@ def read_stream(
             state = state_source.nothing_more(database, key.of, after, known)
         if state is None:
             return None
-        return Read(state.hi, state.head, *codec.encode_sized(state))
+        is_many = columns and sum(len(change.rows) for change in state.changes) >= _MANY
+        packed = in_columns(state) if is_many else None
+        return Read(state.hi, state.head, *codec.encode_sized(packed or state))
     batch = log.read_log(database, key.of, after)
     if batch is None and key.of[:16] != own_device:
         batch = LogBatch(key.of, after, 0, ())
@@ -127,7 +136,8 @@ class Source:
 
         read = await self._store.read(
             lambda database: read_stream(
-                *(database, registry, own, key, load.after, sent, self._batch_rows, load.known)
+                *(database, registry, own, key, load.after, sent, self._batch_rows, load.known),
+                columns=load.columns,
             )
         )
         if not sent and self._sent_ahead.get(key.of) is sent:

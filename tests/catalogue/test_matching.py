@@ -51,6 +51,27 @@ def test_what_was_typed_is_always_one_reading(typed: str) -> None:
     assert readings(typed)[0] == typed
 
 
+def test_no_other_character_folds_to_what_a_name_surely_holds() -> None:
+    """Else names would be passed over that hold what was typed."""
+    others = map(chr, (*range(0x80, 0xD800), *range(0xE000, 0x110000)))
+    assert not [other for other in others if matching._SURE.search(folded(other))]
+
+
+@pytest.mark.parametrize("typed", ["%", "_", "100%", "a_b", "x%y", "\\", ";", "K", "7"])
+def test_signs_of_a_pattern_stand_for_themselves(replica: Replica, typed: str) -> None:
+    """A name holds a percent sign or it does not."""
+    shelf = ["100%", "1000", "a_b", "aXb", "x%y", "xzy", "\\", ";", "\u037e", "\u212a 7", "plain"]
+    put_files(replica, [File(name.encode()) for name in shelf], path=b"/d")
+
+    def fit(connection: Connection) -> set[bytes]:
+        condition, values = matching.holds(connection, typed)
+        query = f"SELECT name FROM entry e WHERE e.parent IS NOT NULL AND {condition}"  # noqa: S608
+        return set(connection.exec_driver_sql(query, tuple(values)).scalars())
+
+    expected = {name.encode() for name in shelf if folded(typed) in folded(name)}
+    assert ask(replica, fit) == expected
+
+
 def test_a_number_beyond_all_characters_stands_for_itself() -> None:
     """It has one reading, and is no error."""
     assert readings("\\Uffffffff") == ["\\Uffffffff"]

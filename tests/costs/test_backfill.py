@@ -12,6 +12,7 @@ import pytest
 import zstandard
 
 from leaderless.protocol import codec
+from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.store.bare import BareConnection
 from leaderless.store.relayed import Brought, merge
 from scripts.benchmarks.filling import fill
@@ -109,7 +110,7 @@ def test_an_apply_writes_what_its_pages_take_in_the_log_and_in_the_file(
     before = _written()
     for batch in stream:
         _take(replicas[1], batch, source)
-    assert (_written() - before) / (ROWS - 1_000) <= WRITTEN
+    assert (_written() - before) / (ROWS - BATCH_ROWS) <= WRITTEN
 
 
 def test_a_batch_takes_so_much_memory_and_no_more(replicas: list[Replica], source: Replica) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from leaderless.protocol import limits
+from leaderless.protocol.batches import in_columns
 from leaderless.protocol.codec import decode, decode_sized, encode_sized
 from leaderless.protocol.errors import MalformedError
 from leaderless.protocol.messages import LogBatch, Message, Records, SignedCommit, StateBatch
@@ -38,7 +41,31 @@ def test_a_batch_survives_the_wire(batch: Message) -> None:
     assert decode_sized(frame) == (batch, size)
 
 
-def _state(head: dict[str, object], *parts: bytes) -> bytes:
+EMPTY = StateChange("entry", OWNER, LIFE, ("name",), [], [(b"w" * 16, 9)])
+
+
+@pytest.mark.parametrize("changes", [(CHANGE,), (EMPTY,), (CHANGE, EMPTY, CHANGE), ()])
+def test_a_batch_survives_the_wire_as_columns(changes: tuple[StateChange, ...]) -> None:
+    """It is the same batch, and counts for what its rows take as they are, about, on both sides."""
+    batch = StateBatch(OWNER, LIFE, 1, 9, 9, 10, changes, b"checkpoint", floor=b"floor")
+    packed = in_columns(batch)
+    assert packed is not None
+    frame, size = encode_sized(packed)
+    assert decode_sized(frame) == (batch, size)
+    rows = sum(len(change.rows) for change in changes)
+    assert (
+        size > encode_sized(replace(batch, changes=()))[1] + limits.COLUMNS_SPARE_BYTES * rows - 1
+    )
+
+
+def test_a_batch_with_a_column_that_is_too_large_makes_no_columns() -> None:
+    """It is sent as rows."""
+    rows = [(bytes([at]) * 16, at, bytes([at]) * 60_000, 0) for at in range(5)]
+    change = replace(CHANGE, rows=rows)
+    assert in_columns(StateBatch(OWNER, LIFE, 1, 9, 9, 10, (EMPTY, change))) is None
+
+
+def _state(head: dict[str, object], *parts: bytes, kind: int = 5) -> bytes:
     base: dict[str, object] = {
         "owner": OWNER,
         "of": [1, b"n" * 8],
@@ -46,7 +73,11 @@ def _state(head: dict[str, object], *parts: bytes) -> bytes:
         "introduction": 0,
         "sections": [],
     }
-    return frame_of(5, pack(base | head), *parts)
+    return frame_of(kind, pack(base | head), *parts)
+
+
+def _columns(section: list[object], *columns: list[object]) -> bytes:
+    return _state({"sections": [section]}, b"", *map(pack, columns), b"", kind=17)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +94,14 @@ def _state(head: dict[str, object], *parts: bytes) -> bytes:
         _state({"sections": [["entry", ["a"], []]]}, b"", b"", pack([b"short", 1])),
         _state({"floor": bytes(257)}, b""),
         _state({"floor": 5}, b""),
+        _state({"sections": [["entry", ["a"], []]]}, b"", b""),
+        _state({}, b"", b""),
+        _columns(["entry", [], [], 1], [0, [b"u" * 16]]),
+        _columns(["entry", [], [], 1], [0, [b"short"]], [0, [1]]),
+        _columns(["entry", [], [], 1], [0, [b"u" * 16]], [0, [-1]]),
+        _columns(["entry", [], [], 2], [0, [b"u" * 16]], [0, [1]]),
+        _columns(["entry", [], [], limits.MAX_ROWS + 1], [1, b"u" * 16], [1, 1]),
+        _columns(["entry", [], [], 1, 1], [0, [b"u" * 16]], [0, [1]]),
         frame_of(7, pack({"feed": FEED, "after": 0, "head": 0}), b"odd"),
         frame_of(16, pack({"after": b"", "done": 1}), pack([b"short", 1, b""])),
         frame_of(16, pack({"after": b"", "done": 1}), b"", bytes(limits.MAX_RECORD_BYTES + 1)),

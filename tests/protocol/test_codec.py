@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderless.protocol import limits
+from leaderless.protocol.batches import in_columns
 from leaderless.protocol.codec import decode, decode_sized, encode, encode_sized
 from leaderless.protocol.errors import FrameTooLargeError, MalformedError, ProtocolError
-from leaderless.protocol.messages import LogBatch, Ping, SignedCommit, Unknown
+from leaderless.protocol.messages import LogBatch, Ping, SignedCommit, StateBatch, Unknown
 from leaderless.protocol.packing import compress, pack
+from registry.changes import DeviceId, Incarnation, StateChange
 
 FEED = b"f" * 44
 
@@ -26,6 +28,22 @@ def test_a_frame_is_compressed_where_it_is_worth_it(size: int) -> None:
     assert (frame[0], encode(message)) == (int(size > 0), frame)
     assert counted > size
     assert len(frame) < 400
+
+
+def test_rows_as_columns_count_for_about_what_they_take_as_they_are() -> None:
+    """On both sides: it is these that are sent again when one of them dies."""
+    rows = [(bytes(15) + bytes([at]), at, "name") for at in range(100)]
+    life = Incarnation(1, bytes(8))
+    change = StateChange("tag", DeviceId(bytes(16)), life, ("label",), rows)
+    batch = StateBatch(bytes(16), life, 0, 99, 99, 99, (change,))
+    packed = in_columns(batch)
+    assert packed is not None
+    frame, counted = encode_sized(packed)
+    message, size = decode_sized(frame)
+    assert isinstance(message, StateBatch)
+    assert message.changes[0].rows == rows
+    assert size == counted
+    assert 100 * limits.COLUMNS_SPARE_BYTES < counted < 100 * (limits.COLUMNS_SPARE_BYTES + 30)
 
 
 def _frame(kind: int, *parts: bytes, flag: int = 0) -> bytes:

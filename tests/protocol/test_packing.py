@@ -11,6 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaderless.protocol import limits
 from leaderless.protocol.errors import FrameTooLargeError, MalformedError, ProtocolError
 from leaderless.protocol.packing import (
     check_depth,
@@ -148,3 +149,13 @@ def test_bytes_that_are_no_zstd_are_refused() -> None:
     """Garbage is an error with a name."""
     with pytest.raises(MalformedError):
         decompress(msgpack.packb("x"), 10)
+
+
+def test_the_depth_of_a_value_can_be_left_to_who_asked() -> None:
+    """Who takes no list in a list has to look at each value anyway."""
+    value: list[object] = []
+    for _ in range(limits.MAX_DEPTH + 1):
+        value = [value]
+    with pytest.raises(MalformedError):
+        unpack(pack(value))
+    assert unpack(pack(value), any_depth=True) == value

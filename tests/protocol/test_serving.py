@@ -11,14 +11,16 @@ from leaderless.protocol.commands import (
 )
 from leaderless.protocol.limits import WINDOW_BYTES
 from leaderless.protocol.messages import (
+    READS_COLUMNS,
     Credit,
     Hello,
     PullLog,
     PullRecords,
     PullState,
+    Vectors,
 )
 from registry.changes import feed_id
-from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire
+from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire, greeted
 
 
 def test_a_slow_peer_bounds_what_is_on_the_way() -> None:
@@ -152,3 +154,14 @@ def test_what_its_reader_is_too_old_for_is_not_sent() -> None:
     assert side.exchange.loaded(1, key, Read(5, 5, b"frame", 5, (1, 1))) == []
     peer = side.exchange.peers[1]
     assert (key in peer.outgoing, peer.beyond, peer.unacknowledged) == (False, {key}, 0)
+
+
+def test_rows_are_read_as_columns_for_who_can_read_these() -> None:
+    """And commits for nobody."""
+    for version, columns in [((1, 0), False), (READS_COLUMNS, True)]:
+        side = Side(A, owned={A: 5, C: 5}, feeds={feed_id(C, LIFE): 5})
+        greeted(side, B, 1, Vectors(), version=version)
+        (load,) = side.exchange.received(1, PullState(C, LIFE, 0), 10, 0, 0)
+        assert load == Load(1, Key(Stream.STATE, C), 0, columns=columns)
+        (load,) = side.exchange.received(1, PullLog(feed_id(C, LIFE), 0), 10, 0, 0)
+        assert load == Load(1, Key(Stream.LOG, feed_id(C, LIFE)), 0)

@@ -11,6 +11,8 @@ import trio.testing
 from leaderless.store.calm import Calm
 
 if TYPE_CHECKING:
+    from sqlalchemy.pool import PoolProxiedConnection
+
     from leaderless.store.transaction import Transaction
     from tests.replicas import Replica
 
@@ -61,19 +63,25 @@ async def test_a_store_is_not_calm_while_a_write_is_at_its_work(
         await store.calm.wait()
 
 
-async def test_a_store_is_calm_while_a_write_waits_for_the_disk(replicas: list[Replica]) -> None:
+async def test_a_store_is_calm_while_a_write_waits_for_the_disk(
+    replicas: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A commit takes long, and needs no interpreter."""
     store, seen = replicas[0].store, []
     token = trio.lowlevel.current_trio_token()
+    dialect = store._writer.dialect
+    commit = dialect.do_commit
 
     async def look() -> None:
         with trio.fail_after(5):
             await store.calm.wait()
         seen.append("calm")
 
-    def committed(_: object) -> None:
-        trio.from_thread.run(look, trio_token=token)
+    def looked_at(connection: PoolProxiedConnection) -> None:
+        if not seen:
+            trio.from_thread.run(look, trio_token=token)
+        commit(connection)
 
-    store.follow(committed, lambda _: None)  # in its thread, and before it is said to be over
+    monkeypatch.setattr(dialect, "do_commit", looked_at)
     await store.write(lambda _: None)
     assert seen == ["calm"]

@@ -22,7 +22,7 @@ from leaderless.store.disk import (
     naming,
     probe,
 )
-from leaderless.store.engine import StoreError
+from leaderless.store.engine import LOG_PAGES, StoreError
 from tests.limits import MIB, limited
 from tests.replicas import Replica, query_file
 from tests.unprivileged import as_nobody
@@ -40,7 +40,7 @@ async def test_a_limit_that_is_reached_is_a_full_disk(replica: Replica) -> None:
     """SQLite calls a file-size limit an I/O error; nothing of the write is kept."""
     with limited(MIB), pytest.raises(DiskFullError) as caught:
         await replica.store.write(lambda tx: meta.put(tx.conn, "fact", b"x" * 2 * MIB))
-    assert "free at least 8 MiB" in (caught.value.hint or "")
+    assert "free at least 24 MiB" in (caught.value.hint or "")
     assert query_file(replica.store.path, "SELECT count(*) FROM meta WHERE name = 'fact'") == [(0,)]
 
 
@@ -216,6 +216,28 @@ async def test_damage_is_not_waited_away() -> None:
     assert (await disk.until_ill()).error.code == "database_damaged"
 
 
-def test_what_has_to_fit_is_more_than_a_batch() -> None:
-    """Else a disk would be called well and fail at the next batch, again and again."""
-    assert ROOM_BYTES >= 8 * MIB
+def test_what_has_to_fit_is_a_log_and_what_it_is_folded_into(replica: Replica) -> None:
+    """Else a disk would be called well and fail a few batches later, again and again."""
+    with replica.store._writer.begin() as connection:
+        pages = connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar_one()
+        size = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+    assert pages == LOG_PAGES
+    assert 2 * pages * size <= ROOM_BYTES
+
+
+async def test_a_log_that_fills_the_room_is_folded_in(replica: Replica) -> None:
+    """A file that may not grow has pages that may be written anew, which needs no room at all."""
+    store = replica.store
+
+    async def fill(value: bytes) -> None:
+        await store.write(lambda tx: meta.put(tx.conn, "fact", value * MIB))
+
+    for value in (b"x", b"y"):
+        await fill(value)
+    log = store.path.with_name(f"{store.path.name}-wal").stat().st_size
+    with limited(log + MIB // 2):
+        with pytest.raises(DiskFullError):
+            await fill(b"z")
+        await store.heal()  # there is no room for more than a little, and it says so
+        await fill(b"z")
+    assert store.disk.trouble is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 import trio
@@ -23,7 +23,6 @@ class Peer:
 
     frames: list[bytes]
     taken: int = 0
-    allowed: list[str] = field(default_factory=list)
     peer_key = b""
     address = ""
     dialed = True
@@ -43,12 +42,7 @@ class Peer:
         """There is nothing to close."""
 
     async def may_read(self) -> None:
-        """Note that something is to be read."""
-        self.allowed.append("read")
-
-    async def may_decode(self) -> None:
-        """Note that something large is to be decoded."""
-        self.allowed.append("decode")
+        """It may always be read on."""
 
 
 def sent(*messages: Message) -> Peer:
@@ -59,7 +53,7 @@ def sent(*messages: Message) -> Peer:
 async def test_one_message_is_read_ahead_and_no_more() -> None:
     """A peer that sends fast has to wait, whatever it sends."""
     peer = sent(Ping(), Credit(1), Credit(2), Credit(3))
-    inbox = Inbox(peer, peer.may_read, peer.may_decode)
+    inbox = Inbox(peer, peer.may_read, trio.sleep_forever)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(inbox.run)
         await trio.testing.wait_all_tasks_blocked()
@@ -76,7 +70,7 @@ async def test_what_ends_the_reading_is_told_behind_what_came_before() -> None:
         (sent(Credit(1)), ConnectionLostError),
         (Peer([codec.encode(Credit(1)), b"nonsense"]), MalformedError),
     ]:
-        inbox = Inbox(peer, peer.may_read, peer.may_decode)
+        inbox = Inbox(peer, peer.may_read, trio.sleep_forever)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(inbox.run)
             await trio.testing.wait_all_tasks_blocked()
@@ -85,13 +79,37 @@ async def test_what_ends_the_reading_is_told_behind_what_came_before() -> None:
                 await inbox.take()
 
 
+LARGE = Statements((Signed(random.Random(1).randbytes(20_000), bytes(64)),))
+
+
 async def test_only_what_is_large_waits_until_it_may_be_decoded() -> None:
     """A question is answered at once, whoever is at work."""
-    peer = sent(Ping(), Statements((Signed(random.Random(1).randbytes(20_000), bytes(64)),)))
-    inbox = Inbox(peer, peer.may_read, peer.may_decode)
+    peer, may, taken = sent(Ping(), LARGE), trio.Event(), []
+    inbox = Inbox(peer, peer.may_read, may.wait)
+
+    async def take() -> None:
+        for _ in range(2):
+            taken.append((await inbox.take())[0])
+
     async with trio.open_nursery() as nursery:
         nursery.start_soon(inbox.run)
-        await inbox.take()
-        await inbox.take()
-        assert peer.allowed[:3] == ["read", "read", "decode"]
+        nursery.start_soon(take)
+        await trio.testing.wait_all_tasks_blocked()
+        assert taken == [Ping()]
+        may.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert taken == [Ping(), LARGE]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_large_does_not_wait_for_long(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """One write may take minutes; a peer that has something to say is heard all the same."""
+    peer = sent(LARGE)
+    inbox = Inbox(peer, peer.may_read, trio.sleep_forever)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(inbox.run)
+        with trio.fail_after(1):
+            assert (await inbox.take())[0] == LARGE
         nursery.cancel_scope.cancel()

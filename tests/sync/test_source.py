@@ -12,6 +12,7 @@ from leaderless.protocol import codec
 from leaderless.protocol.commands import Key, Load, Read, Stream
 from leaderless.protocol.limits import BATCH_ROWS
 from leaderless.protocol.messages import LogBatch, StateBatch
+from leaderless.store.state import copy_of
 from leaderless.sync.outbox import ROOM_BYTES, Outbox
 from leaderless.sync.source import Source
 from registry.changes import Create
@@ -221,3 +222,29 @@ async def test_nothing_is_remembered_of_owners_that_there_are_not(replicas: list
         await peer.batch(peer.rows)
     assert [read for _, read in peer.got[:3]] == [None] * 3
     assert list(peer.source._sent_ahead) == [peer.rows.of]
+
+
+async def test_many_rows_are_read_as_columns_for_who_can_read_these(
+    replicas: list[Replica],
+) -> None:
+    """It is the same batch, and takes less; a few rows go as they are."""
+    owner = replicas[0]
+    add_tree(owner, 100, "many")
+    copy = owner.store.write_here(lambda tx: copy_of(tx.conn, owner.identity.device))
+    assert copy is not None
+    few = copy.watermark - 10
+    frames: dict[tuple[bool, int], bytes] = {}
+    peer = Peer(owner)
+    async with peer.served():
+        for columns in (False, True):
+            for after in (0, few):
+                already = len(peer.got)
+                peer.source.ask(Load(1, peer.rows, after, columns=columns))
+                while len(peer.got) == already:
+                    await trio.lowlevel.checkpoint()
+                read = peer.got[-1][1]
+                assert read is not None
+                frames[columns, after] = read.frame
+    assert codec.decode(frames[True, 0]) == codec.decode(frames[False, 0])
+    assert len(frames[True, 0]) < len(frames[False, 0])
+    assert frames[True, few] == frames[False, few]
