@@ -21,7 +21,7 @@ import trio
 from leaderless.config import Config, find_paths, load
 from leaderless.daemon import init_home, serve
 from leaderless.daemon.alone import DaemonRunningError, alone
-from leaderless.daemon.run import Daemon, ListenError
+from leaderless.daemon.run import GARBAGE, Daemon, ListenError
 from leaderless.errors import NotFoundError
 from leaderless.notify import Notifier
 from leaderless.status.server import SocketTakenError
@@ -213,10 +213,12 @@ async def post(config: Config, path: str, body: dict[str, Any]) -> dict[str, Any
 def logging_as_before() -> Iterator[None]:
     """Undo what `serve` sets for the logs, and for the garbage, of a whole process."""
     handlers = logging.getLogger().handlers[:]
+    garbage = gc.get_threshold()
     yield
     structlog.reset_defaults()
     logging.getLogger().handlers[:] = handlers
     gc.unfreeze()
+    gc.set_threshold(*garbage)
 
 
 def test_without_a_device_the_command_that_makes_one_is_named(
@@ -274,6 +276,7 @@ def test_what_stays_is_not_gone_through_for_garbage(
         serve(config)
     assert gc.get_freeze_count() > 50_000
     assert len(gc.get_objects()) < gc.get_freeze_count()
+    assert gc.get_threshold() == GARBAGE
 
 
 def test_a_taken_socket_is_refused_in_words(tmp_path: Path, logging_as_before: None) -> None:

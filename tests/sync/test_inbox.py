@@ -88,8 +88,8 @@ async def test_only_what_is_large_waits_until_it_may_be_decoded() -> None:
     inbox = Inbox(peer, peer.may_read, may.wait)
 
     async def take() -> None:
-        for _ in range(2):
-            taken.append((await inbox.take())[0])
+        taken.append((await inbox.take())[0])
+        taken.append((await inbox.take())[0])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(inbox.run)
