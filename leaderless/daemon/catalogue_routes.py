@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from leaderless.sync.driver import Driver
 
     Handler = Callable[[Request], Awaitable[Answer]]
+
+_SHARES: Final = 2
+"""Of a search through all names: SQLite works beside itself. One reader stays free for others."""
 
 
 @dataclass
@@ -240,13 +243,17 @@ class CatalogueDesk:
     async def find(self, request: Request) -> Answer:
         """Find entries."""
         own, online = self.store.own_device, self.driver.connected()
+        query = await self.store.read(lambda connection: find_query(connection, request))
+        limit, one_more = query.limit, replace(query, limit=query.limit + 1)
 
-        def search(connection: Connection) -> tuple[int, list[dict[str, Any]]]:
-            query = find_query(connection, request)
-            one_more = replace(query, limit=query.limit + 1)
-            return query.limit, find.find_entries(connection, one_more, own, online)
+        def searching(share: find.Share) -> Callable[[Connection], list[find.Found]]:
+            return lambda connection: find.find_share(connection, one_more, own, online, share)
 
-        limit, entries = await self.store.read(search)
+        # What carries a tag is looked up; for all else every name has to be looked at.
+        of = _SHARES if query.tags is None else 1
+        shares = [find.Share(number, of) for number in range(of)]
+        found = await self.store.read_each(map(searching, shares))
+        entries = find.first_of(found, one_more.limit)
         held_up = await held_up_json(self.waits)
         is_cut = len(entries) > limit
         return Answer({"entries": entries[:limit], "is_cut": is_cut, "held_up": held_up})

@@ -15,7 +15,7 @@ import trio
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
 from leaderless.clock import wall_ms
-from leaderless.errors import LeaderlessError
+from leaderless.errors import LeaderlessError, said_on_purpose
 from leaderless.protocol import hashing
 from leaderless.protocol.membership import membership_of
 from leaderless.store import engine, log, meta, relayed, starts, state
@@ -31,7 +31,7 @@ from leaderless.store.transaction import Transaction
 from registry.errors import ApplyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -170,6 +170,24 @@ class Store:
         except DiskError as error:
             self.disk.failed(error, self.now_ms())
             raise
+
+    async def read_each(self, fns: Iterable[Callable[[Connection], _T]]) -> list[_T]:
+        """Run each on a connection of its own, beside the others, in a snapshot of its own."""
+        found: dict[int, _T] = {}
+
+        async def read(number: int, fn: Callable[[Connection], _T]) -> None:
+            found[number] = await self.read(fn)
+
+        try:
+            async with trio.open_nursery() as nursery:
+                for number, fn in enumerate(fns):
+                    nursery.start_soon(read, number, fn)
+        except BaseExceptionGroup as group:
+            error = said_on_purpose(group)
+            if error is None:
+                raise
+            raise error from group
+        return [found[number] for number in sorted(found)]
 
     async def write(self, fn: Callable[[Transaction], _T]) -> _T:
         """Run `fn` in the one write transaction; returns once it is durable.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event
 
-from leaderless.catalogue.find import Query, find_entries
+from leaderless.catalogue.find import Query, Share, find_entries, find_share, first_of
 from leaderless.errors import UsageError
 from leaderless.store.transaction import Transaction
 from leaderless.words import KINDS
@@ -274,3 +274,34 @@ def test_of_a_revoked_device_it_is_said_so_for_all_entries_at_once(
 
     assert ask(anna, whys) == ["its device was revoked"] * 2
     assert sum("FROM revoked" in query for query in asked) == 1
+
+
+def test_shares_of_a_search_are_the_search(replica: Replica) -> None:
+    """However many there are, each entry is in one of them, and all stand in one order."""
+    files = [File(b"file %d" % at, "file", "txt", at, at % 5) for at in range(40)]
+    put_files(replica, files)
+    query, own = Query("file", limit=30), replica.identity.device
+    whole = ask(replica, lambda connection: find_entries(connection, query, own, ()))
+    for of in (1, 2, 3, 100):
+        shares = [
+            ask(replica, partial(find_share, query=query, own=own, online=(), share=Share(at, of)))
+            for at in range(of)
+        ]
+        assert first_of(shares, query.limit) == whole
+    assert len(whole) == query.limit
+
+
+def test_entries_without_a_time_stand_last_in_all_shares(replica: Replica) -> None:
+    """As nobody knows when they changed."""
+    put_files(replica, [File(b"new", "file", "txt", 1, 5), File(b"old", "file", "txt", 1, 4)])
+    replica.store.write_here(
+        lambda tx: tx.conn.exec_driver_sql(
+            "UPDATE entry SET mtime_ns = NULL WHERE name = ?", (b"new",)
+        )
+    )
+    query, own = Query(kind="file"), replica.identity.device
+    shares = [
+        ask(replica, partial(find_share, query=query, own=own, online=(), share=Share(at, 2)))
+        for at in range(2)
+    ]
+    assert [entry["path"] for entry in first_of(shares, 9)] == ["/docs/old", "/docs/new"]
