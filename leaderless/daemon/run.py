@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 
 SWITCH_S: Final = 0.0005
 GARBAGE: Final = (10_000, 20, 20)
-"""After so many new objects circles are looked for among them; after so many looks, among older ones."""
+"""After so many new objects circles are looked for among them, after so many looks among older ones."""
 _QUIET = frozenset(["dial_failed"])
 
 

@@ -394,9 +394,7 @@ def test_who_is_too_old_for_something_is_told_when_all_else_is_done() -> None:
 def test_a_peer_that_repeats_our_word_by_its_name_is_answered_at_once() -> None:
     """What it was sent is acknowledged, and it is told what is new of us from then on."""
     side = Side(A, owned={A: 5})
-    held = Vectors({A: OwnedPosition(LIFE, 5)})
-    greeted(side, B, 1, held, version=ANSWERS)
-    assert side.exchange.own_device_changed() == []
+    greeted(side, B, 1, Vectors({A: OwnedPosition(LIFE, 5)}), version=ANSWERS)
     commands = side.exchange.received(1, StateBatch(A, LIFE, 5, 5, 5, 5, ()), 10, 0.1, 0)
     assert Send(1, Credit(10)) in commands
     assert side.exchange.own_device_changed() == [Introduce(1)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import trio
 from sqlalchemy import Connection
 
 from entities import MODELS
-from leaderless.errors import UsageError
 from leaderless.ids import RecordIds
 from leaderless.store import Store, Transaction, create_store, meta, open_store
 from leaderless.store.engine import ConstraintError, NewerSchemaError, StoreError
@@ -398,27 +396,3 @@ async def test_a_write_from_another_thread_waits_for_its_turn(replica: Replica) 
         threading.Timer(0, may_end.set).start()
         found.append(replica.store.write_here(lambda _: "here"))
     assert sorted(found) == ["here", "slow"]
-
-
-async def test_reads_run_beside_each_other_and_answer_in_their_order(replica: Replica) -> None:
-    """Each with a connection of its own; what one raises on purpose is raised as it is."""
-    turn = threading.Barrier(2, timeout=30)
-
-    def look(connection: Connection, value: int) -> int:
-        turn.wait()
-        return int(connection.exec_driver_sql("SELECT ?", (value,)).scalar_one())
-
-    found = await replica.store.read_each(partial(look, value=value) for value in (2, 1))
-    assert found == [2, 1]
-
-    def refuse(_: Connection) -> None:
-        raise UsageError("no")
-
-    with pytest.raises(UsageError):
-        await replica.store.read_each([refuse, refuse])
-
-    def fail(_: Connection) -> None:
-        raise ValueError("a bug")
-
-    with pytest.raises(BaseExceptionGroup):
-        await replica.store.read_each([refuse, fail])
