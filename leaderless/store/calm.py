@@ -16,6 +16,8 @@ class Calm:
     def __init__(self) -> None:
         self._is_busy = False
         self._changed = trio.Event()
+        self.awaited = 0
+        """How many wait; read in other threads, too: nobody is woken for nobody."""
 
     def end(self) -> None:
         """A write begins to do its work."""
@@ -29,5 +31,9 @@ class Calm:
 
     async def wait(self) -> None:
         """Return once no write is at its work."""
-        while self._is_busy:
-            await self._changed.wait()
+        self.awaited += 1
+        try:
+            while self._is_busy:
+                await self._changed.wait()
+        finally:
+            self.awaited -= 1

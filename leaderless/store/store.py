@@ -204,9 +204,12 @@ class Store:
         followers = tuple(self._followers)
         soon = trio.lowlevel.current_trio_token().run_sync_soon
 
+        def commits() -> None:
+            if self.calm.awaited:
+                soon(self.calm.begin)
+
         def run() -> tuple[_T, list[Any] | DiskError]:
-            looks = [look for look, _ in followers]
-            return self._write(fn, looks, lambda: soon(self.calm.begin))
+            return self._write(fn, [look for look, _ in followers], commits)
 
         async with self._write_lock:
             self.calm.end()

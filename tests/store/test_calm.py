@@ -66,22 +66,32 @@ async def test_a_store_is_not_calm_while_a_write_is_at_its_work(
 async def test_a_store_is_calm_while_a_write_waits_for_the_disk(
     replicas: list[Replica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A commit takes long, and needs no interpreter."""
+    """A commit takes long, and needs no interpreter: who waited goes on before it is over."""
     store, seen = replicas[0].store, []
+    at_commit: list[list[str]] = []
     token = trio.lowlevel.current_trio_token()
     dialect = store._writer.dialect
     commit = dialect.do_commit
 
-    async def look() -> None:
-        with trio.fail_after(5):
-            await store.calm.wait()
+    async def wait() -> None:
+        await store.calm.wait()
         seen.append("calm")
 
+    async def settle() -> None:
+        await trio.testing.wait_all_tasks_blocked(0.01)
+
     def looked_at(connection: PoolProxiedConnection) -> None:
-        if not seen:
-            trio.from_thread.run(look, trio_token=token)
+        trio.from_thread.run(settle, trio_token=token)
+        at_commit.append([*seen])
         commit(connection)
 
-    monkeypatch.setattr(dialect, "do_commit", looked_at)
-    await store.write(lambda _: None)
-    assert seen == ["calm"]
+    async with trio.open_nursery() as nursery:
+
+        def work(_: Transaction) -> None:
+            trio.from_thread.run_sync(nursery.start_soon, wait, trio_token=token)
+            trio.from_thread.run(settle, trio_token=token)
+            seen.append("worked")
+
+        monkeypatch.setattr(dialect, "do_commit", looked_at)
+        await store.write(work)
+    assert at_commit[0] == ["worked", "calm"]
