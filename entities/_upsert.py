@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgpack
 
 from registry.errors import InvalidChangeError, NotOwnerError
-from registry.rows import StateEffect, StateQuery, StateRow, StateRows
+from registry.rows import Rows, StateEffect, StateQuery, StateRow, StateRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -126,7 +126,9 @@ class OwnedRows:
         came = list(latest.values())
         if any(row[-1] is not None for row in came):
             return list(map(self._state_row, came))
-        return StateRows(self.columns, came)
+        are_all = len(came) == len(rows) and not change.dead and change.columns == self.columns
+        total = change.rows.total if are_all and isinstance(change.rows, Rows) else None
+        return StateRows(self.columns, came, total)
 
     def _remove(
         self,

@@ -5,7 +5,7 @@ What a model's functions take and give; how they are stored and sent is not know
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 if TYPE_CHECKING:
@@ -40,18 +40,36 @@ class StateRow(NamedTuple):
     fields: Mapping[str, Value]
 
 
+class Rows(list[tuple[Any, ...]]):
+    """The rows of a change; `total` is what they add to the set hash, where that was reckoned ahead."""
+
+    __slots__ = ("total",)
+
+    def __init__(self, rows: Iterable[tuple[Any, ...]] = ()) -> None:
+        """Take these rows; nothing is reckoned yet."""
+        super().__init__(rows)
+        self.total: int | None = None
+
+
 class StateRows(Sequence[StateRow]):
     """Live owned rows of one model as a table has them: (uuid, rev, value, …) under `columns`.
 
-    A value that is not there is None. What stands behind the columns in a row is passed over.
+    A value that is not there is None. What stands behind the columns in a row is passed over. `total`
+    is that of `Rows`.
     """
 
-    __slots__ = ("columns", "values")
+    __slots__ = ("columns", "total", "values")
 
-    def __init__(self, columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]) -> None:
+    def __init__(
+        self,
+        columns: tuple[str, ...],
+        values: Sequence[tuple[Any, ...]],
+        total: int | None = None,
+    ) -> None:
         """Take the rows as they are."""
         self.columns = columns
         self.values = values
+        self.total = total
 
     def __len__(self) -> int:
         """Return how many rows there are."""

@@ -25,6 +25,7 @@ from leaderless.protocol.floor import MAX_BYTES as MAX_FLOOR_BYTES
 from leaderless.protocol.messages import LogBatch, Records, SignedCommit, StateBatch
 from leaderless.protocol.packing import pack, unpack_each
 from registry.changes import DeviceId, Incarnation, StateChange
+from registry.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -95,7 +96,7 @@ def read_state(parts: Parts) -> StateBatch:
             raise MalformedError("a batch does not fit its own description")
         model, columns, dead = section
         names = _names(columns)
-        rows = list(_rows(parts[at], len(names) + 2))
+        rows = Rows(_rows(parts[at], len(names) + 2))
         return at + 2, _change(about, model, names, rows, parts[at + 1], dead)
 
     return _read(parts, read)
@@ -110,7 +111,7 @@ def read_columns(parts: Parts) -> StateBatch:
         end = at + (len(names) + 2 if number(count) else 0)
         if end >= len(parts) or count > limits.MAX_ROWS:
             raise MalformedError("a batch does not fit its own description")
-        rows = unpack_columns(parts[at:end], count)
+        rows = Rows(unpack_columns(parts[at:end], count))
         for row in rows:
             sized(row[0], 16)
             number(row[1])
@@ -170,7 +171,7 @@ def _change(
     about: _About,
     model: object,
     names: tuple[str, ...],
-    rows: list[tuple[Any, ...]],
+    rows: Rows,
     removed: bytes,
     dead: list[Any],
 ) -> StateChange:

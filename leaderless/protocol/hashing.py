@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 from blake3 import blake3
 
-from registry.rows import StateRow, StateRows
+from registry.rows import Rows, StateRow, StateRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from registry.changes import StateChange
 
 
 SET_HASH_BYTES = 256
@@ -74,5 +76,14 @@ def columns_bytes(
 def rows_sum(model: str, rows: Iterable[StateRow]) -> int:
     """Return the sum of the elements of owned rows."""
     if isinstance(rows, StateRows):
+        if rows.total is not None:
+            return rows.total
         return sum(map(element, columns_bytes(model, rows.columns, rows.values)))
     return sum(element(row_bytes(model, row)) for row in rows)
+
+
+def reckon(change: StateChange) -> None:
+    """Reckon what the rows of a change add to the set hash, ahead of their use."""
+    if isinstance(change.rows, Rows):
+        rows = columns_bytes(change.model, change.columns, change.rows)
+        change.rows.total = sum(map(element, rows))

@@ -1,4 +1,7 @@
-"""Frames from one peer: the next message is read and decoded while the one before takes effect."""
+"""Frames from one peer: the next message is read and decoded while the one before takes effect.
+
+What many rows add to a set hash is reckoned then, too.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from leaderless.protocol import codec
+from leaderless.protocol.hashing import reckon
+from leaderless.protocol.messages import StateBatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,6 +53,9 @@ class Inbox:
                     with trio.move_on_after(_LONG_S):
                         await self._may_decode()
                 read = codec.decode_sized(frame)
+                if len(frame) >= _LARGE_BYTES and isinstance(read[0], StateBatch):
+                    for change in read[0].changes:
+                        reckon(change)
                 del frame  # what is decoded is enough to hold while the message before takes effect
             except Exception as error:  # noqa: BLE001 - it is told behind what came before
                 await self._put.send(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,10 +14,14 @@ from leaderless.protocol.hashing import (
     columns_bytes,
     digest,
     element,
+    reckon,
     row_bytes,
     rows_sum,
 )
-from registry.rows import StateRow, StateRows
+from registry.changes import DeviceId, Incarnation, StateChange
+from registry.rows import Rows, StateRow, StateRows
+
+LIFE = Incarnation(1, bytes(8))
 
 
 @given(st.lists(st.binary(max_size=8)), st.randoms(use_true_random=False))
@@ -59,3 +64,17 @@ def test_the_sum_of_rows_is_the_sum_of_their_elements() -> None:
     columns = StateRows(("a", "b"), [(b"u" * 16, 1, None, 2), (b"v" * 16, 2, "x", None)])
     assert rows_sum("entry", columns) == rows_sum("entry", list(columns))
     assert len(digest(b"")) == 32
+
+
+def test_what_rows_add_can_be_reckoned_ahead() -> None:
+    """It is the same sum; a list that cannot keep it is left alone."""
+    listed = [(b"u" * 16, 1, None, 2), (b"v" * 16, 2, "x", None)]
+    columns = ("b", "a")
+    change = StateChange("entry", DeviceId(b"o" * 16), LIFE, columns, Rows(listed))
+    reckon(change)
+    total = rows_sum("entry", StateRows(columns, listed))
+    assert isinstance(change.rows, Rows)
+    assert change.rows.total == total
+    assert rows_sum("entry", StateRows(columns, listed, total)) == total
+    assert rows_sum("entry", StateRows(columns, [], 5)) == 5
+    reckon(replace(change, rows=listed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry.rows import StateRow, StateRows
+from registry.rows import Rows, StateRow, StateRows
 
 ROWS = StateRows(("a", "b"), [(b"u", 1, "x", None, "behind"), (b"v", 2, None, 3)])
 
@@ -17,3 +17,12 @@ def test_some_of_the_rows_are_rows_of_the_same_columns() -> None:
     """A part is read as the whole is."""
     part = ROWS[1:]
     assert (type(part), list(part)) == (StateRows, [ROWS[1]])
+
+
+def test_rows_of_a_change_are_a_list() -> None:
+    """Whose sum is not known until somebody reckons it."""
+    rows = Rows([(b"u", 1), (b"v", 2)])
+    assert rows == [(b"u", 1), (b"v", 2)]
+    assert rows.total is None
+    assert StateRows(("a",), rows).total is None
+    assert StateRows(("a",), rows, 5).total == 5

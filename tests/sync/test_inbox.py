@@ -11,10 +11,13 @@ import trio.testing
 
 from leaderless.protocol import codec
 from leaderless.protocol.errors import MalformedError
+from leaderless.protocol.hashing import rows_sum
 from leaderless.protocol.membership import Signed
-from leaderless.protocol.messages import Credit, Message, Ping, Statements
+from leaderless.protocol.messages import Credit, Message, Ping, StateBatch, Statements
 from leaderless.sync.inbox import Inbox
 from leaderless.transport.base import ConnectionLostError
+from registry.changes import DeviceId, Incarnation, StateChange
+from registry.rows import Rows, StateRows
 
 
 @dataclass
@@ -113,3 +116,24 @@ async def test_what_is_large_does_not_wait_for_long(
         with trio.fail_after(1):
             assert (await inbox.take())[0] == LARGE
         nursery.cancel_scope.cancel()
+
+
+async def test_what_many_rows_add_to_a_set_hash_is_reckoned_meanwhile() -> None:
+    """A few rows are reckoned when they are written."""
+    life, chance = Incarnation(1, bytes(8)), random.Random(1)
+    totals = []
+    for count in (1, 200):
+        rows = [(chance.randbytes(16), at, chance.randbytes(200)) for at in range(count)]
+        change = StateChange("volume", DeviceId(bytes(16)), life, ("fingerprint",), rows)
+        peer = sent(StateBatch(bytes(16), life, 0, count, count, count, (change,)))
+        inbox = Inbox(peer, peer.may_read, peer.may_read)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(inbox.run)
+            message, _ = await inbox.take()
+            nursery.cancel_scope.cancel()
+        assert isinstance(message, StateBatch)
+        (read,) = message.changes
+        assert isinstance(read.rows, Rows)
+        totals.append(read.rows.total)
+        expected = rows_sum("volume", StateRows(read.columns, read.rows))
+    assert totals == [None, expected]
