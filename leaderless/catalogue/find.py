@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+_MOST_KEY: Final = (1 << 63) - 1
 _MAX_TIME_MS: Final = ((1 << 63) - 1) // 1_000_000
 
 
@@ -59,10 +60,20 @@ _TAGGED: Final = (
 
 
 class Share(NamedTuple):
-    """One of several shares of all entries: each is searched by itself, beside the others."""
+    """Some of all entries, by local key: behind `after`, up to `upto` (None: all that come)."""
 
-    number: int = 0
-    of: int = 1
+    after: int = -1
+    upto: int | None = None
+
+
+def shares(connection: Connection, of: int) -> list[Share]:
+    """Return so many shares of all entries, each to be searched by itself, beside the others.
+
+    Their bounds stay while entries come and go: each entry is in one of them.
+    """
+    most = connection.exec_driver_sql("SELECT max(id) FROM entry").scalar() or 0
+    bounds = [-1, *(most * at // of for at in range(1, of)), None]
+    return [Share(after or 0, upto) for after, upto in pairwise(bounds)]
 
 
 class Found(NamedTuple):
@@ -93,10 +104,9 @@ def find_share(
 ) -> list[Found]:
     """Return what `find_entries` does of a share of the entries, in any order."""
     condition, values = fitting(connection, query)
-    if share.of > 1:
-        most = connection.exec_driver_sql("SELECT max(id) FROM entry").scalar() or 0
+    if share != Share():
         condition = f"e.id > ? AND e.id <= ? AND {condition}"
-        values = [most * (share.number + at) // share.of for at in range(2)] + values
+        values = [share.after, _MOST_KEY if share.upto is None else share.upto, *values]
     rows = connection.exec_driver_sql(
         "SELECT e.id, e.uuid, i.device, d.name, v.display_name, l.path, e.kind, e.size_bytes,"
         " e.mtime_ns, l.is_offline, v.mount_point, l.name, e.name"

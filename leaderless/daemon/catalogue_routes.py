@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from leaderless.catalogue.find import Query
     from leaderless.daemon.held_up import Waits
     from leaderless.daemon.presence import Presence
     from leaderless.indexer.rows import Location
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     Handler = Callable[[Request], Awaitable[Answer]]
 
 _SHARES: Final = 2
-"""Of a search through all names: SQLite works beside itself. One reader stays free for others."""
+"""Of a search through all names, if it is the only one: SQLite works beside itself. One reader stays
+free for others."""
 
 
 @dataclass
@@ -54,6 +56,8 @@ class CatalogueDesk:
     lease_ms: int = LEASE_MS
     waits: Waits = not_held_up
     """What this device waits for while it takes its rows back."""
+    _searches: int = 0
+    """How many run."""
 
     def table(self) -> dict[tuple[str, str], Handler]:
         """Return who answers what."""
@@ -243,16 +247,24 @@ class CatalogueDesk:
     async def find(self, request: Request) -> Answer:
         """Find entries."""
         own, online = self.store.own_device, self.driver.connected()
-        query = await self.store.read(lambda connection: find_query(connection, request))
+
+        def asked(connection: Connection) -> tuple[Query, list[find.Share]]:
+            query = find_query(connection, request)
+            is_narrow = any((query.tags is not None, query.device, query.locations is not None))
+            of = 1 if is_narrow or self._searches else _SHARES
+            return query, find.shares(connection, of)
+
+        query, shares = await self.store.read(asked)
         limit, one_more = query.limit, replace(query, limit=query.limit + 1)
 
         def searching(share: find.Share) -> Callable[[Connection], list[find.Found]]:
             return lambda connection: find.find_share(connection, one_more, own, online, share)
 
-        # What carries a tag is looked up; for all else every name has to be looked at.
-        of = _SHARES if query.tags is None else 1
-        shares = [find.Share(number, of) for number in range(of)]
-        found = await self.store.read_each(map(searching, shares))
+        self._searches += 1
+        try:
+            found = await self.store.read_each(map(searching, shares))
+        finally:
+            self._searches -= 1
         entries = find.first_of(found, one_more.limit)
         held_up = await held_up_json(self.waits)
         is_cut = len(entries) > limit

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgpack
 
 from leaderless.protocol import limits
-from leaderless.protocol.columns import pack_columns, unpack_columns
+from leaderless.protocol.columns import Room, pack_columns, unpack_columns
 from leaderless.protocol.errors import MalformedError
 from leaderless.protocol.fields import (
     Parts,
@@ -104,14 +104,15 @@ def read_state(parts: Parts) -> StateBatch:
 
 def read_columns(parts: Parts) -> StateBatch:
     """Return the batch of rows in these parts, where rows stand as columns; raises MalformedError."""
+    room = Room()
 
     def read(at: int, section: list[Any], about: _About) -> tuple[int, StateChange]:
         model, columns, dead, count = section
         names = _names(columns)
         end = at + (len(names) + 2 if number(count) else 0)
-        if end >= len(parts) or count > limits.MAX_ROWS:
+        if end >= len(parts):
             raise MalformedError("a batch does not fit its own description")
-        rows = Rows(unpack_columns(parts[at:end], count))
+        rows = Rows(unpack_columns(parts[at:end], count, room))
         for row in rows:
             sized(row[0], 16)
             number(row[1])

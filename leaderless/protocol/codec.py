@@ -55,6 +55,14 @@ def encode_sized(message: Message | InColumns) -> tuple[bytes, int]:
     return bytes([_ZSTD]) + compress(bytes(payload)), size
 
 
+def is_in_columns(frame: bytes) -> bool:
+    """Return whether a frame that can be decoded holds rows as columns."""
+    payload = frame[1:]
+    if frame[0] == _ZSTD:
+        payload = decompress(payload, limits.MAX_FRAME_BYTES)
+    return payload[0] == _IN_COLUMNS
+
+
 def decode(frame: bytes) -> Message:
     """Return the message in a frame; raises a ProtocolError that names what is wrong."""
     return decode_sized(frame)[0]

@@ -100,19 +100,32 @@ class Column(NamedTuple):
     all_bytes: int
 
 
-def unpack_columns(packed: Sequence[bytes], count: int) -> list[_Row]:
-    """Return so many rows; raises MalformedError where columns do not fit, or rows are too large."""
+class Room:
+    """What the rows of a batch may be, in all its sections: `rows` more, of `bytes` as they are."""
+
+    def __init__(self) -> None:
+        self.rows = limits.MAX_ROWS
+        self.bytes = limits.MAX_FRAME_BYTES
+
+
+def unpack_columns(packed: Sequence[bytes], count: int, room: Room) -> list[_Row]:
+    """Return so many rows, and take them from what there is room for.
+
+    Raises MalformedError where columns do not fit, or rows are too many or too large.
+    """
     columns: list[Column] = []
-    left = limits.MAX_FRAME_BYTES
+    room.rows -= count
+    if room.rows < 0:
+        raise MalformedError("a batch has too many rows")
     for item in packed:
         column = _column(unpack(item, any_depth=True), count, columns[-1] if columns else None)
         columns.append(column)
-        left -= column.all_bytes
-        if left < 0:
+        room.bytes -= column.all_bytes
+        if room.bytes < 0:
             raise MalformedError("columns stand for more than a frame may hold")
     rows = list(zip(*(column.values for column in columns), strict=True))
     row_bytes = _HEADER_BYTES + sum(column.most_bytes for column in columns)
-    if row_bytes > limits.MAX_ROW_BYTES and any(map(_is_too_large, rows)):
+    if row_bytes > limits.MAX_ROW_BYTES and any(map(is_too_large, rows)):
         raise MalformedError("a row is larger than one may be")
     return rows
 
@@ -173,5 +186,6 @@ def _ids(first: bytes, steps: Sequence[Any]) -> list[bytes]:
     return [number.to_bytes(_COUNTING_BYTES, "big") + end for number in numbers]
 
 
-def _is_too_large(row: _Row) -> bool:
+def is_too_large(row: _Row) -> bool:
+    """Return whether a row is larger than devices take."""
     return len(pack(row)) > limits.MAX_ROW_BYTES

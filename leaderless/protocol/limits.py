@@ -27,7 +27,7 @@ MAX_DEPENDENCIES: Final = 4_096
 
 MAX_FRAME_BYTES: Final = MAX_BODY_BYTES + (1 << 20)
 """Of a frame, compressed and decompressed: the largest commit with its header. A peer can make us
-hold three of these, 27 MiB: one takes effect, and the next is decoded from its frame."""
+hold four of these, 36 MiB: one takes effect, and the next is decoded from the parts of its frame."""
 
 MAX_HEAD_BYTES: Final = 256 << 10
 """Of one piece that is decoded at once: at 64 bytes a byte, 16 MiB of objects."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Calm:
@@ -16,8 +21,7 @@ class Calm:
     def __init__(self) -> None:
         self._is_busy = False
         self._changed = trio.Event()
-        self.awaited = 0
-        """How many wait; read in other threads, too: nobody is woken for nobody."""
+        self._waiting = 0
 
     def end(self) -> None:
         """A write begins to do its work."""
@@ -29,11 +33,17 @@ class Calm:
         self._changed.set()
         self._changed = trio.Event()
 
+    def begin_from(self, soon: Callable[[Callable[[], None]], None]) -> None:
+        """It waits for the disk, as its thread says; `soon` has something done in the event loop."""
+        self._is_busy = False  # for who looks from now on
+        if self._waiting:
+            soon(self.begin)
+
     async def wait(self) -> None:
         """Return once no write is at its work."""
-        self.awaited += 1
+        self._waiting += 1
         try:
             while self._is_busy:
                 await self._changed.wait()
         finally:
-            self.awaited -= 1
+            self._waiting -= 1

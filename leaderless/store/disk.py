@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOM_BYTES: Final = 24 << 20
 """So much has to fit before work goes on: a write-ahead log, and what the file grows by when that is
-folded in."""
+folded in. On a small disk it is an eighth of that, else it would never go on there."""
 _LITTLE_BYTES: Final = 64 << 10
 _BLOCK: Final = bytes(4_096)
 _NO_ROOM = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -169,13 +169,14 @@ def from_system(error: OSError, path: Path) -> DiskError:
 
 
 def _full(path: Path) -> DiskFullError:
+    room = ROOM_BYTES
     try:
-        free = f"{free_bytes(path) / (1 << 20):.1f} MiB are free"
+        room, free = room_bytes(path), f"{free_bytes(path) / (1 << 20):.1f} MiB are free"
     except OSError:
         free = "how much is free cannot be read"
     return DiskFullError(
         f"there is no room on the disk of {path.parent}{_UNCHANGED}",
-        hint=f"free at least {ROOM_BYTES >> 20} MiB there, or raise its quota or file-size limit"
+        hint=f"free at least {max(1, room >> 20)} MiB there, or raise its quota or file-size limit"
         f" ({free}); work goes on by itself then",
     )
 
@@ -186,6 +187,12 @@ def free_bytes(path: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
+def room_bytes(path: Path) -> int:
+    """Return how much has to fit beside `path` before work goes on; raises OSError."""
+    found = os.statvfs(path.parent)
+    return min(ROOM_BYTES, found.f_blocks * found.f_frsize // 8)
+
+
 def _broken(path: Path, why: str) -> DiskError:
     return DiskError(
         f"the disk of {path.parent} fails: {why}{_UNCHANGED}",
@@ -193,8 +200,10 @@ def _broken(path: Path, why: str) -> DiskError:
     )
 
 
-def probe(path: Path, room_bytes: int) -> OSError | None:
-    """Try to have a file beside the database grow beyond it by `room_bytes`; return what failed.
+def probe(path: Path, room: int | None = None) -> OSError | None:
+    """Try to have a file beside the database grow beyond it by `room` bytes; return what failed.
+
+    Without `room` by `room_bytes`.
 
     Nothing of it stays. It begins where the larger of database and write-ahead log ends, so that a
     limit to the size of files shows, too.
@@ -205,7 +214,7 @@ def probe(path: Path, room_bytes: int) -> OSError | None:
         handle = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             scratch.unlink()
-            os.posix_fallocate(handle, end, room_bytes)
+            os.posix_fallocate(handle, end, room_bytes(path) if room is None else room)
             os.pwrite(handle, _BLOCK, end)
             os.fsync(handle)
         finally:

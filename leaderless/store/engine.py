@@ -34,6 +34,7 @@ LOG_PAGES = 3_000
 """Of the write-ahead log (12 MiB) before it is folded into the file: a page that changes often is
 written there once in all that time. A batch of rows changes up to 1,500 pages, more than the 1,000 of
 the default; more than a few thousand would take a slow disk too long to fold within one commit."""
+_PAGE_BYTES = 4_096
 _CACHED_STATEMENTS = 512
 """More than there are: to compile one again costs several times what it takes to run."""
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -59,7 +60,10 @@ class ConstraintError(InvalidDataError):
 
 def writer_engine(path: Path, pulse: Pulse | None = None) -> Engine:
     """Return an engine with the one connection that writes; `pulse` beats as it gets on."""
-    engine = _engine(path, _WRITER_CACHE_KIB, ("journal_mode = WAL", "synchronous = FULL"))
+    # What a large transaction has made of the log is given back, once that begins anew.
+    log = f"journal_size_limit = {LOG_PAGES * _PAGE_BYTES}"
+    pragmas = ("journal_mode = WAL", "synchronous = FULL", log)
+    engine = _engine(path, _WRITER_CACHE_KIB, pragmas)
     if pulse is None:
         go_bare(engine, "IMMEDIATE")
     else:
@@ -166,8 +170,13 @@ def fold(engine: Engine) -> None:
 
     Outside of every transaction of the engine's connection. Raises sqlite3.Error.
     """
-    raw = cast("sqlite3.Connection", engine.raw_connection().driver_connection)
-    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    with engine.connect() as connection:
+        raw = cast("BareConnection", connection).raw()
+        try:
+            raw.execute("PRAGMA busy_timeout = 0").close()  # whoever reads is not waited for
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        finally:
+            raw.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}").close()
 
 
 def snapshot(path: Path, target: Path) -> None:

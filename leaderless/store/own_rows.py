@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from leaderless.errors import UsageError
 from leaderless.protocol import limits
-from leaderless.protocol.columns import PLAIN, measured
-from leaderless.protocol.packing import pack
+from leaderless.protocol.columns import PLAIN, is_too_large, measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +35,7 @@ def with_revs(model: str, rows: Sequence[tuple[Any, ...]], first_rev: int) -> li
         most_bytes += _most_bytes(kinds, column)
     revs = range(first_rev, first_rev + len(rows))
     revved = list(zip(*columns[:1], revs, *columns[1:], strict=True))
-    if most_bytes > limits.MAX_ROW_BYTES and any(map(_is_too_large, revved)):
+    if most_bytes > limits.MAX_ROW_BYTES and any(map(is_too_large, revved)):
         raise UsageError(f"a row of {model} is larger than what other devices take")
     return revved
 
@@ -44,7 +43,3 @@ def with_revs(model: str, rows: Sequence[tuple[Any, ...]], first_rev: int) -> li
 def _most_bytes(kinds: frozenset[type], column: tuple[Any, ...]) -> int:
     """Return what a value of a column takes at most when it is packed, or more than that."""
     return measured(column, kinds).most_bytes if kinds <= PLAIN else limits.MAX_ROW_BYTES + 1
-
-
-def _is_too_large(row: tuple[Any, ...]) -> bool:
-    return len(pack(row)) > limits.MAX_ROW_BYTES

@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from leaderless.store import meta
-from leaderless.store.disk import ROOM_BYTES, DamagedError, DiskFullError, free_bytes, naming
+from leaderless.store.disk import DamagedError, DiskFullError, free_bytes, naming, room_bytes
 from leaderless.store.engine import StoreError
 from registry.changes import Incarnation
 
@@ -72,10 +72,11 @@ def take(database: Path, now_ms: int, go_on: Callable[[], bool]) -> bool:
     # Nothing that is written to the database meanwhile may lack room for the sake of a copy.
     log = database.with_name(f"{database.name}-wal")
     held = database.stat().st_size + (log.stat().st_size if log.exists() else 0)
-    if free_bytes(database) < held + 2 * ROOM_BYTES:
+    room = 2 * room_bytes(database)
+    if free_bytes(database) < held + room:
         raise DiskFullError(
             f"there is no room for a snapshot of {database}",
-            hint=f"free as much as it has, and {2 * ROOM_BYTES >> 20} MiB",
+            hint=f"free as much as it has, and {max(1, room >> 20)} MiB",
         )
     try:
         partial.touch(mode=0o600)

@@ -22,7 +22,7 @@ from leaderless.store import engine, log, meta, relayed, starts, state
 from leaderless.store.adoption import adopt
 from leaderless.store.bare import Kept
 from leaderless.store.calm import Calm
-from leaderless.store.disk import ROOM_BYTES, Disk, DiskError, from_system, naming, probe
+from leaderless.store.disk import Disk, DiskError, from_system, naming, probe
 from leaderless.store.progress import Progress
 from leaderless.store.pulse import Pulse
 from leaderless.store.restoring import after_replacement, begin_run
@@ -204,12 +204,9 @@ class Store:
         followers = tuple(self._followers)
         soon = trio.lowlevel.current_trio_token().run_sync_soon
 
-        def commits() -> None:
-            if self.calm.awaited:
-                soon(self.calm.begin)
-
         def run() -> tuple[_T, list[Any] | DiskError]:
-            return self._write(fn, [look for look, _ in followers], commits)
+            looks = [look for look, _ in followers]
+            return self._write(fn, looks, lambda: self.calm.begin_from(soon))
 
         async with self._write_lock:
             self.calm.end()
@@ -299,9 +296,9 @@ class Store:
         """
 
         def run() -> None:
-            with suppress(sqlite3.Error):
+            with suppress(sqlite3.Error, SQLAlchemyError):
                 self.fold()
-            refused = probe(self.path, ROOM_BYTES)
+            refused = probe(self.path)
             if refused is not None:
                 raise from_system(refused, self.path)
 

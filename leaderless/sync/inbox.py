@@ -65,6 +65,9 @@ class Inbox:
     async def take(self) -> tuple[Message, int]:
         """Return the next message and the bytes of its payload; raises what ended the reading."""
         found = await self._taken.receive()
-        if isinstance(found, Exception):
-            raise found
-        return found
+        try:
+            if isinstance(found, Exception):
+                raise found
+            return found
+        finally:
+            del found  # else an error keeps the frame that it is about until garbage is looked for

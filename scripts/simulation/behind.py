@@ -63,7 +63,8 @@ class OldLine:
                 data = codec.encode(Credit(amount + self._unseen))
                 self._unseen = 0
             case _:
-                self._demand(not _is_new(message), "says what came later", message)
+                is_new = _is_new(message) or codec.is_in_columns(data)
+                self._demand(not is_new, "says what came later", message)
         await self._end.send(data)
 
     async def receive(self) -> bytes:
@@ -72,7 +73,7 @@ class OldLine:
         message, size = codec.decode_sized(data)
         # Who has not read our hello cannot know what we read.
         is_for_all = isinstance(message, Statements) and not self._is_known
-        is_readable = is_for_all or not _is_new(message)
+        is_readable = is_for_all or not (_is_new(message) or codec.is_in_columns(data))
         self._demand(is_readable, "is sent what it cannot read", message)
         self._is_known |= not isinstance(message, Hello | Statements | Bye)
         match message:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 import trio
 
 from leaderless.protocol import codec
+from leaderless.protocol.batches import in_columns
 from leaderless.protocol.messages import (
     Credit,
     LogBatch,
@@ -97,7 +98,11 @@ class Mouth:
             await self._end.send(data)
             return
         for said in liar.lie(codec.decode(data)):
-            await self._end.send(codec.encode(said))
+            # In the form that it had: it is credited for what it has counted.
+            packed = None
+            if isinstance(said, StateBatch) and codec.is_in_columns(data):
+                packed = in_columns(said)
+            await self._end.send(codec.encode(packed or said))
 
     async def receive(self) -> bytes:
         """Return the next message; a liar is never credited more than it believes to have sent."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
 
-from leaderless.catalogue.find import Query, Share, find_entries, find_share, first_of
+from leaderless.catalogue.find import Query, Share, find_entries, find_share, first_of, shares
 from leaderless.errors import UsageError
 from leaderless.store.transaction import Transaction
 from leaderless.words import KINDS
@@ -276,32 +277,47 @@ def test_of_a_revoked_device_it_is_said_so_for_all_entries_at_once(
     assert sum("FROM revoked" in query for query in asked) == 1
 
 
+def searched(replica: Replica, query: Query, shares: list[Share]) -> list[dict[str, Any]]:
+    """Return what a search finds in all these shares."""
+    own = replica.identity.device
+    found = [
+        ask(replica, partial(find_share, query=query, own=own, online=(), share=share))
+        for share in shares
+    ]
+    return first_of(found, query.limit)
+
+
 def test_shares_of_a_search_are_the_search(replica: Replica) -> None:
     """However many there are, each entry is in one of them, and all stand in one order."""
-    files = [File(b"file %d" % at, "file", "txt", at, at % 5) for at in range(40)]
-    put_files(replica, files)
-    query, own = Query("file", limit=30), replica.identity.device
-    whole = ask(replica, lambda connection: find_entries(connection, query, own, ()))
-    for of in (1, 2, 3, 100):
-        shares = [
-            ask(replica, partial(find_share, query=query, own=own, online=(), share=Share(at, of)))
-            for at in range(of)
-        ]
-        assert first_of(shares, query.limit) == whole
+    put_files(replica, [File(b"file %d" % at, "file", "txt", at, at % 5) for at in range(40)])
+    query = Query("file", limit=30)
+    whole = searched(replica, query, [Share()])
     assert len(whole) == query.limit
+    for of in (1, 2, 3, 100):
+        assert searched(replica, query, ask(replica, lambda c, of=of: shares(c, of))) == whole
+
+
+def test_no_entry_is_passed_over_or_doubled_while_others_come(replica: Replica) -> None:
+    """The bounds of shares stay where they were; what comes is in the last of them."""
+    put_files(replica, [File(b"file %d" % at) for at in range(9)])
+    first, second = ask(replica, lambda connection: shares(connection, 2))
+    query, own = Query("file"), replica.identity.device
+    found = [ask(replica, partial(find_share, query=query, own=own, online=(), share=first))]
+    put_files(replica, [File(b"file new %d" % at) for at in range(30)], path=b"/new")
+    found += [ask(replica, partial(find_share, query=query, own=own, online=(), share=second))]
+    names = [entry["path"] for entry in first_of(found, 100)]
+    assert len(names) == len(set(names)) == 39
+
+
+def test_a_catalogue_without_entries_can_be_shared(replica: Replica) -> None:
+    """Nothing is found in it."""
+    assert searched(replica, Query("x"), ask(replica, lambda c: shares(c, 2))) == []
 
 
 def test_entries_without_a_time_stand_last_in_all_shares(replica: Replica) -> None:
     """As nobody knows when they changed."""
     put_files(replica, [File(b"new", "file", "txt", 1, 5), File(b"old", "file", "txt", 1, 4)])
-    replica.store.write_here(
-        lambda tx: tx.conn.exec_driver_sql(
-            "UPDATE entry SET mtime_ns = NULL WHERE name = ?", (b"new",)
-        )
-    )
-    query, own = Query(kind="file"), replica.identity.device
-    shares = [
-        ask(replica, partial(find_share, query=query, own=own, online=(), share=Share(at, 2)))
-        for at in range(2)
-    ]
-    assert [entry["path"] for entry in first_of(shares, 9)] == ["/docs/old", "/docs/new"]
+    unset = "UPDATE entry SET mtime_ns = NULL WHERE name = ?"
+    replica.store.write_here(lambda tx: tx.conn.exec_driver_sql(unset, (b"new",)))
+    found = searched(replica, Query(kind="file"), ask(replica, lambda c: shares(c, 2)))
+    assert [entry["path"] for entry in found] == ["/docs/old", "/docs/new"]

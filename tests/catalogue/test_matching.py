@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine
 
 from leaderless.catalogue import matching
 from leaderless.catalogue.matching import folded, name_holds, readings
@@ -107,3 +109,23 @@ def test_the_database_finds_what_fits(
         return set(connection.exec_driver_sql(query, tuple(values)).scalars())
 
     assert ask(replica, fit) == names
+
+
+_LETTERS = st.sampled_from(
+    [*"aAkKsSfi 7.%_e", *"äÄßẞſıİÅéﬁǰŉ", "\u0301", "\u0307", "\u0331", "\u212a", "\u1100", "\u1161"]
+)
+_NAMES = st.lists(
+    st.one_of(_LETTERS.map(lambda one: one.encode()), st.sampled_from([b"\xff", b"\x80", b"\xc3"])),
+    min_size=1,
+    max_size=6,
+).map(b"".join)
+
+
+@given(_NAMES, st.lists(_LETTERS, min_size=1, max_size=3).map("".join), st.booleans())
+def test_the_database_finds_what_a_name_holds(name: bytes, typed: str, at_end: bool) -> None:
+    """Marks, ligatures, letters that fold to others, and bytes that are no text."""
+    with closing(create_engine("sqlite://").connect()) as connection:
+        condition, values = matching.holds(connection, typed, at_end=at_end)
+        query = f"SELECT {condition} FROM (SELECT ? AS name) e"  # noqa: S608 - ours
+        found = connection.exec_driver_sql(query, (*values, name)).scalar_one()
+    assert bool(found) is name_holds(name, folded(typed), at_end=at_end)

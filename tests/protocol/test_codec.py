@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from leaderless.protocol import limits
 from leaderless.protocol.batches import in_columns
-from leaderless.protocol.codec import decode, decode_sized, encode, encode_sized
+from leaderless.protocol.codec import decode, decode_sized, encode, encode_sized, is_in_columns
 from leaderless.protocol.errors import FrameTooLargeError, MalformedError, ProtocolError
 from leaderless.protocol.messages import LogBatch, Ping, SignedCommit, StateBatch, Unknown
 from leaderless.protocol.packing import compress, pack
@@ -40,6 +40,8 @@ def test_rows_as_columns_count_for_about_what_they_take_as_they_are() -> None:
     assert packed is not None
     frame, counted = encode_sized(packed)
     message, size = decode_sized(frame)
+    assert (is_in_columns(frame), is_in_columns(encode(batch))) == (True, False)
+    assert not is_in_columns(encode(Ping()))
     assert isinstance(message, StateBatch)
     assert message.changes[0].rows == rows
     assert size == counted

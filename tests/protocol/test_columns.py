@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderless.protocol import limits
-from leaderless.protocol.columns import pack_columns, unpack_columns
+from leaderless.protocol.columns import Room, pack_columns, unpack_columns
 from leaderless.protocol.errors import MalformedError
 from leaderless.protocol.packing import pack
 
@@ -26,7 +26,7 @@ def taken(rows: list[tuple[Any, ...]]) -> int:
     """Return the bytes of these rows as columns, which come back as the same rows."""
     packed = pack_columns(rows)
     assert packed is not None
-    assert unpack_columns(packed, len(rows)) == rows
+    assert unpack_columns(packed, len(rows), Room()) == rows
     return sum(map(len, packed))
 
 
@@ -38,7 +38,7 @@ def test_rows_come_back_as_they_were(
     rows = [tuple(data.draw(values) for values in columns) for _ in range(count)]
     packed = pack_columns(rows)
     assert packed is not None
-    found = unpack_columns(packed, count)
+    found = unpack_columns(packed, count, Room())
     assert found == rows
     assert [list(map(type, row)) for row in found] == [list(map(type, row)) for row in rows]
 
@@ -46,7 +46,7 @@ def test_rows_come_back_as_they_were(
 def test_no_rows_have_no_columns() -> None:
     """A change may consist of tombstones alone."""
     assert pack_columns([]) == []
-    assert unpack_columns([], 0) == []
+    assert unpack_columns([], 0, Room()) == []
 
 
 @pytest.mark.parametrize("value", ["x" * 50, b"x" * 50, None, 7, 1 << 60])
@@ -88,7 +88,7 @@ def test_what_is_nearly_the_same_stays_what_it_is(values: tuple[object, object])
     """Rows are hashed: no bit may change."""
     packed = pack_columns([(value,) for value in values])
     assert packed is not None
-    assert repr(unpack_columns(packed, 2)) == repr([(value,) for value in values])
+    assert repr(unpack_columns(packed, 2, Room())) == repr([(value,) for value in values])
 
 
 def test_numbers_far_from_those_beside_them_are_not_told_by_these() -> None:
@@ -134,7 +134,7 @@ def test_a_column_that_is_too_large_to_decode_at_once_makes_none() -> None:
 def test_columns_that_do_not_fit_two_rows_are_refused(columns: list[object]) -> None:
     """Of another shape, length or type, nested, or out of range."""
     with pytest.raises(MalformedError):
-        unpack_columns([pack(column) for column in columns], 2)
+        unpack_columns([pack(column) for column in columns], 2, Room())
 
 
 def test_a_row_is_no_larger_than_one_that_is_sent_as_it_is() -> None:
@@ -143,7 +143,7 @@ def test_a_row_is_no_larger_than_one_that_is_sent_as_it_is() -> None:
     fits = [(half, half[:-20], at) for at in range(2)]
     taken(fits)
     with pytest.raises(MalformedError, match="larger than one may be"):
-        unpack_columns(pack_columns([(*row, half) for row in fits]) or [], 2)
+        unpack_columns(pack_columns([(*row, half) for row in fits]) or [], 2, Room())
 
 
 @pytest.mark.parametrize("value", ["x" * 1_000, "ü" * 500, b"x" * 1_000, None, 5])
@@ -153,9 +153,23 @@ def test_a_few_bytes_do_not_stand_for_more_than_a_frame_holds(value: object) -> 
     count = limits.MAX_ROWS
     columns = [column] * (1 + limits.MAX_FRAME_BYTES // (9 * count))
     with pytest.raises(MalformedError, match="more than a frame"):
-        unpack_columns(columns, count)
+        unpack_columns(columns, count, Room())
 
 
 def test_mixed_values_are_measured_each_by_itself() -> None:
     """A column of numbers and text counts for what it has of text."""
     taken([(5, "x"), ("x" * 100, 7), (None, b"y")])
+
+
+def test_all_sections_of_a_batch_share_what_there_is_room_for() -> None:
+    """Else a message of many small sections would be gigabytes of rows."""
+    room, half = Room(), limits.MAX_ROWS // 2
+    unpack_columns([pack([1, 5])], half, room)
+    unpack_columns([pack([1, 5])], half, room)
+    with pytest.raises(MalformedError, match="too many rows"):
+        unpack_columns([pack([1, 5])], 1, room)
+    room, value = Room(), pack([1, b"x" * 30_000])
+    for _ in range(3):
+        unpack_columns([value], 100, room)
+    with pytest.raises(MalformedError, match="more than a frame"):
+        unpack_columns([value], 100, room)

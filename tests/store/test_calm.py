@@ -80,9 +80,14 @@ async def test_a_store_is_calm_while_a_write_waits_for_the_disk(
     async def settle() -> None:
         await trio.testing.wait_all_tasks_blocked(0.01)
 
+    async def come_late() -> None:
+        with trio.fail_after(5):
+            await store.calm.wait()
+
     def looked_at(connection: PoolProxiedConnection) -> None:
         trio.from_thread.run(settle, trio_token=token)
         at_commit.append([*seen])
+        trio.from_thread.run(come_late, trio_token=token)
         commit(connection)
 
     async with trio.open_nursery() as nursery:
