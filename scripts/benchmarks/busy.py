@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import quantiles
@@ -48,8 +49,11 @@ def _while(working: Future[None], once: Callable[[], object]) -> list[float]:
     return taken
 
 
-def _load(both: Pair, root: Path) -> None:
-    """Have the second take in all rows of the first, index a folder, and tag many files at once."""
+def _load(both: Pair, root: Path, count: int) -> None:
+    """Have the second take in all rows of the first, index a folder, and tag many files at once.
+
+    It is over once the second has so many entries: while others edit, nothing is proved for long.
+    """
     ask = client(both.second)
     ask.post("/v1/tags/create", {"name": "many"})
     events = Events(both.second)
@@ -60,14 +64,17 @@ def _load(both: Pair, root: Path) -> None:
     while not ask.get("/v1/find", {"text": "report", "limit": 1})["entries"]:
         time.sleep(PAUSE_S)
     ask.post("/v1/tags/add", said, timeout_s=_LONG_S)
-    while not all(peer["proved"] for peer in ask.get("/v1/status")["peers"]):
+    library = sqlite3.connect(f"file:{library_of(both.second)}?mode=ro", uri=True)
+    while library.execute("SELECT count(*) FROM entry").fetchone()[0] < count:
         time.sleep(1.0)
+    library.close()
 
 
 def busy(setting: Setting) -> Iterator[Figure]:
     """Yield how long a status and an edit of a third device take at one that is as busy as can be."""
     root = setting.folder / "busy"
-    plant(root, setting.rows // 2)
+    planted = setting.rows // 2
+    plant(root, planted)
     with setting.templates.behind(setting.rows) as both:
         third = _third(both)
         ask, watched = client(both.second), client(third)
@@ -81,7 +88,7 @@ def busy(setting: Setting) -> Iterator[Figure]:
             watch.until(value)
 
         with ThreadPoolExecutor() as threads:
-            working = threads.submit(_load, both, root)
+            working = threads.submit(_load, both, root, setting.rows + planted)
             asking = threads.submit(_while, working, lambda: ask.get("/v1/status"))
             arrived = _while(working, edit)
             working.result()

@@ -372,6 +372,6 @@ PLANTED = {
         cascading_receiver, 100, 60, says="has written before"
     ),
     "a state transfer that is merged live": Bug(merged_live, 530, 120),
-    "a commit's signature that is not checked": Bug(unsigned_commits, 107, 120, says="signed"),
+    "a commit's signature that is not checked": Bug(unsigned_commits, 21, 120, says="signed"),
 }
 """Of 3 to 4 devices where nothing else is said."""
