@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 1_800.0
 _SEED: Final = 1
+_IMPATIENT: Final = "reconnect_min_s = 0.05\nreconnect_max_s = 0.2\n"
 _LISTENS: Final = re.compile(r"^listen_port = (\d+)$", re.MULTILINE)
 _CALLED: Final = re.compile(r'^peers = \["127.0.0.1:(\d+)"\]$', re.MULTILINE)
 
@@ -66,6 +67,11 @@ class Pair:
         _replace(called, f"listen_port = {was}\n", f"listen_port = {relay.target}\n")
         _replace(calls, f'"127.0.0.1:{was}"', f'"127.0.0.1:{relay.port}"')
 
+    def call_seldom(self) -> None:
+        """Have both call as often as where nothing is set, not within moments."""
+        for path in self._settings():
+            _replace(path, _IMPATIENT, "")
+
     def stop(self) -> None:
         """Stop both daemons."""
         for device in (self.first, self.second):
@@ -90,7 +96,7 @@ def options_of(own: int, other: int, *, calls: bool = False) -> str:
     peers = f'"127.0.0.1:{other}"' if calls else ""
     return (
         f'listen_host = "127.0.0.1"\nlisten_port = {own}\nmdns = false\npeers = [{peers}]\n'
-        'advertise = ["127.0.0.1:1"]\nreconnect_min_s = 0.05\nreconnect_max_s = 0.2\n'
+        f'advertise = ["127.0.0.1:1"]\n{_IMPATIENT}'
     )
 
 

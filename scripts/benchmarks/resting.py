@@ -22,6 +22,7 @@ SETTLING_S: Final = 10.0
 def idle(setting: Setting) -> Iterator[Figure]:
     """Yield what two connected daemons use of a core and of memory in two minutes, once."""
     with setting.templates.equal(setting.rows) as pair:
+        pair.call_seldom()
         pair.second.start()
         events = Events(pair.second)
         pair.first.start()
