@@ -78,7 +78,7 @@ from leaderless.protocol.returning import CLONED, Returning
 from leaderless.protocol.silence import PING_S, given_up, is_to_be_asked, next_look
 from leaderless.protocol.trusting import is_beside_the_point
 from leaderless.protocol.vectors import readable
-from leaderless.protocol.versions import UPGRADE, Upgrades, not_known
+from leaderless.protocol.versions import QUIET_S, UPGRADE, Upgrades, not_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -382,7 +382,10 @@ class Exchange:
     def next_tick(self, now: float) -> float:
         """Return when `tick` has something to do next, if nothing happens before."""
         times = [now + PING_S]
-        times += [next_look(peer) for peer in self.peers.values() if not peer.closing]
+        for peer in self.peers.values():
+            if self._upgrades.is_waiting(peer, self.ours.vectors):
+                times.append(now + QUIET_S)  # pings of the peer would put off our looks for ever
+            times += [] if peer.closing else [next_look(peer)]
         news = self._announcing.due(self.ours.vectors)
         waits = (self.fetching, self.gathering, self.returning, self._majority)
         others = (news, *(waiting.replan_at for waiting in waits))

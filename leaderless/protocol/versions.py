@@ -31,6 +31,10 @@ def not_known(peer: Peer, kind: int) -> list[Command]:
     return [Note("unknown_message", {"device": peer.device, "kind": kind, "count": count})]
 
 
+QUIET_S: Final = 1.0
+"""Nothing was said for so long before it is told."""
+
+
 class Upgrades:
     """Whom we told to upgrade."""
 
@@ -44,10 +48,14 @@ class Upgrades:
         that could be passed on in both directions has been. Connected again, the peer goes on to be
         served what it can read, and to be heard.
         """
-        if not peer.beyond or peer.device in self._told:
-            return False
-        loading = any(stream.loading for stream in peer.outgoing.values())
-        if loading or peer.unacknowledged or peer.ahead(ours):
+        if not self.is_waiting(peer, ours):
             return False
         self._told.add(peer.device)
         return True
+
+    def is_waiting(self, peer: Peer, ours: Vectors) -> bool:
+        """Return whether a peer is to be told as soon as somebody looks: nothing else is to be done."""
+        if not peer.beyond or peer.device in self._told or peer.closing:
+            return False
+        loading = any(stream.loading for stream in peer.outgoing.values())
+        return not (loading or peer.unacknowledged or peer.ahead(ours))

@@ -44,7 +44,7 @@ from leaderless.protocol.messages import (
 )
 from leaderless.protocol.reconcile import Range
 from leaderless.protocol.silence import ANSWER_S, HELLO_S, PING_S, SILENT_S
-from leaderless.protocol.versions import UPGRADE
+from leaderless.protocol.versions import QUIET_S, UPGRADE
 from registry.changes import Incarnation, feed_id
 from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side, Wire, greeted
 
@@ -388,13 +388,13 @@ def test_who_is_too_old_for_something_is_told_when_all_else_is_done() -> None:
     side = Side(A)
     greeted(side, B)
     side.exchange.peers[1].beyond.add(Key(Stream.LOG, b"f" * 44))
+    assert side.exchange.next_tick(0.0) == QUIET_S
     assert side.exchange.tick(1.0) == [Close(1, "upgrade_needed", UPGRADE)]
 
 
 def test_a_peer_that_repeats_our_word_by_its_name_is_answered_at_once() -> None:
     """What it was sent is acknowledged, and it is told what is new of us from then on."""
-    side = Side(A, owned={A: 5})
+    side, answer = Side(A, owned={A: 5}), StateBatch(A, LIFE, 5, 5, 5, 5, ())
     greeted(side, B, 1, Vectors({A: OwnedPosition(LIFE, 5)}), version=ANSWERS)
-    commands = side.exchange.received(1, StateBatch(A, LIFE, 5, 5, 5, 5, ()), 10, 0.1, 0)
-    assert Send(1, Credit(10)) in commands
+    assert Send(1, Credit(10)) in side.exchange.received(1, answer, 10, 0.1, 0)
     assert side.exchange.own_device_changed() == [Introduce(1)]

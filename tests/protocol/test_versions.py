@@ -13,7 +13,7 @@ from leaderless.protocol.messages import (
     Vectors,
 )
 from leaderless.protocol.peer import Outgoing, Peer
-from leaderless.protocol.versions import UPGRADE, Upgrades, not_known
+from leaderless.protocol.versions import QUIET_S, UPGRADE, Upgrades, not_known
 from registry.changes import feed_id
 from tests.protocol.wire import LIBRARY, LIFE, A, B, C, Side
 
@@ -79,6 +79,17 @@ def test_an_older_device_is_told_once_what_to_do_when_all_else_is_done() -> None
     assert side.exchange.tick(1.0) == []
     side.exchange.loaded(1, KEY, Read(10, 10, b"frame", 5, (1, 1)))
     assert side.exchange.tick(2.0) == [Close(1, "upgrade_needed", UPGRADE)]
+
+
+def test_an_older_device_is_told_soon_however_often_it_says_something() -> None:
+    """A look that each of its pings puts off would never come."""
+    side = _met(0)
+    assert side.exchange.next_tick(1.0) > 1.0 + QUIET_S
+    _asked(side)
+    side.exchange.loaded(1, KEY, Read(10, 10, b"frame", 5, (1, 1)))
+    assert side.exchange.next_tick(1.0) == 1.0 + QUIET_S
+    assert side.exchange.tick(1.0 + QUIET_S) == [Close(1, "upgrade_needed", UPGRADE)]
+    assert side.exchange.next_tick(1.0) > 1.0 + QUIET_S
 
 
 def test_nobody_is_told_while_something_is_on_the_way() -> None:
