@@ -382,10 +382,10 @@ class Exchange:
     def next_tick(self, now: float) -> float:
         """Return when `tick` has something to do next, if nothing happens before."""
         times = [now + PING_S]
-        for peer in self.peers.values():
-            if self._upgrades.is_waiting(peer, self.ours.vectors):
-                times.append(now + QUIET_S)  # pings of the peer would put off our looks for ever
-            times += [] if peer.closing else [next_look(peer)]
+        staying = [peer for peer in self.peers.values() if not peer.closing]
+        times += map(next_look, staying)
+        if any(self._upgrades.is_waiting(peer, self.ours.vectors) for peer in staying):
+            times.append(now + QUIET_S)  # pings of the peer would put off our looks for ever
         news = self._announcing.due(self.ours.vectors)
         waits = (self.fetching, self.gathering, self.returning, self._majority)
         others = (news, *(waiting.replan_at for waiting in waits))

@@ -55,7 +55,7 @@ class Upgrades:
 
     def is_waiting(self, peer: Peer, ours: Vectors) -> bool:
         """Return whether a peer is to be told as soon as somebody looks: nothing else is to be done."""
-        if not peer.beyond or peer.device in self._told or peer.closing:
+        if not peer.beyond or peer.device in self._told:
             return False
         loading = any(stream.loading for stream in peer.outgoing.values())
         return not (loading or peer.unacknowledged or peer.ahead(ours))
